@@ -1,0 +1,61 @@
+# The two commands of the README set themselves up: nothing but Python >= 3.11 and make is needed.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+SIM := $(VENV)/.installed-sim
+DEV := $(VENV)/.installed-dev
+
+.PHONY: help demo test bench lint types arrows pytest lock clean
+
+help:
+	@echo "make demo   the main job, end to end, on simulated devices   (ARGS=--headless for plain lines)"
+	@echo "make test   lint, types, the house's arrows and the tests"
+	@echo "make bench  the figures, one JSON line each"
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Veilleur needs Python 3.11 or later: install it, or name it with 'make PYTHON=python3.12 $(MAKECMDGOALS)'."; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing: 'sudo apt install python3-venv', then again."; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(SIM): requirements/sim.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the box and the simulated world into $(VENV) (once; a few minutes on a Raspberry Pi)..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/sim.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): requirements/dev.txt $(SIM)
+	@echo "Installing the development tools into $(VENV) (once)..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+demo: $(SIM)
+	@$(BIN)/veilleur-sim demo $(ARGS)
+
+test: lint types arrows pytest
+
+lint: $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV)
+	$(BIN)/mypy
+
+arrows: $(DEV)
+	$(BIN)/lint-imports
+
+pytest: $(DEV)
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(DEV)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+# Needs uv. The files carry hashes and no index address.
+LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --python-version 3.11
+lock:
+	$(LOCK) pyproject.toml requirements/build.in -o requirements/box.txt
+	$(LOCK) pyproject.toml requirements/build.in --extra sim -c requirements/box.txt -o requirements/sim.txt
+	$(LOCK) pyproject.toml requirements/build.in --extra sim --extra dev -c requirements/sim.txt -o requirements/dev.txt
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

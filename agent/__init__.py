@@ -1,0 +1,1 @@
+"""The box: one reading through, kept, judged, forwarded."""

@@ -1,0 +1,1 @@
+"""The side of the coordination team: verify, open, store once, receipt."""

@@ -1,0 +1,58 @@
+"""Source: whatever yields Readings (a device's session, later a relay or a questionnaire).
+
+The contract that keeps readings from being lost: a source resumes after a `yield` only when its consumer has
+*persisted* the batch. So whatever a source does next (telling a device that it may forget, setting its clock)
+happens after the batch is safe.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from devices.reading import Reading
+
+
+class DeviceEventKind(StrEnum):
+    """What a source noticed about its device besides readings."""
+
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+    BOND_LOST = "bond_lost"
+    FRAME_REJECTED = "frame_rejected"
+    VALUE_IMPLAUSIBLE = "value_implausible"
+    BATTERY_LOW = "battery_low"
+    SENSOR_EXPIRED = "sensor_expired"
+    CLOCK_SET = "clock_set"
+    DRIVER_REFUSED = "driver_refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceEvent:
+    """One fact about a device. `detail` is a plain English clause without any measured value."""
+
+    kind: DeviceEventKind
+    device: str
+    at: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """What a source yields: readings of one device in the order received, and events, either may be empty."""
+
+    readings: tuple[Reading, ...] = ()
+    events: tuple[DeviceEvent, ...] = ()
+
+
+class Source(Protocol):
+    """Yields batches until cancelled; never raises for what a radio or a device does."""
+
+    @property
+    def device(self) -> str:
+        """Stable identity of the device, as in `Reading.device`."""
+        ...
+
+    def batches(self) -> AsyncIterator[Batch]:
+        """Yield batches for ever; the consumer persists each before asking for the next."""
+        ...

@@ -1,0 +1,58 @@
+"""What can go wrong between a box and its team.
+
+`LinkError` is transient (back off, try again). `EnvelopeError` and `ReceiptError` are rejected input: recorded,
+counted, told; they never become data. `IdentityError` is unsafe to go on: its hint is the operator's next step.
+"""
+
+
+class ExchangeError(Exception):
+    """Base of every error of this package."""
+
+
+class LinkError(ExchangeError):
+    """The broker was not reached, refused us, or the link broke.
+
+    Attributes:
+        reason_code: the MQTT 5 reason code when the broker gave one.
+    """
+
+    def __init__(self, reason: str, *, reason_code: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason_code = reason_code
+
+
+class EnvelopeError(ExchangeError):
+    """A sealed message that is malformed, forged, foreign or not for us.
+
+    Attributes:
+        reason: a short fixed word for counting: "malformed", "oversize", "version", "signer", "signature", "box",
+            "recipient", "decrypt" or "content".
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+class ReceiptError(ExchangeError):
+    """A receipt that the team did not sign, or that is not for this box.
+
+    Attributes:
+        reason: "malformed", "signer", "signature" or "box".
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+class IdentityError(ExchangeError):
+    """A key or certificate that is missing, unreadable or readable by others.
+
+    Attributes:
+        hint: the operator's next step, one sentence.
+    """
+
+    def __init__(self, reason: str, *, hint: str) -> None:
+        super().__init__(reason)
+        self.hint = hint

@@ -1,0 +1,258 @@
+"""What a box and its team say to each other, before sealing and after opening.
+
+Everything here crosses the wire: msgspec Structs, unknown fields refused, lengths bounded. A schema number in
+the envelope's header says which of these shapes the content has; readers keep understanding older ones.
+
+Values travel as integer counts of their quantity's quantum, with the unit beside them; times as ms UTC.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from alerting.alert import AlertChange, Category, ChangeKind, Evidence, Priority, Sentence
+from devices.reading import ClockTrust, Provenance, Quality, Quantity, Reading, Unit, Validity, facts
+
+SCHEMA = 1
+MAX_RECORDS = 600
+"""Records in one envelope."""
+
+Name = Annotated[str, Meta(min_length=1, max_length=64)]
+Key = Annotated[str, Meta(min_length=1, max_length=128)]
+Text = Annotated[str, Meta(max_length=1000)]
+Milliseconds = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+Count = Annotated[int, Meta(ge=-(2**53), le=2**53)]
+
+
+class ObservationRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="observation"):
+    """One Reading of one patient."""
+
+    patient: Name
+    quantity: Quantity
+    count: Count
+    unit: Unit
+    validity: Validity
+    measured_at: Milliseconds
+    clock: ClockTrust
+    received_at: Milliseconds
+    device: Key
+    key: Key
+    quality: Annotated[int, Meta(ge=0, le=2**31)]
+    source: Name
+    device_value: Annotated[str, Meta(max_length=64)] | None
+    device_unit: Unit
+    device_time: Annotated[str, Meta(max_length=40)] | None
+    frame: Annotated[bytes, Meta(max_length=512)]
+
+
+class EvidenceItem(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One reading that an alert rests on."""
+
+    quantity: Quantity
+    count: Count
+    measured_at: Milliseconds
+    received_at: Milliseconds
+    device: Key
+    key: Key
+
+
+class AlertRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="alert"):
+    """One `AlertChange`."""
+
+    kind: ChangeKind
+    alert_id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    patient: Name
+    rule: Name
+    priority: Priority
+    category: Category
+    onset: Milliseconds
+    raised_at: Milliseconds
+    resolved_at: Milliseconds | None
+    evidence: Annotated[tuple[EvidenceItem, ...], Meta(max_length=64)]
+    fr: Text
+    en: Text
+    late: bool
+    supersedes: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None
+    protocol: Annotated[str, Meta(max_length=64)]
+    protocol_version: Annotated[int, Meta(ge=0)]
+    protocol_hash: Annotated[str, Meta(max_length=64)]
+    engine_version: Annotated[str, Meta(max_length=32)]
+
+
+Record = ObservationRecord | AlertRecord
+
+
+class Status(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a box says about itself: signed, not sealed, and without any health data.
+
+    Attributes:
+        state: "online" (birth and heartbeat) or "offline" (the will, given to the broker at connect).
+        box: the box's id.
+        epoch: 32 hexadecimal digits, renewed whenever the box's database is created or restored.
+        session: 32 hexadecimal digits, one per connection: a stale will cannot mask a newer birth.
+        next_seq: the sequence number that the next record will carry.
+        backlog: records kept and not receipted.
+        version: of the software.
+        protocols: pseudonym -> hash of the protocol applied.
+        at: ms UTC by the box's clock.
+    """
+
+    state: str
+    box: Name
+    epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    session: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    next_seq: Annotated[int, Meta(ge=0)]
+    backlog: Annotated[int, Meta(ge=0)]
+    version: Name
+    protocols: dict[str, str]
+    at: Milliseconds
+
+
+class Range(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
+    """Sequence numbers from `first` to `last`, both included."""
+
+    first: Annotated[int, Meta(ge=0)]
+    last: Annotated[int, Meta(ge=0)]
+
+
+class Receipt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The team's proof of storage: these records of this box and epoch are in its database.
+
+    Attributes:
+        box: the box's id.
+        epoch: 32 hexadecimal digits.
+        ranges: what this receipt covers.
+        high: the highest sequence number ever stored for this epoch: shows a box that its database was rolled back.
+        at: ms UTC by the team's clock.
+    """
+
+    box: Name
+    epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    ranges: Annotated[tuple[Range, ...], Meta(min_length=1, max_length=1000)]
+    high: Annotated[int, Meta(ge=0)]
+    at: Milliseconds
+
+
+class Content(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an envelope holds: records in order; the first carries the header's first sequence number."""
+
+    records: Annotated[tuple[Record, ...], Meta(min_length=1, max_length=MAX_RECORDS)]
+
+
+def observation(patient: str, reading: Reading) -> ObservationRecord:
+    """Return a Reading as it travels."""
+    origin = reading.provenance
+    return ObservationRecord(
+        patient=patient,
+        quantity=reading.quantity,
+        count=reading.count,
+        unit=reading.unit,
+        validity=reading.validity,
+        measured_at=reading.measured_at,
+        clock=reading.clock,
+        received_at=reading.received_at,
+        device=reading.device,
+        key=reading.key,
+        quality=int(reading.quality),
+        source=origin.source,
+        device_value=origin.value,
+        device_unit=origin.unit,
+        device_time=origin.device_time,
+        frame=origin.frame,
+    )
+
+
+def reading(record: ObservationRecord) -> Reading:
+    """Return the Reading that travelled.
+
+    Raises:
+        msgspec.ValidationError: the unit is not the quantity's canonical one.
+    """
+    if record.unit is not facts(record.quantity).unit:
+        raise msgspec.ValidationError(f"{record.quantity} cannot travel in {record.unit}")
+    return Reading(
+        quantity=record.quantity,
+        count=record.count,
+        validity=record.validity,
+        measured_at=record.measured_at,
+        clock=record.clock,
+        received_at=record.received_at,
+        device=record.device,
+        key=record.key,
+        quality=Quality(record.quality),
+        provenance=Provenance(
+            source=record.source,
+            value=record.device_value,
+            unit=record.device_unit,
+            frame=record.frame,
+            device_time=record.device_time,
+        ),
+    )
+
+
+def alert(change: AlertChange) -> AlertRecord:
+    """Return an alert change as it travels."""
+    return AlertRecord(
+        kind=change.kind,
+        alert_id=change.alert_id,
+        patient=change.patient,
+        rule=change.rule,
+        priority=change.priority,
+        category=change.category,
+        onset=change.onset,
+        raised_at=change.raised_at,
+        resolved_at=change.resolved_at,
+        evidence=tuple(
+            EvidenceItem(
+                quantity=item.quantity,
+                count=item.count,
+                measured_at=item.measured_at,
+                received_at=item.received_at,
+                device=item.device,
+                key=item.key,
+            )
+            for item in change.evidence
+        ),
+        fr=change.why.fr,
+        en=change.why.en,
+        late=change.late,
+        supersedes=change.supersedes,
+        protocol=change.protocol,
+        protocol_version=change.protocol_version,
+        protocol_hash=change.protocol_hash,
+        engine_version=change.engine_version,
+    )
+
+
+def alert_change(record: AlertRecord) -> AlertChange:
+    """Return the alert change that travelled."""
+    return AlertChange(
+        kind=record.kind,
+        alert_id=record.alert_id,
+        patient=record.patient,
+        rule=record.rule,
+        priority=record.priority,
+        category=record.category,
+        onset=record.onset,
+        raised_at=record.raised_at,
+        resolved_at=record.resolved_at,
+        evidence=tuple(
+            Evidence(
+                quantity=item.quantity,
+                count=item.count,
+                measured_at=item.measured_at,
+                received_at=item.received_at,
+                device=item.device,
+                key=item.key,
+            )
+            for item in record.evidence
+        ),
+        why=Sentence(fr=record.fr, en=record.en),
+        late=record.late,
+        supersedes=record.supersedes,
+        protocol=record.protocol,
+        protocol_version=record.protocol_version,
+        protocol_hash=record.protocol_hash,
+        engine_version=record.engine_version,
+    )

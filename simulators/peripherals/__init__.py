@@ -1,0 +1,1 @@
+"""Virtual Bluetooth devices, one file a device, built on the drivers own encoders."""
