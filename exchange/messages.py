@@ -18,6 +18,9 @@ SCHEMA = 1
 MAX_RECORDS = 600
 """Records in one envelope."""
 
+UNATTRIBUTED = "to-be-attributed"
+"""Stands in for a pseudonym when the box cannot say whose a record is: measured before its device was given."""
+
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Key = Annotated[str, Meta(min_length=1, max_length=128)]
 Text = Annotated[str, Meta(max_length=1000)]
