@@ -7,6 +7,7 @@ no radio, no clock and no logging: times and identities are arguments.
 Adding a device: CONTRIBUTING.md, "Add a device".
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -25,12 +26,16 @@ class FrameContext:
         received_at: ms UTC at which the box had the frame.
         zone: the patient's time zone; devices with a wall clock show local time.
         session_start: ms UTC at which a CGM session started; None when unknown.
+        session_end: ms UTC at which the sensor stops measuring; None when unknown.
+        crc: whether the device ends its records with an E2E-CRC; None when it was not asked.
     """
 
     device: str
     received_at: int
     zone: ZoneInfo
     session_start: int | None = None
+    session_end: int | None = None
+    crc: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,12 +83,33 @@ class Driver(Protocol):
         ...
 
     @property
+    def described_by(self) -> tuple[int, ...]:
+        """The characteristics to read once a connection, before anything is subscribed; absent ones are left out."""
+        ...
+
+    @property
     def clock_setting(self) -> ClockSetting:
         """How the device's clock is set."""
         ...
 
     def claims(self, advertisement: Advertisement) -> bool:
         """Return whether this driver reads the advertised device."""
+        ...
+
+    def describe(self, values: Mapping[int, bytes], context: FrameContext) -> FrameContext:
+        """Return the context completed by what `described_by` said.
+
+        Raises:
+            FrameError: a value is not what the specification allows.
+        """
+        ...
+
+    def first_writes(self, context: FrameContext) -> tuple[tuple[int, bytes], ...]:
+        """Return (characteristic, value) that the device needs before it can date its records; mostly none."""
+        ...
+
+    def sequence(self, reading: Reading, context: FrameContext) -> int | None:
+        """Return the record's place in the device's memory, as in `Resume`; None when the device numbers nothing."""
         ...
 
     def decode(self, frame: bytes, context: FrameContext) -> tuple[Reading, ...]:

@@ -93,6 +93,8 @@ class Quality(IntFlag):
     CALIBRATION_RECOMMENDED = 256
     IMPLAUSIBLE = 512
     """The value lies outside `facts(quantity)`'s plausible range."""
+    SESSION_STOPPED = 1024
+    """The sensor measures no more: its session was stopped or has run out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,1 +1,42 @@
-"""One file a GATT service or vendor protocol: decode and encode on the same page."""
+"""One file a GATT service or vendor protocol: decode and encode on the same page.
+
+`DRIVERS` is the list of what the house can read. Exactly one driver claims a device, in whatever order they
+stand: two that claim the same one are a fault of the house, and the device is refused.
+"""
+
+from devices.driver import Driver
+from devices.drivers.blood_pressure import BloodPressureDriver
+from devices.drivers.cgm import CgmDriver
+from devices.drivers.weight_scale import WeightScaleDriver
+from devices.errors import DriverError
+from devices.radio import Advertisement
+
+DRIVERS: tuple[Driver, ...] = (CgmDriver(), BloodPressureDriver(), WeightScaleDriver())
+
+
+def driver_for(advertisement: Advertisement) -> Driver:
+    """Return the driver that reads the advertised device.
+
+    Raises:
+        DriverError: none does, or more than one claims it.
+    """
+    claiming = [driver for driver in DRIVERS if driver.claims(advertisement)]
+    if len(claiming) == 1:
+        return claiming[0]
+    if not claiming:
+        raise DriverError(f"no driver reads {advertisement.address}")
+    names = " and ".join(driver.name for driver in claiming)
+    raise DriverError(f"{advertisement.address} is claimed by {names}; say which one reads it")
+
+
+def driver_named(name: str) -> Driver:
+    """Return the driver with this name, such as "blood_pressure".
+
+    Raises:
+        DriverError: there is none.
+    """
+    for driver in DRIVERS:
+        if driver.name == name:
+            return driver
+    known = ", ".join(driver.name for driver in DRIVERS)
+    raise DriverError(f"no driver is called {name!r}; there are {known}")
