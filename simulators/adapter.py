@@ -1,0 +1,222 @@
+"""The box's Bluetooth adapter in the simulated world: one Bumble host and its open links.
+
+Rules of this room, which Bumble alone does not keep:
+
+- connections are opened one after the other, and an attempt that is given up is given up on air;
+- whoever waits for a peer stops waiting when the link or the controller is gone: nothing hangs;
+- a procedure whose caller was cancelled runs to its end, so that its answer is not taken for the next one's.
+
+Errors are Bumble's own (`bumble.core.BaseBumbleError`); `bumble_radio` turns them into bleak's.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bumble import hci
+from bumble.core import BaseBumbleError, InvalidStateError
+from bumble.device import Connection, Device, DeviceConfiguration, Peer
+from bumble.hci import Address
+from bumble.keys import JsonKeyStore
+from bumble.pairing import PairingConfig, PairingDelegate
+from bumble.transport.common import TransportLostError, TransportSink, TransportSource
+
+T = TypeVar("T")
+
+_CLOSE_SECONDS = 10.0
+"""How long bleak's BlueZ backend waits for a link to close."""
+
+
+class LinkGoneError(BaseBumbleError):
+    """The link is closed, or closed while somebody waited for the peer."""
+
+
+def just_works() -> PairingConfig:
+    """Return how the box and the virtual devices pair: LE Secure Connections, Just Works, bonded.
+
+    No identity keys: the addresses are static, and with such keys Bumble looks for the peer before it connects.
+    """
+    keys = PairingDelegate.KeyDistribution.DISTRIBUTE_ENCRYPTION_KEY
+    delegate = PairingDelegate(local_initiator_key_distribution=keys, local_responder_key_distribution=keys)
+    return PairingConfig(sc=True, mitm=False, bonding=True, delegate=delegate)
+
+
+class OpenLink:
+    """One open link of the box to a device.
+
+    Attributes:
+        connection: Bumble's connection.
+        peer: the GATT client on it.
+        gone: set once the link is closed, whoever closed it.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.peer = Peer(connection)
+        self.gone = asyncio.Event()
+        self._running: set[asyncio.Task[Any]] = set()
+        connection.on(Connection.EVENT_DISCONNECTION, self._on_disconnection)
+
+    def _on_disconnection(self, _reason: int) -> None:
+        self.gone.set()
+        for task in self._running:
+            task.cancel()
+
+    async def run(self, procedure: Coroutine[Any, Any, T]) -> T:
+        """Return what a procedure on this link returns.
+
+        Raises:
+            LinkGoneError: the link is gone, or went while the procedure ran.
+            BaseBumbleError: the procedure failed.
+        """
+        if self.gone.is_set():
+            procedure.close()
+            raise LinkGoneError("Not connected")
+        task = asyncio.create_task(procedure)
+        self._running.add(task)
+        task.add_done_callback(self._done)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            # Bumble cancels what waits on a link that drops; only a caller that is cancelled may see it.
+            if task.cancelled():
+                raise LinkGoneError("the device disconnected") from None
+            raise
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at: nobody may be waiting for it any more
+
+    async def close(self) -> None:
+        """Close the link; at once when it is closed already.
+
+        Raises:
+            TimeoutError: it was still open after 10 seconds.
+        """
+        if self.gone.is_set():
+            return
+        # Bumble waits for ever when the peer closes the link first, so the link's own end is waited for.
+        closing = asyncio.create_task(self.connection.disconnect())
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self.gone.wait()
+        finally:
+            closing.cancel()
+            await asyncio.wait({closing})
+            if not closing.cancelled():
+                closing.exception()  # looked at: that the link was already closing is no news
+
+
+class Adapter:
+    """One Bumble host, and what its users must not do at the same time.
+
+    Attributes:
+        device: Bumble's device.
+        lost: set once the controller behind it is gone.
+        scanning: True while a scan runs; there is one at a time.
+    """
+
+    def __init__(self, source: TransportSource, sink: TransportSink, *, address: str, keystore: Path) -> None:
+        """Make an adapter; `start` brings it up.
+
+        Args:
+            source: from the controller.
+            sink: to the controller.
+            address: the box's own static random address, such as "F0:F1:F2:F3:F4:F5".
+            keystore: JSON file of the bonds, made when missing; Bumble replaces it in one step at each change, so
+                that a box that is killed keeps them.
+        """
+        config = DeviceConfiguration(name="veilleur", address=Address(address))
+        self.device = Device.from_config_with_hci(config, source, sink)
+        self.device.pairing_config_factory = lambda _: just_works()
+        self.lost = asyncio.Event()
+        self.scanning = False
+        self._bonds = JsonKeyStore(address, str(keystore))
+        self.device.keystore = self._bonds
+        self._connecting = asyncio.Lock()
+        # The host says "flush" when its transport is gone; a command sent after that is never answered.
+        self.device.host.on("flush", self.lost.set)
+
+    async def start(self) -> None:
+        """Bring the controller up.
+
+        Raises:
+            BaseBumbleError: it is gone.
+        """
+        await self.device.power_on()
+
+    def require(self) -> None:
+        """Do nothing while the controller is there.
+
+        Raises:
+            TransportLostError: it is gone.
+        """
+        if self.lost.is_set():
+            raise TransportLostError("the Bluetooth controller is gone")
+
+    async def open_link(self, address: Address, *, within: float) -> OpenLink:
+        """Open a link, when those asked for before are open or given up.
+
+        Raises:
+            TimeoutError: the device was not there within `within` seconds.
+            BaseBumbleError: the attempt failed.
+        """
+        async with self._connecting:
+            self.require()
+            attempt = asyncio.create_task(self.device.connect(address, timeout=None))
+            try:
+                async with asyncio.timeout(within):
+                    return OpenLink(await asyncio.shield(attempt))
+            except (TimeoutError, asyncio.CancelledError):
+                if attempt.cancelled():
+                    # Bumble cancels it when the controller goes; our caller did not.
+                    raise TransportLostError("the Bluetooth controller is gone") from None
+                await self._give_up(attempt)
+                raise
+
+    async def _give_up(self, attempt: "asyncio.Task[Connection]") -> None:
+        if self.lost.is_set():
+            attempt.cancel()
+        else:
+            # When it is too late to give up, the attempt ends with a link, which is closed instead.
+            with suppress(BaseBumbleError):
+                await self.device.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
+        await asyncio.wait({attempt})
+        if not attempt.cancelled() and attempt.exception() is None:
+            await OpenLink(attempt.result()).close()
+
+    async def bonded(self, address: str) -> bool:
+        """Return whether the box has a bond with a device."""
+        return await self._bonds.get(address) is not None
+
+    async def forget(self, address: str) -> None:
+        """Remove the bond with a device, if there is one."""
+        if await self.bonded(address):
+            await self._bonds.delete(address)
+
+    async def start_scan(self, *, active: bool) -> None:
+        """Begin to hear advertisements.
+
+        Raises:
+            InvalidStateError: a scan runs.
+            BaseBumbleError: the controller is gone, or refused.
+        """
+        self.require()
+        if self.scanning:
+            raise InvalidStateError("a scan is running")
+        self.scanning = True
+        try:
+            await self.device.start_scanning(active=active, filter_duplicates=False)
+        except BaseException:
+            self.scanning = False
+            raise
+
+    async def stop_scan(self) -> None:
+        """Hear no more; at once when nothing was heard or the controller is gone."""
+        if self.scanning:
+            self.scanning = False
+            if not self.lost.is_set():
+                await self.device.stop_scanning()
