@@ -1,0 +1,228 @@
+"""`veilleur`: the commands of the box.
+
+Each command imports what it needs when it runs, so that `veilleur check` does not wait for the alerting kernel.
+Exit codes: 0 fine, 1 faults found, 2 unusable input.
+"""
+
+import asyncio
+import json
+import locale
+import logging
+import os
+import signal
+import sys
+import tomllib
+from pathlib import Path
+from types import TracebackType
+
+import click
+
+from agent.errors import AgentError
+from alerting.alert import Sentence
+from alerting.errors import AlertingError
+from devices.errors import DeviceError
+from exchange.errors import ExchangeError, IdentityError
+
+NOT_A_DEVICE = (
+    "Veilleur n'est ni un dispositif médical certifié ni un service d'urgence : en cas d'urgence, appeler le 15.\n"
+    "Veilleur is not a certified medical device and not an emergency service: in an emergency, call 15 or 112."
+)
+
+
+class Refusing(click.Group):
+    """A group that turns every error of ours into one sentence with the next step, and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except AgentError as error:
+            raise Refusal(f"{_said(ctx, error.why)} {_said(ctx, error.hint)}") from error
+        except IdentityError as error:
+            raise Refusal(f"{error} {error.hint}") from error
+        except (AlertingError, DeviceError, ExchangeError) as error:
+            raise Refusal(str(error)) from error
+
+
+class Refusal(click.ClickException):
+    """One sentence on standard error, exit code 2."""
+
+    exit_code = 2
+
+    def show(self, file: object = None) -> None:
+        """Print the sentence."""
+        del file
+        click.echo(f"veilleur: {self.message}", err=True)
+
+
+def _reader_language() -> str:
+    name = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or locale.getlocale()[0]
+    return "fr" if (name or "").lower().startswith("fr") else "en"
+
+
+def _said(ctx: click.Context, sentence: Sentence) -> str:
+    return sentence.fr if ctx.find_root().params.get("lang") == "fr" else sentence.en
+
+
+@click.group(cls=Refusing, epilog=NOT_A_DEVICE)
+@click.version_option(package_name="veilleur")
+@click.option("--lang", type=click.Choice(["fr", "en"]), default=_reader_language, help="Langue / language.")
+def main(lang: str) -> None:
+    """Le boîtier Veilleur : lire, juger, garder, transmettre. / The Veilleur box: read, judge, keep, forward."""
+    del lang
+    sys.excepthook = _last_words
+
+
+def _last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    logging.getLogger(__name__).critical("stopped by a fault", exc_info=(kind, error, trace))
+    click.echo(
+        f"veilleur: un défaut imprévu l'a arrêté ({kind.__name__}) ; le journal dit où. / "
+        f"an unforeseen fault stopped it ({kind.__name__}); the log says where.",
+        err=True,
+    )
+
+
+@main.command()
+@click.option("--config", type=click.Path(path_type=Path), default=Path("/etc/veilleur/agent.toml"), show_default=True)
+def run(config: Path) -> None:
+    """Run the box until it is told to stop. / Faire tourner le boîtier."""
+    from agent import logs
+    from agent.settings_file import read_settings
+
+    logs.to_stderr()
+    settings = read_settings(config)
+    from agent import daemon
+    from devices.bleak_radio import BleakRadio
+    from devices.clock import SystemClock
+
+    radio = BleakRadio(adapter=settings.radio.adapter)
+    asyncio.run(until_told(daemon.run(settings, clock=SystemClock(), radio=radio)))
+
+
+async def until_told(work: "asyncio.Coroutine[object, object, None]") -> None:
+    """Await `work`; SIGTERM and SIGINT end it in order."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        return
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_context
+def check(ctx: click.Context, file: Path) -> None:
+    """Check a settings file or a care protocol. / Vérifier des réglages ou un protocole."""
+    from agent.errors import SettingsError
+    from agent.settings_file import load_protocol, packaged_protocols, read_settings
+    from alerting.errors import ProtocolError
+
+    try:
+        if str(file) in packaged_protocols() or _is_protocol(file):
+            protocol = load_protocol(str(file), Path())
+            rules = ", ".join(rule.id for rule in protocol.rules)
+            click.echo(f"{file}: ok · {protocol.name} v{protocol.version} · {protocol.protocol_hash[:12]} · {rules}")
+        else:
+            settings = read_settings(file)
+            names = ", ".join(f"{patient.pseudonym} ({patient.protocol.name})" for patient in settings.patients)
+            click.echo(f"{file}: ok · {settings.box} · {names} · {len(settings.devices)} devices")
+    except SettingsError as error:
+        for fault in error.faults:
+            click.echo(f"{file}: {_said(ctx, fault)}", err=True)
+        ctx.exit(1)
+    except ProtocolError as error:
+        for found in error.faults:
+            place = f":{found.line}" if found.line else ""
+            key = f" {found.key}:" if found.key else ""
+            click.echo(f"{file}{place}:{key} {_said(ctx, found.message)}", err=True)
+        ctx.exit(1)
+
+
+def _is_protocol(file: Path) -> bool:
+    try:
+        return "box" not in tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Refusal(f"{file}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        # Which of the two it was meant to be shows in its text, however broken.
+        return b"[[rules]]" in file.read_bytes()
+
+
+@main.command()
+@click.option("--config", type=click.Path(path_type=Path), default=Path("/etc/veilleur/agent.toml"), show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="JSON.")
+@click.pass_context
+def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FBT001 - click names its flags
+    """Say what the box keeps, what waits and which alerts stand. / Dire l'état du boîtier."""
+    from tabulate import tabulate
+
+    from agent.daemon import open_vault
+    from agent.settings_file import read_settings
+    from agent.status import iso, read_state
+
+    settings = read_settings(config)
+    state = read_state(settings, open_vault(settings))
+    if as_json:
+        click.echo(json.dumps(state.as_json(), ensure_ascii=False))
+        return
+    rows = [
+        ("boîtier / box", f"{state.box} · epoch {state.epoch[:8]} · seq {state.next_seq}"),
+        ("en attente / waiting", f"{state.waiting_alerts} alertes, {state.waiting_readings} mesures"),
+        ("clé / key", state.key_place),
+        ("disque / disk", f"{state.free_bytes // 2**20} MiB"),
+        *((patient, protocol) for patient, protocol in state.protocols.items()),
+        *(
+            (f"{device.driver} {device.address}", "-" if device.measured_at is None else iso(device.measured_at))
+            for device in state.devices
+        ),
+        *((name, count) for name, count in state.counters.items()),
+    ]
+    click.echo(tabulate(rows, tablefmt="plain"))
+    for alert in state.standing:
+        click.echo(f"[{alert.priority}] {alert.patient}: {_said(ctx, alert.why)}")
+
+
+@main.command()
+@click.argument("characteristic")
+@click.argument("frame")
+def decode(characteristic: str, frame: str) -> None:
+    """Decode one GATT value, such as: veilleur decode 2A35 1e7800.... / Décoder une trame."""
+    from devices.decode import decode_frame
+
+    try:
+        number, raw = int(characteristic, 16), bytes.fromhex(frame)
+    except ValueError as error:
+        raise Refusal(f"{characteristic} {frame}: hexadecimal digits are expected, such as 'decode 2A19 64'") from error
+    click.echo(json.dumps(decode_frame(number, raw).as_json(), ensure_ascii=False))
+
+
+@main.command()
+@click.option("--protocol", required=True, help="File, or name of a packaged one. / Fichier ou nom.")
+@click.option(
+    "--readings", required=True, type=click.Path(path_type=Path), help="CSV[.gz]: patient,time,quantity,value,unit"
+)
+@click.option("--format", "form", type=click.Choice(["jsonl", "table"]), default="jsonl", show_default=True)
+@click.option("--zone", default="Europe/Paris", show_default=True, help="Time zone of the sentences. / Fuseau.")
+@click.option("--since", help="Watching began then (ISO 8601); each patient's first reading otherwise.")
+@click.option("--until", help="Time passes until then (ISO 8601); each patient's last reading otherwise.")
+@click.pass_context
+def backtest(  # noqa: PLR0917 - one parameter an option, given by name
+    ctx: click.Context, protocol: str, readings: Path, form: str, zone: str, since: str | None, until: str | None
+) -> None:
+    """Say which alerts a protocol would have raised on recorded readings. / Rejouer un protocole."""
+    from agent.backtest_command import BacktestRequest, moment, print_backtest
+
+    print_backtest(
+        BacktestRequest(
+            protocol=protocol,
+            readings=readings,
+            form=form,
+            zone=zone,
+            since=moment(since),
+            until=moment(until),
+            lang=ctx.find_root().params["lang"],
+        )
+    )

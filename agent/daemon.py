@@ -1,0 +1,181 @@
+"""The one place where the parts of the box are joined.
+
+    device sessions -> pipeline -> store -> forwarder -> link
+                          ^                    |
+                        watch               receipts
+
+Each part runs as a named task of one group: when one cannot go on, all stop, and systemd starts the box again
+from what is on the disk. Only here is an error of any kind caught: a fault in judging must not stop keeping.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, aclosing
+from importlib.metadata import version
+
+from agent import systemd
+from agent.errors import StoreError, VaultError
+from agent.forwarder import Forwarder
+from agent.logs import COUNT, DEVICE, EVENT, PATIENTS
+from agent.pipeline import Pipeline
+from agent.presence import Presence
+from agent.settings import BrokerSettings, Device, Settings
+from agent.store import Store
+from agent.store_thread import StoreThread
+from agent.vault import Vault, kek_from_credential, kek_from_file
+from agent.watch import watch
+from devices.backoff import Patience
+from devices.clock import Clock
+from devices.driver import Resume
+from devices.radio import Radio
+from devices.session import Session
+from devices.source import Source
+from exchange.identity import SigningKey, read_team_keys
+from exchange.link import Link, LinkSettings
+from exchange.sealing import Sealer
+
+logger = logging.getLogger(__name__)
+
+FAULT_PAUSE_S = 0.5
+SESSION_EXPIRY_S = 7 * 86_400
+
+
+def open_vault(settings: Settings) -> Vault:
+    """Return the vault with the key from the place that the settings name.
+
+    Raises:
+        VaultError: the key is missing, too open, or of the wrong length.
+    """
+    if settings.vault.key_file is not None:
+        settings.vault.key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        kek = kek_from_file(settings.vault.key_file)
+    else:
+        kek = kek_from_credential(settings.vault.credential or "")
+    return Vault(kek, box=settings.box)
+
+
+async def run(
+    settings: Settings, *, clock: Clock, radio: Radio, on_ready: Callable[[], None] = lambda: systemd.notify("READY=1")
+) -> None:
+    """Run the box until cancelled.
+
+    Args:
+        settings: checked settings.
+        clock: tells the time that readings and deadlines are judged by.
+        radio: the adapter.
+        on_ready: called once, when readings can be kept and judged.
+
+    Raises:
+        VaultError, StoreError, IdentityError: it cannot start; the hint says what to do.
+    """
+    signing_key = SigningKey.load(settings.identity.signing_key)
+    team = read_team_keys(settings.identity.team_keys)
+    vault = open_vault(settings)
+    async with AsyncExitStack() as stack:
+        store = StoreThread()
+        stack.push_async_callback(store.close)
+        await store.open(lambda: Store(settings.database, vault, now_ms=clock.now_ms()))
+        epoch = await store.call(Store.this_epoch)
+        presence = Presence(
+            box=settings.box,
+            epoch=epoch,
+            version=version("veilleur"),
+            protocols={patient.pseudonym: patient.protocol.protocol_hash for patient in settings.patients},
+            signing_key=signing_key,
+            clock=clock,
+        )
+        link = await stack.enter_async_context(Link(_link_settings(settings.box, settings.broker, presence)))
+        forwarder = Forwarder(
+            store=store,
+            link=link,
+            box=settings.box,
+            epoch=epoch,
+            signers=team.signers(),
+            settings=settings.forwarder,
+            presence=presence,
+            clock=clock,
+        )
+        pipeline = Pipeline(
+            store=store,
+            sealer=Sealer(box=settings.box, signing_key=signing_key, recipients=team.recipients),
+            patients=settings.patients,
+            devices=settings.devices,
+            clock=clock,
+            on_kept=forwarder.kick,
+            guard=_guard,
+        )
+        stack.push_async_callback(pipeline.stop)
+        await pipeline.start()
+        sources = [_session(device, settings, pipeline, radio, clock) for device in settings.devices]
+        async with asyncio.TaskGroup() as group:
+            group.create_task(pipeline.run(), name="pipeline")
+            group.create_task(forwarder.run(), name="forwarder")
+            group.create_task(watch(pipeline, clock, settle=settings.watch.settle), name="watch")
+            for device, source in zip(settings.devices, sources, strict=True):
+                group.create_task(_pump(device, source, pipeline), name=f"device {device.address}")
+            on_ready()
+            logger.info("ready", extra={EVENT: "ready", PATIENTS: len(settings.patients), COUNT: len(settings.devices)})
+
+
+def _link_settings(box: str, broker: BrokerSettings, presence: Presence) -> LinkSettings:
+    return LinkSettings(
+        host=broker.host,
+        port=broker.port,
+        client_id=box,
+        ca=broker.ca,
+        certificate=broker.certificate,
+        key=broker.key,
+        keepalive_s=broker.keepalive,
+        session_expiry_s=SESSION_EXPIRY_S,
+        clean_start=False,
+        will=presence.will,
+    )
+
+
+def _session(device: Device, settings: Settings, pipeline: Pipeline, radio: Radio, clock: Clock) -> Session:
+    patience = Patience(
+        find=settings.radio.find,
+        procedure=settings.radio.procedure,
+        pause=settings.radio.pause,
+        longest_pause=settings.radio.longest_pause,
+    )
+
+    def resume() -> Resume:
+        newest = pipeline.last_reading(device.address)
+        return Resume() if newest is None else device.driver.resume_after(newest.key)
+
+    return Session(
+        radio=radio,
+        driver=device.driver,
+        device=device.address,
+        zone=device.patient.zone,
+        clock=clock,
+        resume=resume,
+        patience=patience,
+    )
+
+
+async def _pump(device: Device, source: Source, pipeline: Pipeline) -> None:
+    async with aclosing(source.batches()) as batches:
+        async for batch in batches:
+            for event in batch.events:
+                logger.info("device: %s", event.kind, extra={EVENT: event.kind, DEVICE: _tail(event.device)})
+            await pipeline.ingest(device, batch)
+
+
+def _tail(address: str) -> str:
+    """Return the end of an address: enough for an installer, too little to follow a person."""
+    return address[-5:]
+
+
+async def _guard(work: Callable[[], Awaitable[None]]) -> bool:
+    try:
+        await work()
+    except (StoreError, VaultError):
+        raise
+    except Exception:
+        logger.exception("judging failed; readings are kept and sent all the same", extra={EVENT: "judging_failed"})
+        await asyncio.sleep(FAULT_PAUSE_S)
+        return False
+    return True

@@ -1,0 +1,129 @@
+"""Opening the database file: its mode, its pragmas, its migrations. It opens as required or not at all."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlite_utils.db import Database
+
+from agent.errors import StoreError
+from agent.migrations import migrations
+from alerting.alert import Sentence
+
+BUSY_S = 10.0
+WAL_BYTES = 1 << 20
+# synchronous 2 is FULL: a commit is on the disk before it returns.
+_PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1, "foreign_keys": 1}
+
+
+@contextmanager
+def immediate(connection: sqlite3.Connection) -> Iterator[None]:
+    """Run the block as one write transaction: all of it, or nothing."""
+    connection.execute("begin immediate")
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open or create the box's database, migrated to this program's version.
+
+    Raises:
+        StoreError: a pragma did not take, the file is damaged, or a newer program made it.
+    """
+    connection: sqlite3.Connection | None = None
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Made before SQLite would, so that the log and its index take over the mode too.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
+        _require_pragmas(connection, path)
+        _migrate(connection, path)
+    except OSError as error:
+        raise StoreError(
+            Sentence(
+                fr=f"{path} ne peut pas être ouvert ({error.strerror}).",
+                en=f"{path} cannot be opened ({error.strerror}).",
+            ),
+            Sentence(fr="Vérifier le dossier et son propriétaire.", en="Check the folder and its owner."),
+        ) from error
+    except (sqlite3.Error, StoreError) as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(
+            Sentence(fr=f"{path} ne peut pas servir ({error}).", en=f"{path} cannot be used ({error})."),
+            Sentence(
+                fr=f"Mettre {path} et son -wal de côté et redémarrer : une base neuve commence, l'équipe voit le trou.",
+                en=f"Move {path} and its -wal aside and restart: a new database begins, and the team sees the gap.",
+            ),
+        ) from error
+    return connection
+
+
+def connect_reading(path: Path) -> sqlite3.Connection:
+    """Open an existing database without changing it.
+
+    Raises:
+        StoreError: there is none, or it is not of this program's version.
+    """
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)
+        pending = migrations.pending(Database(connection))
+    except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
+        raise StoreError(
+            Sentence(fr=f"{path} ne peut pas être lu ({error}).", en=f"{path} cannot be read ({error})."),
+            Sentence(fr="Le boîtier a-t-il déjà démarré ?", en="Has the box been started?"),
+        ) from error
+    if pending:
+        connection.close()
+        raise StoreError(
+            Sentence(fr=f"{path} vient d'une version plus ancienne.", en=f"{path} was made by an older version."),
+            Sentence(fr="Démarrer le boîtier : il la met à jour.", en="Start the box: it brings it up to date."),
+        )
+    return connection
+
+
+def _require_pragmas(connection: sqlite3.Connection, path: Path) -> None:
+    for pragma, value in _PRAGMAS.items():
+        connection.execute(f"pragma {pragma} = {value}")
+        found = connection.execute(f"pragma {pragma}").fetchone()[0]
+        if found != value:
+            raise StoreError(
+                Sentence(
+                    fr=f"{path} : SQLite garde {pragma} à {found} au lieu de {value}.",
+                    en=f"{path}: SQLite kept {pragma} at {found} instead of {value}.",
+                ),
+                Sentence(
+                    fr="Mettre le dossier d'état sur un disque local (ext4), ni réseau ni temporaire.",
+                    en="Put the state folder on a local disk (ext4), not on a network or temporary one.",
+                ),
+            )
+    connection.execute(f"pragma journal_size_limit = {WAL_BYTES}")
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    database = Database(connection)
+    ours = {item.name for item in migrations.pending(Database(memory=True))}
+    newer = [item.name for item in migrations.applied(database) if item.name not in ours]
+    if newer:
+        raise StoreError(
+            Sentence(
+                fr=f"{path} vient d'une version plus récente de Veilleur (étape {newer[-1]}).",
+                en=f"{path} was made by a newer version of Veilleur (step {newer[-1]}).",
+            ),
+            Sentence(
+                fr="Installer cette version ou une plus récente ; rien n'a été changé dans la base.",
+                en="Install that version or a later one; nothing in the database was changed.",
+            ),
+        )
+    migrations.apply(database)

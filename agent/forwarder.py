@@ -1,0 +1,173 @@
+"""Outbox to broker to receipt: the only retry loop for sending.
+
+- An entry is freed on a receipt that the team signed, never on a PUBACK: a PUBACK means that the broker has it.
+- At most `window` entries are on their way; alerts go first, then the newest readings.
+- What has no receipt in time is sent again, later each time, with jitter. Sending twice is harmless.
+- A forged or foreign receipt frees nothing; it is counted.
+
+Durations here are real seconds, whatever clock the readings are judged by.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from agent.logs import COUNT, EVENT, REASON
+from agent.outbox import Entry
+from agent.presence import Presence
+from agent.settings import ForwarderSettings
+from agent.store import Store
+from agent.store_thread import StoreThread
+from devices.clock import Clock
+from exchange.errors import LinkError, ReceiptError
+from exchange.link import Link, Message
+from exchange.sealing import LANE_ALERTS, verify_receipt
+from exchange.topics import ALERTS, OBSERVATIONS, RECEIPTS, topic
+
+logger = logging.getLogger(__name__)
+
+NO_SUBSCRIBER = 0x10
+DAY_MS = 86_400_000
+LONGEST_BACKOFF = 8
+"""A receipt is waited for up to this many times the first timeout."""
+
+
+@dataclass(slots=True)
+class _Sent:
+    attempts: int
+    again_at: float
+
+
+class Forwarder:
+    """Sends what waits, and frees what the team has."""
+
+    def __init__(
+        self,
+        *,
+        store: StoreThread,
+        link: Link,
+        box: str,
+        epoch: str,
+        signers: Mapping[str, bytes],
+        settings: ForwarderSettings,
+        presence: Presence,
+        clock: Clock,
+    ) -> None:
+        """`signers` maps the id of each key that may sign receipts to its public key."""
+        self._store = store
+        self._link = link
+        self._box = box
+        self._epoch = epoch
+        self._signers = signers
+        self._settings = settings
+        self._presence = presence
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._sent: dict[int, _Sent] = {}
+
+    def kick(self) -> None:
+        """Say that something new waits."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Forward for ever; a broken link is waited out."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._send(group), name="send")
+            group.create_task(self._receive(), name="receipts")
+            group.create_task(self._heartbeat(), name="heartbeat")
+
+    # --- sending ------------------------------------------------------------------------------------------
+
+    async def _send(self, group: asyncio.TaskGroup) -> None:
+        await self._link.subscribe([topic(self._box, RECEIPTS)])
+        generation = -1
+        while True:
+            await self._link.wait_connected()
+            if self._link.generation != generation:
+                generation = self._link.generation
+                # What was under way on the old connection may never have arrived.
+                self._sent.clear()
+                await self._say_online()
+            self._wake.clear()
+            overdue = [first for first, sent in self._sent.items() if sent.again_at <= time.monotonic()]
+            room = self._settings.window - len(self._sent) + len(overdue)
+            if room > 0:
+                under_way = [first for first in self._sent if first not in set(overdue)]
+                entries = await self._store.call(Store.waiting, limit=room, sent=under_way)
+                for entry in entries:
+                    self._count_attempt(entry.first)
+                    group.create_task(self._publish(entry), name=f"publish {entry.first}")
+            await self._nap()
+
+    async def _nap(self) -> None:
+        now = time.monotonic()
+        next_due = min((sent.again_at for sent in self._sent.values()), default=now + self._settings.heartbeat)
+        try:
+            async with asyncio.timeout(max(0.01, next_due - now)):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _count_attempt(self, first: int) -> None:
+        before = self._sent.get(first)
+        attempts = 1 if before is None else before.attempts + 1
+        wait = self._settings.receipt_timeout * min(2 ** (attempts - 1), LONGEST_BACKOFF)
+        # Jitter spreads a fleet that lost the same broker; it is no secret.
+        again_at = time.monotonic() + wait * random.uniform(0.75, 1.25)  # noqa: S311
+        self._sent[first] = _Sent(attempts=attempts, again_at=again_at)
+
+    async def _publish(self, entry: Entry) -> None:
+        channel = ALERTS if entry.lane == LANE_ALERTS else OBSERVATIONS
+        try:
+            code = await self._link.publish(topic(self._box, channel), entry.body)
+        except LinkError as error:
+            # Refused or broken: it waits its turn again; a refusal that lasts shows in the counters.
+            await self._store.call(Store.count, "publish.refused" if error.reason_code else "publish.broken")
+            return
+        if code == NO_SUBSCRIBER:
+            await self._store.call(Store.count, "publish.no_subscriber")
+
+    # --- receipts -----------------------------------------------------------------------------------------
+
+    async def _receive(self) -> None:
+        async for message in self._link.messages():
+            await self._receipt(message)
+            message.acknowledge()
+
+    async def _receipt(self, message: Message) -> None:
+        try:
+            receipt = verify_receipt(message.payload, box=self._box, signers=self._signers)
+        except ReceiptError as error:
+            logger.warning("a receipt was refused", extra={EVENT: "receipt_refused", REASON: error.reason})
+            await self._store.call(Store.count, f"receipt.{error.reason}")
+            return
+        if receipt.epoch != self._epoch:
+            await self._store.call(Store.count, "receipt.other_epoch")
+            return
+        freed = await self._store.call(Store.free, receipt.ranges, now_ms=self._clock.now_ms())
+        for first in freed:
+            self._sent.pop(first, None)
+        self._wake.set()
+
+    # --- what the box says about itself -------------------------------------------------------------------
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.heartbeat)
+            if self._link.connected:
+                await self._say_online()
+            before = self._clock.now_ms() - self._settings.keep_receipted_days * DAY_MS
+            forgotten = await self._store.call(Store.forget_receipted, before_ms=before)
+            if forgotten:
+                logger.info("receipted entries forgotten", extra={EVENT: "outbox_forgotten", COUNT: forgotten})
+
+    async def _say_online(self) -> None:
+        next_seq, backlog = await self._store.call(Store.backlog)
+        status = self._presence.online(next_seq=next_seq, backlog=backlog)
+        try:
+            await self._link.publish(self._presence.topic, status, retain=True)
+        except LinkError as error:
+            logger.info("status not sent", extra={EVENT: "status_not_sent", REASON: str(error)})

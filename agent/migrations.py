@@ -1,0 +1,53 @@
+"""The shape of the box's database, step by numbered step, each in one transaction.
+
+Names and order never change once released. What could be health data lies only in sealed `body` columns;
+in the clear are numbers, times and keyed digests (docs/adr/0003).
+"""
+
+from sqlite_utils.db import Database
+from sqlite_utils.migrations import Migrations
+
+migrations = Migrations("veilleur-box")
+
+
+@migrations(name="0001_buffer")
+def buffer(db: Database) -> None:
+    """Readings, the outbox, what the engine remembers, and the wrapped data keys."""
+    db.table("meta").create({"name": str, "value": bytes}, pk="name", not_null={"value"})
+    db.table("data_key").create({"id": int, "created": int, "wrapped": bytes}, pk="id", not_null={"created", "wrapped"})
+    db.table("stream").create(
+        {"id": int, "digest": bytes, "cursor": int, "attempts": int, "body": bytes},
+        pk="id",
+        not_null={"digest", "cursor", "attempts"},
+        defaults={"cursor": 0, "attempts": 0},
+    ).create_index(["digest"], unique=True)
+    db.execute("""
+        create table reading (
+            id integer primary key autoincrement,
+            stream integer not null references stream(id),
+            digest blob not null unique,
+            measured_at integer not null,
+            state integer not null default 0,
+            body blob not null
+        )""")
+    db.table("reading").create_index(["stream", "measured_at"])
+    db.execute("""
+        create table outbox (
+            first integer primary key,
+            last integer not null,
+            lane integer not null,
+            created integer not null,
+            receipted_at integer,
+            body blob not null
+        )""")
+    db.execute("create index outbox_waiting on outbox(lane, first) where receipted_at is null")
+    db.execute("create index outbox_receipted on outbox(receipted_at) where receipted_at is not null")
+    db.execute("""
+        create table alert (
+            digest blob primary key,
+            stream integer not null,
+            standing integer not null,
+            body blob not null
+        ) without rowid""")
+    db.table("device").create({"digest": bytes, "body": bytes}, pk="digest", not_null={"body"})
+    db.table("counter").create({"name": str, "n": int}, pk="name", not_null={"n"})

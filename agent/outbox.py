@@ -1,0 +1,109 @@
+"""The outbox: sealed envelopes that wait for the team's receipt, and the sequence numbers they carry.
+
+An entry covers the records `first` to `last`, both included. Entries are added inside the store's transactions;
+they stop waiting only by `free`, and stay a while longer so that a restored team database can ask again.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from exchange.errors import EnvelopeError
+from exchange.messages import MAX_RECORDS, Range, Record
+from exchange.sealing import Sealer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One sealed envelope, ready to be sent."""
+
+    first: int
+    last: int
+    lane: int
+    body: bytes
+
+
+class Outbox:
+    """The outbox table of one open database."""
+
+    def __init__(self, connection: sqlite3.Connection, *, epoch: str) -> None:
+        """`epoch` has 32 hexadecimal digits; sequence numbers count from 0 in it."""
+        self._connection = connection
+        self._epoch = epoch
+
+    def next_seq(self) -> int:
+        """Return the sequence number that the next record will carry."""
+        row = self._connection.execute("select value from meta where name = 'next_seq'").fetchone()
+        return 0 if row is None else int(bytes(row[0]))
+
+    def add(self, records: Sequence[Record], lane: int, sealer: Sealer, *, now_ms: int) -> None:
+        """Number the records and seal them into as few envelopes as hold them; inside a transaction.
+
+        Raises:
+            EnvelopeError: a single record does not fit an envelope.
+        """
+        if not records:
+            return
+        first = self.next_seq()
+        for at in range(0, len(records), MAX_RECORDS):
+            self._seal(records[at : at + MAX_RECORDS], first + at, lane, sealer, now_ms)
+        self._connection.execute(
+            "insert into meta(name, value) values ('next_seq', ?)"
+            " on conflict(name) do update set value = excluded.value",
+            (str(first + len(records)).encode(),),
+        )
+
+    def _seal(self, records: Sequence[Record], first: int, lane: int, sealer: Sealer, now_ms: int) -> None:
+        try:
+            body = sealer.seal(epoch=self._epoch, first=first, lane=lane, created=now_ms, records=records)
+        except EnvelopeError as error:
+            if error.reason != "oversize" or len(records) == 1:
+                raise
+            half = len(records) // 2
+            self._seal(records[:half], first, lane, sealer, now_ms)
+            self._seal(records[half:], first + half, lane, sealer, now_ms)
+            return
+        self._connection.execute(
+            "insert into outbox(first, last, lane, created, body) values (?, ?, ?, ?, ?)",
+            (first, first + len(records) - 1, lane, now_ms, body),
+        )
+
+    def waiting(self, *, limit: int, sent: Sequence[int] = ()) -> list[Entry]:
+        """Return up to `limit` entries without receipt, alerts first, then the newest; those in `sent` are left out."""
+        skip = set(sent)
+        rows = self._connection.execute(
+            "select first from outbox where receipted_at is null order by lane, first desc limit ?",
+            (limit + len(skip),),
+        )
+        chosen = [first for (first,) in rows if first not in skip][:limit]
+        return [self._entry(first) for first in chosen]
+
+    def _entry(self, number: int) -> Entry:
+        query = "select first, last, lane, body from outbox where first = ?"
+        first, last, lane, body = self._connection.execute(query, (number,)).fetchone()
+        return Entry(first=first, last=last, lane=lane, body=body)
+
+    def free(self, ranges: Sequence[Range], *, now_ms: int) -> list[int]:
+        """Mark the entries wholly inside one of `ranges` as receipted; return their `first`, known before or not."""
+        freed: list[int] = []
+        for item in ranges:
+            rows = self._connection.execute(
+                "select first from outbox where first >= ? and last <= ?", (item.first, item.last)
+            ).fetchall()
+            freed += [first for (first,) in rows]
+            self._connection.execute(
+                "update outbox set receipted_at = ? where first >= ? and last <= ? and receipted_at is null",
+                (now_ms, item.first, item.last),
+            )
+        return freed
+
+    def forget(self, *, before_ms: int) -> int:
+        """Delete entries receipted before `before_ms` (exclusive); return how many."""
+        return self._connection.execute("delete from outbox where receipted_at < ?", (before_ms,)).rowcount
+
+    def depth(self) -> dict[int, int]:
+        """Return how many records wait, by lane."""
+        rows = self._connection.execute(
+            "select lane, sum(last - first + 1) from outbox where receipted_at is null group by lane order by lane"
+        )
+        return {lane: int(total) for lane, total in rows}

@@ -1,0 +1,116 @@
+"""What `veilleur status` says: read from the database of a box, running or not."""
+
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from agent.settings import Settings
+from agent.store_reader import StoreReader
+from agent.vault import Vault
+from alerting.alert import AlertChange
+from exchange.sealing import LANE_ALERTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceState:
+    """A device and the time of the newest reading kept of it, ms UTC, None when there is none."""
+
+    address: str
+    driver: str
+    patient: str
+    measured_at: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxState:
+    """The state of one box."""
+
+    box: str
+    epoch: str
+    next_seq: int
+    waiting_alerts: int
+    waiting_readings: int
+    free_bytes: int
+    key_place: str
+    protocols: dict[str, str]
+    devices: tuple[DeviceState, ...]
+    standing: tuple[AlertChange, ...]
+    counters: dict[str, int]
+
+    def as_json(self) -> dict[str, object]:
+        """Return plain values; times in ISO 8601 ending in Z."""
+        return {
+            "box": self.box,
+            "epoch": self.epoch,
+            "next_seq": self.next_seq,
+            "waiting": {"alerts": self.waiting_alerts, "readings": self.waiting_readings},
+            "free_bytes": self.free_bytes,
+            "key_place": self.key_place,
+            "protocols": self.protocols,
+            "devices": [
+                {
+                    "address": device.address,
+                    "driver": device.driver,
+                    "patient": device.patient,
+                    "last_reading": None if device.measured_at is None else iso(device.measured_at),
+                }
+                for device in self.devices
+            ],
+            "alerts": [
+                {
+                    "patient": alert.patient,
+                    "rule": alert.rule,
+                    "priority": alert.priority,
+                    "raised_at": iso(alert.raised_at),
+                    "why": {"fr": alert.why.fr, "en": alert.why.en},
+                }
+                for alert in self.standing
+            ],
+            "counters": self.counters,
+        }
+
+
+def iso(at_ms: int) -> str:
+    """Return ms UTC as ISO 8601 ending in Z, to the millisecond only where it has one."""
+    at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return at.isoformat(timespec="milliseconds" if at_ms % 1000 else "seconds").replace("+00:00", "Z")
+
+
+def read_state(settings: Settings, vault: Vault) -> BoxState:
+    """Return the state of the box.
+
+    Raises:
+        StoreError, VaultError: the database cannot be read with this key.
+        sqlite3.Error: it is busy for too long.
+    """
+    store = StoreReader.open(settings.database, vault)
+    try:
+        depth = store.outbox.depth()
+        readings = {device.address: store.last_reading(device.address) for device in settings.devices}
+        return BoxState(
+            box=settings.box,
+            epoch=store.epoch,
+            next_seq=store.outbox.next_seq(),
+            waiting_alerts=depth.get(LANE_ALERTS, 0),
+            waiting_readings=sum(depth.values()) - depth.get(LANE_ALERTS, 0),
+            free_bytes=shutil.disk_usage(settings.state).free,
+            key_place="file" if settings.vault.key_file is not None else "systemd credential",
+            protocols={
+                patient.pseudonym: f"{protocol.name} v{protocol.version} ({protocol.protocol_hash[:12]})"
+                for patient in settings.patients
+                for protocol in (patient.protocol,)
+            },
+            devices=tuple(
+                DeviceState(
+                    address=device.address,
+                    driver=device.driver.name,
+                    patient=device.patient.pseudonym,
+                    measured_at=None if (last := readings[device.address]) is None else last.measured_at,
+                )
+                for device in settings.devices
+            ),
+            standing=tuple(store.standing_alerts()),
+            counters=store.counters(),
+        )
+    finally:
+        store.close()

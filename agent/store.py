@@ -1,0 +1,273 @@
+"""The encrypted buffer of the box: SQLite in WAL, every commit synchronous.
+
+- A reading and its sealed outbox entry are one transaction (`accept`); alert changes, their entries, the
+  engine's snapshot and the cursor are another (`keep_judgement`). There is no third way in.
+- Sequence numbers are given here, inside those transactions: per epoch they have no hole. The epoch is random
+  and belongs to this database file.
+- An outbox entry stops waiting only by `free`, with ranges from a verified receipt.
+- The database refuses to be used when its pragmas did not take, or when a newer program has migrated it.
+
+Not here: what a reading means, and sending. One thread uses a Store (`StoreThread`).
+"""
+
+import secrets
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+import msgspec
+
+from agent.database import connect, immediate
+from agent.errors import VaultError
+from agent.outbox import Entry
+from agent.store_reader import Kept, StoreReader
+from agent.vault import Vault
+from alerting.alert import AlertChange, ChangeKind
+from devices.reading import Reading
+from exchange import messages
+from exchange.messages import ObservationRecord, Range
+from exchange.sealing import LANE_ALERTS, LANE_SPARSE, Sealer
+
+
+class ReadingState(IntEnum):
+    """What may be done with a kept reading."""
+
+    JUDGEABLE = 0
+    UNATTRIBUTED = 1
+    TOO_LATE = 2
+    QUARANTINED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrival:
+    """A reading on its way in; `attributed` is False when it was measured before the patient had the device."""
+
+    patient: str
+    reading: Reading
+    attributed: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stream:
+    """What the store remembers of one patient: the engine's last snapshot and how far it had judged."""
+
+    number: int
+    cursor: int
+    attempts: int
+    snapshot: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What judging one stream up to `cursor` (a reading's row, inclusive) came to."""
+
+    patient: str
+    cursor: int
+    snapshot: bytes
+    changes: tuple[AlertChange, ...] = ()
+    marked: tuple[tuple[int, ReadingState], ...] = ()
+
+
+class Store(StoreReader):
+    """One open database, to write. Every method is called from the one thread that opened it."""
+
+    def __init__(self, path: Path, vault: Vault, *, now_ms: int) -> None:
+        """Open or create the database.
+
+        Raises:
+            StoreError: it cannot be used; the hint says what to do.
+            VaultError: its keys do not open with this box's key.
+        """
+        connection = connect(path)
+        try:
+            with immediate(connection):
+                fresh = secrets.token_hex(16).encode()
+                connection.execute("insert or ignore into meta(name, value) values ('epoch', ?)", (fresh,))
+            super().__init__(connection, vault)
+            self._make_key(now_ms)
+        except (VaultError, sqlite3.Error):
+            connection.close()
+            raise
+        self._streams: dict[str, int] = {}
+
+    def this_epoch(self) -> str:
+        """Return the epoch of this database: 32 hexadecimal digits."""
+        return self.epoch
+
+    # --- readings -----------------------------------------------------------------------------------------
+
+    def accept(self, arrivals: Sequence[Arrival], sealer: Sealer, *, now_ms: int) -> dict[str, list[Kept]]:
+        """Transaction A: keep the readings that are new, with the sealed entries that will carry them.
+
+        Returns:
+            The new attributed readings by patient, in order of arrival; repeats are left out.
+        """
+        kept: dict[str, list[Kept]] = {}
+        records: list[ObservationRecord] = []
+        with self._transaction(now_ms):
+            for arrival in arrivals:
+                record = messages.observation(arrival.patient, arrival.reading)
+                row = self._insert(arrival, record)
+                if row is None:
+                    continue
+                records.append(record)
+                if arrival.attributed:
+                    kept.setdefault(arrival.patient, []).append(Kept(row=row, reading=arrival.reading))
+            self.outbox.add(records, LANE_SPARSE, sealer, now_ms=now_ms)
+            self._remember_devices(arrivals)
+        return kept
+
+    def _insert(self, arrival: Arrival, record: ObservationRecord) -> int | None:
+        reading = arrival.reading
+        digest = self._vault.digest("reading", reading.device, reading.key, reading.quantity)
+        execute = self._connection.execute
+        if execute("select 1 from reading where digest = ?", (digest,)).fetchone():
+            return None
+        state = ReadingState.JUDGEABLE if arrival.attributed else ReadingState.UNATTRIBUTED
+        sealed = self._vault.seal("reading", digest.hex(), msgspec.msgpack.encode(record))
+        added = execute(
+            "insert into reading(stream, digest, measured_at, state, body) values (?, ?, ?, ?, ?)",
+            (self._stream(arrival.patient), digest, reading.measured_at, state, sealed),
+        )
+        return added.lastrowid
+
+    def unjudged(self, patient: str) -> list[Kept]:
+        """Return the readings after the stream's cursor, in order of arrival."""
+        stream = self.stream(patient)
+        return list(self._readings("stream = ? and id > ? and state = 0 order by id", (stream.number, stream.cursor)))
+
+    def history(self, patient: str, *, since: int, until_row: int) -> list[Kept]:
+        """Return every judgeable reading measured at or after `since` (ms UTC) and kept no later than `until_row`."""
+        where = "stream = ? and measured_at >= ? and id <= ? and state = 0 order by measured_at, id"
+        return list(self._readings(where, (self._stream(patient), since, until_row)))
+
+    # --- streams ------------------------------------------------------------------------------------------
+
+    def stream(self, patient: str) -> Stream:
+        """Return what is remembered of a patient; a new patient has cursor 0 and no snapshot."""
+        number = self._stream(patient)
+        cursor, attempts, body = self._connection.execute(
+            "select cursor, attempts, body from stream where id = ?", (number,)
+        ).fetchone()
+        snapshot = None if body is None else self._vault.open("stream", number, body)
+        return Stream(number=number, cursor=cursor, attempts=attempts, snapshot=snapshot)
+
+    def _stream(self, patient: str) -> int:
+        number = self._streams.get(patient)
+        if number is None:
+            digest = self._vault.digest("stream", patient)
+            execute = self._connection.execute
+            execute("insert or ignore into stream(digest) values (?)", (digest,))
+            (number,) = execute("select id from stream where digest = ?", (digest,)).fetchone()
+            # Remembered only once committed: a rolled back number may be given to somebody else.
+            if not self._connection.in_transaction:
+                self._streams[patient] = number
+        return int(number)
+
+    def count_attempt(self, patient: str) -> int:
+        """Count one more attempt at judging what is unjudged, and return how many there were."""
+        number = self._stream(patient)
+        execute = self._connection.execute
+        execute("update stream set attempts = attempts + 1 where id = ?", (number,))
+        return int(execute("select attempts from stream where id = ?", (number,)).fetchone()[0])
+
+    def keep_judgement(self, judgement: Judgement, sealer: Sealer, *, now_ms: int) -> None:
+        """Transaction B: the alert changes, their sealed entries, the engine's snapshot and the cursor, or nothing."""
+        with self._transaction(now_ms):
+            number = self._stream(judgement.patient)
+            self._keep_changes(number, judgement.changes, sealer, now_ms=now_ms)
+            execute = self._connection.execute
+            execute(
+                "update stream set cursor = max(cursor, ?), attempts = 0, body = ? where id = ?",
+                (judgement.cursor, self._vault.seal("stream", number, judgement.snapshot), number),
+            )
+            for row, state in judgement.marked:
+                execute("update reading set state = ? where id = ?", (state, row))
+
+    def keep_technical(self, patient: str, changes: Sequence[AlertChange], sealer: Sealer, *, now_ms: int) -> None:
+        """Keep technical alert changes of the box itself with their sealed entries; known ones are left out."""
+        with self._transaction(now_ms):
+            fresh = [change for change in changes if self._is_news(change)]
+            self._keep_changes(self._stream(patient), fresh, sealer, now_ms=now_ms)
+
+    def _is_news(self, change: AlertChange) -> bool:
+        known = self._alert(self._vault.digest("alert", change.alert_id))
+        return known is None or known.kind is not change.kind
+
+    def _keep_changes(self, stream: int, changes: Sequence[AlertChange], sealer: Sealer, *, now_ms: int) -> None:
+        records = [messages.alert(change) for change in changes]
+        for change, record in zip(changes, records, strict=True):
+            digest = self._vault.digest("alert", change.alert_id)
+            standing = change.resolved_at is None and change.kind is not ChangeKind.RETRACTED
+            self._connection.execute(
+                "insert into alert(digest, stream, standing, body) values (?, ?, ?, ?)"
+                " on conflict(digest) do update set standing = excluded.standing, body = excluded.body",
+                (digest, stream, standing, self._vault.seal("alert", digest.hex(), msgspec.msgpack.encode(record))),
+            )
+            if change.supersedes is not None:
+                gone = self._vault.digest("alert", change.supersedes)
+                self._connection.execute("update alert set standing = 0 where digest = ?", (gone,))
+        self.outbox.add(records, LANE_ALERTS, sealer, now_ms=now_ms)
+
+    # --- the outbox ---------------------------------------------------------------------------------------
+
+    def waiting(self, *, limit: int, sent: Sequence[int] = ()) -> list[Entry]:
+        """Return up to `limit` entries to send, see `Outbox.waiting`."""
+        return self.outbox.waiting(limit=limit, sent=sent)
+
+    def backlog(self) -> tuple[int, int]:
+        """Return the next sequence number and how many records wait for a receipt."""
+        return self.outbox.next_seq(), sum(self.outbox.depth().values())
+
+    def forget_receipted(self, *, before_ms: int) -> int:
+        """Delete entries receipted before `before_ms` (exclusive); return how many."""
+        return self.outbox.forget(before_ms=before_ms)
+
+    def free(self, ranges: Sequence[Range], *, now_ms: int) -> list[int]:
+        """Keep that the team has these records; return the `first` of every entry they cover."""
+        with immediate(self._connection):
+            return self.outbox.free(ranges, now_ms=now_ms)
+
+    # --- devices and counters -----------------------------------------------------------------------------
+
+    def _remember_devices(self, arrivals: Sequence[Arrival]) -> None:
+        newest: dict[str, Reading] = {}
+        for reading in (arrival.reading for arrival in arrivals):
+            before = newest.get(reading.device) or self.last_reading(reading.device)
+            if before is None or before.order < reading.order:
+                newest[reading.device] = reading
+        for device, reading in newest.items():
+            digest = self._vault.digest("device", device)
+            body = msgspec.msgpack.encode(messages.observation("-", reading))
+            self._connection.execute(
+                "insert into device(digest, body) values (?, ?) on conflict(digest) do update set body = excluded.body",
+                (digest, self._vault.seal("device", digest.hex(), body)),
+            )
+
+    def count(self, name: str) -> None:
+        """Count one more of what was refused or noticed, such as "receipt.signature"."""
+        self._connection.execute(
+            "insert into counter(name, n) values (?, 1) on conflict(name) do update set n = n + 1", (name,)
+        )
+
+    # --- the database itself ------------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self, now_ms: int) -> Iterator[None]:
+        if self._vault.needs_key(now_ms):
+            self._make_key(now_ms)
+        with immediate(self._connection):
+            yield
+
+    def _make_key(self, now_ms: int) -> None:
+        with immediate(self._connection):
+            (number,) = self._connection.execute("select coalesce(max(id), 0) + 1 from data_key").fetchone()
+            self._connection.execute(
+                "insert into data_key(id, created, wrapped) values (?, ?, ?)",
+                (number, now_ms, self._vault.new_key(number)),
+            )
+        # Only now: nothing may ever be sealed with a key that was not kept.
+        self._vault.use_key(number, now_ms)
