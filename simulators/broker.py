@@ -1,0 +1,274 @@
+"""A real mosquitto with mutual TLS and the shipped ACL, on loopback, started, killed and started again at will.
+
+The configuration is `configs/broker`, with paths, port and log replaced. Certificates are made on the spot, for
+this folder only. Port and data survive a kill, as they do for a real broker; what mosquitto had not saved does not.
+"""
+
+import contextlib
+import os
+import pwd
+import random
+import shutil
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey, generate_private_key
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from exchange.identity import TlsKey
+from simulators.mosquitto import BrokerUnavailableError, Mosquitto, find_mosquitto
+
+HOST = "127.0.0.1"
+SHIPPED = Path(__file__).resolve().parents[1] / "configs" / "broker"
+
+_LIFETIME = timedelta(days=30)
+_START_TIMEOUT_S = 20.0
+_STOP_TIMEOUT_S = 10.0
+_POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientFiles:
+    """What one client needs to speak TLS to the broker; PEM files."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+class Certificates:
+    """A private CA in a folder of its own, with a certificate for the broker and one for each client asked for.
+
+    Args:
+        folder: created when missing; must not hold a CA yet.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder = folder
+        self._key = generate_private_key(SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Veilleur simulated CA")])
+        usage = _usage(sign_certificates=True)
+        certificate = (
+            self._draft(self._name, self._key.public_key())
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(usage, critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+        self.ca = folder / "ca.pem"
+        self.ca.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        self.server = self._issue("server", ExtendedKeyUsageOID.SERVER_AUTH)
+
+    def client(self, name: str) -> ClientFiles:
+        """Return key and certificate of the client whose common name is `name`, made at the first call."""
+        if (self._folder / f"{name}.pem").exists():
+            return self._files(name)
+        return self._issue(name, ExtendedKeyUsageOID.CLIENT_AUTH)
+
+    def sign(self, csr: bytes) -> bytes:
+        """Return a client certificate, PEM, for a signing request; its subject is kept.
+
+        Raises:
+            ValueError: the request is malformed or not signed by its own key.
+        """
+        return self._sign(csr, ExtendedKeyUsageOID.CLIENT_AUTH)
+
+    def _issue(self, name: str, purpose: x509.ObjectIdentifier) -> ClientFiles:
+        key = TlsKey.generate()
+        files = self._files(name)
+        key.save(files.key)
+        files.certificate.write_bytes(self._sign(key.csr(name), purpose))
+        return files
+
+    def _files(self, name: str) -> ClientFiles:
+        return ClientFiles(ca=self.ca, certificate=self._folder / f"{name}.pem", key=self._folder / f"{name}.key")
+
+    def _sign(self, csr: bytes, purpose: x509.ObjectIdentifier) -> bytes:
+        request = x509.load_pem_x509_csr(csr)
+        public = request.public_key()
+        if not request.is_signature_valid or not isinstance(public, EllipticCurvePublicKey):
+            raise ValueError("not a request that its own P-256 key signed")
+        draft = (
+            self._draft(request.subject, public)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(sign_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+        )
+        if purpose == ExtendedKeyUsageOID.SERVER_AUTH:
+            names = [x509.DNSName("localhost"), x509.IPAddress(ip_address(HOST))]
+            draft = draft.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        return draft.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+    def _draft(self, subject: x509.Name, public: EllipticCurvePublicKey) -> x509.CertificateBuilder:
+        now = datetime.now(UTC)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self._name)
+            .public_key(public)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(days=1))
+            .not_valid_after(now + _LIFETIME)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        )
+
+
+class Broker:
+    """One mosquitto on loopback. Usable as a context manager, which starts and stops it.
+
+    Args:
+        folder: for its configuration, certificates, data and log; created when missing.
+        mosquitto: the program; searched for, or unpacked, when None.
+
+    Attributes:
+        host: address it listens on.
+        port: TCP port, the same for every start.
+        log: its log file.
+        certificates: its CA.
+
+    Raises:
+        BrokerUnavailableError: there is no mosquitto to run.
+    """
+
+    def __init__(self, folder: Path, *, mosquitto: Mosquitto | None = None) -> None:
+        self._mosquitto = mosquitto or find_mosquitto()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self.host = HOST
+        self.port = _free_port()
+        self.log = folder / "mosquitto.log"
+        self.certificates = Certificates(folder / "certificates")
+        (folder / "data").mkdir(exist_ok=True)
+        acl = folder / "acl"
+        shutil.copyfile(SHIPPED / "acl", acl)
+        # Later versions of mosquitto refuse an ACL file that others can read.
+        acl.chmod(0o600)
+        self._configuration = folder / "mosquitto.conf"
+        self._configuration.write_text(self._adapt((SHIPPED / "mosquitto.conf").read_text()))
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is alive."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id while it runs."""
+        return self._process.pid if self._process is not None and self.running else None
+
+    def start(self) -> None:
+        """Start and return once connections are accepted; nothing happens when it runs.
+
+        Raises:
+            BrokerUnavailableError: it ended at once, or accepts no connection.
+        """
+        if self.running:
+            return
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - our own configuration
+                [self._mosquitto.binary, "-c", self._configuration],
+                env=self._mosquitto.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not self._answers():
+            try:
+                self._process.wait(_POLL_S)
+            except subprocess.TimeoutExpired:
+                if time.monotonic() < deadline:
+                    continue
+                self.kill()
+            raise BrokerUnavailableError(
+                f"mosquitto does not start: {self._last_words()}", hint=f"Read {self.log} for the reason."
+            )
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a power cut would; what it had not saved is lost."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def stop(self) -> None:
+        """End it in order; with SIGKILL when it does not end within 10 s."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), timeout=1):
+            return True
+        return False
+
+    def _last_words(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()
+        return lines[-1] if lines else "it left no message"
+
+    def _adapt(self, shipped: str) -> str:
+        """Return the shipped configuration with this machine's places in it."""
+        server = self.certificates.server
+        ours = {
+            "listener": f"{self.port} {self.host}",
+            "cafile": str(server.ca),
+            "certfile": str(server.certificate),
+            "keyfile": str(server.key),
+            "acl_file": str(self._folder / "acl"),
+            "persistence_location": f"{self._folder / 'data'}/",
+            "log_dest": f"file {self.log}",
+        }
+        lines = [f"{key} {ours[key]}" if (key := line.split(" ")[0]) in ours else line for line in shipped.splitlines()]
+        if os.geteuid() == 0:
+            # mosquitto would drop to a user who may not enter this folder, or who does not exist.
+            lines.append(f"user {pwd.getpwuid(0).pw_name}")
+        return "\n".join(lines) + "\n"
+
+
+def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not sign_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=sign_certificates,
+        crl_sign=sign_certificates,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _free_port() -> int:
+    """Return a free TCP port below the ephemeral ones.
+
+    A client that keeps trying an ephemeral port on loopback while the broker is down can be given that same port as
+    its own, connect to itself, and keep the broker from coming back.
+    """
+    while True:
+        port = random.randrange(15000, 32000)  # noqa: S311 - not a secret
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
