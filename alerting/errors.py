@@ -1,0 +1,97 @@
+"""What can go wrong in judging.
+
+`ProtocolError` and `RecordingError` are rejected input: told to whoever wrote the file. `SnapshotError`,
+`HistoryError` and `OrderError` say that an engine was handed something it must not judge from: the caller
+replays the kept readings instead.
+"""
+
+from dataclasses import dataclass
+
+from alerting.alert import Sentence
+
+
+class AlertingError(Exception):
+    """Base of every error of this package."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One thing wrong in a protocol file.
+
+    Attributes:
+        line: line in the file, from 1; None when the fault is of the file as a whole.
+        key: dotted path of the key, such as "rules.weight_gain_3_days.delta"; "" for the file as a whole.
+        message: what is wrong and what to write instead, for a nurse.
+    """
+
+    line: int | None
+    key: str
+    message: Sentence
+
+
+class ProtocolError(AlertingError):
+    """A protocol file that cannot be applied; every fault at once.
+
+    Attributes:
+        name: what the file was called by whoever handed it over.
+        faults: at least one, in the order of the file.
+    """
+
+    def __init__(self, name: str, faults: tuple[Fault, ...]) -> None:
+        lines = "; ".join(
+            f"line {fault.line}: {fault.key}: {fault.message.en}" if fault.line else fault.message.en
+            for fault in faults
+        )
+        super().__init__(f"{name}: {lines}")
+        self.name = name
+        self.faults = faults
+
+
+class RecordingError(AlertingError):
+    """A recording of readings that cannot be read.
+
+    Attributes:
+        line: line in the file, from 1.
+        reason: one clause in plain English.
+    """
+
+    def __init__(self, name: str, line: int, reason: str) -> None:
+        super().__init__(f"{name}, line {line}: {reason}")
+        self.line = line
+        self.reason = reason
+
+
+class SnapshotError(AlertingError):
+    """A snapshot that is corrupt, of another protocol or of another version of the engine."""
+
+
+class HistoryError(AlertingError):
+    """A history handed over for re-judging that lacks readings which were judged before.
+
+    Judging it would retract alerts for want of data, so it is refused.
+
+    Attributes:
+        lacking: how many readings are not there.
+    """
+
+    def __init__(self, lacking: int) -> None:
+        super().__init__(f"the history lacks {lacking} readings that were judged before")
+        self.lacking = lacking
+
+
+class OrderError(AlertingError):
+    """A late reading handed over as one in order; `Engine.lateness` tells them apart."""
+
+
+class KernelError(AlertingError):
+    """The compiled kernel does not belong to this version of the package.
+
+    Attributes:
+        hint: the operator's next step.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the compiled kernel is of another version")
+        self.hint = (
+            "Delete the directory alerting/__pycache__ (and the one named by NUMBA_CACHE_DIR), then start again."
+        )
