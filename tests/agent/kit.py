@@ -1,0 +1,66 @@
+"""What several tests of the box are made of: readings, a store on a disk, and the team's keys."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from agent.store import Arrival, Store
+from agent.vault import Vault
+from devices.reading import ClockTrust, Provenance, Quantity, Reading, Validity, facts, to_counts
+from exchange.messages import Record
+from exchange.sealing import Opener, Sealer
+
+START = 1_763_800_000_000
+MINUTE = 60_000
+BOX = "box-0001"
+PATIENT = "patient-7f3a"
+
+
+def make_reading(
+    quantity: Quantity, value: str, measured_at: int, *, device: str = "C4:B0:00:00:00:01", key: str | None = None
+) -> Reading:
+    unit = facts(quantity).unit
+    return Reading(
+        quantity=quantity,
+        count=to_counts(quantity, Decimal(value), unit),
+        validity=Validity.VALID,
+        measured_at=measured_at,
+        clock=ClockTrust.TRUSTED,
+        received_at=measured_at,
+        device=device,
+        key=key or f"{START}:{(measured_at - START) // MINUTE}",
+        provenance=Provenance(source="device", value=value, unit=unit, frame=bytes.fromhex("0a0b0c")),
+    )
+
+
+def glucose(value: str, minute: int) -> Reading:
+    return make_reading(Quantity.GLUCOSE_INTERSTITIAL, value, START + minute * MINUTE)
+
+
+def weight(value: str, minute: int) -> Reading:
+    at = START + minute * MINUTE
+    return make_reading(Quantity.BODY_WEIGHT, value, at, device="C4:B0:00:00:00:03", key=f"{at}:00")
+
+
+@dataclass
+class Desk:
+    """The team's side, as far as a box's test needs it: opens what was sealed."""
+
+    sealer: Sealer
+    opener: Opener
+
+    def records(self, envelope: bytes) -> tuple[Record, ...]:
+        return self.opener.open(envelope, box=BOX).records
+
+    def waiting(self, store: Store) -> list[Record]:
+        """Everything in the outbox without receipt, in sequence order."""
+        entries = sorted(store.waiting(limit=10_000), key=lambda entry: entry.first)
+        return [record for entry in entries for record in self.records(entry.body)]
+
+
+def open_store(path: Path, *, now_ms: int = START) -> Store:
+    return Store(path, Vault(bytes(range(32)), box=BOX), now_ms=now_ms)
+
+
+def arrivals(*readings: Reading, patient: str = PATIENT) -> list[Arrival]:
+    return [Arrival(patient=patient, reading=reading) for reading in readings]
