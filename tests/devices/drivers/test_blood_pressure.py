@@ -1,0 +1,107 @@
+"""Blood Pressure service: what is encoded is what is read."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from devices.driver import FrameContext
+from devices.drivers.blood_pressure import (
+    BloodPressureDriver,
+    BloodPressureFeature,
+    BloodPressureMeasurement,
+    Features,
+    MeasurementStatus,
+)
+from devices.errors import FrameError
+from devices.medfloat import decode_sfloat
+from devices.reading import Quality, Unit, Validity
+from devices.wall_clock import DateTime
+
+octets = st.integers(0, 0xFF)
+sfloats = st.integers(0, 0xFFFF).map(decode_sfloat)
+date_times = st.builds(
+    DateTime, year=st.integers(0, 0xFFFF), month=octets, day=octets, hours=octets, minutes=octets, seconds=octets
+)
+measurements = st.builds(
+    BloodPressureMeasurement,
+    systolic=sfloats,
+    diastolic=sfloats,
+    mean=sfloats,
+    unit=st.sampled_from([Unit.MM_HG, Unit.K_PA]),
+    time_stamp=st.none() | date_times,
+    pulse_rate=st.none() | sfloats,
+    user_id=st.none() | octets,
+    status=st.none() | st.integers(0, 0x3F).map(MeasurementStatus),
+    trailing=st.binary(max_size=3),
+)
+
+
+@given(measurements)
+@settings(max_examples=200, deadline=None)
+def test_a_measurement_comes_back_as_it_was(said: BloodPressureMeasurement) -> None:
+    assert BloodPressureMeasurement.from_bytes(bytes(said)) == said
+
+
+@given(measurements)
+@settings(max_examples=50, deadline=None)
+def test_a_measurement_cut_before_its_end_is_refused(said: BloodPressureMeasurement) -> None:
+    announced = len(bytes(said)) - len(said.trailing)
+    for length in range(announced):
+        with pytest.raises(FrameError, match="2A35: truncated"):
+            BloodPressureMeasurement.from_bytes(bytes(said)[:length])
+
+
+def test_a_unit_that_no_cuff_speaks_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"mm\[Hg\] or kPa"):
+        BloodPressureMeasurement(systolic=Decimal(120), diastolic=Decimal(80), mean=Decimal(93), unit=Unit.PERCENT)
+
+
+@given(st.integers(0, 0x1FF).map(Features), st.binary(max_size=2))
+@settings(max_examples=50, deadline=None)
+def test_a_feature_comes_back_as_it_was(features: Features, trailing: bytes) -> None:
+    feature = BloodPressureFeature(features=features, trailing=trailing)
+    assert BloodPressureFeature.from_bytes(bytes(feature)) == feature
+
+
+def test_reserved_feature_bits_are_dropped_and_a_short_feature_is_refused() -> None:
+    assert BloodPressureFeature.from_bytes(b"\x01\xfe").features == Features.BODY_MOVEMENT
+    with pytest.raises(FrameError, match="2A49: truncated"):
+        BloodPressureFeature.from_bytes(b"\x01")
+
+
+@pytest.mark.parametrize(
+    ("status", "quality"),
+    [
+        (MeasurementStatus.BODY_MOVEMENT, Quality.BODY_MOVEMENT),
+        (MeasurementStatus.CUFF_TOO_LOOSE, Quality.CUFF_TOO_LOOSE),
+        (MeasurementStatus.IMPROPER_POSITION, Quality.IMPROPER_POSITION),
+    ],
+)
+def test_what_spoils_a_measurement_makes_all_of_it_questionable(
+    status: MeasurementStatus, quality: Quality, context: FrameContext
+) -> None:
+    said = BloodPressureMeasurement(
+        systolic=Decimal(120), diastolic=Decimal(80), mean=Decimal(93), pulse_rate=Decimal(70), status=status
+    )
+    readings = BloodPressureDriver().decode(bytes(said), context)
+    assert [(reading.validity, reading.quality) for reading in readings] == [(Validity.QUESTIONABLE, quality)] * 4
+
+
+def test_the_same_record_sent_twice_has_the_same_key_and_another_one_has_not(context: FrameContext) -> None:
+    at = DateTime(year=2026, month=11, day=22, hours=8, minutes=0, seconds=0)
+    first = BloodPressureMeasurement(systolic=Decimal(120), diastolic=Decimal(80), mean=Decimal(93), time_stamp=at)
+    other = BloodPressureMeasurement(systolic=Decimal(121), diastolic=Decimal(80), mean=Decimal(93), time_stamp=at)
+    later = FrameContext(device=context.device, received_at=context.received_at + 60_000, zone=context.zone)
+    driver = BloodPressureDriver()
+    assert driver.decode(bytes(first), context)[0].key == driver.decode(bytes(first), later)[0].key
+    assert driver.decode(bytes(first), context)[0].key != driver.decode(bytes(other), context)[0].key
+
+
+def test_the_driver_needs_nothing_else_from_the_monitor(context: FrameContext) -> None:
+    driver = BloodPressureDriver()
+    assert driver.describe({}, context) == context
+    assert driver.first_writes(context) == ()
+    said = BloodPressureMeasurement(systolic=Decimal(120), diastolic=Decimal(80), mean=Decimal(93))
+    assert driver.sequence(driver.decode(bytes(said), context)[0], context) is None

@@ -1,0 +1,45 @@
+"""Which driver reads which device."""
+
+import pytest
+
+from devices.drivers import DRIVERS, driver_for, driver_named
+from devices.errors import DriverError
+from devices.radio import Advertisement
+
+# Advertisements made here after the devices' published descriptions; services that no driver of ours reads
+# (heart rate, glucose meter) among them.
+ADVERTISED = [
+    ({0x181F}, "cgm"),
+    ({0x181F, 0x180A, 0x180F}, "cgm"),
+    ({0x1810}, "blood_pressure"),
+    ({0x1810, 0x1805}, "blood_pressure"),
+    ({0x181D}, "weight_scale"),
+    ({0x181D, 0x181B, 0x181C}, "weight_scale"),
+    ({0x180D}, None),
+    ({0x1808}, None),
+    (set(), None),
+]
+
+
+@pytest.mark.parametrize(("services", "name"), ADVERTISED)
+def test_exactly_one_driver_claims_what_it_should(services: set[int], name: str | None) -> None:
+    heard = Advertisement(address="C4:B0:00:00:00:01", services=frozenset(services))
+    claiming = [driver.name for driver in DRIVERS if driver.claims(heard)]
+    assert claiming == ([] if name is None else [name])
+
+
+def test_the_claiming_driver_is_found_and_a_stranger_is_refused() -> None:
+    assert driver_for(Advertisement(address="A", services=frozenset({0x181D}))).name == "weight_scale"
+    with pytest.raises(DriverError, match="no driver reads A"):
+        driver_for(Advertisement(address="A"))
+
+
+def test_a_device_that_two_drivers_claim_is_refused_whatever_their_order() -> None:
+    with pytest.raises(DriverError, match="cgm and blood_pressure"):
+        driver_for(Advertisement(address="A", services=frozenset({0x1810, 0x181F})))
+
+
+def test_drivers_are_found_by_name() -> None:
+    assert [driver_named(driver.name) for driver in DRIVERS] == list(DRIVERS)
+    with pytest.raises(DriverError, match="blood_pressure"):
+        driver_named("thermometer")
