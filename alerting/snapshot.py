@@ -1,0 +1,73 @@
+"""An engine as bytes, and back.
+
+The bytes are complete and depend only on what was judged and told: a mark, a checksum, then MessagePack. They are
+portable between machines; they are not between versions of the engine, whose caller then replays the kept readings.
+"""
+
+import hashlib
+
+import msgspec
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from alerting.errors import SnapshotError
+from alerting.stream import Kept
+from alerting.told import Told
+
+_MARK = b"veilleur engine 1\n"
+_CHECKSUM = 16
+
+
+class Snapshot(Struct, array_like=True, forbid_unknown_fields=True):
+    """What an engine is made of.
+
+    Attributes:
+        engine_version: of the engine that wrote it.
+        patient: pseudonym.
+        protocol_hash: of the protocol that it judges by.
+        state: the stream's state.
+        tails: see `Stream`.
+        ledgers: see `Stream`; fingerprint and time in turn.
+        told: alerts that late readings may still change, and those that stand.
+    """
+
+    engine_version: str
+    patient: str
+    protocol_hash: str
+    state: list[int]
+    tails: list[list[Kept]]
+    ledgers: list[list[int]]
+    told: list[Told]
+
+    def words(self) -> NDArray[np.int64]:
+        """Return the state as the kernel wants it."""
+        return np.array(self.state, np.int64)
+
+    def books(self) -> list[dict[int, int]]:
+        """Return the ledgers as the stream wants them."""
+        return [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in self.ledgers]
+
+
+def write(snapshot: Snapshot) -> bytes:
+    """Return a snapshot as bytes."""
+    body = msgspec.msgpack.encode(snapshot)
+    return _MARK + hashlib.sha256(body).digest()[:_CHECKSUM] + body
+
+
+def read(data: bytes) -> Snapshot:
+    """Return the snapshot that `write` wrote.
+
+    Raises:
+        SnapshotError: the bytes are something else, or damaged.
+    """
+    start = len(_MARK) + _CHECKSUM
+    body = data[start:]
+    if not data.startswith(_MARK):
+        raise SnapshotError("these bytes are not an engine's snapshot")
+    if hashlib.sha256(body).digest()[:_CHECKSUM] != data[len(_MARK) : start]:
+        raise SnapshotError("the snapshot is damaged")
+    try:
+        return msgspec.msgpack.decode(body, type=Snapshot)
+    except msgspec.DecodeError as error:
+        raise SnapshotError("the snapshot is of another version") from error
