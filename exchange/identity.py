@@ -337,12 +337,17 @@ def _write_private(path: Path, private: _PrivateKey) -> None:
 def _draft(path: Path, content: bytes, mode: int) -> Path:
     """Write `content` durably beside `path` and return where; mkstemp creates it readable by its owner only."""
     descriptor, name = mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fchmod(descriptor, mode)
-        os.fsync(descriptor)
-    return Path(name)
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+    except OSError:
+        draft.unlink()
+        raise
+    return draft
 
 
 def _sync_folder(folder: Path) -> None:

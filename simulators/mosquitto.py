@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
 _SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/usr/local/bin", "/usr/bin")
 _APT_TIMEOUT_S = 300.0
@@ -129,8 +129,9 @@ def _download(work: Path, options: Sequence[str]) -> list[Path]:
     names = [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
     if not names:
         raise _AptError("apt-get names no package to install")
-    _run(["apt-get", *options, "download", *names], work)
-    return sorted(work.glob("*.deb"))
+    packages = Path(mkdtemp(dir=work, prefix="packages-"))
+    _run(["apt-get", *options, "download", *names], packages)
+    return sorted(packages.glob("*.deb"))
 
 
 def _download_with_fresh_lists(work: Path) -> list[Path]:
