@@ -31,7 +31,8 @@ from alerting.care_protocol import CareProtocol, MissingRule
 from alerting.errors import HistoryError, OrderError, SnapshotError
 from alerting.explain import Telling, explain
 from alerting.program import compile_program
-from alerting.stream import DAY_MS, Event, Place, Stream, canonical, fingerprint, lateness_bound
+from alerting.reading_order import canonical
+from alerting.stream import DAY_MS, Event, Place, Stream, fingerprint, lateness_bound
 from alerting.told import Difference, Told, compare, record
 from devices.reading import Reading
 

@@ -11,7 +11,7 @@ What is not here: what was told about alerts (told, engine), and re-judging.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -80,18 +80,6 @@ class Event:
     onset: int
     evidence: tuple[Kept, ...]
     received_late: bool
-
-
-def canonical(readings: Iterable[Reading]) -> list[Reading]:
-    """Return readings in canonical order, each once."""
-    seen: set[tuple[Quantity, str, str]] = set()
-    ordered: list[Reading] = []
-    for reading in sorted(readings, key=lambda one: one.order):
-        identity = (reading.quantity, reading.device, reading.key)
-        if identity not in seen:
-            seen.add(identity)
-            ordered.append(reading)
-    return ordered
 
 
 def fingerprint(reading: Reading) -> int:
