@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import tomllib
+from collections.abc import Coroutine
 from pathlib import Path
 from types import TracebackType
 
@@ -99,7 +100,7 @@ def run(config: Path) -> None:
     asyncio.run(until_told(daemon.run(settings, clock=SystemClock(), radio=radio)))
 
 
-async def until_told(work: "asyncio.Coroutine[object, object, None]") -> None:
+async def until_told(work: Coroutine[object, object, None]) -> None:
     """Await `work`; SIGTERM and SIGINT end it in order."""
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()

@@ -39,8 +39,6 @@ QUEUE = 64
 CURSOR_LAG = 64
 """Readings judged without consequence before the cursor is kept all the same."""
 ATTEMPTS = 3
-HISTORY_MS = 40 * 86_400_000
-"""How far back late readings are re-judged: the lateness bound of sparse quantities and the longest window."""
 DISK_PAUSE_S = 2.0
 
 
@@ -207,17 +205,16 @@ class Pipeline:
         if not kept:
             return
         engine = self._engines[patient]
-        sorted_out = {
-            lateness: [item for item in kept if engine.lateness(item.reading) is lateness] for lateness in Lateness
-        }
-        changes = list(engine.feed([item.reading for item in sorted_out[Lateness.IN_ORDER]]))
+        places = [(item, engine.lateness(item.reading)) for item in kept]
+        too_late = [item for item, place in places if place is Lateness.NOT_JUDGED]
         row = max(item.row for item in kept)
-        too_late = sorted_out[Lateness.NOT_JUDGED]
-        if sorted_out[Lateness.LATE]:
+        if any(place is Lateness.LATE for _, place in places):
+            # The kept history holds this batch too: those in order are judged with the late ones, in one go.
             left_out = {item.row for item in too_late}
-            since = max(item.reading.measured_at for item in kept) - HISTORY_MS
-            history = await self._store.call(Store.history, patient, since=since, until_row=row)
-            changes += engine.rejudge([item.reading for item in history if item.row not in left_out])
+            history = await self._store.call(Store.history, patient, since=engine.history_from, until_row=row)
+            changes = list(engine.rejudge([item.reading for item in history if item.row not in left_out]))
+        else:
+            changes = list(engine.feed([item.reading for item in kept]))
         now = self._clock.now_ms()
         for item in too_late:
             changes += self._technical.noticed(patient, "not_judged", item.reading.device, now)
@@ -285,7 +282,7 @@ class Pipeline:
         """Apply another protocol than the one judged by so far: what it knows of the past is what the store has."""
         name, now = patient.pseudonym, self._clock.now_ms()
         engine = Engine(patient.protocol, patient=name, zone=patient.zone, since=now)
-        history = await self._store.call(Store.history, name, since=now - HISTORY_MS, until_row=self._cursor[name])
+        history = await self._store.call(Store.history, name, since=engine.history_from, until_row=self._cursor[name])
         changes = list(engine.feed([item.reading for item in history]))
         goes_on = {change.alert_id for change in engine.open_alerts}
         standing = [change for change in await self._store.call(Store.standing_alerts) if change.protocol]

@@ -24,8 +24,7 @@ async def watch(pipeline: Pipeline, clock: Clock, *, settle: float) -> None:
         await pipeline.tick(clock.now_ms())
         systemd.notify("WATCHDOG=1")
         deadline = pipeline.next_deadline()
-        # A deadline is passed strictly, hence one millisecond more.
-        wait = LONGEST_NAP_S if deadline is None else clock.seconds_until(deadline + 1)
+        wait = LONGEST_NAP_S if deadline is None else clock.seconds_until(deadline)
         await asyncio.sleep(min(max(wait, SHORTEST_NAP_S), LONGEST_NAP_S))
 
 

@@ -27,3 +27,7 @@ class FaultError(SimulatorError):
 
 class HomeError(SimulatorError):
     """The home cannot be set up as asked, or a command on its standard input cannot be read."""
+
+
+class WorldError(SimulatorError):
+    """A process of the world that did not come up, or that ended by itself."""

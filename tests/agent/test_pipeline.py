@@ -1,0 +1,263 @@
+"""One reading through: kept first, judged after, nothing lost to a fault in judging."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from agent.pipeline import Pipeline
+from agent.settings import Device, Patient
+from agent.settings_file import load_protocol
+from agent.store import Store
+from agent.store_thread import StoreThread
+from alerting.alert import AlertChange
+from alerting.engine import Engine
+from devices.drivers import driver_named
+from devices.reading import Reading
+from devices.source import Batch, DeviceEvent, DeviceEventKind
+from exchange.messages import AlertRecord, ObservationRecord
+from tests.agent.kit import MINUTE, PATIENT, START, Desk, glucose, open_store
+
+CGM = "C4:B0:00:00:00:01"
+
+
+class ManualClock:
+    """Shows what it is told to."""
+
+    def __init__(self, now: int = START) -> None:
+        self.now = now
+
+    def now_ms(self) -> int:
+        return self.now
+
+    def seconds_until(self, at_ms: int) -> float:
+        return max(0.0, (at_ms - self.now) / 1000)
+
+
+async def tolerant(work: Callable[[], Awaitable[None]]) -> bool:
+    """What the daemon's guard does, without the pause."""
+    try:
+        await work()
+    except RuntimeError:
+        return False
+    return True
+
+
+def one_patient(protocol: str = "diabetes_cgm") -> Patient:
+    return Patient(pseudonym=PATIENT, protocol=load_protocol(protocol, Path()), zone=ZoneInfo("Europe/Paris"))
+
+
+def one_device(patient: Patient, *, given_on: int = 0) -> Device:
+    return Device(address=CGM, driver=driver_named("cgm"), patient=patient, given_on=given_on)
+
+
+class Box:
+    """A pipeline over a real store, its task running."""
+
+    def __init__(self, pipeline: Pipeline, store: StoreThread, device: Device, desk: Desk, clock: ManualClock) -> None:
+        self.pipeline = pipeline
+        self.store = store
+        self.device = device
+        self.desk = desk
+        self.clock = clock
+
+    async def give(self, *readings: Reading, events: Sequence[DeviceEvent] = ()) -> None:
+        await self.pipeline.ingest(self.device, Batch(readings=readings, events=tuple(events)))
+
+    async def settle(self) -> None:
+        """Return when everything handed over was judged: an empty batch comes back only after it."""
+        await self.give()
+        await self.give()
+
+    async def sent(self) -> tuple[list[int], list[tuple[str, str]]]:
+        """Counts of the observations, and (kind, rule) of the alert changes, that wait for the team."""
+        await self.settle()
+        records = await self.store.call(self.desk.waiting)
+        return (
+            [record.count for record in records if isinstance(record, ObservationRecord)],
+            [(record.kind.value, record.rule) for record in records if isinstance(record, AlertRecord)],
+        )
+
+
+@asynccontextmanager
+async def running(
+    path: Path, desk: Desk, *, clock: ManualClock | None = None, protocol: str = "diabetes_cgm", given_on: int = 0
+) -> AsyncIterator[Box]:
+    clock = clock or ManualClock()
+    patient = one_patient(protocol)
+    device = one_device(patient, given_on=given_on)
+    store = StoreThread()
+    await store.open(lambda: open_store(path))
+    pipeline = Pipeline(
+        store=store,
+        sealer=desk.sealer,
+        patients=[patient],
+        devices=[device],
+        clock=clock,
+        on_kept=lambda: None,
+        guard=tolerant,
+    )
+    await pipeline.start()
+    task = asyncio.create_task(pipeline.run())
+    try:
+        yield Box(pipeline, store, device, desk, clock)
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        await store.close()
+
+
+async def test_a_low_that_lasts_is_told_to_the_team_with_its_readings(tmp_path: Path, desk: Desk) -> None:
+    async with running(tmp_path / "box.db", desk) as box:
+        for minute, value in ((0, "95"), (5, "66"), (10, "64"), (15, "62")):
+            await box.give(glucose(value, minute))
+        counts, alerts = await box.sent()
+    assert counts == [950, 660, 640, 620]
+    assert alerts == [("raised", "hypo_level_1")]
+
+
+async def test_a_restart_goes_on_where_judging_stood(tmp_path: Path, desk: Desk) -> None:
+    async with running(tmp_path / "box.db", desk) as box:
+        await box.give(glucose("66", 0))
+        await box.settle()
+    # Killed here: the cursor was not kept, so that the reading is judged again.
+    async with running(tmp_path / "box.db", desk, clock=ManualClock(START + 60 * MINUTE)) as box:
+        await box.give(glucose("64", 5))
+        await box.give(glucose("62", 10))
+        assert (await box.sent())[1] == [("raised", "hypo_level_1")]
+    async with running(tmp_path / "box.db", desk) as box:
+        await box.give(glucose("62", 10))
+        counts, alerts = await box.sent()
+    assert counts == [660, 640, 620]
+    assert alerts == [("raised", "hypo_level_1")]
+
+
+async def test_time_that_passes_tells_an_absence_and_a_late_history_takes_it_back(tmp_path: Path, desk: Desk) -> None:
+    async with running(tmp_path / "box.db", desk) as box:
+        await box.give(glucose("100", 0))
+        await box.settle()
+        deadline = box.pipeline.next_deadline()
+        assert deadline is not None
+        await box.pipeline.tick(deadline)
+        assert (await box.sent())[1] == [("raised", "no_glucose")]
+        minutes = range(5, (deadline - START) // MINUTE + 10, 5)
+        await box.give(*(glucose("100", minute) for minute in minutes))
+        alerts = (await box.sent())[1]
+    assert alerts == [("raised", "no_glucose"), ("retracted", "no_glucose")]
+
+
+async def test_readings_from_before_the_device_was_given_are_never_judged(tmp_path: Path, desk: Desk) -> None:
+    async with running(tmp_path / "box.db", desk, given_on=START + 60 * MINUTE) as box:
+        await box.give(*(glucose("40", minute) for minute in range(0, 60, 5)))
+        counts, alerts = await box.sent()
+        records = await box.store.call(desk.waiting)
+    assert len(counts) == 12
+    assert alerts == []
+    assert {record.patient for record in records} == {"to-be-attributed"}
+
+
+async def test_readings_too_late_to_be_judged_are_sent_and_marked(tmp_path: Path, desk: Desk) -> None:
+    async with running(tmp_path / "box.db", desk) as box:
+        await box.give(glucose("100", 3 * 24 * 60))
+        await box.give(glucose("50", 0), glucose("50", 5), glucose("50", 10))
+        counts, alerts = await box.sent()
+        await box.give(glucose("100", 3 * 24 * 60 - 5))
+        # Judged again for the late one, the history still leaves out what was too late.
+        assert "hypo_level_1" not in {rule for _, rule in (await box.sent())[1]}
+    assert counts == [1000, 500, 500, 500]
+    assert [alert for alert in alerts if alert[1] == "not_judged"] == [("raised", "not_judged")]
+
+
+async def test_a_fault_in_judging_holds_nothing_back_and_quarantines_the_one_reading(
+    tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feed = Engine.feed
+    tried = 0
+
+    def poisoned(engine: Engine, readings: Sequence[Reading]) -> tuple[AlertChange, ...]:
+        nonlocal tried
+        if any(reading.count == 777 for reading in readings):
+            tried += 1
+            raise RuntimeError("a bug")
+        return feed(engine, readings)
+
+    monkeypatch.setattr(Engine, "feed", poisoned)
+    async with running(tmp_path / "box.db", desk) as box:
+        await box.give(glucose("66", 0), glucose("64", 5), glucose("77.7", 7), glucose("62", 10))
+        counts, alerts = await box.sent()
+        assert await box.store.call(Store.unjudged, PATIENT) == []
+    assert counts == [660, 640, 777, 620]
+    assert sorted(alerts) == [("raised", "hypo_level_1"), ("raised", "judging_quarantined")]
+    assert tried >= 3
+
+
+async def test_a_disk_that_refuses_for_a_while_loses_nothing(
+    tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept, refused = Store.accept, []
+
+    def full(store: Store, *args: object, **kwargs: object) -> object:
+        if len(refused) < 2:
+            refused.append(1)
+            raise sqlite3.OperationalError("database or disk is full")
+        return accept(store, *args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Store, "accept", full)
+    monkeypatch.setattr("agent.pipeline.DISK_PAUSE_S", 0)
+    async with running(tmp_path / "box.db", desk) as box:
+        await box.give(glucose("100", 0))
+        assert (await box.sent())[0] == [1000]
+    assert len(refused) == 2
+
+
+async def test_what_a_device_does_wrong_becomes_one_technical_alert(tmp_path: Path, desk: Desk) -> None:
+    lost = DeviceEvent(kind=DeviceEventKind.BOND_LOST, device=CGM, at=START)
+    async with running(tmp_path / "box.db", desk) as box:
+        for _ in range(3):
+            await box.give(events=[lost])
+        assert (await box.sent())[1] == [("raised", "bond_lost")]
+        await box.give(glucose("100", 0))
+        assert (await box.sent())[1] == [("raised", "bond_lost"), ("resolved", "bond_lost")]
+
+
+async def test_technical_alerts_survive_a_restart_and_end_after_a_quiet_day(tmp_path: Path, desk: Desk) -> None:
+    rejected = DeviceEvent(kind=DeviceEventKind.FRAME_REJECTED, device=CGM, at=START)
+    async with running(tmp_path / "box.db", desk) as box:
+        await box.give(events=[rejected])
+        await box.settle()
+    async with running(tmp_path / "box.db", desk) as box:
+        await box.give(events=[replace(rejected, at=START + 5 * MINUTE)])
+        await box.pipeline.tick(START + 24 * 60 * MINUTE)
+        assert ("resolved", "frame_rejected") not in (await box.sent())[1]
+        await box.pipeline.tick(START + 24 * 60 * MINUTE + 5 * MINUTE)
+        alerts = (await box.sent())[1]
+    assert [kind for kind, rule in alerts if rule == "frame_rejected"] == ["raised", "resolved"]
+
+
+async def test_a_changed_protocol_ends_what_it_no_longer_says_and_keeps_what_still_holds(
+    tmp_path: Path, desk: Desk
+) -> None:
+    async with running(tmp_path / "box.db", desk) as box:
+        await box.give(*(glucose("62", minute) for minute in range(0, 30, 5)))
+        assert ("raised", "hypo_level_1") in (await box.sent())[1]
+        await box.pipeline.stop()
+    later = ManualClock(START + 30 * MINUTE)
+    async with running(tmp_path / "box.db", desk, clock=later, protocol="heart_failure") as box:
+        standing = await box.store.call(Store.standing_alerts)
+        alerts = (await box.sent())[1]
+    assert ("resolved", "hypo_level_1") in alerts
+    assert [alert.rule for alert in standing if alert.protocol == "diabetes_cgm"] == []
+
+
+async def test_history_resumes_from_the_newest_reading_that_is_safe(tmp_path: Path, desk: Desk) -> None:
+    async with running(tmp_path / "box.db", desk) as box:
+        assert box.pipeline.last_reading(CGM) is None
+        await box.give(glucose("100", 10), glucose("101", 5))
+        assert box.pipeline.last_reading(CGM) == glucose("100", 10)
+    async with running(tmp_path / "box.db", desk) as box:
+        assert box.pipeline.last_reading(CGM) == glucose("100", 10)
