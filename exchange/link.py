@@ -22,7 +22,7 @@ import socket
 import ssl
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -48,6 +48,7 @@ WINDOW = 100
 _MAX_PACKET_BYTES = 1 << 17
 _DIAL_TIMEOUT_S = 10.0
 _FAREWELL_S = 2.0
+_STEADY_S = 2.0
 _KEEPALIVE_TIMEOUT = 0x8D
 
 _Answer = TypeVar("_Answer")
@@ -215,7 +216,7 @@ class Link:
                 self._topics = [topic for topic in self._topics if topic not in added]
             raise
 
-    async def messages(self) -> AsyncIterator[Message]:
+    async def messages(self) -> AsyncGenerator[Message, None]:
         """Yield messages in the order of their arrival, across connections, until the `async with` block ends.
 
         For one consumer. What arrived over a lost connection may come again, over the next one or never.
@@ -252,9 +253,11 @@ class Link:
                 await self._subscribe_all(connection)
                 self._current = connection
                 self._up()
+                since = asyncio.get_running_loop().time()
                 await connection.ended()
-                # A broker that sends us away, such as for a second client with our id, is not hurried back to.
-                self._failures = self._failures + 1 if connection.sent_away else 0
+                # A broker that soon drops us again, such as for another client with our id, is not hurried back to.
+                lasted = asyncio.get_running_loop().time() - since
+                self._failures = 0 if lasted >= _STEADY_S and not connection.sent_away else self._failures + 1
                 self._say(connection.cause)
             except LinkError as error:
                 self._failures += 1

@@ -10,6 +10,7 @@ import pwd
 import random
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 from dataclasses import dataclass
@@ -220,7 +221,13 @@ class Broker:
         self.stop()
 
     def _answers(self) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection((self.host, self.port), timeout=1):
+        # A handshake, not a mere connection: it is our broker and no other that has this port.
+        context = ssl.create_default_context(cafile=self.certificates.ca)
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection((self.host, self.port), timeout=_START_TIMEOUT_S) as connection,
+            context.wrap_socket(connection, server_hostname=self.host),
+        ):
             return True
         return False
 
