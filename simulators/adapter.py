@@ -29,6 +29,15 @@ _CLOSE_SECONDS = 10.0
 """How long bleak's BlueZ backend waits for a link to close."""
 
 
+async def apart(work: Coroutine[Any, Any, T]) -> T:
+    """Return what `work` returns; a caller that is cancelled leaves it running.
+
+    Bumble waits for a controller's answers with `asyncio.wait_for`, which until Python 3.12 loses a cancellation that
+    comes together with the answer: whoever was cancelled would go on. In a task of its own there is nothing to lose.
+    """
+    return await asyncio.shield(asyncio.create_task(work))
+
+
 class LinkGoneError(BaseBumbleError):
     """The link is closed, or closed while somebody waited for the peer."""
 
@@ -146,7 +155,7 @@ class Adapter:
         Raises:
             BaseBumbleError: it is gone.
         """
-        await self.device.power_on()
+        await apart(self.device.power_on())
 
     def require(self) -> None:
         """Do nothing while the controller is there.
@@ -208,10 +217,15 @@ class Adapter:
         if self.scanning:
             raise InvalidStateError("a scan is running")
         self.scanning = True
+        starting = asyncio.create_task(self.device.start_scanning(active=active, filter_duplicates=False))
         try:
-            await self.device.start_scanning(active=active, filter_duplicates=False)
-        except BaseException:
+            await asyncio.shield(starting)
+        except BaseBumbleError:
             self.scanning = False
+            raise
+        except asyncio.CancelledError:
+            await asyncio.wait({starting})
+            await self.stop_scan()
             raise
 
     async def stop_scan(self) -> None:
@@ -219,4 +233,4 @@ class Adapter:
         if self.scanning:
             self.scanning = False
             if not self.lost.is_set():
-                await self.device.stop_scanning()
+                await apart(self.device.stop_scanning())

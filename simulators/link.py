@@ -95,6 +95,12 @@ class DeviceController(QuietController):
         super().__init__(name, link=air)
         self.refusing = False
 
+    def drop(self, reason: hci.HCI_ErrorCode) -> None:
+        """End every link this instant; what the box sends on it from now on reaches nobody."""
+        for connection in tuple(self.le_connections.values()):
+            self.link.send_ll_control_pdu(connection.self_address, connection.peer_address, ll.TerminateInd(reason))
+            self.on_le_disconnected(connection, reason)
+
     def on_le_connect_ind(self, packet: ll.ConnectInd) -> None:
         """Accept a box that wants to connect, or let it find that nobody answers."""
         if not self.refusing:

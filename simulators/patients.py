@@ -79,7 +79,8 @@ class Decompensation:
 def glucose_trace(path: Path, *, start_ms: int, patient: str | None = None) -> tuple[Glucose, ...]:
     """Return one person's recorded glucose, shifted so that its first value falls on `start_ms`.
 
-    Values closer than half a minute to the one before are left out: a sensor counts whole minutes.
+    A sensor counts whole minutes from its start, so each value is moved to the nearest; of several in the same
+    minute the first is kept.
 
     Args:
         path: CSV, gzip when the name ends in ".gz", with exactly the columns of `COLUMNS`; times are ISO 8601,
@@ -97,13 +98,11 @@ def glucose_trace(path: Path, *, start_ms: int, patient: str | None = None) -> t
         patient = max(people, key=lambda name: len(people[name]))
     if patient not in people:
         raise RecordingError(f"{path} holds no glucose of {patient!r}; it has {', '.join(sorted(people))}")
-    values = sorted(people[patient].items())
-    shift = start_ms - values[0][0]
-    trace: list[Glucose] = []
-    for at, count in values:
-        if not trace or at + shift - trace[-1].at >= _MINUTE // 2:
-            trace.append(Glucose(at=at + shift, count=count))
-    return tuple(trace)
+    first_ms = min(people[patient])
+    by_minute: dict[int, int] = {}
+    for at, count in sorted(people[patient].items()):
+        by_minute.setdefault(round((at - first_ms) / _MINUTE), count)
+    return tuple(Glucose(at=start_ms + minute * _MINUTE, count=count) for minute, count in by_minute.items())
 
 
 def _recorded_glucose(path: Path) -> dict[str, dict[int, int]]:

@@ -1,0 +1,94 @@
+"""Devices that keep what they could not send: blood-pressure monitors and scales.
+
+A record is indicated to a box that listens, oldest first, and forgotten when the confirmation has come; so a link
+that drops in between sends it again later. Many such devices hang up right after their last record.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import ClassVar
+
+from bumble.device import Connection
+from bumble.gatt import Characteristic
+
+from simulators.faults import CutLink, DuplicateFrames, Fault, LoseBond, RefuseConnections, SkewClock, Truncate
+from simulators.peripherals.peripheral import Circumstances, Peripheral, Properties, Taken
+
+
+class StoreAndForward(Peripheral):
+    """A device whose memory empties as it is read.
+
+    Attributes:
+        measurement: the number of its measurement characteristic.
+    """
+
+    measurement: ClassVar[int]
+    knobs: ClassVar[tuple[type[Fault], ...]] = (
+        CutLink,
+        RefuseConnections,
+        DuplicateFrames,
+        Truncate,
+        LoseBond,
+        SkewClock,
+    )
+
+    def __init__(
+        self,
+        address: str,
+        where: Circumstances,
+        *,
+        name: str,
+        battery: int = 87,
+        hangs_up: bool = True,
+    ) -> None:
+        """Put a device together.
+
+        Args:
+            address: static random Bluetooth address, upper case.
+            where: its surroundings.
+            name: at most 20 characters, advertised.
+            battery: percent.
+            hangs_up: whether it disconnects right after its last record was confirmed.
+        """
+        self._unsent: deque[bytes] = deque()
+        self._fed = asyncio.Event()
+        self._delivery: asyncio.Task[None] | None = None
+        self._hangs_up = hangs_up
+        self._records = self._secured(self.measurement, Properties.INDICATE)
+        super().__init__(address, where, name=name, battery=battery)
+        self._records.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)
+
+    @property
+    def unsent(self) -> int:
+        """How many records are still to be sent."""
+        return len(self._unsent)
+
+    def wants_link(self) -> bool:
+        """Return whether there is something to send."""
+        return bool(self._unsent)
+
+    def _keep(self, frame: bytes, readings: Sequence[Taken]) -> None:
+        """Keep a record that was just taken until it is sent."""
+        self._where.witness.taken(readings)
+        self._unsent.append(frame)
+        self._fed.set()
+        self._wants_changed.set()
+
+    def _on_subscription(self, link: Connection, _notify: bool, indicate: bool) -> None:  # noqa: FBT001 - Bumble's event
+        if indicate and (self._delivery is None or self._delivery.done()):
+            self._delivery = self._on_link(self._deliver(link), "delivery")
+
+    async def _deliver(self, link: Connection) -> None:
+        while True:
+            self._fed.clear()
+            while self._unsent:
+                await self._send(link, self._indicate, self._unsent[0])
+                self._unsent.popleft()
+                if not self._unsent and self._hangs_up:
+                    self._hang_up()
+            await self._fed.wait()
+
+    async def _indicate(self, link: Connection, frame: bytes) -> None:
+        """Return when the box has confirmed."""
+        await self._radio.gatt_server.indicate_subscriber(link, self._records, frame)
