@@ -2,8 +2,7 @@
 
 Rules of this room:
 
-- MQTT 5, QoS 1, mutual TLS 1.2 or later, the private CA and nothing else believed, the host's name checked. There is
-  no setting that turns any of it off. Certificates are read again at each connection, so that they can be replaced
+- MQTT 5, QoS 1, mutual TLS (tls.py). Certificates are read again at each connection, so that they can be replaced
   under a running program.
 - Nothing is queued while the link is down: `publish` raises at once, and the outbox keeps what was not sent.
 - A publish succeeds when its PUBACK says so. paho calls a refused one published, so the reason code decides.
@@ -19,7 +18,6 @@ import contextlib
 import logging
 import random
 import socket
-import ssl
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -36,6 +34,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from exchange.errors import LinkError
+from exchange.tls import client_context
 
 SUCCESS = 0x00
 NO_MATCHING_SUBSCRIBERS = 0x10
@@ -185,7 +184,8 @@ class Link:
     async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
         """Publish at QoS 1 and return the PUBACK's reason code: `SUCCESS` or `NO_MATCHING_SUBSCRIBERS`.
 
-        Waits while `WINDOW` messages, or as many as the broker allows, are on their way.
+        Waits while `WINDOW` messages, or as many as the broker allows, are on their way. A retained message that
+        nobody hears yet is kept all the same.
 
         Raises:
             LinkError: the link is down or broke before the PUBACK, or the broker refused the message; then
@@ -409,7 +409,7 @@ class _Connection:
             reconnect_on_failure=False,
             manual_ack=True,
         )
-        client.tls_set_context(_tls(settings))
+        client.tls_set_context(client_context(ca=settings.ca, certificate=settings.certificate, key=settings.key))
         client.connect_timeout = _DIAL_TIMEOUT_S
         client.max_inflight_messages = WINDOW
         if settings.will is not None:
@@ -442,7 +442,7 @@ class _Connection:
             )
             while not self._abandoned.is_set() and client.loop() is MQTTErrorCode.MQTT_ERR_SUCCESS:
                 pass
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # UnicodeError: a host that cannot be a name
             self.cause = self.cause or str(error)
         finally:
             # The client closes its sockets when nobody holds it any more.
@@ -515,30 +515,6 @@ class _Connection:
         for answers in (self._pubacks, self._subacks):
             while answers:
                 answers.popitem()[1].set_result(None)
-
-
-class _TlsSocket(ssl.SSLSocket):
-    """Closes itself when the handshake fails; paho forgets it open."""
-
-    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the library's signature
-        try:
-            super().do_handshake(block)
-        except OSError:
-            self.close()
-            raise
-
-
-def _tls(settings: LinkSettings) -> ssl.SSLContext:
-    """Read the certificates; LinkError when they cannot be read, since they may be being replaced."""
-    try:
-        # Given a CA file, the system's own CAs are not loaded; host name and certificate are checked by default.
-        context = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=settings.ca)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.sslsocket_class = _TlsSocket
-        context.load_cert_chain(settings.certificate, settings.key, password="")  # never ask a terminal
-    except OSError as error:
-        raise LinkError(f"the TLS files cannot be used: {error}") from error
-    return context
 
 
 def _leave_writing_to_the_loop(_client: Client, _data: object, _socket: object) -> None:

@@ -33,6 +33,7 @@ SHIPPED = Path(__file__).resolve().parents[1] / "configs" / "broker"
 
 _LIFETIME = timedelta(days=30)
 _START_TIMEOUT_S = 20.0
+_HANDSHAKE_TIMEOUT_S = 1.0
 _STOP_TIMEOUT_S = 10.0
 _POLL_S = 0.02
 
@@ -225,7 +226,7 @@ class Broker:
         context = ssl.create_default_context(cafile=self.certificates.ca)
         with (
             contextlib.suppress(OSError),
-            socket.create_connection((self.host, self.port), timeout=_START_TIMEOUT_S) as connection,
+            socket.create_connection((self.host, self.port), timeout=_HANDSHAKE_TIMEOUT_S) as connection,
             context.wrap_socket(connection, server_hostname=self.host),
         ):
             return True

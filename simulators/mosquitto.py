@@ -114,7 +114,9 @@ def _unpack(folder: Path, home: Path) -> None:
         content = work / "content"
         for package in packages:
             _run(["dpkg-deb", "--extract", str(package), str(content)], work)
-        if home.exists():
+        if home.is_dir():
+            if _look_into(home).fault() is None:
+                return  # another process was faster, and may be running it
             shutil.rmtree(home)
         content.rename(home)
 

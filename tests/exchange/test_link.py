@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from exchange import link as link_module
 from exchange.errors import LinkError
 from exchange.link import NO_MATCHING_SUBSCRIBERS, SUCCESS, WINDOW, Link, LinkSettings, Message
 from exchange.topics import ALERTS, COMMANDS, OBSERVATIONS, RECEIPTS, STATUS, every_box, topic
@@ -577,11 +576,3 @@ async def test_certificates_are_read_again_at_each_connection(
         shutil.copy(ours.certificate, certificate)
         shutil.copy(ours.key, key)
         await link.wait_generation_after(1)
-
-
-def test_tls_is_modern_checks_names_and_believes_one_ca_only(settle: Settle, box: str) -> None:
-    context = link_module._tls(settle(box))
-    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
-    assert context.check_hostname
-    assert context.verify_mode == ssl.CERT_REQUIRED
-    assert len(context.get_ca_certs()) == 1
