@@ -1,0 +1,44 @@
+"""An alert as the sum of what was said about it, whatever order it arrived in.
+
+After an outage alerts and readings travel in different lanes, newest first: a RESOLVED may come before its RAISED.
+Each change is complete in itself, so the alert is simply its last change, and *last* is decided by what the changes
+carry, never by when they came. Within an epoch the box's sequence decides; epochs follow each other by the earliest
+time at which the box sealed one of their changes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from alerting.alert import Priority
+from exchange.messages import AlertRecord
+
+PRIO = {Priority.HIGH: 1, Priority.MEDIUM: 2, Priority.LOW: 3}
+"""How the worklist sorts priorities."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertEvent:
+    """One change as it was said.
+
+    Attributes:
+        box: row of the box that said it, or that the inbox said it about.
+        epoch: of the box's database; "" when the inbox itself said it.
+        seq: orders the changes of one box and epoch.
+        created: ms UTC by the clock of whoever said it.
+        record: the change.
+    """
+
+    box: int
+    epoch: str
+    seq: int
+    created: int
+    record: AlertRecord
+
+
+def latest(events: Sequence[AlertEvent]) -> AlertEvent:
+    """Return the change that says how the alert is now; `events` is not empty, its order does not matter."""
+    began: dict[tuple[int, str], int] = {}
+    for event in events:
+        speaker = (event.box, event.epoch)
+        began[speaker] = min(began.get(speaker, event.created), event.created)
+    return max(events, key=lambda event: (began[event.box, event.epoch], event.epoch, event.box, event.seq))

@@ -1,0 +1,246 @@
+"""`veilleur-desk`: the team's commands. Exit codes: 0 fine, 2 unusable input or database."""
+
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+import click
+
+from alerting.alert import Sentence
+from coordination.errors import CoordinationError
+from coordination.inbox import serve
+from coordination.lines import alert_line, reading_line, write_recording
+from coordination.settings import read_settings
+from coordination.tables import Language, alert_table, fleet_lines, reading_table
+from coordination.view import View
+from devices.clock import SystemClock
+
+NOT_A_DEVICE = (
+    "Veilleur n'est ni un dispositif médical certifié ni un service d'urgence : en cas d'urgence, appeler le 15. / "
+    "Veilleur is not a certified medical device and not an emergency service: in an emergency, call 15 or 112."
+)
+TABLE_ROWS = 50
+"""Readings that a table shows unless told otherwise."""
+
+
+class _Refusal(click.ClickException):
+    """What happened and what to do next, in both languages, on standard error; exit code 2."""
+
+    exit_code = 2
+
+    def __init__(self, why: Sentence, hint: Sentence) -> None:
+        super().__init__(f"{why.fr} {hint.fr}\n{why.en} {hint.en}")
+
+    def show(self, file: object = None) -> None:
+        """Print the sentences."""
+        del file
+        for line in self.message.splitlines():
+            click.echo(f"veilleur-desk: {line}", err=True)
+
+
+class _Refusing(click.Group):
+    """A group that turns every error of ours into a sentence."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except CoordinationError as error:
+            raise _Refusal(error.why, error.hint) from error
+
+
+def _last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say where an unforeseen fault happened, in one sentence instead of a stack trace."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+        kind, trace = type(error), error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "?" if trace is None else f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    click.echo(
+        f"veilleur-desk: défaut imprévu ({kind.__name__}, {where}) ; relancer, et le signaler si cela se répète. / "
+        f"unforeseen fault ({kind.__name__}, {where}); start again, and report it if it comes back.",
+        err=True,
+    )
+
+
+_config = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default="/etc/veilleur/desk.toml",
+    envvar="VEILLEUR_DESK_CONFIG",
+    show_default=True,
+    help="Réglages de l'équipe / the team's settings (desk.toml).",
+)
+_database = click.option(
+    "--database",
+    type=click.Path(path_type=Path),
+    help="Base de l'équipe, sans lire les réglages / the team's database, without reading the settings.",
+)
+_patient = click.option("--patient", help="Un seul patient (pseudonyme) / one patient only (pseudonym).")
+_json = click.option("--json", "as_json", is_flag=True, help="Une ligne JSON par élément / one JSON line each.")
+_lang = click.option(
+    "--lang",
+    type=click.Choice([language.value for language in Language]),
+    default=Language.FR.value,
+    show_default=True,
+    callback=lambda _context, _option, value: Language(value),
+    help="Langue / language.",
+)
+
+
+@click.group(cls=_Refusing, epilog=NOT_A_DEVICE)
+@click.version_option(package_name="veilleur")
+def main() -> None:
+    """L'équipe de coordination : recevoir, voir. / The coordination team's side: receive, look."""
+    sys.excepthook = _last_words
+
+
+@main.command(epilog=NOT_A_DEVICE)
+@_config
+def inbox(config: Path) -> None:
+    """Recevoir les boîtiers jusqu'à SIGTERM. / Receive the boxes until SIGTERM."""
+    settings = read_settings(config)
+    _log_to_stderr()
+    serve(settings, SystemClock())
+
+
+@main.command(epilog=NOT_A_DEVICE)
+@_config
+@_database
+@_json
+@_patient
+@click.option("--open", "standing", is_flag=True, help="Seulement celles en cours / only those that stand.")
+@_lang
+def alerts(
+    *, config: Path, database: Path | None, as_json: bool, patient: str | None, standing: bool, lang: Language
+) -> None:
+    """Montrer les alertes. / Show the alerts."""
+    with _view(config, database, patient) as view:
+        found = view.alerts(patient=patient, standing=standing)
+        if as_json:
+            for alert in found:
+                click.echo(alert_line(alert))
+            return
+        listed = list(found)
+        if listed:
+            click.echo(alert_table(listed, lang))
+        else:
+            click.echo("Aucune alerte ici." if lang is Language.FR else "No alert here.")
+        for line in fleet_lines(view.fleet(), lang):
+            click.echo(line)
+
+
+@main.command(epilog=NOT_A_DEVICE)
+@_config
+@_database
+@_json
+@click.option(
+    "--csv",
+    "recording",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    help="Écrire un fichier pour 'veilleur backtest --readings' / write one ('-' : sortie standard / standard output).",
+)
+@_patient
+@click.option(
+    "--since",
+    callback=lambda _context, _option, value: None if value is None else _instant(value),
+    metavar="TIME",
+    help="Mesurées depuis, UTC sans décalage indiqué / measured since, UTC without an offset: 2026-11-22T08:00.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help=f"Les dernières seulement (tableau : {TABLE_ROWS}) / only the last ones (table: {TABLE_ROWS}).",
+)
+@_lang
+def readings(
+    *,
+    config: Path,
+    database: Path | None,
+    as_json: bool,
+    recording: Path | None,
+    patient: str | None,
+    since: int | None,
+    limit: int | None,
+    lang: Language,
+) -> None:
+    """Montrer les mesures. / Show the readings."""
+    if as_json and recording is not None:
+        raise click.UsageError("--json ou --csv, pas les deux / --json or --csv, not both")
+    as_table = not as_json and recording is None
+    with _view(config, database, patient) as view:
+        found = view.readings(patient=patient, since=since, limit=limit or (TABLE_ROWS if as_table else None))
+        if as_json:
+            for reading in found:
+                click.echo(reading_line(reading))
+        elif recording is not None:
+            with _private_file(recording) as file:
+                write_recording(found, file)
+        else:
+            listed = list(found)
+            nothing = "Aucune mesure ici." if lang is Language.FR else "No reading here."
+            click.echo(reading_table(listed, lang) if listed else nothing)
+
+
+@contextmanager
+def _view(config: Path, database: Path | None, patient: str | None) -> Iterator[View]:
+    view = View(read_settings(config).database if database is None else database)
+    try:
+        known = view.patients()
+        if patient is not None and patient not in known:
+            raise CoordinationError(
+                Sentence(fr=f"Aucun patient '{patient}' ici.", en=f"There is no patient '{patient}' here."),
+                hint=Sentence(
+                    fr=f"Pseudonymes connus : {', '.join(known) or 'aucun'}.",
+                    en=f"Known pseudonyms: {', '.join(known) or 'none'}.",
+                ),
+            )
+        yield view
+    finally:
+        view.close()
+
+
+@contextmanager
+def _private_file(path: Path) -> Iterator[TextIO]:
+    """Open a file of health data for writing: readable by its owner only."""
+    if str(path) == "-":
+        yield sys.stdout
+        return
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise CoordinationError(
+            Sentence(
+                fr=f"{path} ne peut pas être écrit ({error.strerror}).",
+                en=f"{path} cannot be written ({error.strerror}).",
+            ),
+            hint=Sentence(fr="Choisir un autre dossier.", en="Choose another folder."),
+        ) from error
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+        yield file
+
+
+def _instant(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"'{text}' : écrire une date ISO 8601 comme 2026-11-22T08:00 / write an ISO 8601 time like 2026-11-22T08:00"
+        ) from error
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def _log_to_stderr() -> None:
+    """Send the program's own lines to standard error, where systemd's journal takes them."""
+    logging.basicConfig(
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr, force=True
+    )
+    for room in ("coordination", "exchange"):
+        logging.getLogger(room).setLevel(logging.INFO)

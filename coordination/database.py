@@ -1,0 +1,131 @@
+"""What the inbox needs from the team's database: one small interface, and the values that cross it.
+
+SQLite implements it today (sqlite_database.py); a larger team puts PostgreSQL behind the same calls. Each call is
+one transaction: when it returns, what it says is on the disk; when it raises, nothing of it is.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from alerting.alert import AlertChange
+from coordination.attribution import Assignment, TeamChange
+from exchange.messages import Receipt, Status
+from exchange.sealing import Opened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """A message that is forged, foreign or malformed.
+
+    Attributes:
+        box: what its topic said, None when that is no box id.
+        reason: see `exchange.errors.EnvelopeError`.
+        size: bytes.
+        sha256: of the message, hexadecimal.
+    """
+
+    box: str | None
+    reason: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presence:
+    """An authentic status; `retained` when the broker had kept it, so that it says nothing about now."""
+
+    status: Status
+    retained: bool
+
+
+Arrival = Opened | Presence | Refused
+"""What may come out of a message: an authentic envelope, an authentic status, or neither."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """Now, on the team's side.
+
+    Attributes:
+        at: ms UTC by the injected clock.
+        listened: for how many ms of that clock, in all, the inbox has been able to hear boxes.
+    """
+
+    at: int
+    listened: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedReceipt:
+    """A receipt as it is sent to `box`."""
+
+    box: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """One patient and the box that transmits for them.
+
+    Attributes:
+        assignment: with `until` None unless its alert outlived it.
+        heard_at: ms UTC when a message of the box last said something new; None when none ever did.
+        listened: what `Moment.listened` was then, or when the assignment began to be watched if that is later.
+        standing: the `not_transmitted` alert that stands, as last changed.
+    """
+
+    assignment: Assignment
+    heard_at: int | None
+    listened: int
+    standing: AlertChange | None
+
+
+class Database(Protocol):
+    """The team's database, used from one thread."""
+
+    def enrol(self, boxes: Sequence[str], assignments: Sequence[Assignment], *, at: int) -> None:
+        """Make these boxes and assignments the ones that hold, and attribute what now can be.
+
+        An assignment that is no longer listed ends: where the patient's next one begins, or at `at` (ms UTC).
+
+        Raises:
+            DatabaseBusyError: nothing was changed.
+        """
+        ...
+
+    def listened(self) -> int:
+        """Return `Moment.listened` as last stored.
+
+        Raises:
+            DatabaseBusyError: it cannot be read now.
+        """
+        ...
+
+    def store(
+        self, arrivals: Sequence[Arrival], *, moment: Moment, receipt_at: int, sign: Callable[[Receipt], bytes]
+    ) -> tuple[SignedReceipt, ...]:
+        """Store each record once, and return the receipts of every envelope among `arrivals`, old or new.
+
+        Args:
+            arrivals: in the order received.
+            moment: when they were received.
+            receipt_at: ms UTC, real time.
+            sign: signs one receipt.
+
+        Raises:
+            DatabaseBusyError: nothing was stored.
+        """
+        ...
+
+    def watch(self, judge: Callable[[Sequence[Watched]], Sequence[TeamChange]], *, moment: Moment) -> None:
+        """Let `judge` see every watched patient, and keep the changes that it returns.
+
+        Raises:
+            DatabaseBusyError: nothing was kept.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the database."""
+        ...

@@ -1,0 +1,266 @@
+"""The inbox: MQTT -> verify and open -> one transaction -> acknowledge -> signed receipt.
+
+Rules of this room:
+
+- A receipt is signed inside the transaction that stores what it covers, and leaves only after the commit. A box
+  frees nothing on less, so whatever fails before that point is sent again.
+- What came before is receipted again and not stored: the earlier receipt may have been lost.
+- What was drained while the last batch was written is the next batch: nobody waits for a batch to fill.
+- A message that is forged, foreign or malformed is recorded, counted and acknowledged; it stops nobody else.
+- When the database takes nothing, nothing is acknowledged, and the inbox leaves the broker, so that boxes are told
+  at once that nobody is there, and keep what they have.
+
+Times of readings and deadlines come from the injected clock; backoff and receipts use real time. What is not here:
+whose a record is (attribution), what silence means (silence), and SQL.
+"""
+
+import asyncio
+import hashlib
+import logging
+import random
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from coordination.database import Arrival, Database, Moment, Presence, Refused, SignedReceipt
+from coordination.database_thread import DatabaseThread
+from coordination.errors import DatabaseBusyError, DatabaseUnusableError
+from coordination.keys import TeamPrivateKeys, load_keys
+from coordination.settings import Settings
+from coordination.silence import LOOKS, Listening, Watch
+from coordination.sqlite_database import SqliteDatabase
+from devices.clock import Clock, SystemClock
+from exchange.errors import EnvelopeError, LinkError
+from exchange.link import Link, LinkSettings, Message
+from exchange.sealing import Opened, Opener, sign_receipt, verify_status
+from exchange.topics import ALERTS, OBSERVATIONS, RECEIPTS, STATUS, box_of, every_box, topic
+
+logger = logging.getLogger(__name__)
+
+WINDOW = 200
+"""Messages that may be here without being acknowledged, and so the most that one transaction stores."""
+LONGEST_LOOK_S = 60.0
+"""Real seconds after which the inbox looks at the time even if nothing arrives."""
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 30.0
+
+
+_Error = TypeVar("_Error", bound=Exception)
+
+
+@dataclass(frozen=True, slots=True)
+class _Delivery:
+    message: Message
+    arrival: Arrival
+
+
+def serve(settings: Settings, clock: Clock) -> None:
+    """Run the inbox until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError: a key cannot be used.
+        DatabaseUnusableError: the database needs a person.
+    """
+
+    async def until_told() -> None:
+        work = asyncio.ensure_future(run(settings, clock))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, work.cancel)
+        await asyncio.wait([work])
+        if not work.cancelled():
+            work.result()
+
+    asyncio.run(until_told())
+
+
+async def run(
+    settings: Settings,
+    clock: Clock,
+    *,
+    link: Callable[[LinkSettings], Link] = Link,
+    database: Callable[[Path], Database] = SqliteDatabase,
+) -> None:
+    """Receive for ever; a broker that is away and a disk that is full are waited out.
+
+    Args:
+        settings: what `read_settings` returned.
+        clock: readings, deadlines and silences are dated by it.
+        link: makes the link to the broker.
+        database: opens the database.
+
+    Raises:
+        SettingsError: a key cannot be used.
+        DatabaseUnusableError: the database needs a person.
+    """
+    keys = load_keys(settings)
+    pause = FIRST_PAUSE_S
+    while True:
+        inbox = _Inbox(settings, keys, clock)
+        busy: DatabaseBusyError | None = None
+        unusable: DatabaseUnusableError | None = None
+        try:
+            async with DatabaseThread(partial(database, settings.database)) as store, link(_link(settings)) as line:
+                await inbox.receive(store, line)
+        except* DatabaseBusyError as group:
+            busy = _first(group)
+        except* DatabaseUnusableError as group:
+            unusable = _first(group)
+        if unusable is not None:
+            raise unusable
+        if busy is not None:
+            logger.error("nothing stored, boxes keep what they have: %s", busy.why.en)
+        if inbox.stored_anything:
+            pause = FIRST_PAUSE_S
+        await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+        pause = min(2 * pause, LONGEST_PAUSE_S)
+
+
+class _Inbox:
+    """One stretch of receiving: one open database, one link, until the database fails."""
+
+    def __init__(self, settings: Settings, keys: TeamPrivateKeys, clock: Clock) -> None:
+        self._settings = settings
+        self._keys = keys
+        self._clock = clock
+        self._opener = Opener(keys=keys.opening, signer_of=settings.signer_of)
+        self._watch = Watch(settings.protocols)
+        self._arrived: asyncio.Queue[_Delivery] = asyncio.Queue()
+        self._told: set[str] = set()
+        self.stored_anything = False
+
+    async def receive(self, store: DatabaseThread, line: Link) -> None:
+        """Receive until cancelled.
+
+        Raises:
+            DatabaseBusyError: what arrived last is neither stored nor acknowledged; in an ExceptionGroup.
+            DatabaseUnusableError: likewise.
+        """
+        boxes, assignments, now = tuple(self._settings.signers), self._settings.assignments, self._clock.now_ms()
+        await store.call(lambda database: database.enrol(boxes, assignments, at=now))
+        listened = await store.call(lambda database: database.listened())
+        listening = Listening(self._clock, listened=listened, shortest=self._watch.shortest)
+        await line.subscribe([every_box(channel) for channel in (OBSERVATIONS, ALERTS, STATUS)])
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._open(line), name="open")
+            await self._look(store, listening.look(None))
+            while True:
+                deliveries = await self._next()
+                moment = listening.look(line.generation if line.connected else None)
+                for receipt in await self._store(store, deliveries, moment):
+                    group.create_task(self._tell(line, receipt), name="receipt")
+                # What has arrived meanwhile comes first: nobody is silent whose message waits here.
+                if self._arrived.empty() and self._must_look(deliveries, moment):
+                    await self._look(store, moment)
+
+    # --- what arrives -------------------------------------------------------------------------------------
+
+    async def _open(self, line: Link) -> None:
+        async for message in line.messages():
+            self._arrived.put_nowait(_Delivery(message, self._arrival(message)))
+
+    def _arrival(self, message: Message) -> Arrival:
+        box = box_of(message.topic)
+        if box is None:
+            return self._refused(message, None, "box")
+        try:
+            if message.topic == topic(box, STATUS):
+                status = verify_status(message.payload, box=box, signer_of=self._settings.signer_of)
+                return Presence(status=status, retained=message.retained)
+            return self._opener.open(message.payload, box=box)
+        except EnvelopeError as error:
+            return self._refused(message, box, error.reason)
+
+    def _refused(self, message: Message, box: str | None, reason: str) -> Refused:
+        if reason not in self._told:
+            self._told.add(reason)
+            logger.warning("a message was refused, others like it are counted only: %s", reason)
+        digest = hashlib.sha256(message.payload).hexdigest()
+        return Refused(box=box, reason=reason, size=len(message.payload), sha256=digest)
+
+    async def _next(self) -> tuple[_Delivery, ...]:
+        """Return what has arrived, as soon as anything has; nothing when it is time to look."""
+        try:
+            async with asyncio.timeout(self._longest_wait()):
+                deliveries = [await self._arrived.get()]
+        except TimeoutError:
+            return ()
+        while len(deliveries) < WINDOW and not self._arrived.empty():
+            deliveries.append(self._arrived.get_nowait())
+        return tuple(deliveries)
+
+    async def _store(
+        self, store: DatabaseThread, deliveries: tuple[_Delivery, ...], moment: Moment
+    ) -> tuple[SignedReceipt, ...]:
+        if not deliveries:
+            return ()
+        arrivals = tuple(delivery.arrival for delivery in deliveries)
+        sign = partial(sign_receipt, key=self._keys.receipt)
+        real = SystemClock().now_ms()
+        receipts = await store.call(
+            lambda database: database.store(arrivals, moment=moment, receipt_at=real, sign=sign)
+        )
+        self.stored_anything = True
+        for delivery in deliveries:
+            delivery.message.acknowledge()
+        return receipts
+
+    async def _tell(self, line: Link, receipt: SignedReceipt) -> None:
+        try:
+            await line.publish(topic(receipt.box, RECEIPTS), receipt.data)
+        except LinkError as error:
+            # The box sends again what it got no receipt for, and is receipted then.
+            logger.info("a receipt did not leave: %s", error)
+
+    # --- who is silent ------------------------------------------------------------------------------------
+
+    def _longest_wait(self) -> float:
+        waits = [LONGEST_LOOK_S]
+        now = self._clock.now_ms()
+        if self._watch.shortest is not None:
+            waits.append(self._clock.seconds_until(now + self._watch.shortest // LOOKS))
+        if self._watch.next_at is not None:
+            waits.append(self._clock.seconds_until(self._watch.next_at))
+        return min(waits)
+
+    def _must_look(self, deliveries: tuple[_Delivery, ...], moment: Moment) -> bool:
+        if not deliveries or (self._watch.next_at is not None and self._watch.next_at <= moment.at):
+            return True
+        return any(_sender(delivery.arrival) in self._watch.silent_boxes for delivery in deliveries)
+
+    async def _look(self, store: DatabaseThread, moment: Moment) -> None:
+        await store.call(lambda database: database.watch(partial(self._watch.judge, moment), moment=moment))
+
+
+def _sender(arrival: Arrival) -> str | None:
+    match arrival:
+        case Opened():
+            return arrival.header.box
+        case Presence():
+            return arrival.status.box
+        case Refused():
+            return None
+
+
+def _link(settings: Settings) -> LinkSettings:
+    broker = settings.broker
+    return LinkSettings(
+        host=broker.host,
+        port=broker.port,
+        client_id=broker.client_id,
+        ca=Path(broker.ca),
+        certificate=Path(broker.certificate),
+        key=Path(broker.key),
+        # Nothing is left with the broker while the inbox is away: boxes hear that nobody is there, and keep it.
+        session_expiry_s=0,
+        clean_start=True,
+        receive_maximum=WINDOW,
+    )
+
+
+def _first(group: BaseExceptionGroup[_Error]) -> _Error:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

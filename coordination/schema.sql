@@ -1,0 +1,207 @@
+-- The team's database, version 1. Names are those that the desk's first migration adopts: a column `x_id` is the
+-- desk's foreign key `x`. Times are ms UTC, values are counts of their quantity's quantum.
+
+-- A pseudonym and nothing else about the person: identity lives in a table of its own, under its own key.
+CREATE TABLE patient (
+    id INTEGER PRIMARY KEY,
+    pseudonym TEXT NOT NULL UNIQUE,
+    time_zone TEXT NOT NULL
+) STRICT;
+
+-- heard_at: when a message of this box last said something new, by the team's clock; heard_listened: what
+-- inbox_listening showed then. status_at: the latest time, by the box's clock, of the statuses that counted as news.
+CREATE TABLE box (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    heard_at INTEGER,
+    heard_listened INTEGER,
+    status_at INTEGER
+) STRICT;
+
+-- "from" is included, "to" is not, and is null while the assignment lasts. listened: what inbox_listening showed
+-- when the assignment began to be watched.
+CREATE TABLE box_assignment (
+    id INTEGER PRIMARY KEY,
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    patient_id INTEGER NOT NULL REFERENCES patient (id),
+    "from" INTEGER NOT NULL,
+    "to" INTEGER,
+    listened INTEGER NOT NULL,
+    UNIQUE (box_id, patient_id, "from")
+) STRICT;
+
+CREATE TABLE device (
+    id INTEGER PRIMARY KEY,
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    name TEXT NOT NULL,
+    first_data_at INTEGER NOT NULL,
+    last_data_at INTEGER NOT NULL,
+    UNIQUE (box_id, name)
+) STRICT;
+
+-- A silence of one device, or of the whole box when device_id is null. "to" is null while it lasts.
+CREATE TABLE device_silence (
+    id INTEGER PRIMARY KEY,
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    device_id INTEGER REFERENCES device (id),
+    "from" INTEGER NOT NULL,
+    "to" INTEGER,
+    cause TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX device_silence_once ON device_silence (box_id, ifnull(device_id, 0), "from");
+
+-- What was received of each epoch: disjoint, never adjacent, both ends included. One row when nothing is missing.
+CREATE TABLE received_range (
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    epoch TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL CHECK (last >= first),
+    PRIMARY KEY (box_id, epoch, first)
+) STRICT, WITHOUT ROWID;
+
+-- What makes an observation unique, without its time: observations themselves may be partitioned by time.
+CREATE TABLE observation_key (
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    epoch TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (box_id, epoch, seq)
+) STRICT, WITHOUT ROWID;
+
+-- t: when it was measured; received_at: when the box had it; stored_at: when the team had it.
+CREATE TABLE observation (
+    id INTEGER PRIMARY KEY,
+    patient_id INTEGER NOT NULL REFERENCES patient (id),
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    epoch TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    device_id INTEGER NOT NULL REFERENCES device (id),
+    quantity TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    unit TEXT NOT NULL,
+    validity TEXT NOT NULL,
+    t INTEGER NOT NULL,
+    clock TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    quality INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    device_value TEXT,
+    device_unit TEXT NOT NULL,
+    device_time TEXT,
+    frame BLOB NOT NULL
+) STRICT;
+CREATE INDEX observation_patient_t ON observation (patient_id, t);
+
+-- Received and receipted, but not to be shown as anybody's yet. content is the record as it travelled (JSON);
+-- patient is what the box claimed.
+CREATE TABLE to_attribute (
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    epoch TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    patient TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL,
+    content TEXT NOT NULL,
+    PRIMARY KEY (box_id, epoch, seq)
+) STRICT;
+
+-- One row an alert, computed from its events: version counts them. The box, or the inbox itself (origin "team"),
+-- owns what is up to evidence; the team owns state (0 new, 1 taken, 2 closed) and the two deadlines.
+-- patient_id is null when the alert is about the box alone. prio: 1 high, 2 medium, 3 low.
+CREATE TABLE alert (
+    id TEXT PRIMARY KEY,
+    patient_id INTEGER REFERENCES patient (id),
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    origin TEXT NOT NULL CHECK (origin IN ('box', 'team')),
+    version INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    rule_id TEXT NOT NULL,
+    prio INTEGER NOT NULL CHECK (prio BETWEEN 1 AND 3),
+    category TEXT NOT NULL,
+    onset INTEGER NOT NULL,
+    raised_at INTEGER NOT NULL,
+    resolved_at INTEGER,
+    late INTEGER NOT NULL,
+    supersedes TEXT,
+    text_fr TEXT NOT NULL,
+    text_en TEXT NOT NULL,
+    protocol TEXT NOT NULL,
+    protocol_version INTEGER NOT NULL,
+    protocol_hash TEXT NOT NULL,
+    engine_version TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    state INTEGER NOT NULL DEFAULT 0 CHECK (state BETWEEN 0 AND 2),
+    ack_due INTEGER,
+    act_due INTEGER
+) STRICT;
+CREATE INDEX alert_worklist ON alert (prio, raised_at) WHERE state < 2;
+CREATE INDEX alert_patient ON alert (patient_id, raised_at);
+CREATE INDEX alert_supersedes ON alert (supersedes) WHERE supersedes IS NOT NULL;
+
+-- Every change of every alert, as it was said. epoch is "" and seq counts from 0 for what the inbox itself says.
+CREATE TABLE alert_event (
+    id INTEGER PRIMARY KEY,
+    alert_id TEXT NOT NULL REFERENCES alert (id) DEFERRABLE INITIALLY DEFERRED,
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    epoch TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL,
+    content TEXT NOT NULL,
+    UNIQUE (alert_id, box_id, epoch, seq)
+) STRICT;
+
+-- The last receipt signed for each epoch, as it was sent.
+CREATE TABLE receipt (
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    epoch TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    high INTEGER NOT NULL,
+    t INTEGER NOT NULL,
+    signature BLOB NOT NULL,
+    PRIMARY KEY (box_id, epoch, stage)
+) STRICT, WITHOUT ROWID;
+
+-- What each box last said about itself. "at" is by the box's clock, received_at by the team's.
+CREATE TABLE box_status (
+    box_id INTEGER PRIMARY KEY REFERENCES box (id),
+    state TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    session TEXT NOT NULL,
+    next_seq INTEGER NOT NULL,
+    backlog INTEGER NOT NULL,
+    version TEXT NOT NULL,
+    protocols TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    received_at INTEGER NOT NULL
+) STRICT;
+
+-- The first distinct messages that were refused. box is what the topic said, null when it said nothing usable.
+CREATE TABLE inbox_dead_letter (
+    id INTEGER PRIMARY KEY,
+    reason TEXT NOT NULL,
+    box TEXT,
+    size INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    first_at INTEGER NOT NULL,
+    last_at INTEGER NOT NULL,
+    count INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX inbox_dead_letter_once ON inbox_dead_letter (sha256, reason, ifnull(box, ''));
+
+-- Every message that was refused, kept above or not.
+CREATE TABLE inbox_dead_letter_count (
+    reason TEXT PRIMARY KEY,
+    count INTEGER NOT NULL,
+    last_at INTEGER NOT NULL
+) STRICT;
+
+-- One row: for how long, in all, the inbox has been able to hear boxes, in ms of the team's clock.
+CREATE TABLE inbox_listening (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    listened INTEGER NOT NULL
+) STRICT;
+INSERT INTO inbox_listening (id, listened) VALUES (1, 0);

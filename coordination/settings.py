@@ -1,0 +1,308 @@
+"""The team's settings: `desk.toml`, strict, every fault at once and in both languages.
+
+Unknown keys are refused, paths are relative to the file's own folder, and each patient's care protocol is read and
+checked here. Every key is explained in configs/desk.toml. The keys that the settings name are read by `keys.py`.
+"""
+
+import difflib
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, TypeVar, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from msgspec import Meta, Struct
+
+from alerting.alert import Sentence
+from alerting.care_protocol import CareProtocol
+from alerting.errors import ProtocolError
+from alerting.protocol_file import read_protocol
+from coordination.attribution import Assignment
+from coordination.errors import SettingsError
+from exchange.identity import key_id
+from exchange.messages import UNATTRIBUTED
+from exchange.topics import valid_box
+
+_PSEUDONYM = re.compile(r"[a-z0-9][a-z0-9-]{2,47}")
+_BOX_FORM = {"fr": "3 à 48 caractères a-z, 0-9 et -, comme box-0001", "en": "3 to 48 of a-z, 0-9 and -, like box-0001"}
+
+Text = Annotated[str, Meta(min_length=1, max_length=255, extra={"fr": "un texte", "en": "text"})]
+File = Annotated[
+    str, Meta(min_length=1, max_length=4096, extra={"fr": "un chemin de fichier", "en": "the path of a file"})
+]
+Files = Annotated[
+    tuple[File, ...],
+    Meta(min_length=1, max_length=64, extra={"fr": "au moins un chemin de fichier", "en": "at least one path"}),
+]
+Port = Annotated[
+    int, Meta(ge=1, le=65535, extra={"fr": "un entier de 1 à 65535", "en": "a whole number from 1 to 65535"})
+]
+BoxName = Annotated[str, Meta(extra=_BOX_FORM)]
+PublicKeys = Annotated[
+    tuple[Annotated[str, Meta(pattern="^[0-9a-f]{64}$")], ...],
+    Meta(
+        min_length=1,
+        max_length=16,
+        extra={"fr": "une liste de clés de 64 chiffres 0-9a-f", "en": "a list of keys of 64 digits 0-9a-f"},
+    ),
+]
+Moment = Annotated[
+    datetime,
+    Meta(extra={"fr": "une date et heure, comme 2026-11-22T08:00:00Z", "en": "a time, like 2026-11-22T08:00:00Z"}),
+]
+
+
+class BrokerSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """Where the team's broker is, and how the inbox proves who it is."""
+
+    host: Text
+    port: Port = 8883
+    ca: File
+    certificate: File
+    key: File
+    client_id: Text = "inbox-1"
+
+
+class InboxSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """The team's database and its private keys."""
+
+    database: File
+    opening_keys: Files
+    receipt_key: File
+
+
+class BoxSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """One box, and the public keys (hexadecimal) whose signatures are its own."""
+
+    id: BoxName
+    signing_keys: PublicKeys
+
+
+class PatientSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """One patient and the box that transmits for them, from a time on."""
+
+    pseudonym: Text
+    box: BoxName
+    given_on: Moment = msgspec.field(name="from")
+    protocol: Text
+    time_zone: Text = "Europe/Paris"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything the inbox needs, checked, with absolute paths.
+
+    Attributes:
+        path: the file that was read.
+        broker: its paths are absolute.
+        database: the team's database.
+        opening_keys: private keys that open what boxes seal, the replaced ones included.
+        receipt_key: private key that signs receipts.
+        signers: box -> key id -> raw public key.
+        assignments: one a patient.
+        protocols: pseudonym -> care protocol.
+    """
+
+    path: Path
+    broker: BrokerSettings
+    database: Path
+    opening_keys: tuple[Path, ...]
+    receipt_key: Path
+    signers: Mapping[str, Mapping[str, bytes]]
+    assignments: tuple[Assignment, ...]
+    protocols: Mapping[str, CareProtocol]
+
+    def signer_of(self, box: str, signer: str) -> bytes | None:
+        """Return the raw public key of that id when it is one of the box's own."""
+        return self.signers.get(box, {}).get(signer)
+
+
+def read_settings(path: Path) -> Settings:
+    """Read and check a settings file.
+
+    Raises:
+        SettingsError: with every fault found.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        unreadable = Sentence(fr=f"illisible ({error.strerror})", en=f"cannot be read ({error.strerror})")
+        raise SettingsError(str(path), (unreadable,)) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(str(path), (Sentence(fr=f"pas du TOML ({error})", en=f"not TOML ({error})"),)) from error
+    reader = _Reader(path)
+    settings = reader.settings(raw)
+    if settings is None or reader.faults:
+        raise SettingsError(str(path), tuple(reader.faults))
+    return settings
+
+
+def packaged_protocols() -> tuple[str, ...]:
+    """Return the names of the protocols that ship with the program."""
+    folder = files("configs").joinpath("protocols")
+    return tuple(sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml")))
+
+
+_Table = TypeVar("_Table", bound=Struct)
+
+
+class _Reader:
+    """Reads one file and gathers what is wrong with it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._folder = path.resolve().parent
+        self.faults: list[Sentence] = []
+
+    def settings(self, raw: dict[str, object]) -> Settings | None:
+        self._known(raw, ("broker", "inbox", "boxes", "patients"), "")
+        broker = self._table(raw.get("broker"), BrokerSettings, "broker")
+        inbox = self._table(raw.get("inbox"), InboxSettings, "inbox")
+        boxes = [box for where, table in self._tables(raw, "boxes") if (box := self._table(table, BoxSettings, where))]
+        patients = list(self._tables(raw, "patients"))
+        signers = self._signers(boxes)
+        assignments: list[Assignment] = []
+        protocols: dict[str, CareProtocol] = {}
+        for where, table in patients:
+            patient = self._table(table, PatientSettings, where)
+            if patient is not None:
+                self._patient(patient, where, signers, assignments, protocols)
+        if broker is None or inbox is None:
+            return None
+        return Settings(
+            path=self._path,
+            broker=msgspec.structs.replace(
+                broker,
+                ca=str(self._folder / broker.ca),
+                certificate=str(self._folder / broker.certificate),
+                key=str(self._folder / broker.key),
+            ),
+            database=self._folder / inbox.database,
+            opening_keys=tuple(self._folder / key for key in inbox.opening_keys),
+            receipt_key=self._folder / inbox.receipt_key,
+            signers=signers,
+            assignments=tuple(assignments),
+            protocols=protocols,
+        )
+
+    # --- the form -----------------------------------------------------------------------------------------
+
+    def _tables(self, raw: dict[str, object], name: str) -> Iterator[tuple[str, object]]:
+        tables = raw.get(name, [])
+        if isinstance(tables, list):
+            yield from ((f"{name}[{number}]", table) for number, table in enumerate(tables, 1))
+        else:
+            self._fault(name, fr=f"écrire [[{name}]], une fois par élément", en=f"write [[{name}]], once for each")
+
+    def _table(self, raw: object, kind: type[_Table], where: str) -> _Table | None:
+        """Return a table as `kind`, or None after noting each of its faults."""
+        if not isinstance(raw, dict):
+            self._fault(where, fr="section absente", en="section missing")
+            return None
+        fields = msgspec.structs.fields(kind)
+        before = len(self.faults)
+        self._known(raw, [field.encode_name for field in fields], f"{where}.")
+        for field in fields:
+            key = f"{where}.{field.encode_name}"
+            if field.encode_name in raw:
+                self._field(key, raw[field.encode_name], field.type)
+            elif field.required:
+                self._fault(key, fr="clé absente", en="key missing")
+        return msgspec.convert(raw, kind) if len(self.faults) == before else None
+
+    def _field(self, key: str, value: object, kind: object) -> None:
+        try:
+            msgspec.convert(value, kind)
+        except msgspec.ValidationError:
+            words = next(meta.extra for meta in get_args(kind) if isinstance(meta, Meta) and meta.extra)
+            self._fault(key, fr=f"attendu : {words['fr']}", en=f"expected {words['en']}")
+
+    def _known(self, raw: Mapping[str, object], names: tuple[str, ...] | list[str], prefix: str) -> None:
+        for key in raw:
+            if key not in names:
+                near = difflib.get_close_matches(key, names, n=1)
+                fr = f"clé inconnue (plutôt '{near[0]}' ?)" if near else "clé inconnue"
+                en = f"unknown key ('{near[0]}'?)" if near else "unknown key"
+                self._fault(f"{prefix}{key}", fr=fr, en=en)
+
+    # --- the meaning --------------------------------------------------------------------------------------
+
+    def _signers(self, boxes: list[BoxSettings]) -> dict[str, dict[str, bytes]]:
+        for name, count in Counter(box.id for box in boxes).items():
+            if not valid_box(name):
+                self._fault(f"boxes : {name}", **_BOX_FORM)
+            if count > 1:
+                self._fault(f"boxes : {name}", fr="présent deux fois", en="there twice")
+        for key, count in Counter(key for box in boxes for key in box.signing_keys).items():
+            if count > 1:
+                self._fault(f"boxes : {key[:8]}...", fr="clé donnée deux fois", en="key given twice")
+        return {box.id: {key_id(public): public for public in map(bytes.fromhex, box.signing_keys)} for box in boxes}
+
+    def _patient(
+        self,
+        patient: PatientSettings,
+        where: str,
+        boxes: Mapping[str, object],
+        assignments: list[Assignment],
+        protocols: dict[str, CareProtocol],
+    ) -> None:
+        name = patient.pseudonym
+        if not _PSEUDONYM.fullmatch(name) or name == UNATTRIBUTED or name in boxes:
+            self._fault(
+                f"{where}.pseudonym",
+                fr="3 à 48 caractères a-z, 0-9 et -, jamais un nom ni un numéro de boîtier",
+                en="3 to 48 of a-z, 0-9 and -, never a name nor a box's id",
+            )
+        if any(item.patient == name for item in assignments):
+            self._fault(f"{where}.pseudonym", fr=f"'{name}' est présent deux fois", en=f"'{name}' is there twice")
+        if patient.box not in boxes:
+            self._fault(
+                f"{where}.box",
+                fr=f"'{patient.box}' n'est pas dans [[boxes]]",
+                en=f"'{patient.box}' is not in [[boxes]]",
+            )
+        try:
+            ZoneInfo(patient.time_zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            self._fault(
+                f"{where}.time_zone",
+                fr=f"'{patient.time_zone}' n'est pas un fuseau IANA comme Europe/Paris",
+                en=f"'{patient.time_zone}' is not an IANA time zone like Europe/Paris",
+            )
+        # A time without an offset is UTC, as everywhere at the input.
+        given_on = patient.given_on if patient.given_on.tzinfo else patient.given_on.replace(tzinfo=UTC)
+        since = round(given_on.timestamp() * 1000)
+        assignments.append(Assignment(patient=name, box=patient.box, since=since, time_zone=patient.time_zone))
+        protocol = self._protocol(patient.protocol, f"{where}.protocol")
+        if protocol is not None:
+            protocols[name] = protocol
+
+    def _protocol(self, name: str, where: str) -> CareProtocol | None:
+        packaged = packaged_protocols()
+        try:
+            if name in packaged:
+                data = files("configs").joinpath("protocols").joinpath(f"{name}.toml").read_bytes()
+            else:
+                data = (self._folder / name).read_bytes()
+            return read_protocol(data, name_hint=name)
+        except OSError:
+            known = ", ".join(packaged)
+            self._fault(
+                where,
+                fr=f"'{name}' n'est ni un fichier lisible ni l'un de : {known}",
+                en=f"'{name}' is neither a readable file nor one of: {known}",
+            )
+        except ProtocolError as error:
+            for fault in error.faults:
+                place = "" if fault.line is None else f", l. {fault.line}"
+                self._fault(f"{where} ({name}{place})", fr=fault.message.fr, en=fault.message.en)
+        return None
+
+    def _fault(self, where: str, *, fr: str, en: str) -> None:
+        self.faults.append(Sentence(fr=f"{where} : {fr}", en=f"{where}: {en}"))

@@ -1,0 +1,115 @@
+"""The alert and alert_event tables: each change is kept, and the alert's row is what they come to."""
+
+import sqlite3
+
+import msgspec
+
+from coordination.alert_events import PRIO, AlertEvent, latest
+from coordination.attribution import TeamChange
+from exchange.messages import AlertRecord, alert_change
+from exchange.messages import alert as alert_record
+
+_OWNED = (
+    "kind, rule_id, prio, category, onset, raised_at, resolved_at, late, supersedes, text_fr, text_en,"
+    " protocol, protocol_version, protocol_hash, engine_version, evidence"
+)
+
+
+class Alerts:
+    """The alerts in one open transaction. Boxes and patients are named by their rows."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def owner_is(self, alert: str, patient: int | None) -> bool:
+        """Return whether the alert is unknown yet, or known as this patient's (None: as nobody's)."""
+        row = self._connection.execute("SELECT patient_id FROM alert WHERE id = ?", (alert,)).fetchone()
+        return row is None or row[0] == patient
+
+    def keep(self, event: AlertEvent, patient: int | None, *, stored_at: int) -> None:
+        """Keep one change; one that is already kept changes nothing."""
+        record = event.record
+        self._connection.execute(
+            "INSERT OR IGNORE INTO alert_event (alert_id, box_id, epoch, seq, kind, created, stored_at, content)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                record.alert_id,
+                event.box,
+                event.epoch,
+                event.seq,
+                record.kind.value,
+                event.created,
+                stored_at,
+                msgspec.json.encode(record).decode(),
+            ),
+        )
+        self._settle(record.alert_id, patient)
+
+    def say(self, team: TeamChange, at: int) -> None:
+        """Keep a change that the inbox itself makes, at `at` (ms UTC)."""
+        change = team.change
+        said = self._connection.execute(
+            "SELECT count(*) FROM alert_event WHERE alert_id = ? AND epoch = ''", (change.alert_id,)
+        ).fetchone()[0]
+        box_row = self._connection.execute("SELECT id FROM box WHERE name = ?", (team.box,)).fetchone()[0]
+        patient = self._connection.execute("SELECT id FROM patient WHERE pseudonym = ?", (change.patient,)).fetchone()
+        event = AlertEvent(box=box_row, epoch="", seq=said, created=at, record=alert_record(change))
+        self.keep(event, None if patient is None else patient[0], stored_at=at)
+
+    def standing(self, rule: str) -> tuple[TeamChange, ...]:
+        """Return what the inbox itself last said of its alerts of `rule` that stand."""
+        rows = self._connection.execute(
+            "SELECT alert.id, box.name FROM alert JOIN box ON box.id = box_id"
+            " WHERE rule_id = ? AND origin = 'team' AND resolved_at IS NULL ORDER BY box.name, alert.id",
+            (rule,),
+        ).fetchall()
+        return tuple(
+            TeamChange(box=box, change=alert_change(latest(self._events(alert)).record)) for alert, box in rows
+        )
+
+    def _settle(self, alert: str, patient: int | None) -> None:
+        events = self._events(alert)
+        now = latest(events)
+        record = now.record
+        columns = ("id", "patient_id", "box_id", "origin", "version", *_OWNED.split(", "))
+        self._connection.execute(
+            f"INSERT INTO alert ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
+            f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in columns[1:])}",
+            (
+                alert,
+                patient,
+                now.box,
+                "box" if now.epoch else "team",
+                len(events),
+                record.kind.value,
+                record.rule,
+                PRIO[record.priority],
+                record.category.value,
+                record.onset,
+                record.raised_at,
+                record.resolved_at,
+                int(record.late),
+                record.supersedes,
+                record.fr,
+                record.en,
+                record.protocol,
+                record.protocol_version,
+                record.protocol_hash,
+                record.engine_version,
+                msgspec.json.encode(record.evidence).decode(),
+            ),
+        )
+
+    def _events(self, alert: str) -> tuple[AlertEvent, ...]:
+        return tuple(
+            AlertEvent(
+                box=box,
+                epoch=epoch,
+                seq=seq,
+                created=created,
+                record=msgspec.json.decode(content, type=AlertRecord),
+            )
+            for box, epoch, seq, created, content in self._connection.execute(
+                "SELECT box_id, epoch, seq, created, content FROM alert_event WHERE alert_id = ?", (alert,)
+            )
+        )

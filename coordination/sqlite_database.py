@@ -1,0 +1,184 @@
+"""The team's database on SQLite: one writer, in one thread, every call one transaction."""
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from alerting.alert import ChangeKind
+from coordination.attribution import Assignment, TeamChange
+from coordination.database import Arrival, Moment, Presence, Refused, SignedReceipt, Watched
+from coordination.silence import NOT_TRANSMITTED
+from coordination.sqlite_alerts import Alerts
+from coordination.sqlite_file import as_error, connect, transaction
+from coordination.sqlite_records import Records
+from coordination.sqlite_signs import keep_presence, refuse
+from exchange.messages import Range, Receipt
+from exchange.sealing import Opened
+
+
+class SqliteDatabase:
+    """`coordination.database.Database` in a file."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file.
+
+        Raises:
+            DatabaseUnusableError: see `sqlite_file.connect`.
+            DatabaseBusyError: see `sqlite_file.connect`.
+        """
+        self._connection = connect(path)
+        self._assignments: tuple[Assignment, ...] = ()
+
+    # --- who is watched -----------------------------------------------------------------------------------
+
+    def enrol(self, boxes: Sequence[str], assignments: Sequence[Assignment], *, at: int) -> None:
+        """See `Database.enrol`."""
+        with transaction(self._connection):
+            for box in boxes:
+                self._connection.execute("INSERT OR IGNORE INTO box (name) VALUES (?)", (box,))
+            for item in assignments:
+                self._connection.execute(
+                    "INSERT INTO patient (pseudonym, time_zone) VALUES (?, ?)"
+                    " ON CONFLICT (pseudonym) DO UPDATE SET time_zone = excluded.time_zone",
+                    (item.patient, item.time_zone),
+                )
+            self._end_assignments(assignments, at)
+            for item in assignments:
+                self._connection.execute(
+                    'INSERT INTO box_assignment (box_id, patient_id, "from", listened)'
+                    " SELECT box.id, patient.id, ?, listened FROM box, patient, inbox_listening"
+                    " WHERE box.name = ? AND patient.pseudonym = ?"
+                    ' ON CONFLICT (box_id, patient_id, "from") DO UPDATE SET "to" = NULL',
+                    (item.since, item.box, item.patient),
+                )
+            held = self._load_assignments()
+            Records(self._connection, held, stored_at=at).attribute_again()
+        self._assignments = held
+
+    def _end_assignments(self, assignments: Sequence[Assignment], at: int) -> None:
+        listed = {(item.box, item.patient, item.since) for item in assignments}
+        next_since = {item.patient: item.since for item in assignments}
+        held = self._connection.execute(
+            'SELECT box_assignment.id, box.name, pseudonym, "from" FROM box_assignment'
+            " JOIN box ON box.id = box_id JOIN patient ON patient.id = patient_id"
+            ' WHERE "to" IS NULL'
+        ).fetchall()
+        for row, box, patient, since in held:
+            if (box, patient, since) not in listed:
+                # An end before the beginning would be no time at all: that assignment was a mistake.
+                until = max(since, next_since.get(patient, at))
+                self._connection.execute('UPDATE box_assignment SET "to" = ? WHERE id = ?', (until, row))
+
+    def _load_assignments(self) -> tuple[Assignment, ...]:
+        return tuple(
+            Assignment(patient=patient, box=box, since=since, until=until, time_zone=zone)
+            for patient, box, since, until, zone in self._connection.execute(
+                'SELECT pseudonym, box.name, "from", "to", time_zone FROM box_assignment'
+                " JOIN box ON box.id = box_id JOIN patient ON patient.id = patient_id"
+                ' ORDER BY pseudonym, "from"'
+            )
+        )
+
+    # --- storing ------------------------------------------------------------------------------------------
+
+    def listened(self) -> int:
+        """See `Database.listened`."""
+        try:
+            return int(self._connection.execute("SELECT listened FROM inbox_listening").fetchone()[0])
+        except sqlite3.Error as error:
+            raise as_error(error) from error
+
+    def store(
+        self, arrivals: Sequence[Arrival], *, moment: Moment, receipt_at: int, sign: Callable[[Receipt], bytes]
+    ) -> tuple[SignedReceipt, ...]:
+        """See `Database.store`."""
+        with transaction(self._connection):
+            records = Records(self._connection, self._assignments, stored_at=moment.at)
+            heard: set[str] = set()
+            for arrival in arrivals:
+                match arrival:
+                    case Refused():
+                        refuse(self._connection, arrival, moment.at)
+                    case Presence():
+                        if keep_presence(self._connection, arrival, moment.at):
+                            heard.add(arrival.status.box)
+                    case Opened():
+                        if records.add(arrival):
+                            heard.add(arrival.header.box)
+            records.finish()
+            for box in sorted(heard):
+                self._connection.execute(
+                    "UPDATE box SET heard_at = ?, heard_listened = ? WHERE name = ?",
+                    (moment.at, moment.listened, box),
+                )
+            self._keep_listened(moment)
+            return tuple(
+                self._receipt(box, epoch, ranges, receipt_at, sign) for box, epoch, ranges in records.received()
+            )
+
+    def _receipt(
+        self, box: str, epoch: str, ranges: tuple[Range, ...], at: int, sign: Callable[[Receipt], bytes]
+    ) -> SignedReceipt:
+        high = self._connection.execute(
+            "SELECT max(last) FROM received_range JOIN box ON box.id = box_id WHERE box.name = ? AND epoch = ?",
+            (box, epoch),
+        ).fetchone()[0]
+        data = sign(Receipt(box=box, epoch=epoch, ranges=ranges, high=high, at=at))
+        self._connection.execute(
+            "INSERT INTO receipt (box_id, epoch, stage, high, t, signature)"
+            " SELECT id, ?, 'stored', ?, ?, ? FROM box WHERE name = ?"
+            " ON CONFLICT (box_id, epoch, stage) DO UPDATE"
+            " SET high = excluded.high, t = excluded.t, signature = excluded.signature",
+            (epoch, high, at, data, box),
+        )
+        return SignedReceipt(box=box, data=data)
+
+    def _keep_listened(self, moment: Moment) -> None:
+        self._connection.execute("UPDATE inbox_listening SET listened = ?", (moment.listened,))
+
+    # --- silence ------------------------------------------------------------------------------------------
+
+    def watch(self, judge: Callable[[Sequence[Watched]], Sequence[TeamChange]], *, moment: Moment) -> None:
+        """See `Database.watch`."""
+        with transaction(self._connection):
+            self._keep_listened(moment)
+            # An assignment that has not begun is not silent yet.
+            self._connection.execute(
+                'UPDATE box_assignment SET listened = ? WHERE "from" > ?', (moment.listened, moment.at)
+            )
+            alerts = Alerts(self._connection)
+            for team in judge(self._watched(alerts)):
+                alerts.say(team, moment.at)
+                if team.change.kind is ChangeKind.RAISED:
+                    self._connection.execute(
+                        'INSERT OR IGNORE INTO device_silence (box_id, "from", cause)'
+                        " SELECT id, ?, ? FROM box WHERE name = ?",
+                        (team.change.onset, team.change.rule, team.box),
+                    )
+            self._connection.execute(
+                'UPDATE device_silence SET "to" = box.heard_at FROM box'
+                ' WHERE box.id = box_id AND device_id IS NULL AND "to" IS NULL AND box.heard_at > "from"'
+            )
+
+    def _watched(self, alerts: Alerts) -> tuple[Watched, ...]:
+        """Return who is watched now, and those whose alert outlived their assignment."""
+        standing = {(team.change.patient, team.box): team.change for team in alerts.standing(NOT_TRANSMITTED)}
+        ends = {(item.patient, item.box): item for item in self._assignments if item.until is not None}
+        watched: list[Watched] = []
+        rows = self._connection.execute(
+            'SELECT pseudonym, box.name, "from", time_zone, heard_at,'
+            " max(box_assignment.listened, ifnull(heard_listened, 0))"
+            " FROM box_assignment JOIN box ON box.id = box_id JOIN patient ON patient.id = patient_id"
+            ' WHERE "to" IS NULL ORDER BY pseudonym, box.name'
+        )
+        for patient, box, since, zone, heard_at, listened in rows:
+            assignment = Assignment(patient=patient, box=box, since=since, time_zone=zone)
+            alert = standing.pop((patient, box), None)
+            watched.append(Watched(assignment=assignment, heard_at=heard_at, listened=listened, standing=alert))
+        for pair, alert in standing.items():
+            watched.append(Watched(assignment=ends[pair], heard_at=None, listened=0, standing=alert))
+        return tuple(watched)
+
+    def close(self) -> None:
+        """See `Database.close`."""
+        self._connection.close()

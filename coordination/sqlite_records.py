@@ -1,0 +1,217 @@
+"""Storing each record once: ranges first, then whose it is, then its own table.
+
+The received ranges decide what is new. The primary key of observation_key is the lock behind that door: should the
+two ever disagree, a reading is still not stored twice.
+"""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from coordination.alert_events import AlertEvent
+from coordination.attribution import TO_ATTRIBUTE, Assignment, Reason, assigned, reason_to_set_apart, unassigned
+from coordination.ranges import add, merge
+from coordination.sqlite_alerts import Alerts
+from exchange.messages import ObservationRecord, Range, Record
+from exchange.sealing import Opened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Item:
+    """One record with its place: `created` and `stored_at` are ms UTC, by the box's clock and by the team's."""
+
+    box: str
+    epoch: str
+    seq: int
+    created: int
+    stored_at: int
+    record: Record
+
+
+class Records:
+    """The records of one batch, in one open transaction."""
+
+    def __init__(self, connection: sqlite3.Connection, assignments: Sequence[Assignment], *, stored_at: int) -> None:
+        """`stored_at` is ms UTC by the team's clock."""
+        self._connection = connection
+        self._alerts = Alerts(connection)
+        self._stored_at = stored_at
+        self._boxes: dict[str, int] = dict(connection.execute("SELECT name, id FROM box"))
+        self._patients: dict[str, int] = dict(connection.execute("SELECT pseudonym, id FROM patient"))
+        self._assignments: dict[str, list[Assignment]] = defaultdict(list)
+        for assignment in assignments:
+            self._assignments[assignment.box].append(assignment)
+        self._received: dict[tuple[str, str], list[Range]] = defaultdict(list)
+        self._strangers: set[str] = set()
+
+    def add(self, opened: Opened) -> bool:
+        """Store the records of an envelope that are new; return whether any was."""
+        header = opened.header
+        part = Range(first=header.first, last=header.last)
+        self._received[header.box, header.epoch].append(part)
+        missing = self._take(self._boxes[header.box], header.epoch, part)
+        for new in missing:
+            for seq in range(new.first, new.last + 1):
+                item = _Item(
+                    box=header.box,
+                    epoch=header.epoch,
+                    seq=seq,
+                    created=header.created,
+                    stored_at=self._stored_at,
+                    record=opened.records[seq - header.first],
+                )
+                reason = self._store(item)
+                if reason is not None:
+                    self._set_apart(item, reason)
+        return bool(missing)
+
+    def attribute_again(self) -> None:
+        """Take up the records set apart that an assignment now covers, and end the alerts that ask for one."""
+        apart = self._connection.execute(
+            "SELECT box.name, epoch, seq, created, stored_at, content FROM to_attribute JOIN box ON box.id = box_id"
+            " WHERE reason IN (?, ?) ORDER BY box_id, epoch, seq",
+            (Reason.PATIENT, Reason.DATES),
+        ).fetchall()
+        for box, epoch, seq, created, stored_at, content in apart:
+            record = msgspec.json.decode(content, type=Record)
+            reason = self._store(
+                _Item(box=box, epoch=epoch, seq=seq, created=created, stored_at=stored_at, record=record)
+            )
+            at = (self._boxes[box], epoch, seq)
+            if reason is None:
+                self._connection.execute("DELETE FROM to_attribute WHERE (box_id, epoch, seq) = (?, ?, ?)", at)
+            else:
+                self._connection.execute(
+                    "UPDATE to_attribute SET reason = ? WHERE (box_id, epoch, seq) = (?, ?, ?)", (reason, *at)
+                )
+        for team in self._alerts.standing(TO_ATTRIBUTE):
+            if not self._asks_for_assignment(team.box):
+                self._alerts.say(assigned(team, self._stored_at), self._stored_at)
+
+    def received(self) -> tuple[tuple[str, str, tuple[Range, ...]], ...]:
+        """Return (box, epoch, ranges) of every envelope added, whether new or seen before."""
+        return tuple((box, epoch, merge(ranges)) for (box, epoch), ranges in self._received.items())
+
+    def finish(self) -> None:
+        """Raise the alert for each box that sent records of somebody who is not assigned to it."""
+        if not self._strangers:
+            return
+        asking = {team.box for team in self._alerts.standing(TO_ATTRIBUTE)}
+        for box in sorted(self._strangers - asking):
+            self._alerts.say(unassigned(box, self._stored_at), self._stored_at)
+
+    def _take(self, box: int, epoch: str, part: Range) -> tuple[Range, ...]:
+        """Add a range to what was received, and return what of it is new."""
+        touching: list[Range] = []
+        # From the last that can touch downwards: ranges are disjoint, so the first that ends before ends the search.
+        for first, last in self._connection.execute(
+            "SELECT first, last FROM received_range WHERE box_id = ? AND epoch = ? AND first <= ? ORDER BY first DESC",
+            (box, epoch, part.last + 1),
+        ):
+            if last < part.first - 1:
+                break
+            touching.insert(0, Range(first=first, last=last))
+        whole, missing = add(touching, part)
+        if missing:
+            self._connection.executemany(
+                "DELETE FROM received_range WHERE box_id = ? AND epoch = ? AND first = ?",
+                [(box, epoch, known.first) for known in touching],
+            )
+            self._connection.execute(
+                "INSERT INTO received_range (box_id, epoch, first, last) VALUES (?, ?, ?, ?)",
+                (box, epoch, whole.first, whole.last),
+            )
+        return missing
+
+    def _store(self, item: _Item) -> Reason | None:
+        """Store a record as its patient's; return why not when it is to be set apart."""
+        record = item.record
+        reason = reason_to_set_apart(record, item.box, self._assignments[item.box])
+        if reason is not None:
+            return reason
+        if isinstance(record, ObservationRecord):
+            self._observation(item, record)
+            return None
+        patient = self._patients.get(record.patient)
+        if not self._alerts.owner_is(record.alert_id, patient):
+            return Reason.ALERT
+        box = self._boxes[item.box]
+        event = AlertEvent(box=box, epoch=item.epoch, seq=item.seq, created=item.created, record=record)
+        self._alerts.keep(event, patient, stored_at=item.stored_at)
+        return None
+
+    def _observation(self, item: _Item, record: ObservationRecord) -> None:
+        box = self._boxes[item.box]
+        new = self._connection.execute(
+            "INSERT OR IGNORE INTO observation_key (box_id, epoch, seq) VALUES (?, ?, ?)", (box, item.epoch, item.seq)
+        ).rowcount
+        if not new:
+            return
+        self._connection.execute(
+            "INSERT INTO observation (patient_id, box_id, epoch, seq, device_id, quantity, count, unit, validity, t,"
+            " clock, received_at, stored_at, key, quality, source, device_value, device_unit, device_time, frame)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                self._patients[record.patient],
+                box,
+                item.epoch,
+                item.seq,
+                self._device(box, record),
+                record.quantity.value,
+                record.count,
+                record.unit.value,
+                record.validity.value,
+                record.measured_at,
+                record.clock.value,
+                record.received_at,
+                item.stored_at,
+                record.key,
+                record.quality,
+                record.source,
+                record.device_value,
+                record.device_unit.value,
+                record.device_time,
+                record.frame,
+            ),
+        )
+
+    def _device(self, box: int, record: ObservationRecord) -> int:
+        return int(
+            self._connection.execute(
+                "INSERT INTO device (box_id, name, first_data_at, last_data_at) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (box_id, name) DO UPDATE"
+                " SET first_data_at = min(first_data_at, excluded.first_data_at),"
+                " last_data_at = max(last_data_at, excluded.last_data_at) RETURNING id",
+                (box, record.device, record.measured_at, record.measured_at),
+            ).fetchone()[0]
+        )
+
+    def _set_apart(self, item: _Item, reason: Reason) -> None:
+        if reason is Reason.PATIENT:
+            self._strangers.add(item.box)
+        self._connection.execute(
+            "INSERT INTO to_attribute (box_id, epoch, seq, patient, reason, created, stored_at, content)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                self._boxes[item.box],
+                item.epoch,
+                item.seq,
+                item.record.patient,
+                reason.value,
+                item.created,
+                item.stored_at,
+                msgspec.json.encode(item.record).decode(),
+            ),
+        )
+
+    def _asks_for_assignment(self, box: str) -> bool:
+        return (
+            self._connection.execute(
+                "SELECT 1 FROM to_attribute WHERE box_id = ? AND reason = ? LIMIT 1",
+                (self._boxes[box], Reason.PATIENT),
+            ).fetchone()
+            is not None
+        )

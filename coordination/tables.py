@@ -1,0 +1,160 @@
+"""Alerts and readings for people: tables and a few plain sentences, in French or English.
+
+Times are local, and numbers have the comma or point of the reader's language.
+"""
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+
+from tabulate import tabulate
+
+from alerting.alert import Category, ChangeKind, Priority, Sentence
+from coordination.lines import moment_of
+from coordination.view import AlertView, FleetView, ReadingView
+from devices.reading import Quantity, Unit, Validity
+
+_NB = "\u00a0"
+_SENTENCE_WIDTH = 60
+
+
+class Language(StrEnum):
+    """What the reader reads."""
+
+    FR = "fr"
+    EN = "en"
+
+
+_HEADERS = {
+    Language.FR: ("Priorité", "Patient", "Ce qui se passe", "Levée", "Fin"),
+    Language.EN: ("Priority", "Patient", "What happens", "Raised", "Ended"),
+}
+_READING_HEADERS = {
+    Language.FR: ("Patient", "Mesurée", "Grandeur", "Valeur", "Validité", "Appareil"),
+    Language.EN: ("Patient", "Measured", "Quantity", "Value", "Validity", "Device"),
+}
+_PRIORITY = {
+    Priority.HIGH: Sentence(fr="Haute", en="High"),
+    Priority.MEDIUM: Sentence(fr="Moyenne", en="Medium"),
+    Priority.LOW: Sentence(fr="Basse", en="Low"),
+}
+_TECHNICAL = Sentence(fr="technique", en="technical")
+_UNITS = {Unit.MM_HG: "mmHg", Unit.CELSIUS: "°C", Unit.KG_PER_M2: "kg/m²"}
+_QUANTITIES = {
+    Quantity.GLUCOSE_INTERSTITIAL: Sentence(fr="glucose interstitiel", en="interstitial glucose"),
+    Quantity.GLUCOSE_CAPILLARY: Sentence(fr="glycémie capillaire", en="capillary glucose"),
+    Quantity.BLOOD_PRESSURE_SYSTOLIC: Sentence(fr="pression systolique", en="systolic pressure"),
+    Quantity.BLOOD_PRESSURE_DIASTOLIC: Sentence(fr="pression diastolique", en="diastolic pressure"),
+    Quantity.BLOOD_PRESSURE_MEAN: Sentence(fr="pression moyenne", en="mean pressure"),
+    Quantity.PULSE_RATE: Sentence(fr="pouls", en="pulse"),
+    Quantity.HEART_RATE: Sentence(fr="fréquence cardiaque", en="heart rate"),
+    Quantity.SPO2: Sentence(fr="saturation (SpO2)", en="saturation (SpO2)"),
+    Quantity.PERFUSION_INDEX: Sentence(fr="index de perfusion", en="perfusion index"),
+    Quantity.BODY_TEMPERATURE: Sentence(fr="température", en="temperature"),
+    Quantity.BODY_WEIGHT: Sentence(fr="poids", en="weight"),
+    Quantity.BMI: Sentence(fr="IMC", en="BMI"),
+    Quantity.BODY_FAT: Sentence(fr="masse grasse", en="body fat"),
+    Quantity.RESPIRATORY_RATE: Sentence(fr="fréquence respiratoire", en="respiratory rate"),
+}
+_VALIDITY = {
+    Validity.VALID: Sentence(fr="valide", en="valid"),
+    Validity.QUESTIONABLE: Sentence(fr="douteuse", en="questionable"),
+    Validity.CALIBRATING: Sentence(fr="étalonnage", en="calibrating"),
+    Validity.INVALID: Sentence(fr="non valable", en="invalid"),
+    Validity.OVERFLOW: Sentence(fr="au-dessus de la plage", en="above the range"),
+    Validity.UNDERFLOW: Sentence(fr="sous la plage", en="below the range"),
+}
+
+
+def alert_table(alerts: Iterable[AlertView], language: Language) -> str:
+    """Return alerts as a table."""
+    rows = [
+        (
+            _priority(alert, language),
+            alert.patient or alert.box,
+            _said(alert.why, language),
+            _local(alert.raised_at, language),
+            _end(alert, language),
+        )
+        for alert in alerts
+    ]
+    return str(
+        tabulate(
+            rows, headers=_HEADERS[language], tablefmt="simple", maxcolwidths=[None, None, _SENTENCE_WIDTH, None, None]
+        )
+    )
+
+
+def reading_table(readings: Iterable[ReadingView], language: Language) -> str:
+    """Return readings as a table."""
+    rows = [
+        (
+            reading.patient,
+            _local(reading.measured_at, language),
+            _said(_QUANTITIES[reading.quantity], language),
+            _amount(reading, language),
+            _said(_VALIDITY[reading.validity], language),
+            reading.device,
+        )
+        for reading in readings
+    ]
+    return str(
+        tabulate(
+            rows,
+            headers=_READING_HEADERS[language],
+            tablefmt="simple",
+            disable_numparse=True,
+            colalign=("left", "left", "left", "right", "left", "left"),
+        )
+    )
+
+
+def fleet_lines(fleet: FleetView, language: Language) -> Iterator[str]:
+    """Yield what must not be missed beside a list: when boxes were last heard, which are silent, what is set apart."""
+    if fleet.heard_at is None:
+        yield _said(Sentence(fr="Aucun message reçu pour l'instant.", en="No message received yet."), language)
+    else:
+        at, speaking = _local(fleet.heard_at, language), fleet.boxes - len(fleet.silent)
+        yield _said(
+            Sentence(
+                fr=f"Dernier message reçu le {at} ; {speaking} boîtier(s) sur {fleet.boxes} transmettent.",
+                en=f"Last message received on {at}; {speaking} of {fleet.boxes} box(es) transmit.",
+            ),
+            language,
+        )
+    if fleet.silent:
+        names = ", ".join(fleet.silent)
+        yield _said(Sentence(fr=f"Boîtiers muets : {names}.", en=f"Silent boxes: {names}."), language)
+    if fleet.to_attribute:
+        parts = ", ".join(f"{box} ({count})" for box, count in fleet.to_attribute)
+        yield _said(Sentence(fr=f"Relevés à attribuer : {parts}.", en=f"Records to attribute: {parts}."), language)
+
+
+def _said(sentence: Sentence, language: Language) -> str:
+    return sentence.fr if language is Language.FR else sentence.en
+
+
+def _priority(alert: AlertView, language: Language) -> str:
+    word = _said(_PRIORITY[alert.priority], language)
+    return word if alert.category is Category.CLINICAL else f"{word}, {_said(_TECHNICAL, language)}"
+
+
+def _end(alert: AlertView, language: Language) -> str:
+    if alert.change is ChangeKind.RETRACTED:
+        return _said(Sentence(fr="retirée", en="retracted"), language)
+    if alert.superseded_by is not None:
+        return _said(Sentence(fr="révisée", en="revised"), language)
+    return "-" if alert.resolved_at is None else _local(alert.resolved_at, language)
+
+
+def _amount(reading: ReadingView, language: Language) -> str:
+    number = str(reading.value).replace(".", "," if language is Language.FR else ".")
+    return f"{number}{_NB}{_UNITS.get(reading.unit, reading.unit.value)}"
+
+
+def _local(at: int, language: Language) -> str:
+    moment = moment_of(at)
+    if moment is None:
+        return "?"
+    return (
+        f"{moment.astimezone():%d/%m/%Y %H:%M}" if language is Language.FR else f"{moment.astimezone():%Y-%m-%d %H:%M}"
+    )

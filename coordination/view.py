@@ -1,0 +1,216 @@
+"""Reading the team's database: alerts and readings as the commands show them. Nothing is ever written here."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from alerting.alert import Category, ChangeKind, Priority, Sentence
+from coordination.alert_events import PRIO
+from coordination.sqlite_file import as_error, connect_to_read
+from devices.reading import ClockTrust, Quantity, Unit, Validity, to_value
+from exchange.messages import EvidenceItem
+
+_PRIORITIES = {number: priority for priority, number in PRIO.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertView:
+    """One alert as it is now; times in ms UTC.
+
+    Attributes:
+        patient: pseudonym, None when the alert is about the box alone.
+        origin: "box", or "team" when the inbox raised it by itself.
+        change: what happened to it last.
+        superseded_by: id of the alert that continues it, None otherwise.
+    """
+
+    id: str
+    patient: str | None
+    box: str
+    origin: str
+    rule: str
+    priority: Priority
+    category: Category
+    change: ChangeKind
+    onset: int
+    raised_at: int
+    resolved_at: int | None
+    late: bool
+    supersedes: str | None
+    superseded_by: str | None
+    why: Sentence
+    evidence: tuple[EvidenceItem, ...]
+    protocol: str
+    protocol_version: int
+    protocol_hash: str
+    engine_version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingView:
+    """One observation; times in ms UTC.
+
+    Attributes:
+        measured_at: event time.
+        received_at: when the box had it.
+        stored_at: when the team had it.
+    """
+
+    patient: str
+    measured_at: int
+    quantity: Quantity
+    value: Decimal
+    unit: Unit
+    validity: Validity
+    clock: ClockTrust
+    device: str
+    key: str
+    box: str
+    epoch: str
+    seq: int
+    received_at: int
+    stored_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetView:
+    """How the boxes are doing.
+
+    Attributes:
+        boxes: how many there are.
+        silent: those that have been silent for too long.
+        heard_at: ms UTC of the last message, None before the first.
+        to_attribute: (box, number of records set apart), for each that has any.
+    """
+
+    boxes: int
+    silent: tuple[str, ...]
+    heard_at: int | None
+    to_attribute: tuple[tuple[str, int], ...]
+
+
+class View:
+    """The team's database, open for reading."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the database.
+
+        Raises:
+            DatabaseUnusableError: missing, from another version, not ours or damaged.
+            DatabaseBusyError: locked at the moment.
+        """
+        self._connection = connect_to_read(path)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    def patients(self) -> tuple[str, ...]:
+        """Return every pseudonym, sorted."""
+        return tuple(row[0] for row in self._rows("SELECT pseudonym FROM patient ORDER BY pseudonym"))
+
+    def alerts(self, *, patient: str | None = None, standing: bool = False) -> Iterator[AlertView]:
+        """Yield alerts by (patient, raised_at, rule); `standing` leaves out what is over or was taken back."""
+        rows = self._rows(
+            "SELECT alert.id, pseudonym, box.name, origin, rule_id, prio, category, kind, onset, raised_at,"
+            " resolved_at, late, supersedes,"
+            " (SELECT min(other.id) FROM alert AS other WHERE other.supersedes = alert.id) AS superseded_by,"
+            " text_fr, text_en, evidence, protocol, protocol_version, protocol_hash, engine_version"
+            " FROM alert JOIN box ON box.id = alert.box_id LEFT JOIN patient ON patient.id = alert.patient_id"
+            " WHERE (:patient IS NULL OR pseudonym = :patient)"
+            " AND (NOT :standing OR (resolved_at IS NULL AND kind <> 'retracted' AND superseded_by IS NULL))"
+            " ORDER BY pseudonym, raised_at, rule_id, alert.id",
+            {"patient": patient, "standing": standing},
+        )
+        for row in rows:
+            yield AlertView(
+                id=row[0],
+                patient=row[1],
+                box=row[2],
+                origin=row[3],
+                rule=row[4],
+                priority=_PRIORITIES[row[5]],
+                category=Category(row[6]),
+                change=ChangeKind(row[7]),
+                onset=row[8],
+                raised_at=row[9],
+                resolved_at=row[10],
+                late=bool(row[11]),
+                supersedes=row[12],
+                superseded_by=row[13],
+                why=Sentence(fr=row[14], en=row[15]),
+                evidence=msgspec.json.decode(row[16], type=tuple[EvidenceItem, ...]),
+                protocol=row[17],
+                protocol_version=row[18],
+                protocol_hash=row[19],
+                engine_version=row[20],
+            )
+
+    def readings(
+        self, *, patient: str | None = None, since: int | None = None, limit: int | None = None
+    ) -> Iterator[ReadingView]:
+        """Yield readings in canonical order within each patient: (measured_at, quantity, device, key).
+
+        Args:
+            patient: only theirs.
+            since: ms UTC, included.
+            limit: only the last so many, by measured_at.
+        """
+        rows = self._rows(
+            "SELECT pseudonym, t, quantity, count, unit, validity, clock, device.name AS device, key, box.name, epoch,"
+            " seq, received_at, stored_at"
+            " FROM (SELECT observation.*, pseudonym FROM observation"
+            " JOIN patient ON patient.id = patient_id"
+            " WHERE (:patient IS NULL OR pseudonym = :patient) AND (:since IS NULL OR t >= :since)"
+            " ORDER BY t DESC LIMIT coalesce(:limit, -1)) AS chosen"
+            " JOIN device ON device.id = chosen.device_id JOIN box ON box.id = chosen.box_id"
+            " ORDER BY pseudonym, t, quantity, device, key, box.name, epoch, seq",
+            {"patient": patient, "since": since, "limit": limit},
+        )
+        for row in rows:
+            quantity = Quantity(row[2])
+            yield ReadingView(
+                patient=row[0],
+                measured_at=row[1],
+                quantity=quantity,
+                value=to_value(quantity, row[3]),
+                unit=Unit(row[4]),
+                validity=Validity(row[5]),
+                clock=ClockTrust(row[6]),
+                device=row[7],
+                key=row[8],
+                box=row[9],
+                epoch=row[10],
+                seq=row[11],
+                received_at=row[12],
+                stored_at=row[13],
+            )
+
+    def fleet(self) -> FleetView:
+        """Return how the boxes are doing."""
+        boxes, heard_at = next(self._rows("SELECT count(*), max(heard_at) FROM box"))
+        silent = self._rows(
+            "SELECT DISTINCT box.name FROM device_silence JOIN box ON box.id = box_id"
+            ' WHERE device_id IS NULL AND "to" IS NULL ORDER BY box.name'
+        )
+        apart = self._rows(
+            "SELECT box.name, count(*) FROM to_attribute JOIN box ON box.id = box_id"
+            " GROUP BY box.name ORDER BY box.name"
+        )
+        return FleetView(
+            boxes=boxes,
+            silent=tuple(row[0] for row in silent),
+            heard_at=heard_at,
+            to_attribute=tuple((row[0], row[1]) for row in apart),
+        )
+
+    def _rows(self, query: str, values: dict[str, object] | None = None) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from self._connection.execute(query, values or {})
+        except sqlite3.Error as error:
+            raise as_error(error) from error

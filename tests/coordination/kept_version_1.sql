@@ -1,0 +1,188 @@
+-- A team database as version 1 left it. Made here: two readings and one alert of an invented patient.
+PRAGMA application_id = 1449486700;
+PRAGMA user_version = 1;
+BEGIN TRANSACTION;
+CREATE TABLE alert (
+    id TEXT PRIMARY KEY,
+    patient_id INTEGER REFERENCES patient (id),
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    origin TEXT NOT NULL CHECK (origin IN ('box', 'team')),
+    version INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    rule_id TEXT NOT NULL,
+    prio INTEGER NOT NULL CHECK (prio BETWEEN 1 AND 3),
+    category TEXT NOT NULL,
+    onset INTEGER NOT NULL,
+    raised_at INTEGER NOT NULL,
+    resolved_at INTEGER,
+    late INTEGER NOT NULL,
+    supersedes TEXT,
+    text_fr TEXT NOT NULL,
+    text_en TEXT NOT NULL,
+    protocol TEXT NOT NULL,
+    protocol_version INTEGER NOT NULL,
+    protocol_hash TEXT NOT NULL,
+    engine_version TEXT NOT NULL,
+    evidence TEXT NOT NULL,
+    state INTEGER NOT NULL DEFAULT 0 CHECK (state BETWEEN 0 AND 2),
+    ack_due INTEGER,
+    act_due INTEGER
+) STRICT;
+INSERT INTO "alert" VALUES('2172e2443d2abf54392ad5fc8831a419',1,1,'box',1,'raised','hypo_level_1',1,'clinical',1763800000000,1763800900000,NULL,0,NULL,'Hypoglycémie (raised)','Hypoglycaemia (raised)','diabetes_cgm',1,'abababababababababababababababababababababababababababababababab','1','[]',0,NULL,NULL);
+CREATE TABLE alert_event (
+    id INTEGER PRIMARY KEY,
+    alert_id TEXT NOT NULL REFERENCES alert (id) DEFERRABLE INITIALLY DEFERRED,
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    epoch TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL,
+    content TEXT NOT NULL,
+    UNIQUE (alert_id, box_id, epoch, seq)
+) STRICT;
+INSERT INTO "alert_event" VALUES(1,'2172e2443d2abf54392ad5fc8831a419',1,'0123456789abcdef0123456789abcdef',2,'raised',1763800000000,1763800000000,'{"type":"alert","kind":"raised","alert_id":"2172e2443d2abf54392ad5fc8831a419","patient":"patient-7f3a","rule":"hypo_level_1","priority":"high","category":"clinical","onset":1763800000000,"raised_at":1763800900000,"resolved_at":null,"evidence":[],"fr":"Hypoglycémie (raised)","en":"Hypoglycaemia (raised)","late":false,"supersedes":null,"protocol":"diabetes_cgm","protocol_version":1,"protocol_hash":"abababababababababababababababababababababababababababababababab","engine_version":"1"}');
+CREATE TABLE box (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    heard_at INTEGER,
+    heard_listened INTEGER,
+    status_at INTEGER
+) STRICT;
+INSERT INTO "box" VALUES(1,'box-0001',1763800000000,0,1763800000000);
+INSERT INTO "box" VALUES(2,'box-0002',NULL,NULL,NULL);
+CREATE TABLE box_assignment (
+    id INTEGER PRIMARY KEY,
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    patient_id INTEGER NOT NULL REFERENCES patient (id),
+    "from" INTEGER NOT NULL,
+    "to" INTEGER,
+    listened INTEGER NOT NULL,
+    UNIQUE (box_id, patient_id, "from")
+) STRICT;
+INSERT INTO "box_assignment" VALUES(1,1,1,1761955200000,NULL,0);
+CREATE TABLE box_status (
+    box_id INTEGER PRIMARY KEY REFERENCES box (id),
+    state TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    session TEXT NOT NULL,
+    next_seq INTEGER NOT NULL,
+    backlog INTEGER NOT NULL,
+    version TEXT NOT NULL,
+    protocols TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    received_at INTEGER NOT NULL
+) STRICT;
+INSERT INTO "box_status" VALUES(1,'online','0123456789abcdef0123456789abcdef','11111111111111111111111111111111',0,0,'0.1.0','{"patient-7f3a":"abababababababababababababababababababababababababababababababab"}',1763800000000,1763800000000);
+CREATE TABLE device (
+    id INTEGER PRIMARY KEY,
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    name TEXT NOT NULL,
+    first_data_at INTEGER NOT NULL,
+    last_data_at INTEGER NOT NULL,
+    UNIQUE (box_id, name)
+) STRICT;
+INSERT INTO "device" VALUES(1,1,'C4:B0:00:00:00:01',1763800000000,1763800300000);
+CREATE TABLE device_silence (
+    id INTEGER PRIMARY KEY,
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    device_id INTEGER REFERENCES device (id),
+    "from" INTEGER NOT NULL,
+    "to" INTEGER,
+    cause TEXT NOT NULL
+) STRICT;
+CREATE TABLE inbox_dead_letter (
+    id INTEGER PRIMARY KEY,
+    reason TEXT NOT NULL,
+    box TEXT,
+    size INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    first_at INTEGER NOT NULL,
+    last_at INTEGER NOT NULL,
+    count INTEGER NOT NULL
+) STRICT;
+CREATE TABLE inbox_dead_letter_count (
+    reason TEXT PRIMARY KEY,
+    count INTEGER NOT NULL,
+    last_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE inbox_listening (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    listened INTEGER NOT NULL
+) STRICT;
+INSERT INTO "inbox_listening" VALUES(1,0);
+CREATE TABLE observation (
+    id INTEGER PRIMARY KEY,
+    patient_id INTEGER NOT NULL REFERENCES patient (id),
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    epoch TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    device_id INTEGER NOT NULL REFERENCES device (id),
+    quantity TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    unit TEXT NOT NULL,
+    validity TEXT NOT NULL,
+    t INTEGER NOT NULL,
+    clock TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    quality INTEGER NOT NULL,
+    source TEXT NOT NULL,
+    device_value TEXT,
+    device_unit TEXT NOT NULL,
+    device_time TEXT,
+    frame BLOB NOT NULL
+) STRICT;
+INSERT INTO "observation" VALUES(1,1,1,'0123456789abcdef0123456789abcdef',0,1,'glucose_interstitial',1040,'mg/dL','valid',1763800000000,'trusted',1763800000800,1763800000000,'1763800000000:0',0,'device','104','mg/dL',NULL,X'0A0B');
+INSERT INTO "observation" VALUES(2,1,1,'0123456789abcdef0123456789abcdef',1,1,'glucose_interstitial',1041,'mg/dL','valid',1763800300000,'trusted',1763800300800,1763800000000,'1763800000000:5',0,'device','104','mg/dL',NULL,X'0A0B');
+CREATE TABLE observation_key (
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    epoch TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (box_id, epoch, seq)
+) STRICT, WITHOUT ROWID;
+INSERT INTO "observation_key" VALUES(1,'0123456789abcdef0123456789abcdef',0);
+INSERT INTO "observation_key" VALUES(1,'0123456789abcdef0123456789abcdef',1);
+CREATE TABLE patient (
+    id INTEGER PRIMARY KEY,
+    pseudonym TEXT NOT NULL UNIQUE,
+    time_zone TEXT NOT NULL
+) STRICT;
+INSERT INTO "patient" VALUES(1,'patient-7f3a','Europe/Paris');
+CREATE TABLE receipt (
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    epoch TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    high INTEGER NOT NULL,
+    t INTEGER NOT NULL,
+    signature BLOB NOT NULL,
+    PRIMARY KEY (box_id, epoch, stage)
+) STRICT, WITHOUT ROWID;
+INSERT INTO "receipt" VALUES(1,'0123456789abcdef0123456789abcdef','stored',2,1763800000000,X'B79AF0C35D6E489185A3626F78A8626F782D30303031A565706F6368D9203031323334353637383961626364656630313233343536373839616263646566A672616E67657391920002A46869676802A26174CF0000019AAAAC2600A1E4CA54B9F493C8E22F288BF1C29DEACC4DC0F13FF0928BCFB9B27547E5072D5B5635759596E1A168C0460D00235F4B83FC4FFE715036E384307620031AD10B');
+CREATE TABLE received_range (
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    epoch TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL CHECK (last >= first),
+    PRIMARY KEY (box_id, epoch, first)
+) STRICT, WITHOUT ROWID;
+INSERT INTO "received_range" VALUES(1,'0123456789abcdef0123456789abcdef',0,2);
+CREATE TABLE to_attribute (
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    epoch TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    patient TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL,
+    content TEXT NOT NULL,
+    PRIMARY KEY (box_id, epoch, seq)
+) STRICT;
+CREATE UNIQUE INDEX device_silence_once ON device_silence (box_id, ifnull(device_id, 0), "from");
+CREATE INDEX observation_patient_t ON observation (patient_id, t);
+CREATE INDEX alert_worklist ON alert (prio, raised_at) WHERE state < 2;
+CREATE INDEX alert_patient ON alert (patient_id, raised_at);
+CREATE INDEX alert_supersedes ON alert (supersedes) WHERE supersedes IS NOT NULL;
+CREATE UNIQUE INDEX inbox_dead_letter_once ON inbox_dead_letter (sha256, reason, ifnull(box, ''));
+COMMIT;

@@ -1,0 +1,214 @@
+"""What the tests of the team's side are made of: boxes that seal, a team with its keys, a clock by hand."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence, alert_id
+from coordination.database import Arrival, Moment, SignedReceipt
+from coordination.settings import Settings, read_settings
+from coordination.sqlite_database import SqliteDatabase
+from devices.reading import ClockTrust, Quantity, Unit, Validity
+from exchange.identity import OpeningKey, Recipient, RecipientRole, SigningKey
+from exchange.messages import AlertRecord, ObservationRecord, Receipt, Record, Status
+from exchange.messages import alert as alert_record
+from exchange.sealing import Opened, Opener, Sealer, sign_receipt, sign_status, verify_receipt
+
+MINUTE = 60_000
+HOUR = 60 * MINUTE
+START = 1_763_800_000_000  # 2025-11-22T08:26:40Z
+BOX = "box-0001"
+PATIENT = "patient-7f3a"
+OTHER_BOX = "box-0002"
+OTHER_PATIENT = "patient-21c8"
+EPOCH = "0123456789abcdef0123456789abcdef"
+OTHER_EPOCH = "fedcba9876543210fedcba9876543210"
+
+
+USUAL = (PATIENT, BOX, "2025-11-01T00:00:00Z", "diabetes_cgm")
+"""Pseudonym, box, from, protocol."""
+
+
+class ManualClock:
+    """Time by hand. Waits are short and real, so that whoever waits for a deadline soon looks again."""
+
+    def __init__(self, now: int = START) -> None:
+        self.now = now
+
+    def now_ms(self) -> int:
+        return self.now
+
+    def seconds_until(self, at_ms: int) -> float:
+        return 0.005 if at_ms > self.now else 0.0
+
+
+def glucose(number: int, *, patient: str = PATIENT, **changes: object) -> ObservationRecord:
+    """A glucose reading, five minutes after the one numbered before it."""
+    at = START + 5 * MINUTE * number
+    fields: dict[str, object] = {
+        "patient": patient,
+        "quantity": Quantity.GLUCOSE_INTERSTITIAL,
+        "count": 1040 + number,
+        "unit": Unit.MG_PER_DL,
+        "validity": Validity.VALID,
+        "measured_at": at,
+        "clock": ClockTrust.TRUSTED,
+        "received_at": at + 800,
+        "device": "C4:B0:00:00:00:01",
+        "key": f"{START}:{5 * number}",
+        "quality": 0,
+        "source": "device",
+        "device_value": "104",
+        "device_unit": Unit.MG_PER_DL,
+        "device_time": None,
+        "frame": b"\x0a\x0b",
+    }
+    return ObservationRecord(**(fields | changes))  # type: ignore[arg-type]
+
+
+def hypo(kind: ChangeKind, *, onset: int = START, patient: str = PATIENT, supersedes: str | None = None) -> AlertRecord:
+    """One change of a hypoglycaemia that lasts an hour."""
+    return alert_record(
+        AlertChange(
+            kind=kind,
+            alert_id=alert_id(patient=patient, protocol="diabetes_cgm", rule="hypo_level_1", onset=onset),
+            patient=patient,
+            rule="hypo_level_1",
+            priority=Priority.HIGH,
+            category=Category.CLINICAL,
+            onset=onset,
+            raised_at=onset + 15 * MINUTE,
+            resolved_at=onset + HOUR if kind is ChangeKind.RESOLVED else None,
+            evidence=(),
+            why=Sentence(fr=f"Hypoglycémie ({kind})", en=f"Hypoglycaemia ({kind})"),
+            late=False,
+            supersedes=supersedes,
+            protocol="diabetes_cgm",
+            protocol_version=1,
+            protocol_hash="ab" * 32,
+            engine_version="1",
+        )
+    )
+
+
+@dataclass
+class Team:
+    """A coordination team in a folder: its keys, its boxes' keys, its settings file."""
+
+    folder: Path
+    opening: OpeningKey = field(default_factory=OpeningKey.generate)
+    receipt: SigningKey = field(default_factory=SigningKey.generate)
+    boxes: dict[str, SigningKey] = field(
+        default_factory=lambda: {BOX: SigningKey.generate(), OTHER_BOX: SigningKey.generate()}
+    )
+
+    def __post_init__(self) -> None:
+        self.opening.save(self.folder / "opening.key")
+        self.receipt.save(self.folder / "receipt.key")
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "desk.db"
+
+    def write_settings(
+        self,
+        *,
+        patients: Iterable[tuple[str, str, str, str]] = (USUAL,),
+        broker: str = 'host = "127.0.0.1"\nport = 1\nca = "ca.pem"\ncertificate = "c.pem"\nkey = "k.pem"',
+    ) -> Path:
+        """Write desk.toml; `patients` are (pseudonym, box, from, protocol)."""
+        text = f"[broker]\n{broker}\n\n[inbox]\ndatabase = 'desk.db'\n"
+        text += "opening_keys = ['opening.key']\nreceipt_key = 'receipt.key'\n"
+        for box, key in self.boxes.items():
+            text += f"\n[[boxes]]\nid = '{box}'\nsigning_keys = ['{key.public.hex()}']\n"
+        for pseudonym, box, given_on, protocol in patients:
+            text += f"\n[[patients]]\npseudonym = '{pseudonym}'\nbox = '{box}'\nfrom = {given_on}\n"
+            text += f"protocol = '{protocol}'\n"
+        path = self.folder / "desk.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def settings(self, *patients: tuple[str, str, str, str]) -> Settings:
+        """The settings with these patients, or with the usual one."""
+        return read_settings(self.write_settings(patients=patients or (USUAL,)))
+
+    def seal(
+        self, first: int, records: Sequence[Record], *, box: str = BOX, epoch: str = EPOCH, created: int = START
+    ) -> bytes:
+        recipients = [Recipient.of(self.opening, RecipientRole.TEAM)]
+        sealer = Sealer(box=box, signing_key=self.boxes[box], recipients=recipients)
+        return sealer.seal(epoch=epoch, first=first, lane=1, created=created, records=records)
+
+    def opened(
+        self, first: int, records: Sequence[Record], *, box: str = BOX, epoch: str = EPOCH, created: int = START
+    ) -> Opened:
+        """An envelope as it is after sealing, travelling and opening."""
+        opener = Opener(keys=[self.opening], signer_of=lambda name, _: self.boxes[name].public)
+        return opener.open(self.seal(first, records, box=box, epoch=epoch, created=created), box=box)
+
+    def status(self, state: str = "online", *, at: int = START, session: str = "1" * 32, box: str = BOX) -> Status:
+        return Status(
+            state=state,
+            box=box,
+            epoch=EPOCH,
+            session=session,
+            next_seq=0,
+            backlog=0,
+            version="0.1.0",
+            protocols={PATIENT: "ab" * 32},
+            at=at,
+        )
+
+    def signed(self, status: Status) -> bytes:
+        return sign_status(status, self.boxes[status.box])
+
+    def open_database(self, settings: Settings | None = None, *, at: int = START) -> SqliteDatabase:
+        settings = settings or self.settings()
+        database = SqliteDatabase(settings.database)
+        database.enrol(tuple(settings.signers), settings.assignments, at=at)
+        return database
+
+    def store(self, database: SqliteDatabase, *arrivals: Arrival, at: int = START) -> tuple[SignedReceipt, ...]:
+        return database.store(arrivals, moment=Moment(at=at, listened=0), receipt_at=at, sign=self.sign)
+
+    def sign(self, receipt: Receipt) -> bytes:
+        return sign_receipt(receipt, self.receipt)
+
+    def read_receipt(self, receipt: SignedReceipt) -> Receipt:
+        return verify_receipt(receipt.data, box=receipt.box, signers={self.receipt.id: self.receipt.public})
+
+
+_NAMES = (
+    ("box_id", "box", "name"),
+    ("patient_id", "patient", "pseudonym"),
+    ("device_id", "device", "name"),
+)
+
+
+def contents(path: Path, *tables: str) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of each table, with names instead of row numbers, sorted: two equal databases have equal contents."""
+    connection = sqlite3.connect(path)
+    try:
+        found: dict[str, list[tuple[object, ...]]] = {}
+        for table in tables:
+            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            chosen = [f'{table}."{column}"' for column in columns if column != "id" or table == "alert"]
+            for reference, other, name in _NAMES:
+                if f'{table}."{reference}"' in chosen:
+                    chosen[chosen.index(f'{table}."{reference}"')] = (
+                        f"(SELECT {other}.{name} FROM {other} WHERE {other}.id = {table}.{reference})"
+                    )
+            rows = connection.execute(f"SELECT {', '.join(chosen)} FROM {table}").fetchall()
+            found[table] = sorted(rows, key=repr)
+        return found
+    finally:
+        connection.close()
+
+
+def rows(path: Path, query: str) -> list[tuple[object, ...]]:
+    connection = sqlite3.connect(path)
+    try:
+        return connection.execute(query).fetchall()
+    finally:
+        connection.close()

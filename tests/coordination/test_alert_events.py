@@ -1,0 +1,56 @@
+from itertools import permutations
+
+import pytest
+
+from alerting.alert import ChangeKind
+from coordination.alert_events import AlertEvent, latest
+from coordination.view import View
+from tests.coordination.kit import EPOCH, HOUR, OTHER_EPOCH, START, Team, hypo
+
+
+def _event(seq: int, kind: ChangeKind, *, epoch: str = EPOCH, created: int = START) -> AlertEvent:
+    return AlertEvent(box=1, epoch=epoch, seq=seq, created=created, record=hypo(kind))
+
+
+def test_within_an_epoch_the_sequence_decides_even_when_the_clock_was_set_back() -> None:
+    raised = _event(5, ChangeKind.RAISED, created=START + HOUR)
+    resolved = _event(9, ChangeKind.RESOLVED, created=START)
+    assert latest([resolved, raised]) is resolved
+
+
+def test_a_later_epoch_decides_whatever_its_sequence_and_name() -> None:
+    # OTHER_EPOCH sorts after EPOCH as text; it is the older one here.
+    before = [_event(900, ChangeKind.RAISED, epoch=OTHER_EPOCH), _event(901, ChangeKind.RESOLVED, epoch=OTHER_EPOCH)]
+    after = [_event(0, ChangeKind.RAISED, created=START + HOUR)]
+    for order in permutations([*before, *after]):
+        assert latest(order) is after[0]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_resolved_may_come_before_its_raised(team: Team, first: int) -> None:
+    database = team.open_database()
+    envelopes = [team.opened(0, [hypo(ChangeKind.RAISED)]), team.opened(1, [hypo(ChangeKind.RESOLVED)])]
+    team.store(database, envelopes[first])
+    team.store(database, envelopes[1 - first])
+    database.close()
+    view = View(team.database)
+    (alert,) = view.alerts()
+    assert alert.resolved_at == START + HOUR
+    assert list(view.alerts(standing=True)) == []
+    view.close()
+
+
+def test_a_revised_alert_hides_the_one_it_continues_in_either_order(team: Team) -> None:
+    database = team.open_database()
+    old = hypo(ChangeKind.RAISED)
+    new = hypo(ChangeKind.REVISED, onset=START - HOUR, supersedes=old.alert_id)
+    team.store(database, team.opened(1, [new]))
+    team.store(database, team.opened(0, [old]))
+    database.close()
+    view = View(team.database)
+    assert [alert.id for alert in view.alerts(standing=True)] == [new.alert_id]
+    assert {alert.id: alert.superseded_by for alert in view.alerts()} == {
+        old.alert_id: new.alert_id,
+        new.alert_id: None,
+    }
+    view.close()

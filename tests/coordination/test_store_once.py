@@ -1,0 +1,166 @@
+"""Whatever the order, the repeats and the cuts into envelopes: the same rows, once."""
+
+import tempfile
+from itertools import pairwise
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerting.alert import ChangeKind
+from exchange.messages import ObservationRecord, Range, Record
+from exchange.sealing import Opened
+from tests.coordination.kit import (
+    BOX,
+    EPOCH,
+    OTHER_EPOCH,
+    OTHER_PATIENT,
+    START,
+    Team,
+    contents,
+    glucose,
+    hypo,
+    rows,
+)
+
+TABLES = (
+    "observation",
+    "observation_key",
+    "received_range",
+    "alert",
+    "alert_event",
+    "device",
+    "to_attribute",
+)
+
+REVISED_FROM = hypo(ChangeKind.RAISED).alert_id
+RECORDS: tuple[Record, ...] = (
+    glucose(0),
+    hypo(ChangeKind.RAISED),
+    glucose(1),
+    glucose(2, patient=OTHER_PATIENT),
+    glucose(-100_000),
+    hypo(ChangeKind.RESOLVED),
+    glucose(3, device="C4:B0:00:00:00:09"),
+    hypo(ChangeKind.REVISED, onset=START + 60_000, supersedes=REVISED_FROM),
+    hypo(ChangeKind.CONFIRMED, onset=START + 60_000),
+    glucose(4),
+    hypo(ChangeKind.RAISED, patient=OTHER_PATIENT),
+    glucose(5),
+    hypo(ChangeKind.RETRACTED, onset=START + 60_000),
+    glucose(6),
+)
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> list[list[tuple[str, int, int]]]:
+    """Cut both epochs into envelopes, send each at least once in any order, drained into any batches."""
+    envelopes: list[tuple[str, int, int]] = []
+    for epoch in (EPOCH, OTHER_EPOCH):
+        for _ in range(draw(st.integers(1, 2))):
+            cuts = draw(st.sets(st.integers(1, len(RECORDS) - 1), max_size=6))
+            edges = [0, *sorted(cuts), len(RECORDS)]
+            envelopes += [(epoch, first, end) for first, end in pairwise(edges)]
+    repeats = draw(st.lists(st.sampled_from(envelopes), max_size=6))
+    sent = draw(st.permutations([*envelopes, *repeats]))
+    batches: list[list[tuple[str, int, int]]] = [[]]
+    for envelope in sent:
+        if draw(st.booleans()):
+            batches.append([])
+        batches[-1].append(envelope)
+    return batches
+
+
+def _envelope(team: Team, epoch: str, first: int, end: int) -> Opened:
+    # The box sealed its second database's records later; within an epoch its clock was set back on the way.
+    created = START + (10_000 if epoch == EPOCH else 90_000) - first
+    return team.opened(first, RECORDS[first:end], epoch=epoch, created=created)
+
+
+def _stored(batches: list[list[tuple[str, int, int]]]) -> dict[str, list[tuple[object, ...]]]:
+    with tempfile.TemporaryDirectory() as folder:
+        team = Team(Path(folder))
+        database = team.open_database()
+        for batch in batches:
+            team.store(database, *(_envelope(team, *envelope) for envelope in batch))
+        database.close()
+        return contents(team.database, *TABLES)
+
+
+IN_ORDER = _stored([[(epoch, number, number + 1)] for epoch in (EPOCH, OTHER_EPOCH) for number in range(len(RECORDS))])
+
+
+@settings(max_examples=50, deadline=None)
+@given(deliveries())
+def test_any_order_repeats_and_cuts_end_in_the_same_rows(batches: list[list[tuple[str, int, int]]]) -> None:
+    found = _stored(batches)
+    # The time at which a box sealed an envelope is a fact of the envelope, so cuts may change `created` alone.
+    for table in TABLES:
+        assert [_without_created(table, row) for row in found[table]] == [
+            _without_created(table, row) for row in IN_ORDER[table]
+        ]
+
+
+def _without_created(table: str, row: tuple[object, ...]) -> tuple[object, ...]:
+    place = {"alert_event": 5, "to_attribute": 5}.get(table)
+    return row if place is None else (*row[:place], *row[place + 1 :])
+
+
+def test_what_is_compared_is_what_should_be_there() -> None:
+    own = [record for record in RECORDS if record.patient != OTHER_PATIENT and record != glucose(-100_000)]
+    readings = [record for record in own if isinstance(record, ObservationRecord)]
+    assert len(IN_ORDER["observation"]) == len(IN_ORDER["observation_key"]) == 2 * len(readings)
+    assert IN_ORDER["received_range"] == [(BOX, EPOCH, 0, len(RECORDS) - 1), (BOX, OTHER_EPOCH, 0, len(RECORDS) - 1)]
+    assert len(IN_ORDER["to_attribute"]) == 2 * (len(RECORDS) - len(own))
+    kinds = {row[0]: row[5] for row in IN_ORDER["alert"] if row[3] == "box"}
+    assert kinds[REVISED_FROM] == "resolved"
+    assert sorted(map(str, kinds.values())) == ["resolved", "retracted"]
+
+
+def test_an_envelope_that_overlaps_what_came_before_adds_only_the_rest(team: Team) -> None:
+    database = team.open_database()
+    team.store(database, team.opened(0, [glucose(0), glucose(1), glucose(2)]))
+    team.store(database, team.opened(1, [glucose(1), glucose(2), glucose(3)]))
+    database.close()
+    assert rows(team.database, "SELECT seq, count FROM observation ORDER BY seq") == [
+        (0, 1040),
+        (1, 1041),
+        (2, 1042),
+        (3, 1043),
+    ]
+
+
+def test_the_key_table_stands_behind_the_ranges(team: Team) -> None:
+    database = team.open_database()
+    team.store(database, team.opened(0, [glucose(0)]))
+    database._connection.execute("DELETE FROM received_range")
+    team.store(database, team.opened(0, [glucose(0)]))
+    database.close()
+    assert rows(team.database, "SELECT count(*) FROM observation") == [(1,)]
+
+
+def test_a_repeat_is_receipted_again_and_the_receipt_lists_exact_ranges(team: Team) -> None:
+    database = team.open_database()
+    team.store(database, team.opened(10, [glucose(10)]))
+    first, second = team.opened(0, [glucose(0), glucose(1)]), team.opened(4, [glucose(4)])
+    (before,) = team.store(database, second, first, second)
+    (again,) = team.store(database, second, first, second)
+    for signed in (before, again):
+        receipt = team.read_receipt(signed)
+        assert receipt.epoch == EPOCH
+        assert receipt.ranges == (Range(first=0, last=1), Range(first=4, last=4))
+        assert receipt.high == 10
+    kept = database._connection.execute("SELECT signature, high FROM receipt").fetchall()
+    assert kept == [(again.data, 10)]
+    database.close()
+
+
+def test_each_epoch_gets_its_own_receipt(team: Team) -> None:
+    database = team.open_database()
+    receipts = team.store(
+        database,
+        team.opened(0, [glucose(0)]),
+        team.opened(7, [glucose(1)], epoch=OTHER_EPOCH),
+    )
+    database.close()
+    assert {(part.epoch, part.high) for part in map(team.read_receipt, receipts)} == {(EPOCH, 0), (OTHER_EPOCH, 7)}
