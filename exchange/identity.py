@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.x509.oid import NameOID
 from msgspec import Meta, Struct
 
@@ -251,7 +251,8 @@ def read_team_keys(path: Path) -> TeamKeys:
     """Read `team.json`.
 
     Raises:
-        IdentityError: missing or malformed, an id that is not its key's, or one id twice.
+        IdentityError: missing or malformed, an id that is not its key's, one id twice, or a recipient to whom nothing
+            can be sealed.
     """
     hint = "Fetch the team's key file again from your coordination team."
     try:
@@ -267,6 +268,12 @@ def read_team_keys(path: Path) -> TeamKeys:
         twice = [name for name, count in Counter(key.id for key in group).items() if count > 1]
         if twice:
             raise IdentityError(f"{path}: key {twice[0]} is listed twice", hint=hint)
+    for recipient in keys.recipients:
+        try:
+            # A point of low order is 32 bytes like any other key, and stops every seal (RFC 7748, 6.1).
+            X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(bytes.fromhex(recipient.public)))
+        except ValueError as error:
+            raise IdentityError(f"{path}: nothing can be sealed to key {recipient.id}", hint=hint) from error
     return keys
 
 

@@ -134,7 +134,7 @@ class Link:
         # of twice as many came over an older one, and was never acknowledged.
         self._arrived: deque[Message] = deque(maxlen=2 * settings.receive_maximum)
         self._failures = 0
-        self._said = ""
+        self._said: set[str] = set()
 
     async def __aenter__(self) -> Self:
         """Begin to connect; returns before the link is up."""
@@ -280,13 +280,13 @@ class Link:
         _log.info(
             "connected to %s:%d after %d failed attempts", self._settings.host, self._settings.port, self._failures
         )
-        self._said = ""
+        self._said.clear()
         self._announce()
 
     def _say(self, cause: str) -> None:
-        if cause != self._said:
+        if cause not in self._said:
+            self._said.add(cause)
             _log.warning("no link to %s:%d: %s", self._settings.host, self._settings.port, cause)
-            self._said = cause
 
 
 class _Connection:

@@ -194,7 +194,13 @@ def with_nobody(keys: TeamKeys) -> TeamKeys:
     return msgspec.structs.replace(keys, recipients=())
 
 
-@pytest.mark.parametrize("fault", [with_a_key_twice, with_another_s_id, with_nobody])
+def with_a_key_that_seals_nothing(keys: TeamKeys) -> TeamKeys:
+    nothing = bytes(32)
+    recipient = Recipient(id=key_id(nothing), public=nothing.hex(), role=RecipientRole.ESCROW)
+    return msgspec.structs.replace(keys, recipients=(*keys.recipients, recipient))
+
+
+@pytest.mark.parametrize("fault", [with_a_key_twice, with_another_s_id, with_nobody, with_a_key_that_seals_nothing])
 def test_a_team_file_that_contradicts_itself_is_refused(fault: object, tmp_path: Path) -> None:
     assert callable(fault)
     write_team_keys(tmp_path / "team.json", fault(team_keys()))

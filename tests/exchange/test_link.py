@@ -375,6 +375,16 @@ async def test_a_broker_that_does_not_answer_counts_as_lost(
         assert await sender.wait_generation_after(1) == 2
 
 
+async def test_a_silence_longer_than_the_keepalive_counts_as_lost(
+    cable: AbstractAsyncContextManager[Cable], settle: Settle, box: str, warnings: Warnings
+) -> None:
+    async with cable as path, up(settle(box, port=path.port, keepalive_s=1)) as link:
+        path.hold()
+        assert "the broker fell silent" in await warnings.said.get()
+        path.release()
+        assert await link.wait_generation_after(1) == 2
+
+
 async def test_the_will_of_the_connection_that_was_lost_is_published(
     cable: AbstractAsyncContextManager[Cable], settle: Settle, box: str
 ) -> None:
