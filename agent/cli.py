@@ -56,7 +56,8 @@ class Refusal(click.ClickException):
         click.echo(f"veilleur: {self.message}", err=True)
 
 
-def _reader_language() -> str:
+def reader_language() -> str:
+    """Return "fr" where the reader's environment is French, "en" otherwise."""
     name = os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG") or locale.getlocale()[0]
     return "fr" if (name or "").lower().startswith("fr") else "en"
 
@@ -67,7 +68,7 @@ def _said(ctx: click.Context, sentence: Sentence) -> str:
 
 @click.group(cls=Refusing, epilog=NOT_A_DEVICE)
 @click.version_option(package_name="veilleur")
-@click.option("--lang", type=click.Choice(["fr", "en"]), default=_reader_language, help="Langue / language.")
+@click.option("--lang", type=click.Choice(["fr", "en"]), default=reader_language, help="Langue / language.")
 def main(lang: str) -> None:
     """Le boîtier Veilleur : lire, juger, garder, transmettre. / The Veilleur box: read, judge, keep, forward."""
     del lang

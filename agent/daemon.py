@@ -38,6 +38,8 @@ from exchange.sealing import Sealer
 logger = logging.getLogger(__name__)
 
 FAULT_PAUSE_S = 0.5
+LONGEST_BRIEF_PAUSE_S = 10.0
+"""A scale is there for seconds: it is not paused for longer, whatever the settings."""
 SESSION_EXPIRY_S = 7 * 86_400
 
 
@@ -136,9 +138,11 @@ def _link_settings(box: str, broker: BrokerSettings, presence: Presence) -> Link
 def _session(device: Device, settings: Settings, pipeline: Pipeline, radio: Radio, clock: Clock) -> Session:
     patience = Patience(
         find=settings.radio.find,
-        procedure=settings.radio.procedure,
-        pause=settings.radio.pause,
-        longest_pause=settings.radio.longest_pause,
+        connect=settings.radio.connect,
+        quiet=settings.radio.quiet,
+        first=settings.radio.pause,
+        cap=settings.radio.longest_pause,
+        cap_brief=min(settings.radio.longest_pause, LONGEST_BRIEF_PAUSE_S),
     )
 
     def resume() -> Resume:

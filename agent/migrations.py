@@ -16,7 +16,7 @@ def buffer(db: Database) -> None:
     db.table("meta").create({"name": str, "value": bytes}, pk="name", not_null={"value"})
     db.table("data_key").create({"id": int, "created": int, "wrapped": bytes}, pk="id", not_null={"created", "wrapped"})
     db.table("stream").create(
-        {"id": int, "digest": bytes, "cursor": int, "attempts": int, "body": bytes},
+        {"id": int, "digest": bytes, "since": int, "cursor": int, "attempts": int, "body": bytes},
         pk="id",
         not_null={"digest", "cursor", "attempts"},
         defaults={"cursor": 0, "attempts": 0},

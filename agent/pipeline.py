@@ -82,6 +82,7 @@ class Pipeline:
         self._on_kept = on_kept
         self._queue: asyncio.Queue[_Work | _Tick] = asyncio.Queue(QUEUE)
         self._engines: dict[str, Engine] = {}
+        self._since: dict[str, int] = {}
         self._cursor: dict[str, int] = {}
         self._lag: dict[str, int] = {}
         self._technical = TechnicalAlerts()
@@ -217,7 +218,9 @@ class Pipeline:
             changes = list(engine.feed([item.reading for item in kept]))
         now = self._clock.now_ms()
         for item in too_late:
-            changes += self._technical.noticed(patient, "not_judged", item.reading.device, now)
+            # What a device held before the patient was watched is history, and nobody's delay.
+            if item.reading.measured_at >= self._since[patient]:
+                changes += self._technical.noticed(patient, "not_judged", item.reading.device, now)
         self._cursor[patient] = max(row, self._cursor.get(patient, 0))
         self._lag[patient] = self._lag.get(patient, 0) + len(kept)
         if keep or changes or too_late or self._lag[patient] >= CURSOR_LAG:
@@ -272,8 +275,9 @@ class Pipeline:
                 await self._apply(patient)
             else:
                 self._engines[patient.pseudonym] = engine
+                self._since[patient.pseudonym] = stream.since
             return
-        engine = Engine(patient.protocol, patient=patient.pseudonym, zone=patient.zone, since=self._clock.now_ms())
+        engine = await self._begin(patient)
         self._engines[patient.pseudonym] = engine
         # Kept at once: from when on a patient is watched must not depend on when the first reading came.
         await self._keep_judgement(patient.pseudonym, engine, ())
@@ -281,7 +285,7 @@ class Pipeline:
     async def _apply(self, patient: Patient) -> None:
         """Apply another protocol than the one judged by so far: what it knows of the past is what the store has."""
         name, now = patient.pseudonym, self._clock.now_ms()
-        engine = Engine(patient.protocol, patient=name, zone=patient.zone, since=now)
+        engine = await self._begin(patient)
         history = await self._store.call(Store.history, name, since=engine.history_from, until_row=self._cursor[name])
         changes = list(engine.feed([item.reading for item in history]))
         goes_on = {change.alert_id for change in engine.open_alerts}
@@ -294,6 +298,12 @@ class Pipeline:
         self._engines[name] = engine
         await self._keep_judgement(name, engine, tuple(changes))
         logger.info("a new protocol is applied", extra={EVENT: "protocol", PATIENTS: 1, READINGS: len(history)})
+
+    async def _begin(self, patient: Patient) -> Engine:
+        now = self._clock.now_ms()
+        await self._store.call(Store.begin_watching, patient.pseudonym, since=now)
+        self._since[patient.pseudonym] = now
+        return Engine(patient.protocol, patient=patient.pseudonym, zone=patient.zone, since=now)
 
     async def _quarantine(self, patient: str, kept: Kept) -> None:
         engine, now = self._engines[patient], self._clock.now_ms()

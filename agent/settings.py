@@ -47,10 +47,11 @@ class RadioSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tru
     """The Bluetooth adapter, and how patient the box is with devices (real seconds)."""
 
     adapter: str | None = None
-    find: Seconds = 30.0
-    procedure: Seconds = 20.0
-    pause: Seconds = 5.0
-    longest_pause: Seconds = 300.0
+    find: Seconds = 60.0
+    connect: Seconds = 30.0
+    quiet: Seconds = 0.5
+    pause: Seconds = 1.0
+    longest_pause: Seconds = 120.0
 
 
 class ForwarderSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):

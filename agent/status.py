@@ -33,6 +33,7 @@ class BoxState:
     free_bytes: int
     key_place: str
     protocols: dict[str, str]
+    watched_since: dict[str, int | None]
     devices: tuple[DeviceState, ...]
     standing: tuple[AlertChange, ...]
     counters: dict[str, int]
@@ -47,6 +48,9 @@ class BoxState:
             "free_bytes": self.free_bytes,
             "key_place": self.key_place,
             "protocols": self.protocols,
+            "watched_since": {
+                patient: None if since is None else iso(since) for patient, since in self.watched_since.items()
+            },
             "devices": [
                 {
                     "address": device.address,
@@ -100,6 +104,7 @@ def read_state(settings: Settings, vault: Vault) -> BoxState:
                 for patient in settings.patients
                 for protocol in (patient.protocol,)
             },
+            watched_since={patient.pseudonym: store.watched_since(patient.pseudonym) for patient in settings.patients},
             devices=tuple(
                 DeviceState(
                     address=device.address,

@@ -52,9 +52,18 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stream:
-    """What the store remembers of one patient: the engine's last snapshot and how far it had judged."""
+    """What the store remembers of one patient.
+
+    Attributes:
+        number: of its row.
+        since: ms UTC from which the patient is watched, 0 before the first start.
+        cursor: row of the newest reading judged.
+        attempts: how often judging what comes after was begun.
+        snapshot: the engine as it was at the cursor.
+    """
 
     number: int
+    since: int
     cursor: int
     attempts: int
     snapshot: bytes | None
@@ -149,11 +158,11 @@ class Store(StoreReader):
     def stream(self, patient: str) -> Stream:
         """Return what is remembered of a patient; a new patient has cursor 0 and no snapshot."""
         number = self._stream(patient)
-        cursor, attempts, body = self._connection.execute(
-            "select cursor, attempts, body from stream where id = ?", (number,)
+        since, cursor, attempts, body = self._connection.execute(
+            "select since, cursor, attempts, body from stream where id = ?", (number,)
         ).fetchone()
         snapshot = None if body is None else self._vault.open("stream", number, body)
-        return Stream(number=number, cursor=cursor, attempts=attempts, snapshot=snapshot)
+        return Stream(number=number, since=since or 0, cursor=cursor, attempts=attempts, snapshot=snapshot)
 
     def _stream(self, patient: str) -> int:
         number = self._streams.get(patient)
@@ -166,6 +175,10 @@ class Store(StoreReader):
             if not self._connection.in_transaction:
                 self._streams[patient] = number
         return int(number)
+
+    def begin_watching(self, patient: str, *, since: int) -> None:
+        """Keep from when on (ms UTC) a patient is judged by the protocol of today."""
+        self._connection.execute("update stream set since = ? where id = ?", (since, self._stream(patient)))
 
     def count_attempt(self, patient: str) -> int:
         """Count one more attempt at judging what is unjudged, and return how many there were."""

@@ -65,6 +65,12 @@ class StoreReader:
         found = [record for (digest,) in rows if (record := self._alert(digest)) is not None]
         return [messages.alert_change(record) for record in sorted(found, key=lambda r: (r.raised_at, r.rule))]
 
+    def watched_since(self, patient: str) -> int | None:
+        """Return from when on (ms UTC) a patient is judged by the protocol of today; None before the first start."""
+        query = "select since from stream where digest = ?"
+        row = self._connection.execute(query, (self._vault.digest("stream", patient),)).fetchone()
+        return None if row is None else row[0]
+
     def last_reading(self, device: str) -> Reading | None:
         """Return the newest reading that is safe of a device: where its history is resumed from."""
         digest = self._vault.digest("device", device)

@@ -60,6 +60,16 @@ RULES: Mapping[str, TechnicalRule] = {
         en="Sensor {device} has expired: apply a new one.",
         ends_when_read=True,
     ),
+    "clock_wrong": TechnicalRule(
+        priority=Priority.LOW,
+        fr="L'horloge de l'appareil {device} est fausse et n'a pas pu être réglée : la régler à la main.",
+        en="The clock of device {device} is wrong and could not be set: set it by hand.",
+    ),
+    "history_failed": TechnicalRule(
+        priority=Priority.MEDIUM,
+        fr="L'appareil {device} ne rend pas ses mesures gardées : le rapprocher du boîtier, vérifier sa pile.",
+        en="Device {device} does not hand over its stored readings: bring it near the box, check its battery.",
+    ),
     "judging_quarantined": TechnicalRule(
         priority=Priority.HIGH,
         fr="Une mesure de l'appareil {device} n'a pas pu être jugée ; elle est transmise : la regarder.",
@@ -78,6 +88,8 @@ _OF_EVENT = {
     DeviceEventKind.FRAME_REJECTED: "frame_rejected",
     DeviceEventKind.VALUE_IMPLAUSIBLE: "value_implausible",
     DeviceEventKind.BATTERY_LOW: "battery_low",
+    DeviceEventKind.CLOCK_WRONG: "clock_wrong",
+    DeviceEventKind.HISTORY_FAILED: "history_failed",
     DeviceEventKind.SENSOR_EXPIRED: "sensor_expired",
 }
 

@@ -112,6 +112,10 @@ class Driver(Protocol):
         """Return the record's place in the device's memory, as in `Resume`; None when the device numbers nothing."""
         ...
 
+    def resume_after(self, key: str) -> Resume:
+        """Return where history goes on after the record with this key, the newest one that is safe."""
+        ...
+
     def decode(self, frame: bytes, context: FrameContext) -> tuple[Reading, ...]:
         """Turn one measurement frame into Readings; a special value becomes an INVALID, OVERFLOW or UNDERFLOW one.
 

@@ -5,7 +5,7 @@ The contract that keeps readings from being lost: a source resumes after a `yiel
 happens after the batch is safe.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -24,6 +24,8 @@ class DeviceEventKind(StrEnum):
     BATTERY_LOW = "battery_low"
     SENSOR_EXPIRED = "sensor_expired"
     CLOCK_SET = "clock_set"
+    CLOCK_WRONG = "clock_wrong"
+    HISTORY_FAILED = "history_failed"
     DRIVER_REFUSED = "driver_refused"
 
 
@@ -53,6 +55,6 @@ class Source(Protocol):
         """Stable identity of the device, as in `Reading.device`."""
         ...
 
-    def batches(self) -> AsyncIterator[Batch]:
+    def batches(self) -> AsyncGenerator[Batch]:
         """Yield batches for ever; the consumer persists each before asking for the next."""
         ...

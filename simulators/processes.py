@@ -16,6 +16,11 @@ Event = dict[str, object]
 STOP_S = 10.0
 
 
+def command(name: str) -> str:
+    """Return one of our commands as installed beside the Python that runs."""
+    return str(Path(sys.executable).with_name(name))
+
+
 class Child:
     """One process of the world, which may be started again after it ended."""
 
@@ -46,9 +51,7 @@ class Child:
         self._ready.clear()
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "simulators.cli",
+                command("veilleur-sim"),
                 *self._arguments,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -114,3 +117,8 @@ class Child:
             if event.get("event") == "ready":
                 self._ready.set()
             self._on_event(self.name, event)
+
+
+def say(event: Event) -> None:
+    """Print one event on standard output, for the process that started this one."""
+    print(json.dumps(event, ensure_ascii=False), flush=True)  # noqa: T201 - the channel between processes

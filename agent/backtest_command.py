@@ -1,0 +1,115 @@
+"""`veilleur backtest`: a protocol over recorded readings, one alert a line."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import click
+from tabulate import tabulate
+
+from agent.settings_file import load_protocol
+from alerting.backtest import AlertOutcome, backtest, line
+from alerting.recordings import Recording, read_recording
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestRequest:
+    """What was asked for; times in ms UTC."""
+
+    protocol: str
+    readings: Path
+    form: str
+    zone: str
+    since: int | None
+    until: int | None
+    lang: str
+
+
+def moment(text: str | None) -> int | None:
+    """Return ISO 8601 as ms UTC; without an offset it is UTC.
+
+    Raises:
+        click.UsageError: it is no time.
+    """
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.UsageError(f"'{text}' is not a time such as 2026-11-22T08:00:00Z") from error
+    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+def print_backtest(request: BacktestRequest) -> None:
+    """Print the alerts on standard output, and what was set aside on standard error.
+
+    Raises:
+        ProtocolError: the protocol has faults.
+        RecordingError: the recording cannot be read.
+        click.UsageError: there is no such file or time zone.
+    """
+    try:
+        zone = ZoneInfo(request.zone)
+        protocol = load_protocol(request.protocol, Path())
+        recording = read_recording(request.readings)
+    except OSError as error:
+        raise click.UsageError(f"{error.filename}: {error.strerror}") from error
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise click.UsageError(f"'{request.zone}' is not an IANA time zone such as Europe/Paris") from error
+    _say_set_aside(recording)
+    total = sum(len(readings) for readings in recording.readings.values())
+    bar = click.progressbar(length=total, label="backtest", file=sys.stderr) if sys.stderr.isatty() else nullcontext()
+    with bar as shown:
+        seen = 0
+
+        def progress(done: int, _: int) -> None:
+            nonlocal seen
+            if shown is not None:
+                shown.update(done - seen)
+            seen = done
+
+        outcomes = list(
+            backtest(
+                protocol, recording.readings, zone=zone, since=request.since, until=request.until, progress=progress
+            )
+        )
+    _PRINTERS[request.form](outcomes, request.lang)
+
+
+def _say_set_aside(recording: Recording) -> None:
+    for quantity, count in recording.set_aside.items():
+        click.echo(f"veilleur: {count} × {quantity}: quantité inconnue, laissée de côté / unknown, set aside", err=True)
+    if recording.implausible:
+        click.echo(
+            f"veilleur: {recording.implausible} × valeur impossible, non jugée / impossible, not judged", err=True
+        )
+
+
+def _print_lines(outcomes: Iterable[AlertOutcome], lang: str) -> None:
+    del lang
+    for outcome in outcomes:
+        click.echo(json.dumps(line(outcome), ensure_ascii=False))
+
+
+def _print_table(outcomes: Iterable[AlertOutcome], lang: str) -> None:
+    rows = [
+        (
+            shown["patient"],
+            shown["priority"],
+            shown["rule"],
+            shown["raised_at"],
+            shown["resolved_at"] or "-",
+            outcome.why.fr if lang == "fr" else outcome.why.en,
+        )
+        for outcome in outcomes
+        for shown in (line(outcome),)
+    ]
+    click.echo(tabulate(rows, headers=["patient", "priority", "rule", "raised", "resolved", "why"]))
+
+
+_PRINTERS: dict[str, Callable[[Iterable[AlertOutcome], str], None]] = {"jsonl": _print_lines, "table": _print_table}

@@ -1,0 +1,21 @@
+"""python -m benchmarks [store|start|latency|kill_loop ...]: one JSON line a figure."""
+
+import sys
+
+from benchmarks import kill_loop, latency, start, store
+
+ALL = {"store": store.figures, "start": start.figures, "latency": latency.figures, "kill_loop": kill_loop.figures}
+
+
+def main() -> int:
+    wanted = sys.argv[1:] or list(ALL)
+    unknown = [name for name in wanted if name not in ALL]
+    if unknown:
+        print(f"unknown: {', '.join(unknown)}; there are {', '.join(ALL)}", file=sys.stderr)
+        return 2
+    for name in wanted:
+        ALL[name]()
+    return 0
+
+
+sys.exit(main())

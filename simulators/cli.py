@@ -1,0 +1,183 @@
+"""`veilleur-sim`: the simulated world and its demonstration. Nothing here runs on a patient's box."""
+
+import asyncio
+import sys
+from pathlib import Path
+from types import TracebackType
+from zoneinfo import ZoneInfo
+
+import click
+
+from agent.cli import until_told
+from agent.errors import AgentError
+from coordination.errors import CoordinationError
+from simulators.clock import AcceleratedClock
+from simulators.errors import ClockError, SimulatorError
+
+SIMULATED = (
+    "Tout ici est simulé, sauf les enregistrements. Ni dispositif médical certifié, ni service d'urgence.\n"
+    "Everything here is simulated, except the recordings. Not a certified medical device, not an emergency service."
+)
+
+
+class _Refusal(click.ClickException):
+    """One sentence on standard error, exit code 2."""
+
+    exit_code = 2
+
+    def show(self, file: object = None) -> None:
+        """Print the sentence."""
+        del file
+        click.echo(f"veilleur-sim: {self.message}", err=True)
+
+
+class _Refusing(click.Group):
+    """A group that turns every error of ours into one sentence."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except (AgentError, CoordinationError) as error:
+            raise _Refusal(f"{error.why.en} {error.hint.en}") from error
+        except SimulatorError as error:
+            raise _Refusal(" ".join((str(error), getattr(error, "hint", ""))).strip()) from error
+
+
+class _Clock(click.ParamType[AcceleratedClock]):
+    """The accelerated clock of a world, as one word."""
+
+    name = "clock"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> AcceleratedClock:
+        """Return the clock."""
+        if isinstance(value, AcceleratedClock):
+            return value
+        try:
+            return AcceleratedClock.from_argument(str(value))
+        except ClockError as error:
+            self.fail(str(error), param, ctx)
+
+
+_clock = click.option("--clock", type=_Clock(), required=True, help="start_ms:origin_ns:speed, shared by all.")
+_file = click.Path(path_type=Path)
+
+
+@click.group(cls=_Refusing, epilog=SIMULATED)
+@click.version_option(package_name="veilleur")
+def main() -> None:
+    """Le monde simulé de Veilleur. / Veilleur's simulated world."""
+    sys.excepthook = _last_words
+
+
+def _last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say where an unforeseen fault happened, in one sentence instead of a stack trace."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+        kind, trace = type(error), error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "?" if trace is None else f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+    click.echo(f"veilleur-sim: unforeseen fault ({kind.__name__}: {error}, {where}).", err=True)
+
+
+@main.command(epilog=SIMULATED)
+@click.option("--headless", is_flag=True, help="Lignes simples / plain lines.")
+@click.option("--speed", type=click.FloatRange(min=1, min_open=True), default=3600.0, show_default=True)
+@click.option(
+    "--days", type=click.IntRange(1, 14), default=2, show_default=True, help="Jours simulés / simulated days."
+)
+@click.option("--recording", type=_file, help="CSV[.gz] patient,time,quantity,value,unit; an excerpt ships.")
+@click.option("--person", help="Whose trace of the recording; otherwise the one with the most values.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the modelled heart failure.")
+@click.option("--keep", type=_file, help="Leave everything in this folder.")
+@click.option("--lang", type=click.Choice(["fr", "en"]), help="Langue des phrases / language of the sentences.")
+def demo(  # noqa: PLR0917 - one parameter an option, given by name
+    headless: bool,  # noqa: FBT001 - click names its flags
+    speed: float,
+    days: int,
+    recording: Path | None,
+    person: str | None,
+    seed: int,
+    keep: Path | None,
+    lang: str | None,
+) -> None:
+    """Montrer le travail principal, de bout en bout. / Show the main job, end to end."""
+    from agent.cli import reader_language
+    from simulators.show import Show, show_demonstration
+
+    wanted = Show(
+        speed=speed, days=days, recording=recording, person=person, seed=seed, keep=keep, lang=lang or reader_language()
+    )
+    sys.exit(show_demonstration(wanted, headless=headless or not sys.stdout.isatty()))
+
+
+@main.command(epilog=SIMULATED)
+@click.option("--hci", required=True, metavar="unix-server:PATH", help="Where a box finds its controller.")
+@click.option("--ledger", type=_file, required=True, help="What the devices took, JSON lines.")
+@click.option("--clock", type=_Clock(), help="start_ms:origin_ns:speed; otherwise now, at --speed.")
+@click.option("--speed", type=click.FloatRange(min=0, min_open=True), default=1.0, show_default=True)
+@click.option("--recording", type=_file, help="CSV[.gz] patient,time,quantity,value,unit; an excerpt ships.")
+@click.option("--person", help="Whose trace of the recording; otherwise the one with the most values.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the modelled heart failure.")
+@click.option("--days", type=click.IntRange(1, 14), default=2, show_default=True)
+@click.option("--zone", default="Europe/Paris", show_default=True)
+def home(  # noqa: PLR0917 - one parameter an option, given by name
+    hci: str,
+    ledger: Path,
+    clock: AcceleratedClock | None,
+    speed: float,
+    recording: Path | None,
+    person: str | None,
+    seed: int,
+    days: int,
+    zone: str,
+) -> None:
+    """Être un foyer d'appareils virtuels. / Be a home of virtual devices (commands: JSON lines on stdin)."""
+    from devices.clock import SystemClock
+    from simulators.home import HomeSettings, serve
+    from simulators.patients import DEFAULT_RECORDING
+
+    clock = clock or AcceleratedClock.starting_now(start_ms=SystemClock().now_ms(), speed=speed)
+    serve(
+        HomeSettings(
+            hci=hci,
+            ledger=ledger,
+            clock=clock,
+            zone=ZoneInfo(zone),
+            recording=recording or DEFAULT_RECORDING,
+            person=person,
+            seed=seed,
+            days=days,
+        )
+    )
+
+
+@main.command(hidden=True)
+@click.option("--config", type=_file, required=True)
+@click.option("--hci", required=True)
+@click.option("--bonds", type=_file, required=True)
+@_clock
+def box(config: Path, hci: str, bonds: Path, clock: AcceleratedClock) -> None:
+    """Run the box of a simulated world."""
+    from agent import logs
+    from simulators.box import run_box
+
+    logs.to_stderr()
+    asyncio.run(until_told(run_box(config, hci=hci, bonds=bonds, clock=clock)))
+
+
+@main.command(hidden=True)
+@click.option("--config", type=_file, required=True)
+@_clock
+def inbox(config: Path, clock: AcceleratedClock) -> None:
+    """Run the inbox of a simulated world."""
+    from agent import logs
+    from coordination.inbox import run
+    from coordination.settings import read_settings
+    from simulators.processes import say
+
+    logs.to_stderr()
+    settings = read_settings(config)
+    say({"event": "ready"})
+    asyncio.run(until_told(run(settings, clock)))

@@ -1,0 +1,242 @@
+"""A whole world in a folder: a broker, a home of virtual devices, the box, and the team's inbox, as processes.
+
+    home (virtual devices) <-- HCI over a unix socket --> box <-- MQTT --> broker <-- MQTT --> inbox
+
+Every key and certificate is made on the spot, in the folder, for this world alone. The box and the inbox run the
+code that runs at a patient's and at a team's, handed an accelerated clock and a radio over the virtual devices.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Self
+
+from exchange.identity import OpeningKey, ReceiptSigner, Recipient, RecipientRole, SigningKey, TeamKeys, write_team_keys
+from simulators.broker import Broker
+from simulators.clock import AcceleratedClock
+from simulators.errors import WorldError
+from simulators.home import BLOOD_PRESSURE, CGM, WEIGHT_SCALE
+from simulators.processes import Child, Event
+
+BOX = "box-0001"
+DIABETES = "patient-7f3a"
+HEART_FAILURE = "patient-21c8"
+PROTOCOLS = {DIABETES: "diabetes_cgm", HEART_FAILURE: "heart_failure"}
+START_WITHIN_S = 90.0
+ZONE = "Europe/Paris"
+
+_DEVICES = (
+    (CGM, "cgm", DIABETES),
+    (BLOOD_PRESSURE, "blood_pressure", HEART_FAILURE),
+    (WEIGHT_SCALE, "weight_scale", HEART_FAILURE),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldSettings:
+    """What a world is made of.
+
+    Attributes:
+        folder: where everything lies; made when missing.
+        clock: the injected clock of all processes.
+        recording: CSV[.gz] that the glucose sensor plays; None for the shipped excerpt.
+        person: whose trace of it; None for the one with the most values.
+        seed: of the modelled heart failure.
+        days: for how many simulated days the model goes on.
+    """
+
+    folder: Path
+    clock: AcceleratedClock
+    recording: Path | None = None
+    person: str | None = None
+    seed: int = 1
+    days: int = 2
+
+
+class World:
+    """The processes and files of one world; an async context manager that leaves none running."""
+
+    def __init__(self, settings: WorldSettings, *, on_event: Callable[[str, Event], None]) -> None:
+        """Write keys, certificates and settings into the folder.
+
+        Raises:
+            BrokerUnavailableError: there is no mosquitto, and none could be unpacked.
+        """
+        folder = settings.folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder = folder
+        self.broker = Broker(folder / "broker")
+        self.ledger = folder / "taken.jsonl"
+        self.agent_settings = folder / "agent.toml"
+        self.desk_settings = folder / "desk.toml"
+        self.box_database = folder / "box" / "veilleur.db"
+        self.desk_database = folder / "desk.db"
+        _write_settings(self, settings)
+        clock = settings.clock.as_argument()
+        socket = f"{folder / 'hci.sock'}"
+        home = ["home", "--hci", f"unix-server:{socket}", "--clock", clock, "--ledger", str(self.ledger)]
+        home += ["--seed", str(settings.seed), "--days", str(settings.days), "--zone", ZONE]
+        home += [] if settings.recording is None else ["--recording", str(settings.recording)]
+        home += [] if settings.person is None else ["--person", settings.person]
+        box = ["box", "--config", str(self.agent_settings), "--hci", f"unix:{socket}", "--clock", clock]
+        box += ["--bonds", str(folder / "bonds.json")]
+        inbox = ["inbox", "--config", str(self.desk_settings), "--clock", clock]
+        self.home = Child("home", home, folder=folder, on_event=on_event)
+        self.box = Child("box", box, folder=folder, on_event=on_event)
+        self.inbox = Child("inbox", inbox, folder=folder, on_event=on_event)
+
+    async def start(self) -> None:
+        """Start everything and return when the box is ready.
+
+        Raises:
+            WorldError: a process did not come up.
+        """
+        await asyncio.to_thread(self.broker.start)
+        await self.inbox.start()
+        await self.home.start()
+        await self.home.ready(within=START_WITHIN_S)
+        await self.box.start()
+        await self.inbox.ready(within=START_WITHIN_S)
+        await self.box.ready(within=START_WITHIN_S)
+
+    async def stop(self) -> None:
+        """End every process."""
+        for child in (self.box, self.home, self.inbox):
+            await child.stop()
+        await asyncio.to_thread(self.broker.stop)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    # --- what the processes have written --------------------------------------------------------------------
+
+    def waiting(self) -> int:
+        """Return how many records wait at the box for a receipt."""
+        query = "select coalesce(sum(last - first + 1), 0) from outbox where receipted_at is null"
+        return _number(self.box_database, query)
+
+    def stored(self) -> int:
+        """Return how many observations the team has."""
+        return _number(self.desk_database, "select count(*) from observation")
+
+    def gaps(self) -> int:
+        """Return how many sequence numbers below the highest received the team lacks."""
+        query = (
+            "select coalesce(sum(missing), 0) from (select max(last) + 1 - sum(last - first + 1) as missing"
+            " from received_range group by box_id, epoch)"
+        )
+        return _number(self.desk_database, query)
+
+
+def _number(database: Path, query: str) -> int:
+    """Return one number from a database that other processes write, 0 while it is not there."""
+    if not database.exists():
+        return 0
+    try:
+        connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5)
+        try:
+            return int(connection.execute(query).fetchone()[0])
+        finally:
+            connection.close()
+    except sqlite3.OperationalError as error:
+        if "no such table" in str(error):
+            return 0
+        raise WorldError(f"{database}: {error}") from error
+
+
+def _write_settings(world: World, settings: WorldSettings) -> None:
+    keys = world.folder / "keys"
+    keys.mkdir(mode=0o700, exist_ok=True)
+    signing, opening, receipts = SigningKey.generate(), OpeningKey.generate(), SigningKey.generate()
+    signing.save(keys / "signing.key")
+    opening.save(keys / "opening.key")
+    receipts.save(keys / "receipt.key")
+    write_team_keys(
+        keys / "team.json",
+        TeamKeys(
+            recipients=(Recipient.of(opening, RecipientRole.TEAM),), receipt_signers=(ReceiptSigner.of(receipts),)
+        ),
+    )
+    start = datetime.fromtimestamp(settings.clock.start_ms / 1000, UTC)
+    # Given to them long before, so that the weighings in the scale's memory are theirs.
+    given = (start - timedelta(days=30)).isoformat().replace("+00:00", "Z")
+    world.agent_settings.write_text(_agent_toml(world, given), encoding="utf-8")
+    world.desk_settings.write_text(_desk_toml(world, given, signing.public.hex()), encoding="utf-8")
+
+
+def _agent_toml(world: World, given: str) -> str:
+    files = world.broker.certificates.client(BOX)
+    patients = "".join(
+        f'\n[[patients]]\npseudonym = "{name}"\nprotocol = "{protocol}"\ntime_zone = "{ZONE}"\n'
+        for name, protocol in PROTOCOLS.items()
+    )
+    devices = "".join(
+        f'\n[[devices]]\naddress = "{address}"\ndriver = "{driver}"\npatient = "{patient}"\nfrom = {given}\n'
+        for address, driver, patient in _DEVICES
+    )
+    return f"""# Settings of the box in a simulated world: impatient, since an hour passes in a second.
+box = "{BOX}"
+state = "box"
+
+[broker]
+host = "{world.broker.host}"
+port = {world.broker.port}
+ca = "{files.ca}"
+certificate = "{files.certificate}"
+key = "{files.key}"
+keepalive = 5
+
+[identity]
+signing_key = "keys/signing.key"
+team_keys = "keys/team.json"
+
+[vault]
+key_file = "box/kek"
+
+[radio]
+find = 5.0
+connect = 5.0
+quiet = 0.1
+pause = 0.1
+longest_pause = 0.5
+
+[forwarder]
+receipt_timeout = 1.0
+heartbeat = 1.0
+
+[watch]
+settle = 1.0
+{patients}{devices}"""
+
+
+def _desk_toml(world: World, given: str, public: str) -> str:
+    files = world.broker.certificates.client("inbox-1")
+    patients = "".join(
+        f'\n[[patients]]\npseudonym = "{name}"\nbox = "{BOX}"\nfrom = {given}\nprotocol = "{protocol}"\n'
+        f'time_zone = "{ZONE}"\n'
+        for name, protocol in PROTOCOLS.items()
+    )
+    return f"""# Settings of the team's inbox in a simulated world.
+[broker]
+host = "{world.broker.host}"
+port = {world.broker.port}
+ca = "{files.ca}"
+certificate = "{files.certificate}"
+key = "{files.key}"
+client_id = "inbox-1"
+
+[inbox]
+database = "desk.db"
+opening_keys = ["keys/opening.key"]
+receipt_key = "keys/receipt.key"
+
+[[boxes]]
+id = "{BOX}"
+signing_keys = ["{public}"]
+{patients}"""
