@@ -82,12 +82,12 @@ def moment_of(at: int) -> datetime | None:
     return _EPOCH + timedelta(milliseconds=at) if _FIRST_MS <= at <= _LAST_MS else None
 
 
-def iso(at: int) -> str:
-    """Return ms UTC as ISO 8601 ending in Z, to the millisecond only where it has one."""
+def iso(at: int, *, exact: bool = False) -> str:
+    """Return ms UTC as ISO 8601 ending in Z; to the millisecond where it has one, or always when `exact`."""
     moment = moment_of(at)
     if moment is None:
         return f"{at} ms"
-    return moment.isoformat(timespec="milliseconds" if at % 1000 else "seconds").replace("+00:00", "Z")
+    return moment.isoformat(timespec="milliseconds" if exact or at % 1000 else "seconds").replace("+00:00", "Z")
 
 
 def alert_line(alert: AlertView) -> str:
@@ -162,6 +162,6 @@ def write_recording(readings: Iterable[ReadingView], file: TextIO) -> int:
         same = (reading.patient, reading.device, reading.key, reading.quantity)
         if reading.validity in JUDGED and same not in written:
             written.add(same)
-            at = iso(reading.measured_at)
+            at = iso(reading.measured_at, exact=True)
             writer.writerow((reading.patient, at, reading.quantity.value, reading.value, reading.unit.value))
     return len(written)

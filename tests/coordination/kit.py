@@ -31,16 +31,17 @@ USUAL = (PATIENT, BOX, "2025-11-01T00:00:00Z", "diabetes_cgm")
 
 
 class ManualClock:
-    """Time by hand. Waits are short and real, so that whoever waits for a deadline soon looks again."""
+    """Time by hand. Waits are short and real (`wait`, seconds): whoever waits for a deadline soon looks again."""
 
-    def __init__(self, now: int = START) -> None:
+    def __init__(self, now: int = START, *, wait: float = 0.005) -> None:
         self.now = now
+        self.wait = wait
 
     def now_ms(self) -> int:
         return self.now
 
     def seconds_until(self, at_ms: int) -> float:
-        return 0.005 if at_ms > self.now else 0.0
+        return self.wait if at_ms > self.now else 0.0
 
 
 def glucose(number: int, *, patient: str = PATIENT, **changes: object) -> ObservationRecord:

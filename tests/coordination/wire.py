@@ -1,0 +1,90 @@
+"""A link without a broker: what the tests put in arrives, what the inbox acknowledges and publishes is kept."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any, Self, cast
+
+from exchange.link import Link, LinkSettings, Message
+
+
+class Wire:
+    """The broker's side, across every link that the inbox makes."""
+
+    def __init__(self) -> None:
+        self.links: list[_WireLink] = []
+        self.acknowledged: list[int] = []
+        self.published: list[tuple[str, bytes]] = []
+        self._changed = asyncio.Condition()
+        self._next = 0
+
+    def link(self, settings: LinkSettings) -> Link:
+        self.links.append(_WireLink(self, settings))
+        return self.links[-1]
+
+    def arrives(self, topic: str, payload: bytes, *, retained: bool = False) -> int:
+        """Deliver a message over the present link; return its number."""
+        self._next += 1
+        message = Message(topic=topic, payload=payload, retained=retained, connection=cast("Any", self), mid=self._next)
+        self.links[-1].arrived.put_nowait(message)
+        return self._next
+
+    def acknowledge(self, mid: int) -> None:
+        self.acknowledged.append(mid)
+        self.changed()
+
+    def changed(self) -> None:
+        async def tell() -> None:
+            async with self._changed:
+                self._changed.notify_all()
+
+        self._telling = asyncio.ensure_future(tell())
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Return once `condition` holds; looked at whenever the inbox does something, and every few milliseconds."""
+        async with asyncio.timeout(20):
+            while not condition():
+                try:
+                    async with asyncio.timeout(0.01), self._changed:
+                        await self._changed.wait()
+                except TimeoutError:
+                    continue
+
+
+class _WireLink(Link):
+    def __init__(self, wire: Wire, settings: LinkSettings) -> None:
+        super().__init__(settings)
+        self.wire = wire
+        self.settings = settings
+        self.topics: list[str] = []
+        self.arrived: asyncio.Queue[Message] = asyncio.Queue()
+        self.open = False
+
+    async def __aenter__(self) -> Self:
+        self.open = True
+        self.wire.changed()
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        self.open = False
+
+    @property
+    def connected(self) -> bool:
+        return self.open
+
+    @property
+    def generation(self) -> int:
+        return 1
+
+    async def subscribe(self, topics: Sequence[str]) -> None:
+        self.topics.extend(topics)
+        self.wire.changed()
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
+        assert not retain
+        self.wire.published.append((topic, payload))
+        self.wire.changed()
+        return 0
+
+    async def messages(self) -> AsyncGenerator[Message, None]:
+        while True:
+            yield await self.arrived.get()
