@@ -10,7 +10,7 @@ Errors are Bumble's own (`bumble.core.BaseBumbleError`); `bumble_radio` turns th
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -66,12 +66,22 @@ class OpenLink:
         self.peer = Peer(connection)
         self.gone = asyncio.Event()
         self._running: set[asyncio.Task[Any]] = set()
+        self._last_words: list[Callable[[], None]] = []
         connection.on(Connection.EVENT_DISCONNECTION, self._on_disconnection)
 
     def _on_disconnection(self, _reason: int) -> None:
         self.gone.set()
         for task in self._running:
             task.cancel()
+        for say in self._last_words:
+            say()
+
+    def when_gone(self, say: Callable[[], None]) -> None:
+        """Call `say` as soon as the link is closed; at once when it is."""
+        if self.gone.is_set():
+            say()
+        else:
+            self._last_words.append(say)
 
     async def run(self, procedure: Coroutine[Any, Any, T]) -> T:
         """Return what a procedure on this link returns.
@@ -146,6 +156,9 @@ class Adapter:
         self._bonds = JsonKeyStore(address, str(keystore))
         self.device.keystore = self._bonds
         self._connecting = asyncio.Lock()
+        self._newest: OpenLink | None = None
+        # Taken up in the event itself: a link may be gone again before `connect` returns it.
+        self.device.on(Device.EVENT_CONNECTION, self._on_connection)
         # The host says "flush" when its transport is gone; a command sent after that is never answered.
         self.device.host.on("flush", self.lost.set)
 
@@ -166,6 +179,9 @@ class Adapter:
         if self.lost.is_set():
             raise TransportLostError("the Bluetooth controller is gone")
 
+    def _on_connection(self, connection: Connection) -> None:
+        self._newest = OpenLink(connection)
+
     async def open_link(self, address: Address, *, within: float) -> OpenLink:
         """Open a link, when those asked for before are open or given up.
 
@@ -178,13 +194,20 @@ class Adapter:
             attempt = asyncio.create_task(self.device.connect(address, timeout=None))
             try:
                 async with asyncio.timeout(within):
-                    return OpenLink(await asyncio.shield(attempt))
+                    await asyncio.shield(attempt)
             except (TimeoutError, asyncio.CancelledError):
                 if attempt.cancelled():
                     # Bumble cancels it when the controller goes; our caller did not.
                     raise TransportLostError("the Bluetooth controller is gone") from None
                 await self._give_up(attempt)
                 raise
+            return self._take_newest()
+
+    def _take_newest(self) -> OpenLink:
+        link, self._newest = self._newest, None
+        if link is None:
+            raise LinkGoneError("the link was not opened")
+        return link
 
     async def _give_up(self, attempt: "asyncio.Task[Connection]") -> None:
         if self.lost.is_set():
@@ -195,7 +218,7 @@ class Adapter:
                 await self.device.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
         await asyncio.wait({attempt})
         if not attempt.cancelled() and attempt.exception() is None:
-            await OpenLink(attempt.result()).close()
+            await self._take_newest().close()
 
     async def bonded(self, address: str) -> bool:
         """Return whether the box has a bond with a device."""

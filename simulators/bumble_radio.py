@@ -172,7 +172,7 @@ def _advertisement_data(heard: Advertisement) -> AdvertisementData:
     name: str | None = None
     manufacturer: dict[int, bytes] = {}
     service_data: dict[str, bytes] = {}
-    services: list[str] = []
+    services: dict[str, None] = {}  # each once: an advertisement and its scan response may say the same
     tx_power: int | None = None
     for ad_type, value in heard.data.ad_structures:
         if ad_type in {kind.COMPLETE_LOCAL_NAME, kind.SHORTENED_LOCAL_NAME}:
@@ -185,10 +185,10 @@ def _advertisement_data(heard: Advertisement) -> AdvertisementData:
             kind.COMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS,
             kind.INCOMPLETE_LIST_OF_16_BIT_SERVICE_CLASS_UUIDS,
         }:
-            services += [_uuid(UUID.from_bytes(value[at : at + 2])) for at in range(0, len(value), 2)]
+            services |= dict.fromkeys(_uuid(UUID.from_bytes(value[at : at + 2])) for at in range(0, len(value), 2))
         elif ad_type == kind.TX_POWER_LEVEL:
             tx_power = int.from_bytes(value[:1], "little", signed=True)
-    return AdvertisementData(name, manufacturer, service_data, services, tx_power, heard.rssi, (heard,))
+    return AdvertisementData(name, manufacturer, service_data, list(services), tx_power, heard.rssi, (heard,))
 
 
 class BumbleClient(BaseBleakClient):
@@ -240,11 +240,11 @@ class BumbleClient(BaseBleakClient):
         """
         if self.is_connected:
             raise BleakError("Client is already connected")
+        found = self._found = self._found or await self._find()
         async with asyncio.timeout(self._timeout):
-            found = self._found = self._found or await self._find()
             link = await _translated(self.adapter.open_link(found.details, within=self._timeout))
             self._link = link
-            link.connection.on(link.connection.EVENT_DISCONNECTION, self._on_disconnection)
+            link.when_gone(self._on_gone)
             try:
                 if await self.adapter.bonded(self._key):
                     await self._encrypt(link)
@@ -290,7 +290,7 @@ class BumbleClient(BaseBleakClient):
                     )
         return collection
 
-    def _on_disconnection(self, _reason: int) -> None:
+    def _on_gone(self) -> None:
         self._link = self.services = None
         self._callbacks.clear()
         if self._disconnected_callback is not None:

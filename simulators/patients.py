@@ -156,12 +156,12 @@ def _count(row: dict[str, str], line: int) -> int:
 # Modelled heart failure
 # ---------------------------------------------------------------------------------------------------------------
 
-# Chosen here, within what home telemonitoring reports: a scale that shows 0.1 kg steps, about 0.15 kg from one
+# Chosen here, within what home telemonitoring reports: a scale that shows 0.1 kg steps, about 0.12 kg from one
 # weighing to the next, the evening heavier than the morning, a pulse that climbs and a pressure that falls as the
 # heart gives in. The gain is set above the 2 kg in 3 days that the guidelines teach patients to call about.
-_WEIGHT_NOISE_KG = 0.15
-_EVENING_KG = 0.3
-_GAIN_KG = (2.4, 3.0)
+_WEIGHT_NOISE_KG = 0.12
+_EVENING_KG = 0.2
+_GAIN_KG = (2.5, 3.0)
 _RAMP_HOURS = 42
 _PULSE_RISE = (16.0, 24.0)
 _SYSTOLIC_FALL = (12.0, 20.0)
@@ -176,7 +176,7 @@ def decompensation(
     """Return a heart that decompensates from `start_ms` on, after `stable_days` of steady weights.
 
     The person weighs in the morning and in the evening, and takes blood pressure four times a day, each a few
-    minutes around the same local hour. From `start_ms` on, over 42 hours, weight climbs by 2.4 to 3 kg, the pulse by
+    minutes around the same local hour. From `start_ms` on, over 42 hours, weight climbs by 2.5 to 3 kg, the pulse by
     16 to 24 /min, and systolic pressure falls by 12 to 20 mm[Hg]. Weighings before `start_ms` are those that the
     scale has in its memory; blood pressures begin at `start_ms`.
 

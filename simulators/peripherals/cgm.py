@@ -161,7 +161,7 @@ class GlucoseSensor(Peripheral):
 
     def _on_request(self, link: Connection, written: bytes) -> None:
         """Start what a box asks for; the answer is indicated (CGMS 3.7)."""
-        if not self._subscribed(self._access):
+        if not (self._subscribed(self._access) and self._subscribed(self._records)):
             raise ATT_Error(ErrorCode(_CCCD_IMPROPER))
         try:
             request = RecordRequest.from_bytes(written)

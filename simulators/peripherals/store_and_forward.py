@@ -76,7 +76,9 @@ class StoreAndForward(Peripheral):
         self._wants_changed.set()
 
     def _on_subscription(self, link: Connection, _notify: bool, indicate: bool) -> None:  # noqa: FBT001 - Bumble's event
-        if indicate and (self._delivery is None or self._delivery.done()):
+        if self._delivery is not None and not indicate:
+            self._delivery.cancel()
+        elif indicate and (self._delivery is None or self._delivery.done()):
             self._delivery = self._on_link(self._deliver(link), "delivery")
 
     async def _deliver(self, link: Connection) -> None:

@@ -1,0 +1,81 @@
+"""Faults as data, and what becomes of the frames they hit."""
+
+import pytest
+
+from simulators.errors import FaultError
+from simulators.faults import (
+    CutLink,
+    DuplicateFrames,
+    Interference,
+    RefuseConnections,
+    Transmission,
+    Truncate,
+    WrongCrc,
+    fault_name,
+    parse_faults,
+)
+
+FRAME = b"\x01\x02\x03\x04"
+
+
+def sent(frame: bytes, copies: int = 1, *, cut: bool = False) -> Transmission:
+    return Transmission(frames=(frame,) * copies, cut=cut)
+
+
+def test_faults_are_read_from_json() -> None:
+    faults = parse_faults(
+        '[{"kind": "cut_link", "device": "cgm", "after_frames": 3}, '
+        '{"kind": "refuse_connections", "device": "C4:B0:00:00:00:01", "seconds": 1.5, "at": 1772352000000}]'
+    )
+    assert faults == (
+        CutLink(device="cgm", after_frames=3),
+        RefuseConnections(device="C4:B0:00:00:00:01", seconds=1.5, at=1_772_352_000_000),
+    )
+    assert [fault_name(fault) for fault in faults] == ["cut_link", "refuse_connections"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        '[{"kind": "melt", "device": "cgm"}]',
+        '[{"kind": "cut_link"}]',
+        '[{"kind": "cut_link", "device": "cgm", "when": 3}]',
+        '[{"kind": "wrong_crc", "device": "cgm", "frame": 0}]',
+        '[{"kind": "refuse_connections", "device": "cgm"}]',
+        '[{"kind": "refuse_connections", "device": "cgm", "seconds": -1}]',
+    ],
+)
+def test_what_is_no_fault_is_refused(text: str) -> None:
+    with pytest.raises(FaultError):
+        parse_faults(text)
+
+
+def test_without_faults_frames_go_out_as_they_are() -> None:
+    assert Interference().send(FRAME) == sent(FRAME)
+
+
+def test_only_the_frame_that_is_meant_gets_a_wrong_crc() -> None:
+    air = Interference()
+    air.send(FRAME)
+    air.arm(WrongCrc(device="cgm", frame=2))
+    assert [air.send(FRAME) for _ in range(3)] == [sent(FRAME), sent(b"\x01\x02\x03\xfb"), sent(FRAME)]
+
+
+def test_a_truncated_frame_is_half_as_long() -> None:
+    air = Interference()
+    air.arm(Truncate(device="cgm"))
+    assert [air.send(FRAME), air.send(FRAME)] == [sent(FRAME[:2]), sent(FRAME)]
+
+
+def test_frames_are_duplicated_for_a_while() -> None:
+    air = Interference()
+    air.arm(DuplicateFrames(device="cgm", frames=2))
+    assert [air.send(FRAME) for _ in range(3)] == [sent(FRAME, 2), sent(FRAME, 2), sent(FRAME)]
+
+
+def test_the_link_is_cut_after_the_frame_that_is_named() -> None:
+    air = Interference()
+    air.arm(CutLink(device="cgm", after_frames=2))
+    assert [air.send(FRAME).cut for _ in range(3)] == [False, True, False]
