@@ -199,7 +199,8 @@ async def test_a_fault_in_judging_holds_nothing_back_and_quarantines_the_one_rea
 async def test_a_disk_that_refuses_for_a_while_loses_nothing(
     tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    accept, refused = Store.accept, []
+    accept = Store.accept
+    refused: list[int] = []
 
     def full(store: Store, *args: object, **kwargs: object) -> object:
         if len(refused) < 2:

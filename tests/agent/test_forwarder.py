@@ -1,0 +1,207 @@
+"""From the outbox to the team and back: only a receipt that the team signed frees an entry."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from agent.forwarder import Forwarder
+from agent.presence import Presence
+from agent.settings import ForwarderSettings
+from agent.store import Store
+from agent.store_thread import StoreThread
+from devices.clock import SystemClock
+from exchange.identity import SigningKey
+from exchange.link import Link, LinkSettings
+from exchange.messages import Range, Receipt, Status
+from exchange.sealing import sign_receipt, verify_status
+from exchange.topics import ALERTS, OBSERVATIONS, RECEIPTS, STATUS, every_box, topic
+from simulators.broker import Broker
+from tests.agent.kit import BOX, START, Desk, arrivals, glucose, open_store
+
+pytestmark = pytest.mark.broker
+
+TEAM = SigningKey.generate()
+BOX_KEY = SigningKey.generate()
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    with Broker(tmp_path_factory.mktemp("broker")) as started:
+        yield started
+
+
+def link_to(broker: Broker, name: str, *, presence: Presence | None = None) -> Link:
+    files = broker.certificates.client(name)
+    return Link(
+        LinkSettings(
+            host=broker.host,
+            port=broker.port,
+            client_id=name,
+            ca=files.ca,
+            certificate=files.certificate,
+            key=files.key,
+            session_expiry_s=0,
+            clean_start=True,
+            will=None if presence is None else presence.will,
+            retry_first_s=0.05,
+            retry_cap_s=0.2,
+        )
+    )
+
+
+@dataclass
+class Scene:
+    """A forwarder that runs, and the team's end of the link."""
+
+    store: StoreThread
+    forwarder: Forwarder
+    team: Link
+    epoch: str
+    received: asyncio.Queue[tuple[str, bytes]] = field(default_factory=asyncio.Queue)
+
+    async def keep(self, desk: Desk, *values: str) -> None:
+        """Keep readings and say so, as the pipeline does."""
+        first = (await self.store.call(Store.backlog))[0]
+        readings = [glucose(value, 5 * (first + number)) for number, value in enumerate(values)]
+        await self.store.call(Store.accept, arrivals(*readings), desk.sealer, now_ms=START)
+        self.forwarder.kick()
+
+    async def next(self, channel: str) -> bytes:
+        """Return the next message of a channel; the others are passed over."""
+        async with asyncio.timeout(10):
+            while True:
+                name, payload = await self.received.get()
+                if name == topic(BOX, channel):
+                    return payload
+
+    async def receipt(self, *ranges: tuple[int, int], key: SigningKey = TEAM, epoch: str | None = None) -> None:
+        """Send a receipt."""
+        receipt = Receipt(
+            box=BOX,
+            epoch=epoch or self.epoch,
+            ranges=tuple(Range(first, last) for first, last in ranges),
+            high=max(last for _, last in ranges),
+            at=START,
+        )
+        await self.team.publish(topic(BOX, RECEIPTS), sign_receipt(receipt, key))
+
+    async def until_counted(self, name: str) -> None:
+        """Return when something refused was counted."""
+        async with asyncio.timeout(10):
+            while name not in await self.store.call(Store.counters):
+                pass
+
+    async def until_freed(self) -> None:
+        """Return when nothing waits."""
+        async with asyncio.timeout(10):
+            while (await self.store.call(Store.backlog))[1]:
+                pass
+
+
+@asynccontextmanager
+async def scene(path: Path, broker: Broker, *, receipt_timeout: float = 30.0) -> AsyncIterator[Scene]:
+    store = StoreThread()
+    await store.open(lambda: open_store(path))
+    epoch = await store.call(Store.this_epoch)
+    clock = SystemClock()
+    presence = Presence(
+        box=BOX, epoch=epoch, version="0.1.0", protocols={"patient-7f3a": "abc"}, signing_key=BOX_KEY, clock=clock
+    )
+    async with link_to(broker, "inbox-1") as team, link_to(broker, BOX, presence=presence) as link:
+        await team.subscribe([every_box(OBSERVATIONS), every_box(ALERTS), every_box(STATUS)])
+        await team.wait_connected()
+        forwarder = Forwarder(
+            store=store,
+            link=link,
+            box=BOX,
+            epoch=epoch,
+            signers={TEAM.id: TEAM.public},
+            settings=ForwarderSettings(receipt_timeout=receipt_timeout, heartbeat=60.0),
+            presence=presence,
+            clock=clock,
+        )
+        stage = Scene(store=store, forwarder=forwarder, team=team, epoch=epoch)
+
+        async def listen() -> None:
+            async for message in team.messages():
+                message.acknowledge()
+                stage.received.put_nowait((message.topic, message.payload))
+
+        tasks = [asyncio.create_task(forwarder.run()), asyncio.create_task(listen())]
+        try:
+            yield stage
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            await store.close()
+
+
+async def test_an_entry_is_freed_by_the_teams_receipt(tmp_path: Path, broker: Broker, desk: Desk) -> None:
+    async with scene(tmp_path / "box.db", broker) as stage:
+        await stage.keep(desk, "100", "101")
+        envelope = await stage.next(OBSERVATIONS)
+        assert len(desk.records(envelope)) == 2
+        assert (await stage.store.call(Store.backlog))[1] == 2
+        await stage.receipt((0, 1))
+        await stage.until_freed()
+
+
+async def test_a_forged_receipt_frees_nothing_and_is_counted(tmp_path: Path, broker: Broker, desk: Desk) -> None:
+    async with scene(tmp_path / "box.db", broker) as stage:
+        await stage.keep(desk, "100")
+        await stage.next(OBSERVATIONS)
+        await stage.receipt((0, 0), key=SigningKey.generate())
+        await stage.until_counted("receipt.signer")
+        await stage.receipt((0, 0), epoch="0" * 32)
+        await stage.until_counted("receipt.other_epoch")
+        await stage.team.publish(topic(BOX, RECEIPTS), b"\xff not a receipt")
+        await stage.until_counted("receipt.malformed")
+        assert (await stage.store.call(Store.backlog))[1] == 1
+        await stage.receipt((0, 0))
+        await stage.until_freed()
+
+
+async def test_what_has_no_receipt_is_sent_again_and_the_same(tmp_path: Path, broker: Broker, desk: Desk) -> None:
+    async with scene(tmp_path / "box.db", broker, receipt_timeout=0.05) as stage:
+        await stage.keep(desk, "100")
+        assert await stage.next(OBSERVATIONS) == await stage.next(OBSERVATIONS) == await stage.next(OBSERVATIONS)
+
+
+async def test_what_waited_while_the_broker_was_dead_goes_out_when_it_is_back(
+    tmp_path: Path, broker: Broker, desk: Desk
+) -> None:
+    async with scene(tmp_path / "box.db", broker) as stage:
+        await stage.next(STATUS)
+        broker.kill()
+        await stage.keep(desk, "100")
+        await asyncio.to_thread(broker.start)
+        envelope = await stage.next(OBSERVATIONS)
+        assert [record.patient for record in desk.records(envelope)] == ["patient-7f3a"]
+
+
+async def test_birth_says_what_the_box_is_and_a_will_belongs_to_its_session(
+    tmp_path: Path, broker: Broker, desk: Desk
+) -> None:
+    def verified(payload: bytes) -> Status:
+        return verify_status(payload, box=BOX, signer_of=lambda _box, _signer: BOX_KEY.public)
+
+    async with scene(tmp_path / "box.db", broker) as stage:
+        await stage.keep(desk, "100", "101", "102")
+        while (birth := verified(await stage.next(STATUS))).state != "online":
+            pass
+    assert birth.epoch == stage.epoch
+    assert birth.protocols == {"patient-7f3a": "abc"}
+    presence = Presence(
+        box=BOX, epoch=stage.epoch, version="0.1.0", protocols={}, signing_key=BOX_KEY, clock=SystemClock()
+    )
+    _, first_will = presence.will()
+    _, second_will = presence.will()
+    online = verified(presence.online(next_seq=7, backlog=2))
+    assert online.session == verified(second_will).session != verified(first_will).session
+    assert (online.next_seq, online.backlog, online.state) == (7, 2, "online")
+    assert verified(first_will).state == "offline"
