@@ -243,5 +243,7 @@ async def _serve(settings: HomeSettings) -> None:
 
 
 def _print(event: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(event) + "\n")
-    sys.stdout.flush()
+    # Nobody reads any more: then the input ends too, and with it the home.
+    with suppress(BrokenPipeError):
+        sys.stdout.write(json.dumps(event) + "\n")
+        sys.stdout.flush()
