@@ -30,6 +30,7 @@ from exchange.topics import ALERTS, OBSERVATIONS, RECEIPTS, topic
 logger = logging.getLogger(__name__)
 
 NO_SUBSCRIBER = 0x10
+NO_SUBSCRIBER_PAUSE_S = 0.2
 DAY_MS = 86_400_000
 LONGEST_BACKOFF = 8
 """A receipt is waited for up to this many times the first timeout."""
@@ -128,7 +129,11 @@ class Forwarder:
             await self._store.call(Store.count, "publish.refused" if error.reason_code else "publish.broken")
             return
         if code == NO_SUBSCRIBER:
+            # The broker dropped it, so no receipt can come: the inbox is expected back before long.
             await self._store.call(Store.count, "publish.no_subscriber")
+            if (sent := self._sent.get(entry.first)) is not None:
+                sent.again_at = min(sent.again_at, time.monotonic() + NO_SUBSCRIBER_PAUSE_S * sent.attempts)
+                self._wake.set()
 
     # --- receipts -----------------------------------------------------------------------------------------
 
