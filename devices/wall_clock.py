@@ -20,7 +20,7 @@ from devices.reading import ClockTrust, Quality
 FUTURE_TOLERANCE_MS = 5 * 60 * 1000
 """How far after the box's time a device's time may lie, inclusive, and still be believed."""
 
-_EARLIEST_YEAR = 2010
+_YEARS = range(2010, 2200)
 """Bluetooth 4.0 is of June 2010: a measurement sent over it cannot be older, a clock that lost its battery is."""
 
 
@@ -194,7 +194,7 @@ def moment_of(claimed: DateTime | None, received_at: int, zone: ZoneInfo) -> Mom
     """
     text = None if claimed is None else str(claimed)
     local = None if claimed is None else claimed.local
-    if local is None or local.year < _EARLIEST_YEAR:
+    if local is None or local.year not in _YEARS:
         return Moment(measured_at=received_at, clock=ClockTrust.UNKNOWN, claimed=text, key_ms=received_at)
     first = _to_ms(local.replace(tzinfo=zone, fold=0))
     second = _to_ms(local.replace(tzinfo=zone, fold=1))
@@ -213,7 +213,7 @@ def moment_of(claimed: DateTime | None, received_at: int, zone: ZoneInfo) -> Mom
 def at_offset(claimed: DateTime, offset: timedelta) -> int | None:
     """Return ms UTC of a local time that is `offset` ahead of UTC; None when it is not a date."""
     local = claimed.local
-    if local is None or local.year < _EARLIEST_YEAR:
+    if local is None or local.year not in _YEARS:
         return None
     return _to_ms(local.replace(tzinfo=timezone(offset)))
 

@@ -16,7 +16,7 @@ from typing import Self
 
 from devices import gatt
 from devices.conversion import Origin, dated_key, reading_of
-from devices.driver import ClockSetting, FrameContext
+from devices.driver import ClockSetting, FrameContext, Resume
 from devices.gatt import FrameReader, sfloat_bytes, uint_bytes
 from devices.medfloat import MedFloat
 from devices.radio import Advertisement
@@ -197,6 +197,11 @@ class BloodPressureDriver:
     def sequence(self, reading: Reading, context: FrameContext) -> int | None:  # noqa: ARG002 nothing is numbered
         """Return None: the monitor numbers nothing."""
         return None
+
+    def resume_after(self, key: str) -> Resume:
+        """Return nothing to resume from: the device sends what it has not sent yet."""
+        del key
+        return Resume()
 
     def decode(self, frame: bytes, context: FrameContext) -> tuple[Reading, ...]:
         """Return systolic, diastolic, mean and, when it was sent, pulse rate.

@@ -21,7 +21,7 @@ from typing import Self
 
 from devices import gatt
 from devices.conversion import Origin, dated_key, reading_of
-from devices.driver import ClockSetting, FrameContext
+from devices.driver import ClockSetting, FrameContext, Resume
 from devices.drivers.cgm_session import CgmFeature, Features, SessionRunTime, SessionStart
 from devices.gatt import FrameReader, sfloat_bytes, uint_bytes, with_e2e_crc
 from devices.medfloat import MedFloat
@@ -219,6 +219,14 @@ class CgmDriver:
         if context.session_start is None or not reading.key.startswith(f"{context.session_start}:"):
             return None
         return int(reading.key.partition(":")[2])
+
+    def resume_after(self, key: str) -> Resume:
+        """Return the session and time offset in the key; from the beginning when it has none."""
+        start, _, offset = key.partition(":")
+        try:
+            return Resume(session_start=int(start), sequence=int(offset))
+        except ValueError:
+            return Resume()
 
     def decode(self, frame: bytes, context: FrameContext) -> tuple[Reading, ...]:
         """Return one Reading a record.

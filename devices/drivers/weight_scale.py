@@ -15,7 +15,7 @@ from typing import Self
 
 from devices import gatt
 from devices.conversion import Origin, dated_key, reading_of
-from devices.driver import ClockSetting, FrameContext
+from devices.driver import ClockSetting, FrameContext, Resume
 from devices.gatt import FrameReader, uint_bytes
 from devices.radio import Advertisement
 from devices.reading import Quantity, Reading, Unit
@@ -190,6 +190,11 @@ class WeightScaleDriver:
     def sequence(self, reading: Reading, context: FrameContext) -> int | None:  # noqa: ARG002 nothing is numbered
         """Return None: the scale numbers nothing."""
         return None
+
+    def resume_after(self, key: str) -> Resume:
+        """Return nothing to resume from: the device sends what it has not sent yet."""
+        del key
+        return Resume()
 
     def decode(self, frame: bytes, context: FrameContext) -> tuple[Reading, ...]:
         """Return the body weight and, when the scale computed it, the body mass index.

@@ -1,0 +1,354 @@
+"""One connection with a device, from what it says about itself to its last frame.
+
+The order is the one that works on real devices: read the description; enable measurements and record access;
+fetch what was stored since the last record that is safe; then live values; and only when all of that is persisted
+and nothing more comes, set the clock.
+
+Rules of this room:
+
+- A record is handed on only when all before it were, as far as the device still has them: so the newest record in
+  the store is always where the next fetch may begin. What a gap or a refused frame among live values hides is
+  fetched first.
+- A frame that is refused never becomes a value. Where the device keeps its records it is asked for again.
+- `emit` returns when a batch is persisted; nothing is told to the device before that.
+
+Not here: finding, connecting, pairing and trying again (`session`).
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from devices.backoff import Patience
+from devices.clock import Clock
+from devices.course import Collected, Course
+from devices.device_clock import set_clock
+from devices.driver import ClockSetting, Driver, FrameContext, Resume
+from devices.errors import DriverError, FrameError, RadioError
+from devices.frame_queue import Arrival, FrameQueue
+from devices.gatt import RECORD_ACCESS_CONTROL_POINT, characteristic_name
+from devices.history import RecordAccess, RecordAccessError
+from devices.radio import Connection
+from devices.reading import ClockTrust, Quality, Reading
+from devices.record_access import RecordRequest, ResponseCode
+from devices.remarks import Remarks
+from devices.source import Batch, DeviceEvent, DeviceEventKind
+
+_REMEMBERED: Final = 256
+"""Records handed on in this visit that are recognised when they come again."""
+
+_LARGEST: Final = 0xFFFF
+"""Largest sequence that a request can name."""
+
+_NOT_SELECTIVE: Final = frozenset(
+    {
+        ResponseCode.INVALID_OPERATOR,
+        ResponseCode.OPERATOR_NOT_SUPPORTED,
+        ResponseCode.INVALID_OPERAND,
+        ResponseCode.OPERAND_NOT_SUPPORTED,
+    }
+)
+"""Answers of a device that cannot choose among its records: it is asked for all of them."""
+
+
+class Visit:
+    """Follows one open and bonded link until it ends."""
+
+    def __init__(
+        self,
+        *,
+        link: Connection,
+        driver: Driver,
+        device: str,
+        zone: ZoneInfo,
+        clock: Clock,
+        patience: Patience,
+        course: Course,
+        resume: Callable[[], Resume],
+        remarks: Remarks,
+        emit: Callable[[Batch], Awaitable[None]],
+    ) -> None:
+        self._link = link
+        self._driver = driver
+        self._device = device
+        self._clock = clock
+        self._patience = patience
+        self._course = course
+        self._resume = resume
+        self._remarks = remarks
+        self._emit = emit
+        self._context = FrameContext(device=device, received_at=clock.now_ms(), zone=zone)
+        self._queue = FrameQueue(patience.queue)
+        self._seen: deque[tuple[str, bytes]] = deque(maxlen=_REMEMBERED)
+        self._history_due = 0.0
+
+    async def run(self) -> None:
+        """Follow the link to its end.
+
+        Raises:
+            RadioError: the link or a procedure failed; what was handed on stays.
+            DriverError: the device does not offer what its driver needs.
+        """
+        needed = (self._driver.measurement, *((RECORD_ACCESS_CONTROL_POINT,) * self._driver.record_access))
+        for characteristic in needed:
+            if not self._link.has(characteristic):
+                raise DriverError(f"the device has no {characteristic_name(characteristic)}")
+        await self._describe()
+        closing = asyncio.create_task(self._end_with_link(), name=f"end of link {self._device}")
+        try:
+            for characteristic in needed:
+                await self._subscribe(characteristic)
+            await self._say(self._remarks.note(DeviceEventKind.CONNECTED, "", self._clock.now_ms()))
+            if self._driver.record_access:
+                await self._catch_up()
+            await self._follow()
+        finally:
+            closing.cancel()
+
+    async def _end_with_link(self) -> None:
+        await self._link.wait_closed()
+        self._queue.end()
+
+    async def _subscribe(self, characteristic: int) -> None:
+        def on_value(frame: bytes) -> None:
+            arrival = Arrival(characteristic=characteristic, frame=frame, received_at=self._clock.now_ms())
+            self._queue.put(arrival)
+
+        await self._link.subscribe(characteristic, on_value)
+
+    # What the device says about itself
+
+    async def _describe(self) -> None:
+        """Learn what the driver needs to know, telling the device the time first where it must be told.
+
+        Raises:
+            DriverError: the device cannot date its records.
+            RadioError: the link failed, or the description is malformed.
+        """
+        await self._read_description()
+        if writes := self._driver.first_writes(self._context):
+            for characteristic, value in writes:
+                await self._link.write(characteristic, value)
+            await self._read_description()
+            if self._driver.first_writes(self._context):
+                raise DriverError("the device does not say when its session started, even after it was told the time")
+        self._course.begin(self._context.session_start, self._resume())
+
+    async def _read_description(self) -> None:
+        values = {
+            characteristic: await self._link.read(characteristic)
+            for characteristic in self._driver.described_by
+            if self._link.has(characteristic)
+        }
+        now = self._clock.now_ms()
+        try:
+            self._context = self._driver.describe(values, replace(self._context, received_at=now))
+        except FrameError as error:
+            await self._say(self._rejected(error))
+            raise RadioError(f"the description is malformed ({error})", device=self._device) from error
+
+    # Stored records
+
+    async def _catch_up(self) -> None:
+        """Fetch what was stored since the last record handed on.
+
+        Raises:
+            RadioError: the link failed; or the device does not give its records, which a new connection may cure.
+        """
+        self._history_due = asyncio.get_running_loop().time() + self._patience.history_retry
+        fruitless = 0
+        try:
+            while True:
+                first = self._course.next
+                fruitless += 1
+                if await self._fetch(first, tolerate=fruitless >= self._patience.history_attempts):
+                    break
+                if self._course.next != first:
+                    fruitless = 0
+        except RecordAccessError as error:
+            self._course.failures += 1
+            if self._course.failures < self._patience.history_attempts:
+                raise
+            # Live values matter more now than what is stored; that stays owed.
+            self._course.owed = self._course.next or 0
+            await self._say(self._remarks.note(DeviceEventKind.HISTORY_FAILED, str(error), self._clock.now_ms()))
+        else:
+            self._course.owed = None
+            self._course.failures = 0
+
+    async def _fetch(self, first: int | None, *, tolerate: bool) -> bool:
+        """Fetch the records from `first` on; return whether all that the device sent could be read.
+
+        Args:
+            first: None: all.
+            tolerate: go on past a record that cannot be read, instead of leaving all after it for another fetch.
+        """
+        request = RecordRequest.report_all() if first is None else RecordRequest.report_from(min(first, _LARGEST))
+        asked_at = self._clock.now_ms()
+        stored = Collected(tolerant=tolerate)
+        # What waits already was not asked for: live values, and perhaps a late answer to an earlier request.
+        waiting = self._queue.take(self._patience.queue)
+        live = [arrival for arrival in waiting if arrival.characteristic == self._driver.measurement]
+
+        async def on_record(arrival: Arrival) -> bool:
+            readings = await self._readings(arrival)
+            if not readings:
+                stored.spoil()
+            elif all(_is_after(reading, asked_at) for reading in readings):
+                live.append(arrival)
+                return False
+            for reading in readings:
+                stored.add(self._driver.sequence(reading, self._context) or 0, reading)
+            if stored.settled >= self._patience.batch:
+                await self._hand_on_stored(stored.take_settled())
+            return bool(readings)
+
+        try:
+            access = RecordAccess(self._device, self._link, self._queue, self._patience)
+            await access.report(request, on_record)
+        except RadioError as error:
+            await self._hand_on_stored(stored.take_settled())
+            if first is not None and isinstance(error, RecordAccessError) and error.code in _NOT_SELECTIVE:
+                return await self._fetch(None, tolerate=tolerate)
+            raise
+        await self._hand_on_stored(stored.take_all())
+        if not stored.spoilt:
+            # Among live values too there may be a gap: they take their turn with those that come later.
+            self._queue.put_back(live)
+        return not stored.spoilt
+
+    # Live values
+
+    async def _follow(self) -> None:
+        """Hand on what comes until the link ends, and set the device's clock in the first quiet moment after it.
+
+        Raises:
+            RadioError: frames came faster than they could be persisted, or fetching missing ones failed.
+        """
+        # A device may take its time before it begins to send what it holds.
+        clock_after = None if self._driver.clock_setting is ClockSetting.NONE else self._patience.begin
+        while True:
+            try:
+                first = await self._queue.get(clock_after)
+            except TimeoutError:
+                clock_after = None
+                await self._set_clock()
+                continue
+            if first is None:
+                break
+            clock_after = None if clock_after is None else self._patience.quiet
+            await self._take([first, *self._queue.take(self._patience.batch - 1)])
+        if self._queue.overflowed:
+            raise RadioError("frames came faster than they could be kept", device=self._device)
+
+    async def _take(self, arrivals: Sequence[Arrival]) -> None:
+        """Hand on live frames; where one is out of place, what it hides is fetched before it."""
+        ready: list[Reading] = []
+        for arrival in arrivals:
+            if arrival.characteristic != self._driver.measurement:
+                continue
+            readings = await self._readings(arrival)
+            if self._driver.record_access and self._may_fetch() and self._out_of_place(readings):
+                await self._hand_on(ready)
+                ready = []
+                await self._restore_order(readings)
+                # A new session may have begun, in which the same bytes mean another record.
+                readings = await self._readings(arrival) if readings else ()
+            fresh = [reading for reading in readings if _identity(reading) not in self._seen]
+            self._reach(fresh)
+            ready += fresh
+        await self._hand_on(ready)
+
+    def _out_of_place(self, readings: Sequence[Reading]) -> bool:
+        """Return whether a frame was refused, or holds records that neither follow the last nor were seen."""
+        return not readings or any(
+            _identity(reading) not in self._seen and not self._course.follows(sequence)
+            for reading in readings
+            if (sequence := self._driver.sequence(reading, self._context)) is not None
+        )
+
+    def _may_fetch(self) -> bool:
+        """Return whether to ask for stored records: a device that does not give them is asked again only later."""
+        return self._course.owed is None or asyncio.get_running_loop().time() >= self._history_due
+
+    async def _restore_order(self, readings: Sequence[Reading]) -> None:
+        """Fetch what is missing before these; a sequence that went back may mean that a new session has begun."""
+        sequences = [self._driver.sequence(reading, self._context) for reading in readings]
+        if any(sequence is not None and self._course.is_late(sequence) for sequence in sequences):
+            await self._read_description()
+            if self._context.session_start == self._course.session_start:
+                return
+            self._course.begin(self._context.session_start, self._resume())
+        await self._catch_up()
+
+    async def _set_clock(self) -> None:
+        outcome = await set_clock(self._link, self._driver.clock_setting, self._clock, self._context.zone)
+        if outcome is not None:
+            kind, detail = outcome
+            await self._say(self._remarks.note(kind, detail, self._clock.now_ms()))
+
+    # Frames to readings, readings to the store
+
+    async def _readings(self, arrival: Arrival) -> tuple[Reading, ...]:
+        """Return what a frame says; nothing when it is refused, and then say so."""
+        context = replace(self._context, received_at=arrival.received_at)
+        try:
+            return self._driver.decode(arrival.frame, context)
+        except FrameError as error:
+            await self._say(self._rejected(error))
+            return ()
+
+    def _reach(self, readings: Sequence[Reading]) -> None:
+        """Count records as handed on, in order; the caller does it before anything else is asked of the device."""
+        for reading in readings:
+            self._seen.append(_identity(reading))
+            sequence = self._driver.sequence(reading, self._context)
+            if sequence is not None:
+                self._course.reach(sequence)
+
+    async def _hand_on(self, readings: Sequence[Reading]) -> None:
+        """Have readings persisted, in batches, with what is to be noticed about them."""
+        for start in range(0, len(readings), self._patience.batch):
+            batch = tuple(readings[start : start + self._patience.batch])
+            await self._emit(Batch(readings=batch, events=self._noticed(batch)))
+
+    async def _hand_on_stored(self, readings: Sequence[Reading]) -> None:
+        self._reach(readings)
+        await self._hand_on(readings)
+
+    async def _say(self, events: tuple[DeviceEvent, ...]) -> None:
+        if events:
+            await self._emit(Batch(events=events))
+
+    def _rejected(self, error: FrameError) -> tuple[DeviceEvent, ...]:
+        return self._remarks.note(DeviceEventKind.FRAME_REJECTED, str(error), self._clock.now_ms())
+
+    def _noticed(self, readings: Sequence[Reading]) -> tuple[DeviceEvent, ...]:
+        events: tuple[DeviceEvent, ...] = ()
+        now = self._clock.now_ms()
+        for reading in readings:
+            if Quality.IMPLAUSIBLE in reading.quality:
+                detail = f"{reading.quantity} outside what a living person can have"
+                events += (
+                    DeviceEvent(kind=DeviceEventKind.VALUE_IMPLAUSIBLE, device=self._device, at=now, detail=detail),
+                )
+            if Quality.BATTERY_LOW in reading.quality:
+                events += self._remarks.note(DeviceEventKind.BATTERY_LOW, "the device says so", now)
+            if Quality.SESSION_STOPPED in reading.quality:
+                events += self._remarks.note(DeviceEventKind.SENSOR_EXPIRED, "its session was stopped", now)
+        if self._context.session_end is not None and now >= self._context.session_end:
+            events += self._remarks.note(DeviceEventKind.SENSOR_EXPIRED, "its session has run its time", now)
+        return events
+
+
+def _is_after(reading: Reading, at: int) -> bool:
+    """Return whether a reading was certainly taken after `at` (ms UTC)."""
+    return reading.clock is not ClockTrust.UNKNOWN and reading.measured_at > at
+
+
+def _identity(reading: Reading) -> tuple[str, bytes]:
+    """Return what tells a repeated record from one of a new session, whose sequences begin again."""
+    return reading.key, reading.provenance.frame
