@@ -69,7 +69,7 @@ class Watched:
     """One patient and the box that transmits for them.
 
     Attributes:
-        assignment: with `until` None unless its alert outlived it.
+        assignment: one that holds, or one that has ended and whose alert still stands.
         heard_at: ms UTC when a message of the box last said something new; None when none ever did.
         listened: what `Moment.listened` was then, or when the assignment began to be watched if that is later.
         standing: the `not_transmitted` alert that stands, as last changed.
@@ -87,7 +87,7 @@ class Database(Protocol):
     def enrol(self, boxes: Sequence[str], assignments: Sequence[Assignment], *, at: int) -> None:
         """Make these boxes and assignments the ones that hold, and attribute what now can be.
 
-        An assignment that is no longer listed ends: where the patient's next one begins, or at `at` (ms UTC).
+        An assignment that is no longer listed ends where the patient's next one begins, or at `at` (ms UTC).
 
         Raises:
             DatabaseBusyError: nothing was changed.

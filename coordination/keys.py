@@ -1,5 +1,6 @@
-"""The team's private keys: read once at the start, or a sentence that says which file to put right."""
+"""The team's private keys and certificates: read at the start, or a sentence that says which file to put right."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,16 @@ def load_keys(settings: Settings) -> TeamPrivateKeys:
     faults: list[Sentence] = []
     opening = [_load(OpeningKey.load, path, "inbox.opening_keys", faults) for path in settings.opening_keys]
     receipt = _load(SigningKey.load, settings.receipt_key, "inbox.receipt_key", faults)
+    broker = settings.broker
+    for where, path in (("ca", broker.ca), ("certificate", broker.certificate), ("key", broker.key)):
+        # The link reads them again at each connection; here an installer is told at once.
+        if not os.access(path, os.R_OK):
+            faults.append(
+                Sentence(
+                    fr=f"broker.{where}\u00a0: le fichier {path} est absent ou illisible",
+                    en=f"broker.{where}: the file {path} is missing or cannot be read",
+                )
+            )
     if faults or receipt is None:
         raise SettingsError(str(settings.path), tuple(faults))
     return TeamPrivateKeys(opening=tuple(key for key in opening if key is not None), receipt=receipt)

@@ -80,7 +80,7 @@ class Watch:
             stands = item.standing if change is None else change
             if stands is not None and stands.resolved_at is None:
                 silent.add(item.assignment.box)
-            elif item.assignment.until is None:
+            elif not _ended(moment, item):
                 left = self._protocols[item.assignment.patient].not_transmitted_after - _silent_for(moment, item)
                 deadlines.append(max(moment.at, item.assignment.since) + left)
         self.next_at = min(deadlines, default=None)
@@ -93,9 +93,7 @@ class Watch:
             return self._raised(item, moment.at - overdue) if overdue >= 0 else None
         if item.heard_at is not None and item.heard_at > item.standing.onset:
             return _heard_again(item, item.standing, item.heard_at)
-        if item.assignment.until is not None:
-            return _no_longer_assigned(item, item.standing, item.assignment.until)
-        return None
+        return _no_longer_assigned(moment, item, item.standing) if _ended(moment, item) else None
 
     def _raised(self, item: Watched, at: int) -> AlertChange:
         patient, box = item.assignment.patient, item.assignment.box
@@ -159,7 +157,12 @@ def _heard_again(item: Watched, alert: AlertChange, heard_at: int) -> AlertChang
     return replace(alert, kind=ChangeKind.RESOLVED, resolved_at=at, why=why)
 
 
-def _no_longer_assigned(item: Watched, alert: AlertChange, until: int) -> AlertChange:
+def _ended(moment: Moment, item: Watched) -> bool:
+    return item.assignment.until is not None and item.assignment.until <= moment.at
+
+
+def _no_longer_assigned(moment: Moment, item: Watched, alert: AlertChange) -> AlertChange:
+    until = moment.at if item.assignment.until is None else item.assignment.until
     box = item.assignment.box
     why = Sentence(
         fr=f"Le boîtier {box} n'est plus attribué à ce patient.", en=f"Box {box} is no longer assigned to this patient."

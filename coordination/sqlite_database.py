@@ -10,7 +10,7 @@ from coordination.database import Arrival, Moment, Presence, Refused, SignedRece
 from coordination.silence import NOT_TRANSMITTED
 from coordination.sqlite_alerts import Alerts
 from coordination.sqlite_file import as_error, connect, transaction
-from coordination.sqlite_records import Records
+from coordination.sqlite_records import Records, Roster
 from coordination.sqlite_signs import keep_presence, refuse
 from exchange.messages import Range, Receipt
 from exchange.sealing import Opened
@@ -27,7 +27,11 @@ class SqliteDatabase:
             DatabaseBusyError: see `sqlite_file.connect`.
         """
         self._connection = connect(path)
-        self._assignments: tuple[Assignment, ...] = ()
+        try:
+            self._roster = Roster.load(self._connection)
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise as_error(error) from error
 
     # --- who is watched -----------------------------------------------------------------------------------
 
@@ -51,33 +55,27 @@ class SqliteDatabase:
                     ' ON CONFLICT (box_id, patient_id, "from") DO UPDATE SET "to" = NULL',
                     (item.since, item.box, item.patient),
                 )
-            held = self._load_assignments()
-            Records(self._connection, held, stored_at=at).attribute_again()
-        self._assignments = held
+            roster = Roster.load(self._connection)
+            Records(self._connection, roster, stored_at=at).attribute_again()
+        self._roster = roster
 
     def _end_assignments(self, assignments: Sequence[Assignment], at: int) -> None:
         listed = {(item.box, item.patient, item.since) for item in assignments}
-        next_since = {item.patient: item.since for item in assignments}
+        next_of = {item.patient: item for item in assignments}
         held = self._connection.execute(
             'SELECT box_assignment.id, box.name, pseudonym, "from" FROM box_assignment'
             " JOIN box ON box.id = box_id JOIN patient ON patient.id = patient_id"
             ' WHERE "to" IS NULL'
         ).fetchall()
         for row, box, patient, since in held:
-            if (box, patient, since) not in listed:
-                # An end before the beginning would be no time at all: that assignment was a mistake.
-                until = max(since, next_since.get(patient, at))
-                self._connection.execute('UPDATE box_assignment SET "to" = ? WHERE id = ?', (until, row))
-
-    def _load_assignments(self) -> tuple[Assignment, ...]:
-        return tuple(
-            Assignment(patient=patient, box=box, since=since, until=until, time_zone=zone)
-            for patient, box, since, until, zone in self._connection.execute(
-                'SELECT pseudonym, box.name, "from", "to", time_zone FROM box_assignment'
-                " JOIN box ON box.id = box_id JOIN patient ON patient.id = patient_id"
-                ' ORDER BY pseudonym, "from"'
-            )
-        )
+            if (box, patient, since) in listed:
+                continue
+            after = next_of.get(patient)
+            until = at if after is None else after.since
+            if after is not None and after.box == box:
+                # The same box from another time on is a correction: the first assignment never was.
+                until = since
+            self._connection.execute('UPDATE box_assignment SET "to" = ? WHERE id = ?', (max(since, until), row))
 
     # --- storing ------------------------------------------------------------------------------------------
 
@@ -93,7 +91,7 @@ class SqliteDatabase:
     ) -> tuple[SignedReceipt, ...]:
         """See `Database.store`."""
         with transaction(self._connection):
-            records = Records(self._connection, self._assignments, stored_at=moment.at)
+            records = Records(self._connection, self._roster, stored_at=moment.at)
             heard: set[str] = set()
             for arrival in arrivals:
                 match arrival:
@@ -134,7 +132,7 @@ class SqliteDatabase:
         return SignedReceipt(box=box, data=data)
 
     def _keep_listened(self, moment: Moment) -> None:
-        self._connection.execute("UPDATE inbox_listening SET listened = ?", (moment.listened,))
+        self._connection.execute("UPDATE inbox_listening SET listened = max(listened, ?)", (moment.listened,))
 
     # --- silence ------------------------------------------------------------------------------------------
 
@@ -147,7 +145,7 @@ class SqliteDatabase:
                 'UPDATE box_assignment SET listened = ? WHERE "from" > ?', (moment.listened, moment.at)
             )
             alerts = Alerts(self._connection)
-            for team in judge(self._watched(alerts)):
+            for team in judge(self._watched(alerts, moment.at)):
                 alerts.say(team, moment.at)
                 if team.change.kind is ChangeKind.RAISED:
                     self._connection.execute(
@@ -160,19 +158,20 @@ class SqliteDatabase:
                 ' WHERE box.id = box_id AND device_id IS NULL AND "to" IS NULL AND box.heard_at > "from"'
             )
 
-    def _watched(self, alerts: Alerts) -> tuple[Watched, ...]:
+    def _watched(self, alerts: Alerts, at: int) -> tuple[Watched, ...]:
         """Return who is watched now, and those whose alert outlived their assignment."""
         standing = {(team.change.patient, team.box): team.change for team in alerts.standing(NOT_TRANSMITTED)}
-        ends = {(item.patient, item.box): item for item in self._assignments if item.until is not None}
+        ends = {(item.patient, item.box): item for held in self._roster.assignments.values() for item in held}
         watched: list[Watched] = []
         rows = self._connection.execute(
-            'SELECT pseudonym, box.name, "from", time_zone, heard_at,'
+            'SELECT pseudonym, box.name, "from", "to", time_zone, heard_at,'
             " max(box_assignment.listened, ifnull(heard_listened, 0))"
             " FROM box_assignment JOIN box ON box.id = box_id JOIN patient ON patient.id = patient_id"
-            ' WHERE "to" IS NULL ORDER BY pseudonym, box.name'
+            ' WHERE "to" IS NULL OR ("to" > ? AND "to" > "from") ORDER BY pseudonym, box.name, "from"',
+            (at,),
         )
-        for patient, box, since, zone, heard_at, listened in rows:
-            assignment = Assignment(patient=patient, box=box, since=since, time_zone=zone)
+        for patient, box, since, until, zone, heard_at, listened in rows:
+            assignment = Assignment(patient=patient, box=box, since=since, until=until, time_zone=zone)
             alert = standing.pop((patient, box), None)
             watched.append(Watched(assignment=assignment, heard_at=heard_at, listened=listened, standing=alert))
         for pair, alert in standing.items():

@@ -6,8 +6,9 @@ two ever disagree, a reading is still not stored twice.
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import msgspec
 
@@ -31,19 +32,48 @@ class _Item:
     record: Record
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roster:
+    """Who is known: changed only when the settings are applied.
+
+    Attributes:
+        boxes: name -> row.
+        patients: pseudonym -> row.
+        assignments: box -> its assignments, past ones included, oldest first.
+    """
+
+    boxes: Mapping[str, int]
+    patients: Mapping[str, int]
+    assignments: Mapping[str, Sequence[Assignment]]
+
+    @classmethod
+    def load(cls, connection: sqlite3.Connection) -> Self:
+        """Read who is known."""
+        assignments: defaultdict[str, list[Assignment]] = defaultdict(list)
+        for patient, box, since, until, zone in connection.execute(
+            'SELECT pseudonym, box.name, "from", "to", time_zone FROM box_assignment'
+            " JOIN box ON box.id = box_id JOIN patient ON patient.id = patient_id"
+            ' ORDER BY pseudonym, "from"'
+        ):
+            assignments[box].append(Assignment(patient=patient, box=box, since=since, until=until, time_zone=zone))
+        return cls(
+            boxes=dict(connection.execute("SELECT name, id FROM box")),
+            patients=dict(connection.execute("SELECT pseudonym, id FROM patient")),
+            assignments=dict(assignments),
+        )
+
+
 class Records:
     """The records of one batch, in one open transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, assignments: Sequence[Assignment], *, stored_at: int) -> None:
+    def __init__(self, connection: sqlite3.Connection, roster: Roster, *, stored_at: int) -> None:
         """`stored_at` is ms UTC by the team's clock."""
         self._connection = connection
         self._alerts = Alerts(connection)
         self._stored_at = stored_at
-        self._boxes: dict[str, int] = dict(connection.execute("SELECT name, id FROM box"))
-        self._patients: dict[str, int] = dict(connection.execute("SELECT pseudonym, id FROM patient"))
-        self._assignments: dict[str, list[Assignment]] = defaultdict(list)
-        for assignment in assignments:
-            self._assignments[assignment.box].append(assignment)
+        self._boxes = roster.boxes
+        self._patients = roster.patients
+        self._assignments = roster.assignments
         self._received: dict[tuple[str, str], list[Range]] = defaultdict(list)
         self._strangers: set[str] = set()
 
@@ -129,7 +159,7 @@ class Records:
     def _store(self, item: _Item) -> Reason | None:
         """Store a record as its patient's; return why not when it is to be set apart."""
         record = item.record
-        reason = reason_to_set_apart(record, item.box, self._assignments[item.box])
+        reason = reason_to_set_apart(record, item.box, self._assignments.get(item.box, ()))
         if reason is not None:
             return reason
         if isinstance(record, ObservationRecord):
@@ -193,7 +223,7 @@ class Records:
         if reason is Reason.PATIENT:
             self._strangers.add(item.box)
         self._connection.execute(
-            "INSERT INTO to_attribute (box_id, epoch, seq, patient, reason, created, stored_at, content)"
+            "INSERT OR IGNORE INTO to_attribute (box_id, epoch, seq, patient, reason, created, stored_at, content)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 self._boxes[item.box],

@@ -9,9 +9,15 @@ from enum import StrEnum
 from tabulate import tabulate
 
 from alerting.alert import Category, ChangeKind, Priority, Sentence
+from coordination.alert_events import PRIO
 from coordination.lines import moment_of
 from coordination.view import AlertView, FleetView, ReadingView
 from devices.reading import Quantity, Unit, Validity
+
+EMERGENCY = Sentence(
+    fr="Veilleur n'est pas un service d'urgence\u00a0: en cas d'urgence, appeler le 15.",
+    en="Veilleur is not an emergency service: in an emergency, call 15 or 112.",
+)
 
 _NB = "\u00a0"
 _SENTENCE_WIDTH = 60
@@ -66,7 +72,7 @@ _VALIDITY = {
 
 
 def alert_table(alerts: Iterable[AlertView], language: Language) -> str:
-    """Return alerts as a table."""
+    """Return alerts as a table: those that stand first, then by priority, then the oldest."""
     rows = [
         (
             _priority(alert, language),
@@ -75,7 +81,7 @@ def alert_table(alerts: Iterable[AlertView], language: Language) -> str:
             _local(alert.raised_at, language),
             _end(alert, language),
         )
-        for alert in alerts
+        for alert in sorted(alerts, key=lambda alert: (not alert.standing, PRIO[alert.priority], alert.raised_at))
     ]
     return str(
         tabulate(
@@ -113,20 +119,21 @@ def fleet_lines(fleet: FleetView, language: Language) -> Iterator[str]:
     if fleet.heard_at is None:
         yield _said(Sentence(fr="Aucun message reçu pour l'instant.", en="No message received yet."), language)
     else:
-        at, speaking = _local(fleet.heard_at, language), fleet.boxes - len(fleet.silent)
-        yield _said(
-            Sentence(
-                fr=f"Dernier message reçu le {at} ; {speaking} boîtier(s) sur {fleet.boxes} transmettent.",
-                en=f"Last message received on {at}; {speaking} of {fleet.boxes} box(es) transmit.",
-            ),
-            language,
-        )
-    if fleet.silent:
-        names = ", ".join(fleet.silent)
-        yield _said(Sentence(fr=f"Boîtiers muets : {names}.", en=f"Silent boxes: {names}."), language)
+        at = _local(fleet.heard_at, language)
+        yield _said(Sentence(fr=f"Dernier message reçu le {at}.", en=f"Last message received on {at}."), language)
+    silent = len(fleet.silent)
+    names = f" ({', '.join(fleet.silent)})" if silent else ""
+    yield _said(
+        Sentence(
+            fr=f"Boîtiers muets{_NB}: {silent} sur {fleet.boxes}{names}.",
+            en=f"Silent boxes: {silent} of {fleet.boxes}{names}.",
+        ),
+        language,
+    )
     if fleet.to_attribute:
         parts = ", ".join(f"{box} ({count})" for box, count in fleet.to_attribute)
-        yield _said(Sentence(fr=f"Relevés à attribuer : {parts}.", en=f"Records to attribute: {parts}."), language)
+        yield _said(Sentence(fr=f"Relevés à attribuer{_NB}: {parts}.", en=f"Records to attribute: {parts}."), language)
+    yield _said(EMERGENCY, language)
 
 
 def _said(sentence: Sentence, language: Language) -> str:

@@ -50,6 +50,11 @@ class AlertView:
     protocol_hash: str
     engine_version: str
 
+    @property
+    def standing(self) -> bool:
+        """Whether it is neither over, nor taken back, nor continued by another."""
+        return self.resolved_at is None and self.change is not ChangeKind.RETRACTED and self.superseded_by is None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadingView:

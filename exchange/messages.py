@@ -78,7 +78,7 @@ class AlertRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
     late: bool
     supersedes: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None
     protocol: Annotated[str, Meta(max_length=64)]
-    protocol_version: Annotated[int, Meta(ge=0)]
+    protocol_version: Annotated[int, Meta(ge=0, le=2**53)]
     protocol_hash: Annotated[str, Meta(max_length=64)]
     engine_version: Annotated[str, Meta(max_length=32)]
 
@@ -105,8 +105,8 @@ class Status(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     box: Name
     epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
     session: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
-    next_seq: Annotated[int, Meta(ge=0)]
-    backlog: Annotated[int, Meta(ge=0)]
+    next_seq: Annotated[int, Meta(ge=0, le=2**53)]
+    backlog: Annotated[int, Meta(ge=0, le=2**53)]
     version: Name
     protocols: dict[str, str]
     at: Milliseconds

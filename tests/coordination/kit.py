@@ -107,6 +107,8 @@ class Team:
     def __post_init__(self) -> None:
         self.opening.save(self.folder / "opening.key")
         self.receipt.save(self.folder / "receipt.key")
+        for name in ("ca.pem", "c.pem", "k.pem"):
+            (self.folder / name).touch()
 
     @property
     def database(self) -> Path:

@@ -104,6 +104,16 @@ def test_a_patient_given_another_box_leaves_the_first_where_the_second_begins(te
     ]
 
 
+def test_another_beginning_on_the_same_box_corrects_the_first(team: Team) -> None:
+    team.open_database().close()
+    corrected = team.settings((PATIENT, BOX, "2025-11-22T08:31:40Z", "diabetes_cgm"))
+    database = team.open_database(corrected)
+    team.store(database, team.opened(0, [glucose(0), glucose(1)]))
+    database.close()
+    assert rows(team.database, "SELECT seq FROM observation") == [(1,)]
+    assert rows(team.database, "SELECT seq, reason FROM to_attribute") == [(0, "dates")]
+
+
 def test_a_patient_taken_out_of_the_settings_is_no_longer_shown_and_may_come_back(team: Team) -> None:
     team.open_database().close()
     without = team.settings((OTHER_PATIENT, BOX, "2025-11-01T00:00:00Z", "diabetes_cgm"))

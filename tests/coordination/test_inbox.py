@@ -7,18 +7,23 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from coordination import inbox
-from coordination.database import Database, Moment, SignedReceipt
+from coordination.database import Database, Moment, Refused, SignedReceipt
 from coordination.errors import DatabaseUnusableError, SettingsError
+from coordination.keys import load_keys
 from coordination.settings import Settings
 from coordination.sqlite_database import SqliteDatabase
 from coordination.view import View
 from exchange import sealing
 from exchange.identity import SigningKey
+from exchange.link import Message
 from exchange.messages import Range, Receipt
 from exchange.sealing import sign_status, verify_receipt
 from exchange.topics import ALERTS, OBSERVATIONS, STATUS, topic
@@ -40,9 +45,9 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, clock: ManualClock, wire: Wire, *, database: Callable[[Path], Database] = SqliteDatabase
+    chosen: Settings, clock: ManualClock, wire: Wire, *, database: Callable[[Path], Database] = SqliteDatabase
 ) -> AsyncIterator[asyncio.Task[None]]:
-    work = asyncio.create_task(inbox.run(settings, clock, link=wire.link, database=database))
+    work = asyncio.create_task(inbox.run(chosen, clock, link=wire.link, database=database))
     try:
         await wire.until(lambda: work.done() or bool(wire.links and len(wire.links[-1].topics) == 3))
         yield work
@@ -116,7 +121,7 @@ def _bomb(team: Team, monkeypatch: pytest.MonkeyPatch) -> bytes:
 async def test_nothing_forged_foreign_or_malformed_gets_in_or_stops_the_others(
     team: Team, clock: ManualClock, wire: Wire, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = team.settings()
+    chosen = team.settings()
     good = team.seal(0, [glucose(0)])
     stranger = Team.__new__(Team)
     stranger.opening, stranger.boxes = team.opening, {BOX: SigningKey.generate()}
@@ -131,9 +136,13 @@ async def test_nothing_forged_foreign_or_malformed_gets_in_or_stops_the_others(
         ],
         "signature": [(OBS, bytes(altered))],
         "box": [(topic(OTHER_BOX, OBSERVATIONS), good), ("veilleur/v1/B*x/obs", good), ("other", b"")],
-        "content": [(topic(BOX, ALERTS), _bomb(team, monkeypatch))],
+        "content": [
+            (topic(BOX, ALERTS), _bomb(team, monkeypatch)),
+            # More than any database's integer holds.
+            (topic(BOX, STATUS), team.signed(msgspec.structs.replace(team.status(), next_seq=2**63))),
+        ],
     }
-    async with running(settings, clock, wire):
+    async with running(chosen, clock, wire):
         for messages in bad.values():
             for name, payload in messages:
                 wire.arrives(name, payload)
@@ -147,6 +156,25 @@ async def test_nothing_forged_foreign_or_malformed_gets_in_or_stops_the_others(
     assert counted == sorted((reason, len(messages)) for reason, messages in bad.items())
     assert rows(team.database, "SELECT count(*) FROM inbox_dead_letter WHERE box IS NULL") == [(2,)]
     assert rows(team.database, "SELECT count(*) FROM observation") == [(1,)]
+
+
+def test_no_bytes_make_the_inbox_stumble(team: Team) -> None:
+    chosen = team.settings()
+    receiver = inbox._Inbox(chosen, load_keys(chosen), ManualClock())
+    good = {OBS: team.seal(0, [glucose(0)]), topic(BOX, STATUS): team.signed(team.status())}
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from([*good, topic(OTHER_BOX, ALERTS), "veilleur/v1", ""]))
+        payload = bytearray(data.draw(st.sampled_from([*good.values(), b"", bytes(4096)])))
+        if payload:
+            payload[data.draw(st.integers(0, len(payload) - 1))] ^= data.draw(st.integers(1, 255))
+        payload += data.draw(st.binary(max_size=20))
+        message = Message(topic=name, payload=bytes(payload), retained=False, connection=cast("Any", None), mid=1)
+        assert isinstance(receiver._arrival(message), Refused)
+
+    check()
 
 
 class _FailingToCommit(sqlite3.Connection):
@@ -217,13 +245,13 @@ async def test_a_silent_box_is_told_at_the_deadline_and_its_return_at_once(
 
 
 async def test_a_database_from_a_newer_version_ends_the_inbox(team: Team, clock: ManualClock, wire: Wire) -> None:
-    settings = team.settings()
-    SqliteDatabase(settings.database).close()
-    connection = sqlite3.connect(settings.database)
+    chosen = team.settings()
+    SqliteDatabase(chosen.database).close()
+    connection = sqlite3.connect(chosen.database)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
     with pytest.raises(DatabaseUnusableError, match="newer version"):
-        await inbox.run(settings, clock, link=wire.link)
+        await inbox.run(chosen, clock, link=wire.link)
     assert wire.links == []
 
 
@@ -247,11 +275,11 @@ async def test_a_database_damaged_on_the_way_ends_the_inbox(team: Team, clock: M
 async def test_a_key_that_is_missing_ends_the_inbox_before_it_begins(
     team: Team, clock: ManualClock, wire: Wire
 ) -> None:
-    settings = team.settings()
+    chosen = team.settings()
     (team.folder / "receipt.key").unlink()
     with pytest.raises(SettingsError, match=r"inbox\.receipt_key"):
-        await inbox.run(settings, clock, link=wire.link)
-    assert not settings.database.exists()
+        await inbox.run(chosen, clock, link=wire.link)
+    assert not chosen.database.exists()
 
 
 async def test_stopping_leaves_a_closed_database(team: Team, clock: ManualClock, wire: Wire) -> None:

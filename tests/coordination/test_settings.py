@@ -114,8 +114,10 @@ def test_keys_that_cannot_be_used_are_each_named(team: Team) -> None:
     assert load_keys(settings).receipt.id == team.receipt.id
     (team.folder / "opening.key").chmod(0o644)
     (team.folder / "receipt.key").unlink()
+    (team.folder / "c.pem").unlink()
     with pytest.raises(SettingsError) as caught:
         load_keys(settings)
-    assert [fault.en.split(":")[0] for fault in caught.value.faults] == ["inbox.opening_keys", "inbox.receipt_key"]
+    named = [fault.en.split(":")[0] for fault in caught.value.faults]
+    assert named == ["inbox.opening_keys", "inbox.receipt_key", "broker.certificate"]
     assert "chmod 600" in caught.value.why.fr
     assert "can be read by others" in caught.value.why.en

@@ -233,6 +233,21 @@ def test_an_alert_ends_with_its_assignment(desk: Desk) -> None:
     assert (again.id, again.change, again.resolved_at) == (alert.id, ChangeKind.RAISED, None)
 
 
+def test_until_a_move_in_the_future_the_old_box_is_still_watched(desk: Desk) -> None:
+    desk.passes(HOUR, desk.team.opened(0, [glucose(0)]))
+    desk.stop()
+    desk.settings = desk.team.settings((PATIENT, OTHER_BOX, "2025-11-22T17:00:00Z", "diabetes_cgm"))
+    moves = desk.settings.assignments[0].since
+    desk.start()
+    desk.passes(GRACE + 5 * MINUTE)
+    assert [(alert.box, alert.resolved_at) for alert in desk.alerts()] == [(BOX, None)]
+    assert desk.clock.now < moves
+    desk.passes(moves - desk.clock.now)
+    assert [(alert.box, alert.resolved_at) for alert in desk.alerts()] == [(BOX, moves)]
+    desk.passes(GRACE)
+    assert [(alert.box, alert.resolved_at) for alert in desk.alerts()] == [(BOX, moves), (OTHER_BOX, None)]
+
+
 def test_without_patients_nobody_is_awaited(team: Team, clock: ManualClock) -> None:
     path = team.write_settings(patients=[])
     desk = Desk(team, clock, read_settings(path))
