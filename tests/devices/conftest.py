@@ -21,7 +21,7 @@ from devices.drivers.cgm import CgmMeasurement
 from devices.drivers.cgm_session import CgmFeature, Features, SessionRunTime, SessionStart
 from devices.errors import RadioError
 from devices.radio import Advertisement
-from devices.reading import Reading
+from devices.reading import Quantity, Reading
 from devices.record_access import Opcode, RecordRequest, RecordResponse, ResponseCode
 from devices.session import Session
 from devices.source import Batch, DeviceEvent, DeviceEventKind
@@ -106,6 +106,8 @@ class Store:
         return [event.kind for event in self.events]
 
     def resume(self) -> Resume:
+        if not all(reading.quantity is Quantity.GLUCOSE_INTERSTITIAL for reading in self.readings.values()):
+            return Resume()
         if not self.readings:
             return Resume()
         session = max(int(key.partition(":")[0]) for key, _ in self.readings)
