@@ -257,7 +257,7 @@ class Link:
                 await connection.ended()
                 # A broker that soon drops us again, such as for another client with our id, is not hurried back to.
                 lasted = asyncio.get_running_loop().time() - since
-                self._failures = 0 if lasted >= _STEADY_S and not connection.sent_away else self._failures + 1
+                self._failures = 0 if lasted >= _STEADY_S else self._failures + 1
                 self._say(connection.cause)
             except LinkError as error:
                 self._failures += 1
@@ -308,7 +308,6 @@ class _Connection:
         self._window = asyncio.Semaphore(WINDOW)
         self._largest = _MAX_PACKET_BYTES
         self.cause = ""
-        self.sent_away = False
 
     async def open(self) -> None:
         """Connect and wait for the CONNACK.
@@ -462,7 +461,6 @@ class _Connection:
         self, _client: Client, _data: object, flags: DisconnectFlags, code: ReasonCode, _properties: Properties | None
     ) -> None:
         if flags.is_disconnect_packet_from_server:
-            self.sent_away = True
             self.cause = f"the broker sent us away: {code}"
         elif code.value == _KEEPALIVE_TIMEOUT:
             self.cause = "the broker fell silent"

@@ -6,6 +6,7 @@ tested, and what a hostile or broken but registered box could send.
 
 import hashlib
 import os
+import tracemalloc
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -520,9 +521,14 @@ def packed_of(plain: bytes) -> bytes:
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(forger: Forger, opener: Opener) -> None:
     forger.packed = packed_of(bytes(60 << 20))
     forger.size = 65536
+    bomb = forger.envelope()
+    tracemalloc.start()
     with pytest.raises(EnvelopeError, match=f"more than {MAX_CONTENT_BYTES} bytes") as caught:
-        opener.open(forger.envelope(), box=BOX)
+        opener.open(bomb, box=BOX)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
     assert caught.value.reason == "content"
+    assert peak < 4 * MAX_CONTENT_BYTES
 
 
 @pytest.mark.parametrize(
