@@ -172,9 +172,8 @@ def _amount(quantity: Quantity, count: int) -> Sentence:
 
 
 def _span(ms: int) -> Sentence:
-    if ms % _DAY == 0:
-        days = ms // _DAY
-        return Sentence(fr=f"{days}{_NB}jour{'s' * (days > 1)}", en=f"{days} day{'s' * (days > 1)}")
+    if ms % _DAY == 0 and ms > _DAY:
+        return Sentence(fr=f"{ms // _DAY}{_NB}jours", en=f"{ms // _DAY} days")
     if ms < _MINUTE:
         return Sentence(fr=f"{ms // 1000}{_NB}s", en=f"{ms // 1000} s")
     hours, minutes = divmod(ms // _MINUTE, 60)

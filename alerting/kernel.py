@@ -166,7 +166,8 @@ def _step(
     """
     phase = state[mine + SR_PHASE]
     if phase in (IDLE, PENDING):
-        if x < program[row + R_RAISE]:
+        # A run never begins at the very time at which an alert ended: two alerts of a rule have two onsets.
+        if x < program[row + R_RAISE] or (phase == IDLE and t == state[mine + SR_ENDING]):
             state[mine + SR_PHASE] = IDLE
             return rows
         if phase == IDLE or silent == 1:
@@ -188,6 +189,7 @@ def _step(
         state[mine + SR_ENDING] = t
     if t - state[mine + SR_ENDING] >= program[row + R_END_PERSIST]:
         state[mine + SR_PHASE] = IDLE
+        state[mine + SR_ENDING] = t
         return _put(out, rows, t, rule, 0, state[mine + SR_ONSET], ordinal, ordinal)
     return rows
 

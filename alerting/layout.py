@@ -48,6 +48,7 @@ SQ_WIDTH = 2
 
 # State, a rule
 SR_PHASE, SR_ONSET, SR_FIRST, SR_ENDING = range(4)
+"""SR_ENDING is when the end's run began, and once ended when the alert ended."""
 SR_WIDTH = 4
 
 IDLE, PENDING, STANDING, ENDING = range(4)

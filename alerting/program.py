@@ -46,8 +46,10 @@ class RuleProgram:
         state[layout.S_LAYOUT] = layout.LAYOUT
         state[layout.S_SINCE] = since
         state[layout.S_EVENT_TIME] = since
-        for column in range(len(self.columns)):
-            state[layout.S_HEADER + column * layout.SQ_WIDTH + layout.SQ_LAST] = layout.NEVER
+        mine = layout.S_HEADER + len(self.columns) * layout.SQ_WIDTH
+        rules = int(self.words[layout.P_RULES])
+        state[layout.S_HEADER + layout.SQ_LAST : mine : layout.SQ_WIDTH] = layout.NEVER
+        state[mine + layout.SR_ENDING : mine + rules * layout.SR_WIDTH : layout.SR_WIDTH] = layout.NEVER
         return state
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 
 from alerting.errors import RecordingError
@@ -130,13 +131,7 @@ def _patient(text: str) -> str:
 
 def _reading(quantity: Quantity, time: str, value: str, unit: str) -> Reading:
     measured_at = _milliseconds(time)
-    if _NUMBER.fullmatch(value) is None:
-        raise ValueError(f"the value {value!r} is not a number with a decimal point")
-    try:
-        known = Unit(unit)
-    except ValueError:
-        raise UnitError(f"unknown unit {unit!r}; {quantity} is in {facts(quantity).unit}") from None
-    count = to_counts(quantity, Decimal(value), known)
+    count, known = _amount(quantity, value, unit)
     possible = plausible(quantity, count)
     return Reading(
         quantity=quantity,
@@ -150,6 +145,18 @@ def _reading(quantity: Quantity, time: str, value: str, unit: str) -> Reading:
         quality=Quality.NONE if possible else Quality.IMPLAUSIBLE,
         provenance=Provenance(source="file", value=value, unit=known),
     )
+
+
+@lru_cache(maxsize=8192)  # a recording repeats few values many times
+def _amount(quantity: Quantity, value: str, unit: str) -> tuple[int, Unit]:
+    if _NUMBER.fullmatch(value) is None:
+        raise ValueError(f"the value {value!r} is not a number with a decimal point")
+    try:
+        known = Unit(unit)
+    except ValueError:
+        units = ", ".join((facts(quantity).unit, *facts(quantity).conversions))
+        raise UnitError(f"unknown unit {unit!r}; {quantity} can be in {units}") from None
+    return to_counts(quantity, Decimal(value), known), known
 
 
 def _milliseconds(text: str) -> int:

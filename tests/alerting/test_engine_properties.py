@@ -1,0 +1,106 @@
+"""The engine against the oracle, and the invariances that make live and batch the same truth."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerting.alert import AlertChange
+from alerting.engine import Engine
+from alerting.reading_order import canonical
+from tests.alerting.oracle import expected_alerts
+from tests.alerting.worlds import HOUR, PARIS, PATIENT, START, Box, World, fold, worlds
+
+MANY = settings(max_examples=10000, deadline=None)
+
+
+def batch(world: World, until: int) -> tuple[Engine, list[AlertChange]]:
+    engine = Engine(world.protocol, patient=PATIENT, zone=PARIS, since=world.since)
+    return engine, [*engine.feed(world.readings), *engine.tick(until)]
+
+
+@MANY
+@given(worlds(), st.sampled_from((0, 1, HOUR, 5 * HOUR)))
+def test_engine_raises_what_the_oracle_expects(world: World, wait: int) -> None:
+    until = world.end + wait
+    _, changes = batch(world, until)
+    assert fold(changes) == expected_alerts(world.protocol, world.readings, since=world.since, until=until)
+
+
+@MANY
+@given(worlds(), st.data())
+def test_cuts_ticks_and_restarts_change_neither_alerts_nor_snapshot(world: World, data: st.DataObject) -> None:
+    whole, told_at_once = batch(world, world.end)
+    box = Box(world.protocol, world.since)
+    rest = canonical(world.readings)
+    while rest:
+        size = data.draw(st.integers(1, len(rest)))
+        box.arrive([*rest[:size], *data.draw(st.lists(st.sampled_from(rest[:size]), max_size=2))])
+        rest = rest[size:]
+        if data.draw(st.booleans()):
+            box.restart()
+        now = min(box.engine.next_deadline() or START, rest[0].measured_at if rest else world.end)
+        if data.draw(st.booleans()):
+            box.tick(now)
+    box.tick(world.end)
+    assert fold(box.told) == fold(told_at_once)
+    assert sorted(box.told, key=repr) == sorted(told_at_once, key=repr)
+    assert box.engine.snapshot() == whole.snapshot()
+
+
+@MANY
+@given(worlds(), st.data())
+def test_arrival_in_any_order_ends_with_the_alerts_and_state_of_the_batch(world: World, data: st.DataObject) -> None:
+    until = world.end + data.draw(st.sampled_from((0, HOUR)))
+    whole, told_at_once = batch(world, until)
+    box = Box(world.protocol, world.since)
+    rest = data.draw(st.permutations(world.readings))
+    rest += rest[: data.draw(st.integers(0, 3))]
+    while rest:
+        size = data.draw(st.integers(1, max(1, len(rest) // 3)))
+        box.arrive(rest[:size])
+        rest = rest[size:]
+        if data.draw(st.booleans()):
+            box.tick(data.draw(st.integers(world.since, until)))
+        if data.draw(st.booleans()):
+            box.restart()
+    box.tick(until)
+    assert fold(box.told) == fold(told_at_once)
+    assert box.engine._stream.state.tobytes() == whole._stream.state.tobytes()
+    assert {one.alert_id for one in box.engine.open_alerts} == {one.alert_id for one in whole.open_alerts}
+
+
+@MANY
+@given(worlds(stretch=12), st.lists(st.sampled_from((0, 0, 0, HOUR, 19 * HOUR)), min_size=40, max_size=40))
+def test_days_of_delayed_arrivals_end_with_the_alerts_and_state_of_the_batch(world: World, delays: list[int]) -> None:
+    arrivals = [(one.measured_at + delay, one) for one, delay in zip(world.readings, delays, strict=False)]
+    until = max([world.since, *(at for at, _ in arrivals)])
+    whole, told_at_once = batch(world, until)
+    box = Box(world.protocol, world.since)
+    for at, one in sorted(arrivals, key=lambda arrival: arrival[0]):
+        box.tick(at)
+        box.arrive([one])
+    assert fold(box.told) == fold(told_at_once)
+    assert box.engine._stream.state.tobytes() == whole._stream.state.tobytes()
+
+
+@MANY
+@given(worlds(), st.data())
+def test_what_comes_later_changes_nothing_that_was_told_before(world: World, data: st.DataObject) -> None:
+    cut = data.draw(st.integers(min(START, world.since), world.end))
+    past = World(world.protocol, tuple(one for one in world.readings if one.measured_at <= cut), world.since)
+    _, told_then = batch(past, cut)
+    _, told_at_once = batch(world, world.end)
+    first = [one for one in told_at_once if (one.resolved_at or one.raised_at) < cut]
+    then = [one for one in told_then if (one.resolved_at or one.raised_at) < cut]
+    assert then == first
+
+
+@MANY
+@given(worlds(), st.data())
+def test_a_deadline_is_when_a_tick_first_tells_something(world: World, data: st.DataObject) -> None:
+    engine, _ = batch(world, world.end)
+    deadline = engine.next_deadline()
+    if deadline is None:
+        assert engine.tick(world.end + 1000 * HOUR) == ()
+    else:
+        assert engine.tick(deadline - 1) == ()
+        assert len(engine.tick(deadline)) >= 1
