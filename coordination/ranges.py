@@ -24,7 +24,7 @@ def add(touching: Sequence[Range], added: Range) -> tuple[Range, tuple[Range, ..
     for known in touching:
         if known.first > next_seq:
             missing.append(Range(first=next_seq, last=min(known.first - 1, added.last)))
-        next_seq = max(next_seq, known.last + 1)
+        next_seq = known.last + 1
     if next_seq <= added.last:
         missing.append(Range(first=next_seq, last=added.last))
     first = min(added.first, touching[0].first) if touching else added.first

@@ -216,12 +216,6 @@ async def test_without_a_commit_there_is_no_acknowledgement_and_no_receipt(
 async def test_a_silent_box_is_told_at_the_deadline_and_its_return_at_once(
     team: Team, clock: ManualClock, wire: Wire
 ) -> None:
-    def alerts() -> list[tuple[int, int | None]]:
-        view = View(team.database)
-        found = [(alert.raised_at, alert.resolved_at) for alert in view.alerts(patient=PATIENT)]
-        view.close()
-        return found
-
     looks: list[int] = []
 
     class Looked(SqliteDatabase):
@@ -232,16 +226,54 @@ async def test_a_silent_box_is_told_at_the_deadline_and_its_return_at_once(
     async with running(team.settings(), clock, wire, database=Looked):
         await wire.until(lambda: len(looks) > 2)
         for _ in range(3):
-            assert alerts() == []
+            assert _raised_and_resolved(team) == []
             clock.now += 2 * HOUR
             await wire.until(lambda: looks[-1] == clock.now)
-        assert alerts() == [(START + 6 * HOUR, None)]
+        assert _raised_and_resolved(team) == [(START + 6 * HOUR, None)]
         clock.now += HOUR
         wire.arrives(topic(BOX, STATUS), team.signed(team.status(at=START)), retained=True)
         await wire.until(lambda: len(wire.acknowledged) == 1)
-        assert alerts() == [(START + 6 * HOUR, None)], "what the broker had kept says nothing about now"
+        assert _raised_and_resolved(team) == [(START + 6 * HOUR, None)], (
+            "what the broker had kept says nothing about now"
+        )
         wire.arrives(topic(BOX, STATUS), team.signed(team.status(at=START + 1)))
-        await wire.until(lambda: alerts() == [(START + 6 * HOUR, START + 7 * HOUR)])
+        await wire.until(lambda: _raised_and_resolved(team) == [(START + 6 * HOUR, START + 7 * HOUR)])
+
+
+def _raised_and_resolved(team: Team) -> list[tuple[int, int | None]]:
+    view = View(team.database)
+    found = [(alert.raised_at, alert.resolved_at) for alert in view.alerts(patient=PATIENT)]
+    view.close()
+    return found
+
+
+async def test_a_return_is_seen_without_waiting_for_the_next_look(team: Team, wire: Wire) -> None:
+    clock = ManualClock(wait=60)  # the inbox looks only when something arrives
+    async with running(team.settings(), clock, wire):
+        for number, hours in enumerate((0, 3, 3)):
+            clock.now += hours * HOUR
+            wire.arrives(topic(OTHER_BOX, OBSERVATIONS), team.seal(number, [glucose(number)], box=OTHER_BOX))
+            await wire.until(lambda number=number: len(wire.published) > number)  # type: ignore[misc]
+        await wire.until(lambda: _raised_and_resolved(team) == [(START + 6 * HOUR, None)])
+        clock.now += HOUR
+        wire.arrives(OBS, team.seal(0, [glucose(0)]))
+        await wire.until(lambda: _raised_and_resolved(team) == [(START + 6 * HOUR, START + 7 * HOUR)])
+
+
+async def test_nobody_is_silent_whose_message_is_already_here(team: Team, wire: Wire) -> None:
+    clock = ManualClock(wait=60)
+    async with running(team.settings(), clock, wire):
+        for hours in (0, 3):
+            clock.now += hours * HOUR
+            number = wire.arrives(topic(OTHER_BOX, OBSERVATIONS), team.seal(hours, [glucose(0)], box=OTHER_BOX))
+            await wire.until(lambda number=number: number in wire.acknowledged)  # type: ignore[misc]
+        clock.now += 3 * HOUR
+        repeat = team.seal(0, [glucose(0)], box=OTHER_BOX)
+        for _ in range(inbox.WINDOW):
+            wire.arrives(topic(OTHER_BOX, OBSERVATIONS), repeat)
+        last = wire.arrives(OBS, team.seal(0, [glucose(0)]))
+        await wire.until(lambda: last in wire.acknowledged)
+    assert _raised_and_resolved(team) == []
 
 
 async def test_a_database_from_a_newer_version_ends_the_inbox(team: Team, clock: ManualClock, wire: Wire) -> None:

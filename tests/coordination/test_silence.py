@@ -54,10 +54,10 @@ class Desk:
         self.database.close()
 
     def passes(self, milliseconds: int, *arrivals: Arrival) -> None:
-        """Let time pass in steps of five minutes; `arrivals` come at the end."""
+        """Let time pass in steps of half an hour; `arrivals` come at the end."""
         end = self.clock.now + milliseconds
         while self.clock.now < end:
-            self.clock.now = min(end, self.clock.now + 5 * MINUTE)
+            self.clock.now = min(end, self.clock.now + 30 * MINUTE)
             moment = self.listening.look(self.connection)
             if self.clock.now == end and arrivals:
                 self.database.store(arrivals, moment=moment, receipt_at=0, sign=self.team.sign)
@@ -254,6 +254,12 @@ def test_without_patients_nobody_is_awaited(team: Team, clock: ManualClock) -> N
     desk.passes(100 * HOUR, team.opened(0, [glucose(0)], box=OTHER_BOX))
     assert desk.watch.next_at is None
     assert [alert.rule for alert in desk.alerts()] == ["to_attribute"]
+
+
+def test_what_was_listened_never_shrinks(desk: Desk) -> None:
+    desk.database.watch(lambda _: (), moment=Moment(at=START, listened=9 * HOUR))
+    desk.database.watch(lambda _: (), moment=Moment(at=START, listened=HOUR))
+    assert desk.database.listened() == 9 * HOUR
 
 
 def test_the_alert_is_complete_in_itself(desk: Desk) -> None:

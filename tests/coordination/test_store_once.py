@@ -8,18 +8,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerting.alert import ChangeKind
+from coordination.attribution import Assignment
+from coordination.database import Moment
+from coordination.sqlite_database import SqliteDatabase
 from exchange.messages import ObservationRecord, Range, Record
 from exchange.sealing import Opened
 from tests.coordination.kit import (
     BOX,
     EPOCH,
+    HOUR,
     OTHER_EPOCH,
     OTHER_PATIENT,
+    PATIENT,
     START,
     Team,
     contents,
     glucose,
     hypo,
+    opened,
     rows,
 )
 
@@ -71,20 +77,25 @@ def deliveries(draw: st.DrawFn) -> list[list[tuple[str, int, int]]]:
     return batches
 
 
-def _envelope(team: Team, epoch: str, first: int, end: int) -> Opened:
+def _envelope(epoch: str, first: int, end: int) -> Opened:
     # The box sealed its second database's records later; within an epoch its clock was set back on the way.
     created = START + (10_000 if epoch == EPOCH else 90_000) - first
-    return team.opened(first, RECORDS[first:end], epoch=epoch, created=created)
+    return opened(first, RECORDS[first:end], epoch=epoch, created=created)
 
 
 def _stored(batches: list[list[tuple[str, int, int]]]) -> dict[str, list[tuple[object, ...]]]:
     with tempfile.TemporaryDirectory() as folder:
-        team = Team(Path(folder))
-        database = team.open_database()
+        path = Path(folder) / "desk.db"
+        database = SqliteDatabase(path)
+        # What is compared does not depend on whether the disk keeps it.
+        database._connection.execute("PRAGMA synchronous = OFF")
+        given = Assignment(patient=PATIENT, box=BOX, since=START - HOUR, time_zone="Europe/Paris")
+        database.enrol([BOX], [given], at=START)
         for batch in batches:
-            team.store(database, *(_envelope(team, *envelope) for envelope in batch))
+            arrivals = [_envelope(*envelope) for envelope in batch]
+            database.store(arrivals, moment=Moment(at=START, listened=0), receipt_at=START, sign=lambda _: b"")
         database.close()
-        return contents(team.database, *TABLES)
+        return contents(path, *TABLES)
 
 
 IN_ORDER = _stored([[(epoch, number, number + 1)] for epoch in (EPOCH, OTHER_EPOCH) for number in range(len(RECORDS))])
