@@ -12,7 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 from tabulate import tabulate
 
-from agent.settings_file import load_protocol
+from agent.errors import RequestError
+from agent.settings_file import load_protocol, packaged_protocols
+from alerting.alert import Sentence
 from alerting.backtest import AlertOutcome, backtest, line
 from alerting.recordings import Recording, read_recording
 
@@ -34,14 +36,17 @@ def moment(text: str | None) -> int | None:
     """Return ISO 8601 as ms UTC; without an offset it is UTC.
 
     Raises:
-        click.UsageError: it is no time.
+        RequestError: it is no time.
     """
     if text is None:
         return None
     try:
         at = datetime.fromisoformat(text)
     except ValueError as error:
-        raise click.UsageError(f"'{text}' is not a time such as 2026-11-22T08:00:00Z") from error
+        raise RequestError(
+            Sentence(fr=f"« {text} » n'est pas une date.", en=f"'{text}' is not a time."),
+            Sentence(fr="L'écrire comme 2026-11-22T08:00:00Z.", en="Write it like 2026-11-22T08:00:00Z."),
+        ) from error
     return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
@@ -51,16 +56,29 @@ def print_backtest(request: BacktestRequest) -> None:
     Raises:
         ProtocolError: the protocol has faults.
         RecordingError: the recording cannot be read.
-        click.UsageError: there is no such file or time zone.
+        RequestError: there is no such file or time zone.
     """
     try:
         zone = ZoneInfo(request.zone)
         protocol = load_protocol(request.protocol, Path())
         recording = read_recording(request.readings)
     except OSError as error:
-        raise click.UsageError(f"{error.filename}: {error.strerror}") from error
+        names = ", ".join(packaged_protocols())
+        raise RequestError(
+            Sentence(
+                fr=f"{error.filename} : lecture impossible ({error.strerror}).",
+                en=f"{error.filename} cannot be read ({error.strerror}).",
+            ),
+            Sentence(
+                fr=f"Donner un fichier ; un protocole peut aussi être l'un de {names}.",
+                en=f"Name a file; a protocol can also be one of {names}.",
+            ),
+        ) from error
     except (ZoneInfoNotFoundError, ValueError) as error:
-        raise click.UsageError(f"'{request.zone}' is not an IANA time zone such as Europe/Paris") from error
+        raise RequestError(
+            Sentence(fr=f"« {request.zone} » n'est pas un fuseau horaire.", en=f"'{request.zone}' is not a time zone."),
+            Sentence(fr="Donner un nom IANA comme Europe/Paris.", en="Give an IANA name such as Europe/Paris."),
+        ) from error
     _say_set_aside(recording)
     total = sum(len(readings) for readings in recording.readings.values())
     bar = click.progressbar(length=total, label="backtest", file=sys.stderr) if sys.stderr.isatty() else nullcontext()

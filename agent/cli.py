@@ -7,7 +7,6 @@ Exit codes: 0 fine, 1 faults found, 2 unusable input.
 import asyncio
 import json
 import locale
-import logging
 import os
 import signal
 import sys
@@ -76,10 +75,16 @@ def main(lang: str) -> None:
 
 
 def _last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    logging.getLogger(__name__).critical("stopped by a fault", exc_info=(kind, error, trace))
+    """Say where an unforeseen fault happened, in one sentence instead of a stack trace."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+        kind, trace = type(error), error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "?" if trace is None else f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
     click.echo(
-        f"veilleur: un défaut imprévu l'a arrêté ({kind.__name__}) ; le journal dit où. / "
-        f"an unforeseen fault stopped it ({kind.__name__}); the log says where.",
+        f"veilleur: défaut imprévu ({kind.__name__}, {where}) ; relancer, et le signaler si cela se répète. / "
+        f"unforeseen fault ({kind.__name__}, {where}); start again, and report it if it comes back.",
         err=True,
     )
 
@@ -174,6 +179,7 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
         ("boîtier / box", f"{state.box} · epoch {state.epoch[:8]} · seq {state.next_seq}"),
         ("en attente / waiting", f"{state.waiting_alerts} alertes, {state.waiting_readings} mesures"),
         ("clé / key", state.key_place),
+        ("prévient tout de suite / tells at once", state.tells_now or "-"),
         ("disque / disk", f"{state.free_bytes // 2**20} MiB"),
         *((patient, protocol) for patient, protocol in state.protocols.items()),
         *(

@@ -23,7 +23,7 @@ from agent.presence import Presence
 from agent.settings import BrokerSettings, Device, Settings
 from agent.store import Store
 from agent.store_thread import StoreThread
-from agent.vault import Vault, kek_from_credential, kek_from_file
+from agent.vault import Vault, kek_from_credential, kek_from_file, make_kek_file
 from agent.watch import watch
 from devices.backoff import Patience
 from devices.clock import Clock
@@ -50,7 +50,6 @@ def open_vault(settings: Settings) -> Vault:
         VaultError: the key is missing, too open, or of the wrong length.
     """
     if settings.vault.key_file is not None:
-        settings.vault.key_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         kek = kek_from_file(settings.vault.key_file)
     else:
         kek = kek_from_credential(settings.vault.credential or "")
@@ -73,6 +72,8 @@ async def run(
     """
     signing_key = SigningKey.load(settings.identity.signing_key)
     team = read_team_keys(settings.identity.team_keys)
+    if settings.vault.key_file is not None:
+        make_kek_file(settings.vault.key_file)
     vault = open_vault(settings)
     async with AsyncExitStack() as stack:
         store = StoreThread()

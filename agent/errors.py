@@ -51,5 +51,9 @@ class StoreError(AgentError):
     """The database cannot be used as it is."""
 
 
+class RequestError(AgentError):
+    """What was asked for on the command line cannot be done."""
+
+
 class NotReadyError(RuntimeError):
     """Parts of the box were used in the wrong order: a programmer's error, not an operator's."""

@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 NO_SUBSCRIBER = 0x10
 NO_SUBSCRIBER_PAUSE_S = 0.2
+BROKEN_PAUSE_S = 0.1
 DAY_MS = 86_400_000
 LONGEST_BACKOFF = 8
 """A receipt is waited for up to this many times the first timeout."""
@@ -76,22 +77,26 @@ class Forwarder:
     async def run(self) -> None:
         """Forward for ever; a broken link is waited out."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._greet(), name="birth")
             group.create_task(self._send(group), name="send")
             group.create_task(self._receive(), name="receipts")
             group.create_task(self._heartbeat(), name="heartbeat")
 
     # --- sending ------------------------------------------------------------------------------------------
 
-    async def _send(self, group: asyncio.TaskGroup) -> None:
+    async def _greet(self) -> None:
+        """At each connection: say what the box is, and send again what was under way on the one before."""
         await self._link.subscribe([topic(self._box, RECEIPTS)])
-        generation = -1
+        generation = 0
+        while True:
+            generation = await self._link.wait_generation_after(generation)
+            self._sent.clear()
+            self._wake.set()
+            await self._say_online()
+
+    async def _send(self, group: asyncio.TaskGroup) -> None:
         while True:
             await self._link.wait_connected()
-            if self._link.generation != generation:
-                generation = self._link.generation
-                # What was under way on the old connection may never have arrived.
-                self._sent.clear()
-                await self._say_online()
             self._wake.clear()
             overdue = [first for first, sent in self._sent.items() if sent.again_at <= time.monotonic()]
             room = self._settings.window - len(self._sent) + len(overdue)
@@ -125,15 +130,23 @@ class Forwarder:
         try:
             code = await self._link.publish(topic(self._box, channel), entry.body)
         except LinkError as error:
-            # Refused or broken: it waits its turn again; a refusal that lasts shows in the counters.
-            await self._store.call(Store.count, "publish.refused" if error.reason_code else "publish.broken")
+            if error.reason_code is None:
+                await self._store.call(Store.count, "publish.broken")
+                self._again_within(entry, BROKEN_PAUSE_S)
+            else:
+                # A broker that refuses goes on refusing: the entry waits its full turn, and the counter shows it.
+                await self._store.call(Store.count, "publish.refused")
             return
         if code == NO_SUBSCRIBER:
             # The broker dropped it, so no receipt can come: the inbox is expected back before long.
             await self._store.call(Store.count, "publish.no_subscriber")
-            if (sent := self._sent.get(entry.first)) is not None:
-                sent.again_at = min(sent.again_at, time.monotonic() + NO_SUBSCRIBER_PAUSE_S * sent.attempts)
-                self._wake.set()
+            self._again_within(entry, NO_SUBSCRIBER_PAUSE_S)
+
+    def _again_within(self, entry: Entry, seconds: float) -> None:
+        """Send an entry again sooner than for want of a receipt, a little later at each attempt."""
+        if (sent := self._sent.get(entry.first)) is not None:
+            sent.again_at = min(sent.again_at, time.monotonic() + seconds * sent.attempts)
+            self._wake.set()
 
     # --- receipts -----------------------------------------------------------------------------------------
 

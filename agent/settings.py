@@ -69,6 +69,12 @@ class WatchSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tru
     settle: Seconds = 60.0
 
 
+class NowSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """Who tells the patient or a carer at once, when a rule is meant for them."""
+
+    relay: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
+
+
 class PatientSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """One patient, under one protocol: the name of a packaged one, or a file."""
 
@@ -117,6 +123,7 @@ class Settings:
     radio: RadioSettings
     forwarder: ForwarderSettings
     watch: WatchSettings
+    now: NowSettings
     patients: tuple[Patient, ...]
     devices: tuple[Device, ...]
 

@@ -22,6 +22,7 @@ from agent.settings import (
     DeviceSettings,
     ForwarderSettings,
     IdentitySettings,
+    NowSettings,
     Patient,
     PatientSettings,
     RadioSettings,
@@ -30,7 +31,7 @@ from agent.settings import (
     WatchSettings,
 )
 from alerting.alert import Sentence
-from alerting.care_protocol import CareProtocol
+from alerting.care_protocol import Audience, CareProtocol
 from alerting.errors import ProtocolError
 from alerting.protocol_file import read_protocol
 from devices.drivers import DRIVERS
@@ -50,6 +51,7 @@ class _File(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     radio: RadioSettings = RadioSettings()
     forwarder: ForwarderSettings = ForwarderSettings()
     watch: WatchSettings = WatchSettings()
+    now: NowSettings = NowSettings()
     patients: Annotated[list[PatientSettings], Meta(min_length=1)]
     devices: list[DeviceSettings] = []
 
@@ -127,6 +129,7 @@ def _check(found: _File, folder: Path, faults: _Faults) -> Settings:
     if (vault.key_file is None) == (vault.credential is None):
         faults.add("vault", "donner soit key_file, soit credential", "give either key_file or credential")
     patients = _patients(found, folder, faults)
+    _reaches_somebody(found.now, patients, faults)
     broker, identity = found.broker, found.identity
     return Settings(
         box=found.box,
@@ -141,9 +144,24 @@ def _check(found: _File, folder: Path, faults: _Faults) -> Settings:
         radio=found.radio,
         forwarder=found.forwarder,
         watch=found.watch,
+        now=found.now,
         patients=tuple(patients.values()),
         devices=tuple(_devices(found, patients, faults)),
     )
+
+
+def _reaches_somebody(now: NowSettings, patients: dict[str, Patient], faults: _Faults) -> None:
+    """Refuse rules meant for the patient or a carer at once when nobody is there to tell them."""
+    for patient in patients.values():
+        rules = [rule.id for rule in patient.protocol.rules if rule.audience is Audience.PATIENT_NOW]
+        if rules and now.relay is None:
+            names = ", ".join(rules)
+            faults.add(
+                "now.relay",
+                f"{patient.protocol.name} s'adresse tout de suite au patient ou à un aidant ({names}) : dire qui les "
+                "prévient",
+                f"{patient.protocol.name} is meant for the patient or a carer at once ({names}): say who tells them",
+            )
 
 
 def _patients(found: _File, folder: Path, faults: _Faults) -> dict[str, Patient]:

@@ -32,6 +32,7 @@ class BoxState:
     waiting_readings: int
     free_bytes: int
     key_place: str
+    tells_now: str | None
     protocols: dict[str, str]
     watched_since: dict[str, int | None]
     devices: tuple[DeviceState, ...]
@@ -47,6 +48,7 @@ class BoxState:
             "waiting": {"alerts": self.waiting_alerts, "readings": self.waiting_readings},
             "free_bytes": self.free_bytes,
             "key_place": self.key_place,
+            "tells_now": self.tells_now,
             "protocols": self.protocols,
             "watched_since": {
                 patient: None if since is None else iso(since) for patient, since in self.watched_since.items()
@@ -99,6 +101,7 @@ def read_state(settings: Settings, vault: Vault) -> BoxState:
             waiting_readings=sum(depth.values()) - depth.get(LANE_ALERTS, 0),
             free_bytes=shutil.disk_usage(settings.state).free,
             key_place="file" if settings.vault.key_file is not None else "systemd credential",
+            tells_now=settings.now.relay,
             protocols={
                 patient.pseudonym: f"{protocol.name} v{protocol.version} ({protocol.protocol_hash[:12]})"
                 for patient in settings.patients

@@ -27,16 +27,17 @@ SEALS_PER_KEY = 2**20
 DAY_MS = 86_400_000
 
 
-def kek_from_file(path: Path) -> bytes:
-    """Return the KEK in a file of 32 bytes, made on first use with mode 0600.
+def make_kek_file(path: Path) -> None:
+    """Make the key file with 32 random bytes and mode 0600, unless it is there.
 
     Raises:
-        VaultError: the file can be read by others, or has another length.
+        VaultError: it cannot be made.
     """
+    if path.exists():
+        return
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
     except OSError as error:
         raise VaultError(
             Sentence(
@@ -45,13 +46,30 @@ def kek_from_file(path: Path) -> bytes:
             ),
             Sentence(fr="Vérifier le dossier et son propriétaire.", en="Check the folder and its owner."),
         ) from error
-    else:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        _sync_folder(path.parent)
-    if path.stat().st_mode & 0o077:
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_bytes(KEY_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    _sync_folder(path.parent)
+
+
+def kek_from_file(path: Path) -> bytes:
+    """Return the KEK in a file of 32 bytes.
+
+    Raises:
+        VaultError: the file is not there, can be read by others, or has another length.
+    """
+    try:
+        mode, key = path.stat().st_mode, path.read_bytes()
+    except OSError as error:
+        raise VaultError(
+            Sentence(
+                fr=f"Le fichier de clé {path} ne peut pas être lu ({error.strerror}).",
+                en=f"The key file {path} cannot be read ({error.strerror}).",
+            ),
+            Sentence(fr="Le boîtier a-t-il déjà démarré ?", en="Has the box been started?"),
+        ) from error
+    if mode & 0o077:
         raise VaultError(
             Sentence(
                 fr=f"Le fichier de clé {path} est lisible par d'autres.",
@@ -59,7 +77,7 @@ def kek_from_file(path: Path) -> bytes:
             ),
             Sentence(fr=f"Faire « chmod 600 {path} ».", en=f"Run 'chmod 600 {path}'."),
         )
-    return _checked(path.read_bytes(), str(path))
+    return _checked(key, str(path))
 
 
 def kek_from_credential(name: str) -> bytes:

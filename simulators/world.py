@@ -212,6 +212,9 @@ heartbeat = 1.0
 
 [watch]
 settle = 1.0
+
+[now]
+relay = "simulated"
 {patients}{devices}"""
 
 

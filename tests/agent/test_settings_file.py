@@ -60,6 +60,13 @@ def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
         assert any(part in fault for fault in faults), part
 
 
+def test_a_rule_for_now_is_refused_where_nobody_tells_the_patient(tmp_path: Path) -> None:
+    text = SHIPPED.read_text(encoding="utf-8").replace("relay = ", "# relay = ")
+    faults = faults_of(tmp_path, text)
+    assert len(faults) == 1
+    assert "say who tells them" in faults[0]
+
+
 def test_an_unknown_key_is_refused(tmp_path: Path) -> None:
     text = SHIPPED.read_text(encoding="utf-8").replace("keepalive = 30", "keepalife = 30")
     assert "keepalife" in faults_of(tmp_path, text)[0]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import NotReadyError, VaultError
-from agent.vault import DAY_MS, SEALS_PER_KEY, Vault, kek_from_credential, kek_from_file
+from agent.vault import DAY_MS, SEALS_PER_KEY, Vault, kek_from_credential, kek_from_file, make_kek_file
 
 
 def ready_vault(kek: bytes = bytes(32), *, box: str = "box-0001") -> Vault:
@@ -84,14 +84,17 @@ def test_the_same_plaintext_never_looks_the_same() -> None:
 
 
 def test_key_file_is_random_private_and_stays(tmp_path: Path) -> None:
+    for name in ("a", "b", "a"):
+        make_kek_file(tmp_path / name)
     first, second = kek_from_file(tmp_path / "a"), kek_from_file(tmp_path / "b")
     assert first != second
+    make_kek_file(tmp_path / "a")
     assert kek_from_file(tmp_path / "a") == first
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
 
 
 def test_a_key_file_that_others_can_read_is_refused_with_the_next_step(tmp_path: Path) -> None:
-    kek_from_file(tmp_path / "kek")
+    make_kek_file(tmp_path / "kek")
     (tmp_path / "kek").chmod(0o640)
     with pytest.raises(VaultError) as caught:
         kek_from_file(tmp_path / "kek")
@@ -104,8 +107,14 @@ def test_a_short_key_is_refused(tmp_path: Path) -> None:
     path.touch(mode=0o600)
     with pytest.raises(VaultError, match="0 bytes instead of 32"):
         kek_from_file(path)
+
+
+def test_a_key_file_that_cannot_be_made_or_read_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(VaultError, match="cannot be made"):
-        kek_from_file(tmp_path / "absent" / "kek")
+        make_kek_file(tmp_path / "file" / "kek")
+    with pytest.raises(VaultError, match="cannot be read"):
+        kek_from_file(tmp_path / "absent")
 
 
 def test_systemd_credential_is_read_from_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
