@@ -28,7 +28,7 @@ class Remarks:
     def counts(self, at: int) -> tuple[DeviceEvent, ...]:
         """Return one event for each fact that came again after it was said, with how often, and start afresh."""
         events = tuple(
-            DeviceEvent(kind=kind, device=self._device, at=at, detail=f"{detail} (again {times - 1} times)")
+            DeviceEvent(kind=kind, device=self._device, at=at, detail=f"{detail} ({times - 1} more)")
             for (kind, detail), times in self._said.items()
             if times > 1
         )

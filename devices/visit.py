@@ -94,19 +94,23 @@ class Visit:
         """
         needed = (self._driver.measurement, *((RECORD_ACCESS_CONTROL_POINT,) * self._driver.record_access))
         for characteristic in needed:
-            if not self._link.has(characteristic):
-                raise DriverError(f"the device has no {characteristic_name(characteristic)}")
+            self._demand(characteristic)
         await self._describe()
         closing = asyncio.create_task(self._end_with_link(), name=f"end of link {self._device}")
         try:
             for characteristic in needed:
                 await self._subscribe(characteristic)
-            await self._say(self._remarks.note(DeviceEventKind.CONNECTED, "", self._clock.now_ms()))
+            connected = self._remarks.note(DeviceEventKind.CONNECTED, "", self._clock.now_ms())
+            await self._say(connected + self._noticed(()))
             if self._driver.record_access:
                 await self._catch_up()
             await self._follow()
         finally:
             closing.cancel()
+
+    def _demand(self, characteristic: int) -> None:
+        if not self._link.has(characteristic):
+            raise DriverError(f"the device has no {characteristic_name(characteristic)}")
 
     async def _end_with_link(self) -> None:
         await self._link.wait_closed()
@@ -131,6 +135,7 @@ class Visit:
         await self._read_description()
         if writes := self._driver.first_writes(self._context):
             for characteristic, value in writes:
+                self._demand(characteristic)
                 await self._link.write(characteristic, value)
             await self._read_description()
             if self._driver.first_writes(self._context):

@@ -4,11 +4,13 @@ import asyncio
 import random
 from contextlib import aclosing
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from devices.backoff import Patience
+from devices.drivers.cgm import Annunciation, CgmMeasurement
 from devices.drivers.cgm_session import SessionStart
 from devices.errors import RadioError
 from devices.record_access import Opcode, ResponseCode
@@ -146,7 +148,7 @@ async def test_the_same_refusal_is_said_once_and_then_counted(bench: Any, sensor
 
     await bench.follow(bench.session(sensor, "cgm"), until)
     details = [event.detail for event in bench.store.events if event.kind is DeviceEventKind.FRAME_REJECTED]
-    assert details == ["2AA7: wrong E2E-CRC", "2AA7: wrong E2E-CRC (again 3 times)"]
+    assert details == ["2AA7: wrong E2E-CRC", "2AA7: wrong E2E-CRC (3 more)"]
 
 
 @pytest.mark.parametrize("lost", ["lost", "spoilt"])
@@ -366,18 +368,102 @@ async def test_an_absent_device_and_a_failing_adapter_are_waited_for(bench: Any,
     assert bench.store.kinds() == [DeviceEventKind.CONNECTED]
 
 
-async def test_what_a_reading_shows_about_its_device_comes_as_events(bench: Any, sensor: Any) -> None:
+async def test_an_old_record_that_comes_by_itself_is_handed_on_without_asking_for_history(
+    bench: Any, sensor: Any
+) -> None:
+    for offset in HISTORY:
+        sensor.measure(offset)
+    await bench.follow(bench.session(sensor, "cgm"), lambda: bool(bench.store.readings))
+    bench.log.clear()
+    sensor.answers.append(lambda _: [ResponseCode.NO_RECORDS_FOUND, lambda: sensor.send(0x2AA7, sensor.memory[50])])
+    await bench.follow(bench.session(sensor, "cgm"), lambda: "persisted" in bench.log)
+    assert bench.store.offsets == list(HISTORY)
+    # What it says about its session was looked at again, and is the same.
+    assert bench.log.count("read 2AAA") == 2
+    assert len(from_offsets(sensor)) == 2
+
+
+async def test_live_values_that_come_too_fast_close_the_link_and_are_fetched_again(bench: Any, sensor: Any) -> None:
+    bench.patience = replace(bench.patience, queue=3)
+    for offset in HISTORY:
+        sensor.measure(offset)
+
+    def until() -> bool:
+        if len(bench.store.readings) == len(HISTORY) and 100 not in sensor.memory:
+            for offset in range(100, 150, 5):
+                sensor.measure(offset, live=True)
+        return 145 in bench.store.offsets
+
+    await bench.follow(bench.session(sensor, "cgm"), until)
+    assert bench.store.offsets == [*HISTORY, *range(100, 150, 5)]
+    assert "frames came faster than they could be kept" in [event.detail for event in bench.store.events]
+
+
+async def test_an_answer_that_comes_too_late_is_no_measurement(bench: Any, sensor: Any) -> None:
+    sensor.measure(0)
+
+    def late() -> bool:
+        if bench.store.offsets == [0]:
+            sensor.respond(ResponseCode.SUCCESS)
+            sensor.measure(5, live=True)
+        return 5 in bench.store.offsets
+
+    await bench.follow(bench.session(sensor, "cgm"), late)
+    assert bench.store.kinds() == [DeviceEventKind.CONNECTED]
+
+
+async def test_owed_records_are_asked_for_again_while_live_values_come(bench: Any, sensor: Any) -> None:
+    bench.patience = replace(bench.patience, history_retry=0.0)
+    for offset in HISTORY:
+        sensor.measure(offset)
+    sensor.answers += [lambda _: [sensor.SILENT]] * 3
+
+    def until() -> bool:
+        if DeviceEventKind.HISTORY_FAILED in bench.store.kinds() and 100 not in sensor.memory:
+            sensor.measure(100, live=True)
+        return 100 in bench.store.offsets
+
+    await bench.follow(bench.session(sensor, "cgm"), until)
+    assert bench.store.offsets == [*HISTORY, 100]
+    assert bench.log.count("connect") == 3
+
+
+async def test_a_sensor_without_a_place_for_the_time_is_refused(bench: Any, sensor: Any) -> None:
+    del sensor.offered[0x2AAA]
+    await bench.follow(bench.session(sensor, "cgm"), lambda: bool(bench.store.events))
+    assert bench.store.events[0].detail == "the device has no 2AAA"
+
+
+async def test_a_sensor_whose_time_has_run_out_says_so_though_it_has_nothing_more_to_say(
+    bench: Any, sensor: Any
+) -> None:
     bench.clock.now += 14 * 24 * 3_600_000
-    sensor.measure(0, 1500)
-    sensor.measure(5, 5)
+    await bench.follow(bench.session(sensor, "cgm"), lambda: bool(bench.store.events))
+    assert bench.store.kinds() == [DeviceEventKind.CONNECTED, DeviceEventKind.SENSOR_EXPIRED]
+
+
+async def test_what_a_reading_shows_about_its_device_comes_as_events(bench: Any, sensor: Any) -> None:
+    for offset, glucose, said in (
+        (0, 1500, Annunciation.NONE),
+        (5, 5, Annunciation.BATTERY_LOW),
+        (10, 120, Annunciation.BATTERY_LOW),
+        (15, 120, Annunciation.SESSION_STOPPED),
+    ):
+        record = CgmMeasurement(glucose=Decimal(glucose), time_offset=offset, annunciation=said, crc=True)
+        sensor.memory[offset] = bytes(record)
     await bench.follow(bench.session(sensor, "cgm"), lambda: bool(bench.store.readings))
     assert bench.store.kinds() == [
         DeviceEventKind.CONNECTED,
         DeviceEventKind.VALUE_IMPLAUSIBLE,
         DeviceEventKind.VALUE_IMPLAUSIBLE,
+        DeviceEventKind.BATTERY_LOW,
         DeviceEventKind.SENSOR_EXPIRED,
     ]
     assert not any(character.isdigit() for event in bench.store.events for character in event.detail)
+
+
+def test_a_session_is_known_by_its_devices_address(bench: Any, sensor: Any) -> None:
+    assert bench.session(sensor, "cgm", device="c4:b0:00:00:00:01").device == sensor.device
 
 
 async def test_a_cancelled_consumer_closes_the_link(bench: Any, sensor: Any) -> None:

@@ -162,7 +162,7 @@ async def test_a_refused_frame_is_said_and_the_others_are_kept(bench: Any, monit
     assert said == [
         "2A35: truncated: the diastolic pressure needs 2 bytes, 1 are left",
         "2A35: truncated: the flags needs 1 bytes, 0 are left",
-        "2A35: truncated: the flags needs 1 bytes, 0 are left (again 1 times)",
+        "2A35: truncated: the flags needs 1 bytes, 0 are left (1 more)",
     ]
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from devices.driver import Resume
 from devices.drivers import DRIVERS, driver_for, driver_named
 from devices.errors import DriverError
 from devices.radio import Advertisement
@@ -43,3 +44,10 @@ def test_drivers_are_found_by_name() -> None:
     assert [driver_named(driver.name) for driver in DRIVERS] == list(DRIVERS)
     with pytest.raises(DriverError, match="blood_pressure"):
         driver_named("thermometer")
+
+
+def test_only_a_cgms_key_says_where_its_history_goes_on() -> None:
+    assert driver_named("cgm").resume_after("1763625600000:2995") == Resume(session_start=1763625600000, sequence=2995)
+    assert driver_named("cgm").resume_after("1763625600000:0f1e2d3c4b5a6978") == Resume()
+    for name in ("blood_pressure", "weight_scale"):
+        assert driver_named(name).resume_after("1763625600000:0f1e2d3c4b5a6978") == Resume()
