@@ -85,14 +85,21 @@ class Forwarder:
     # --- sending ------------------------------------------------------------------------------------------
 
     async def _greet(self) -> None:
-        """At each connection: say what the box is, and send again what was under way on the one before."""
-        await self._link.subscribe([topic(self._box, RECEIPTS)])
+        """At each connection: hear receipts, say what the box is, and send again what was under way before."""
         generation = 0
         while True:
+            await self._hear_receipts()
             generation = await self._link.wait_generation_after(generation)
             self._sent.clear()
             self._wake.set()
             await self._say_online()
+
+    async def _hear_receipts(self) -> None:
+        try:
+            # Without effect once it stands: the link subscribes again by itself.
+            await self._link.subscribe([topic(self._box, RECEIPTS)])
+        except LinkError as error:
+            logger.warning("receipts not subscribed yet", extra={EVENT: "not_subscribed", REASON: str(error)})
 
     async def _send(self, group: asyncio.TaskGroup) -> None:
         while True:

@@ -137,7 +137,9 @@ async def scene(path: Path, broker: Broker, *, receipt_timeout: float = 30.0) ->
         finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks)
+            for ended in await asyncio.gather(*tasks, return_exceptions=True):
+                if ended is not None and not isinstance(ended, asyncio.CancelledError):
+                    raise ended
             await store.close()
 
 
