@@ -31,8 +31,9 @@ from devices.driver import Resume
 from devices.radio import Radio
 from devices.session import Session
 from devices.source import Source
+from exchange.connection import LinkSettings
 from exchange.identity import SigningKey, read_team_keys
-from exchange.link import Link, LinkSettings
+from exchange.link import Link
 from exchange.sealing import Sealer
 
 logger = logging.getLogger(__name__)

@@ -22,14 +22,14 @@ from agent.settings import ForwarderSettings
 from agent.store import Store
 from agent.store_thread import StoreThread
 from devices.clock import Clock
+from exchange.connection import NO_MATCHING_SUBSCRIBERS, Message
 from exchange.errors import LinkError, ReceiptError
-from exchange.link import Link, Message
+from exchange.link import Link
 from exchange.sealing import LANE_ALERTS, verify_receipt
 from exchange.topics import ALERTS, OBSERVATIONS, RECEIPTS, topic
 
 logger = logging.getLogger(__name__)
 
-NO_SUBSCRIBER = 0x10
 NO_SUBSCRIBER_PAUSE_S = 0.2
 BROKEN_PAUSE_S = 0.1
 DAY_MS = 86_400_000
@@ -144,7 +144,7 @@ class Forwarder:
                 # A broker that refuses goes on refusing: the entry waits its full turn, and the counter shows it.
                 await self._store.call(Store.count, "publish.refused")
             return
-        if code == NO_SUBSCRIBER:
+        if code == NO_MATCHING_SUBSCRIBERS:
             # The broker dropped it, so no receipt can come: the inbox is expected back before long.
             await self._store.call(Store.count, "publish.no_subscriber")
             self._again_within(entry, NO_SUBSCRIBER_PAUSE_S)

@@ -33,8 +33,9 @@ from coordination.settings import Settings
 from coordination.silence import LOOKS, Listening, Watch
 from coordination.sqlite_database import SqliteDatabase
 from devices.clock import Clock, SystemClock
+from exchange.connection import LinkSettings, Message
 from exchange.errors import EnvelopeError, LinkError
-from exchange.link import Link, LinkSettings, Message
+from exchange.link import Link
 from exchange.sealing import Opened, Opener, sign_receipt, verify_status
 from exchange.topics import ALERTS, OBSERVATIONS, RECEIPTS, STATUS, box_of, every_box, topic
 

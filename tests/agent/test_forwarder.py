@@ -14,8 +14,9 @@ from agent.settings import ForwarderSettings
 from agent.store import Store
 from agent.store_thread import StoreThread
 from devices.clock import SystemClock
+from exchange.connection import LinkSettings
 from exchange.identity import SigningKey
-from exchange.link import Link, LinkSettings
+from exchange.link import Link
 from exchange.messages import Range, Receipt, Status
 from exchange.sealing import sign_receipt, verify_status
 from exchange.topics import ALERTS, OBSERVATIONS, RECEIPTS, STATUS, every_box, topic

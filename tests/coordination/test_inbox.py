@@ -22,8 +22,8 @@ from coordination.settings import Settings
 from coordination.sqlite_database import SqliteDatabase
 from coordination.view import View
 from exchange import sealing
+from exchange.connection import Message
 from exchange.identity import SigningKey
-from exchange.link import Message
 from exchange.messages import Range, Receipt
 from exchange.sealing import sign_status, verify_receipt
 from exchange.topics import ALERTS, OBSERVATIONS, STATUS, topic

@@ -13,8 +13,9 @@ import pytest
 from coordination import inbox
 from coordination.settings import read_settings
 from devices.clock import SystemClock
+from exchange.connection import LinkSettings
 from exchange.errors import LinkError
-from exchange.link import Link, LinkSettings
+from exchange.link import Link
 from exchange.messages import Receipt
 from exchange.sealing import verify_receipt
 from exchange.topics import OBSERVATIONS, RECEIPTS, topic

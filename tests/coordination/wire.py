@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Self, cast
 
-from exchange.link import Link, LinkSettings, Message
+from exchange.connection import LinkSettings, Message
+from exchange.link import Link
 
 
 class Wire:

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from exchange.connection import NO_MATCHING_SUBSCRIBERS, SUCCESS, WINDOW, LinkSettings, Message
 from exchange.errors import LinkError
-from exchange.link import NO_MATCHING_SUBSCRIBERS, SUCCESS, WINDOW, Link, LinkSettings, Message
+from exchange.link import Link
 from exchange.topics import ALERTS, COMMANDS, OBSERVATIONS, RECEIPTS, STATUS, every_box, topic
 from simulators.broker import HOST, Broker, Certificates
 
