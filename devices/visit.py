@@ -220,9 +220,8 @@ class Visit:
                 return await self._fetch(None, tolerate=tolerate)
             raise
         await self._hand_on_stored(stored.take_all())
-        if not stored.spoilt:
-            # Among live values too there may be a gap: they take their turn with those that come later.
-            self._queue.put_back(live)
+        # Among live values too there may be a gap: they take their turn with those that come later.
+        self._queue.put_back(live)
         return not stored.spoilt
 
     # Live values
