@@ -1,0 +1,68 @@
+"""The main job, end to end, as a newcomer sees it: every part a process of its own, killed once, nothing lost."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from benchmarks.kill_loop import kill_loop
+from simulators.processes import command
+
+pytestmark = [pytest.mark.process, pytest.mark.broker, pytest.mark.radio]
+
+LAST_LINE = re.compile(r"readings (\d+) = \1 · lost 0 · duplicated 0 · gaps 0 · alerts (\d+)")
+
+
+@pytest.fixture(scope="module")
+def demonstration(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    folder = tmp_path_factory.mktemp("demo")
+    line = [command("veilleur-sim"), "demo", "--headless", "--keep", str(folder), "--days", "1", "--speed", "4800"]
+    done = subprocess.run([*line, "--lang", "fr"], capture_output=True, text=True, timeout=150, check=False)
+    return folder, done
+
+
+def test_the_account_balances(demonstration: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    _, done = demonstration
+    assert done.returncode == 0, done.stdout + done.stderr
+    account = LAST_LINE.search(done.stdout)
+    assert account is not None, done.stdout
+    assert int(account[1]) > 250
+    assert int(account[2]) >= 2
+
+
+def test_alerts_reach_the_reader_with_their_numbers(
+    demonstration: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    _, done = demonstration
+    assert re.search(r"\[Moyenne\].*Hypoglycémie.*\d+\s?mg/dL", done.stdout), done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_the_team_is_told_of_the_box_that_was_killed(
+    demonstration: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, _ = demonstration
+    line = [command("veilleur-desk"), "alerts", "--json", "--database", str(folder / "desk.db")]
+    listed = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
+    silences = [alert for alert in map(json.loads, listed) if alert["rule"] == "not_transmitted"]
+    assert [alert["patient"] for alert in silences] == ["patient-7f3a"]
+    assert silences[0]["resolved_at"] is not None
+
+
+def test_nothing_in_clear_lies_in_the_box_or_passes_the_broker(
+    demonstration: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, _ = demonstration
+    for place in ("box", "broker"):
+        raw = b"".join(path.read_bytes() for path in (folder / place).rglob("*") if path.is_file())
+        found = [word for word in (b"patient-7f3a\x00", b"glucose_", b"mg/dL", b"hypo_level", b"C4:B0") if word in raw]
+        assert found == []
+
+
+async def test_nothing_is_lost_while_box_broker_and_inbox_are_killed(tmp_path: Path) -> None:
+    account, killed = await kill_loop(tmp_path, kills=5, seed=7)
+    assert account.balanced, account
+    assert account.taken > 50
+    assert sum(killed.values()) == 5
