@@ -9,7 +9,7 @@ from alerting.reading_order import canonical
 from tests.alerting.oracle import expected_alerts
 from tests.alerting.worlds import HOUR, PARIS, PATIENT, START, Box, World, fold, worlds
 
-MANY = settings(max_examples=10000, deadline=None)
+MANY = settings(max_examples=100, deadline=None)
 
 
 def batch(world: World, until: int) -> tuple[Engine, list[AlertChange]]:
