@@ -92,8 +92,8 @@ def kek_from_credential(name: str) -> bytes:
         raise VaultError(
             Sentence(fr=f"systemd n'a pas fourni la clé « {name} ».", en=f"systemd gave no credential '{name}'."),
             Sentence(
-                fr=f"Ajouter LoadCredentialEncrypted={name} à l'unité (voir deploy/).",
-                en=f"Add LoadCredentialEncrypted={name} to the unit (see deploy/).",
+                fr=f"Ajouter LoadCredentialEncrypted={name} à l'unité.",
+                en=f"Add LoadCredentialEncrypted={name} to the unit.",
             ),
         )
     return _checked(path.read_bytes(), f"credential {name}")
