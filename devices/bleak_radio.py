@@ -348,6 +348,8 @@ def _as_radio_error(device: str | None, doing: str) -> Iterator[None]:
         yield
     except _FAILURES as error:
         said = str(error) or type(error).__name__
+        if isinstance(error, FileNotFoundError | ConnectionRefusedError):
+            said = "no Bluetooth service (BlueZ over D-Bus) answers on this machine"
         raise RadioError(f"{doing}: {said}", device=device, bond_lost=_is_bond_lost(error)) from error
 
 

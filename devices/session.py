@@ -64,6 +64,7 @@ class Session:
         self._patience = patience or Patience()
         self._course = Course()
         self._bond_lost = False
+        self._last_failure, self._same = "", 0
         cap = self._patience.cap if driver.record_access else self._patience.cap_brief
         self._backoff = Backoff(first=self._patience.first, cap=cap, rng=rng)
 
@@ -123,7 +124,7 @@ class Session:
         except RadioError as error:
             reason = str(error)
             pause = self._backoff.next()
-            _log.info("%s: %s", self._device, reason)
+            self._say(reason)
             await self._note_bond(lost=error.bond_lost, emit=emit)
         except DriverError as error:
             reason = str(error)
@@ -152,6 +153,17 @@ class Session:
                 emit=emit,
             )
             await visit.run()
+
+    def _say(self, reason: str) -> None:
+        """Log a failure when it is another than the last one; the same one over and over is said once."""
+        if reason == self._last_failure:
+            self._same += 1
+            return
+        if self._same:
+            _log.info("device %s: as before, %d times more", self._device[-5:], self._same)
+        self._last_failure, self._same = reason, 0
+        # The end of the address is enough for an installer, and too little to follow a person.
+        _log.info("device %s: %s", self._device[-5:], reason)
 
     async def _note_bond(self, *, lost: bool, emit: _Emit) -> None:
         """Say once that the bond is lost, until the device lets us in again."""

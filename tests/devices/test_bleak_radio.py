@@ -467,5 +467,5 @@ async def test_a_system_without_bluetooth_is_a_radio_error(monkeypatch: pytest.M
         raise FileNotFoundError("no D-Bus")
 
     monkeypatch.setattr("devices.bleak_radio.BleakAdapter.get", missing)
-    with pytest.raises(RadioError, match="looking for connected devices: no D-Bus"):
+    with pytest.raises(RadioError, match="looking for connected devices: no Bluetooth service"):
         await BleakRadio().find(ADDRESS, within=0.05)
