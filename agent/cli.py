@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import tomllib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
 
@@ -71,22 +71,26 @@ def _said(ctx: click.Context, sentence: Sentence) -> str:
 def main(lang: str) -> None:
     """Le boîtier Veilleur : lire, juger, garder, transmettre. / The Veilleur box: read, judge, keep, forward."""
     del lang
-    sys.excepthook = _last_words
+    sys.excepthook = last_words("veilleur")
 
 
-def _last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Say where an unforeseen fault happened, in one sentence instead of a stack trace."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-        kind, trace = type(error), error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = "?" if trace is None else f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
-    click.echo(
-        f"veilleur: défaut imprévu ({kind.__name__}, {where}) ; relancer, et le signaler si cela se répète. / "
-        f"unforeseen fault ({kind.__name__}, {where}); start again, and report it if it comes back.",
-        err=True,
-    )
+def last_words(program: str) -> Callable[[type[BaseException], BaseException, TracebackType | None], None]:
+    """Return what a program says of an unforeseen fault: where, in one sentence instead of a stack trace."""
+
+    def say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+            kind, trace = type(error), error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        where = "?" if trace is None else f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
+        click.echo(
+            f"{program}: défaut imprévu ({kind.__name__}, {where}) ; relancer, et le signaler si cela se répète. / "
+            f"unforeseen fault ({kind.__name__}, {where}); start again, and report it if it comes back.",
+            err=True,
+        )
+
+    return say
 
 
 @main.command()

@@ -3,12 +3,11 @@
 import asyncio
 import sys
 from pathlib import Path
-from types import TracebackType
 from zoneinfo import ZoneInfo
 
 import click
 
-from agent.cli import until_told
+from agent.cli import last_words, until_told
 from agent.errors import AgentError
 from coordination.errors import CoordinationError
 from simulators.clock import AcceleratedClock
@@ -67,18 +66,7 @@ _file = click.Path(path_type=Path)
 @click.version_option(package_name="veilleur")
 def main() -> None:
     """Le monde simulé de Veilleur. / Veilleur's simulated world."""
-    sys.excepthook = _last_words
-
-
-def _last_words(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Say where an unforeseen fault happened, in one sentence instead of a stack trace."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-        kind, trace = type(error), error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    where = "?" if trace is None else f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
-    click.echo(f"veilleur-sim: unforeseen fault ({kind.__name__}: {error}, {where}).", err=True)
+    sys.excepthook = last_words("veilleur-sim")
 
 
 @main.command(epilog=SIMULATED)

@@ -9,18 +9,17 @@ indications are enabled, then disconnect. A failed measurement is NaN in all thr
 Source: Blood Pressure Service 1.1.1 (BLS); field layouts in the GATT Specification Supplement.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntFlag
 from typing import Self
 
 from devices import gatt
 from devices.conversion import Origin, dated_key, reading_of
-from devices.driver import ClockSetting, FrameContext, Resume
+from devices.driver import FrameContext
 from devices.gatt import FrameReader, sfloat_bytes, uint_bytes
 from devices.medfloat import MedFloat
-from devices.radio import Advertisement
 from devices.reading import Quality, Quantity, Reading, Unit, Validity
+from devices.store_and_forward import StoreAndForward
 from devices.wall_clock import DateTime, moment_of
 
 
@@ -172,36 +171,12 @@ class BloodPressureFeature:
 
 
 @dataclass(frozen=True, slots=True)
-class BloodPressureDriver:
+class BloodPressureDriver(StoreAndForward):
     """Reads a standard blood-pressure monitor, which sends unsent measurements as soon as it is listened to."""
 
     name: str = "blood_pressure"
     service: int = gatt.BLOOD_PRESSURE_SERVICE
     measurement: int = gatt.BLOOD_PRESSURE_MEASUREMENT
-    record_access: bool = False
-    described_by: tuple[int, ...] = ()
-    clock_setting: ClockSetting = ClockSetting.CURRENT_TIME
-
-    def claims(self, advertisement: Advertisement) -> bool:
-        """Return whether the device advertises the Blood Pressure service."""
-        return self.service in advertisement.services
-
-    def describe(self, values: Mapping[int, bytes], context: FrameContext) -> FrameContext:  # noqa: ARG002 nothing to learn
-        """Return the context as it is."""
-        return context
-
-    def first_writes(self, context: FrameContext) -> tuple[tuple[int, bytes], ...]:  # noqa: ARG002 nothing to write
-        """Return nothing: the monitor dates by its own clock."""
-        return ()
-
-    def sequence(self, reading: Reading, context: FrameContext) -> int | None:  # noqa: ARG002 nothing is numbered
-        """Return None: the monitor numbers nothing."""
-        return None
-
-    def resume_after(self, key: str) -> Resume:
-        """Return nothing to resume from: the device sends what it has not sent yet."""
-        del key
-        return Resume()
 
     def decode(self, frame: bytes, context: FrameContext) -> tuple[Reading, ...]:
         """Return systolic, diastolic, mean and, when it was sent, pulse rate.

@@ -7,7 +7,6 @@ Reading. Many disconnect right after their last indication.
 Source: Weight Scale Service 1.0.1 (WSS); field layouts in the GATT Specification Supplement.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import IntFlag
@@ -15,10 +14,10 @@ from typing import Self
 
 from devices import gatt
 from devices.conversion import Origin, dated_key, reading_of
-from devices.driver import ClockSetting, FrameContext, Resume
+from devices.driver import FrameContext
 from devices.gatt import FrameReader, uint_bytes
-from devices.radio import Advertisement
 from devices.reading import Quantity, Reading, Unit
+from devices.store_and_forward import StoreAndForward
 from devices.wall_clock import DateTime, moment_of
 
 _UNSUCCESSFUL = 0xFFFF
@@ -165,36 +164,12 @@ class WeightScaleFeature:
 
 
 @dataclass(frozen=True, slots=True)
-class WeightScaleDriver:
+class WeightScaleDriver(StoreAndForward):
     """Reads a standard scale, which is there for a few seconds after a weighing and then gone."""
 
     name: str = "weight_scale"
     service: int = gatt.WEIGHT_SCALE_SERVICE
     measurement: int = gatt.WEIGHT_MEASUREMENT
-    record_access: bool = False
-    described_by: tuple[int, ...] = ()
-    clock_setting: ClockSetting = ClockSetting.CURRENT_TIME
-
-    def claims(self, advertisement: Advertisement) -> bool:
-        """Return whether the device advertises the Weight Scale service."""
-        return self.service in advertisement.services
-
-    def describe(self, values: Mapping[int, bytes], context: FrameContext) -> FrameContext:  # noqa: ARG002 nothing to learn
-        """Return the context as it is."""
-        return context
-
-    def first_writes(self, context: FrameContext) -> tuple[tuple[int, bytes], ...]:  # noqa: ARG002 nothing to write
-        """Return nothing: the scale dates by its own clock."""
-        return ()
-
-    def sequence(self, reading: Reading, context: FrameContext) -> int | None:  # noqa: ARG002 nothing is numbered
-        """Return None: the scale numbers nothing."""
-        return None
-
-    def resume_after(self, key: str) -> Resume:
-        """Return nothing to resume from: the device sends what it has not sent yet."""
-        del key
-        return Resume()
 
     def decode(self, frame: bytes, context: FrameContext) -> tuple[Reading, ...]:
         """Return the body weight and, when the scale computed it, the body mass index.

@@ -1,0 +1,44 @@
+"""What drivers of sleepy devices share: a scale or a cuff that sends what it has not sent yet, and goes.
+
+Such a device numbers nothing, is asked for nothing, dates by its own wall clock, and is told the time once what it
+sent is safe.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from devices.driver import ClockSetting, FrameContext, Resume
+from devices.radio import Advertisement
+from devices.reading import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAndForward:
+    """A driver but for `decode`; see `devices.driver.Driver`."""
+
+    name: str
+    service: int
+    measurement: int
+    record_access: bool = False
+    described_by: tuple[int, ...] = ()
+    clock_setting: ClockSetting = ClockSetting.CURRENT_TIME
+
+    def claims(self, advertisement: Advertisement) -> bool:
+        """Return whether the device advertises the service."""
+        return self.service in advertisement.services
+
+    def describe(self, values: Mapping[int, bytes], context: FrameContext) -> FrameContext:  # noqa: ARG002 nothing to learn
+        """Return the context as it is."""
+        return context
+
+    def first_writes(self, context: FrameContext) -> tuple[tuple[int, bytes], ...]:  # noqa: ARG002 nothing to write
+        """Return nothing: the device dates by its own clock."""
+        return ()
+
+    def sequence(self, reading: Reading, context: FrameContext) -> int | None:  # noqa: ARG002 nothing is numbered
+        """Return None: the device numbers nothing."""
+        return None
+
+    def resume_after(self, key: str) -> Resume:  # noqa: ARG002 nothing is asked for
+        """Return nothing to resume from: the device sends what it has not sent yet."""
+        return Resume()
