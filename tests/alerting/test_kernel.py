@@ -1,0 +1,141 @@
+"""The kernel compiled and not compiled, and how it is kept on disk."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from alerting import kernel, layout
+from alerting.care_protocol import Timing
+from alerting.engine import Engine
+from alerting.errors import KernelError
+from alerting.program import compile_program, needed_span
+from tests.alerting.worlds import MINUTE, PARIS, PATIENT, START, cgm, packaged
+
+ROOT = Path(__file__).parents[2]
+_DIGEST = """
+import hashlib, random
+from tests.alerting.worlds import *
+chance = random.Random(20260303)
+text = []
+for name, quantity, values in (("diabetes_cgm", CGM, (500, 2600)), ("heart_failure", WEIGHT, (70000, 73000)),
+                               ("heart_failure", SYSTOLIC, (850, 1850))):
+    at, value, readings = START, sum(values) // 2, []
+    for number in range(400):
+        at += chance.choice((5, 5, 5, 5, 15, 60, 600)) * MINUTE
+        value = min(max(value + chance.randint(-120, 120) * (values[1] - values[0]) // 1000, values[0]), values[1])
+        readings.append(reading(quantity, value, at))
+    engine = Engine(packaged(name), patient=PATIENT, zone=PARIS, since=START)
+    changes = [*engine.feed(readings[:150]), *engine.feed(readings[150:]), *engine.tick(at + 30 * DAY)]
+    text.append(repr(changes) + engine.snapshot().hex())
+    assert len(changes) > 10, name
+print(hashlib.sha256("".join(text).encode()).hexdigest())
+"""
+
+
+def run(code: str, **environment: str) -> str:
+    found = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return found.stdout
+
+
+def test_compiled_and_plain_python_tell_the_same_and_keep_the_same_state() -> None:
+    assert run(_DIGEST, NUMBA_DISABLE_JIT="0") == run(_DIGEST, NUMBA_DISABLE_JIT="1")
+
+
+def test_the_kernel_compiles_without_any_place_for_its_cache() -> None:
+    # A locator class that finds no place is what numba meets when nothing can be written.
+    code = """
+import numba.core.caching as caching
+caching.CacheImpl._locator_classes = []
+import alerting.kernel as kernel
+print(kernel.next_deadline.stats.cache_path)
+"""
+    assert run(code, NUMBA_DISABLE_JIT="0", NUMBA_OPT="0").strip() == "None"
+
+
+def test_what_the_team_and_the_check_need_does_not_load_the_compiler() -> None:
+    code = """
+import sys
+import alerting.alert, alerting.care_protocol, alerting.errors, alerting.explain, alerting.program
+import alerting.protocol_file, alerting.reading_order, alerting.recordings
+print("numba" in sys.modules)
+"""
+    assert run(code).strip() == "False"
+
+
+def test_a_program_of_another_layout_is_refused() -> None:
+    program = compile_program(packaged("diabetes_cgm"))
+    engine = Engine(packaged("diabetes_cgm"), patient=PATIENT, zone=PARIS, since=START)
+    engine._stream.program.words[layout.P_LAYOUT] += 1
+    with pytest.raises(KernelError) as caught:
+        engine.feed(cgm([100]))
+    assert "cache" in caught.value.hint
+    with pytest.raises(KernelError):
+        engine.tick(START + 1)
+    state = program.fresh_state(START)
+    state[layout.S_LAYOUT] += 1
+    assert kernel.advance(program.words, state, START, np.zeros((64, layout.O_WIDTH), np.int64)) == -1
+
+
+def test_judging_stops_when_the_rows_are_full_and_goes_on() -> None:
+    program = compile_program(packaged("diabetes_cgm"))
+    count = 200
+    times = START + 6 * 3_600_000 * np.arange(count, dtype=np.int64)
+    columns, counts = np.zeros(count, np.int64), np.full(count, 1000, np.int64)
+    whole, state = program.fresh_state(START), program.fresh_state(START)
+    big, small = (np.zeros((rows, layout.O_WIDTH), np.int64) for rows in (1000, 11))
+    rows, done = kernel.judge(program.words, whole, times, columns, counts, big)
+    assert (rows, done) == (2 * (count - 1), count)
+    pieces, done = [], 0
+    while done < count:
+        some, taken = kernel.judge(program.words, state, times[done:], columns[done:], counts[done:], small)
+        assert 0 < taken < count
+        pieces += small[:some].tolist()
+        done += taken
+    assert pieces == big[:rows].tolist()
+    assert state.tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("persist", "cadence", "span"),
+    [
+        (15, 5, 7.5),
+        (15, 15, 0),
+        (16, 15, 7.5),
+        (0, 5, 0),
+        (120, 5, 112.5),
+        (15, 3, 10.5),
+    ],
+)
+def test_a_duration_counts_readings_with_half_a_cadence_of_tolerance(persist: int, cadence: int, span: float) -> None:
+    timing = Timing(cadence=cadence * MINUTE, gap=45 * MINUTE)
+    assert needed_span(persist * MINUTE, timing) == span * MINUTE
+
+
+def test_a_duration_without_a_cadence_is_itself() -> None:
+    assert needed_span(15 * MINUTE, None) == 15 * MINUTE
+
+
+def test_a_window_holds_a_bounded_number_of_readings() -> None:
+    program = compile_program(packaged("heart_failure"))
+    weights = program.columns[next(one for one in program.columns if one == "body_weight")]
+    count = 129
+    times = START + MINUTE * np.arange(count, dtype=np.int64)
+    columns = np.full(count, weights, np.int64)
+    out = np.zeros((4096, layout.O_WIDTH), np.int64)
+    for forgotten in (0, 1):
+        counts = np.full(count - 1 + forgotten, 71_000, np.int64)
+        counts[0], counts[-1] = 70_000, 72_000
+        size = counts.shape[0]
+        rows, _ = kernel.judge(program.words, program.fresh_state(START), times[:size], columns[:size], counts, out)
+        assert (rows == 0) is bool(forgotten)
