@@ -74,8 +74,9 @@ class Child:
         finally:
             waiting.cancel()
         if not self._ready.is_set():
-            ended = f"ended with {process.returncode}" if process.returncode is not None else "is not ready"
-            raise WorldError(f"the {self.name} {ended}; see {self._log}")
+            lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
+            state = "is not ready" if process.returncode is None else "did not come up"
+            raise WorldError(f"the {self.name} {state}: {lines[-1] if lines else 'it said nothing'}")
 
     async def kill(self) -> None:
         """End it with SIGKILL, as a power cut would."""

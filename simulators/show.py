@@ -17,6 +17,7 @@ from simulators.account import Account
 from simulators.clock import AcceleratedClock
 from simulators.demo import Demonstration
 from simulators.live_view import picture
+from simulators.patients import glucose_trace
 from simulators.stage import Stage
 from simulators.world import WorldSettings
 
@@ -44,9 +45,13 @@ def show_demonstration(show: Show, *, headless: bool) -> int:
     Raises:
         SimulatorError: the world did not come up.
     """
+    start_ms = round(START.timestamp() * 1000)
+    if show.recording is not None:
+        # Told before anything is started, in words about the file.
+        glucose_trace(show.recording, start_ms=start_ms, patient=show.person)
     with ExitStack() as stack:
         folder = show.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="veilleur-")))
-        clock = AcceleratedClock.starting_now(start_ms=round(START.timestamp() * 1000), speed=show.speed)
+        clock = AcceleratedClock.starting_now(start_ms=start_ms, speed=show.speed)
         settings = WorldSettings(
             folder=folder.resolve(),
             clock=clock,
