@@ -16,8 +16,9 @@ from coordination.view import View
 from simulators.account import Account
 from simulators.clock import AcceleratedClock
 from simulators.demo import Demonstration
+from simulators.errors import WorldError
 from simulators.live_view import picture
-from simulators.patients import glucose_trace
+from simulators.patients import DEFAULT_RECORDING, glucose_trace
 from simulators.stage import Stage
 from simulators.world import WorldSettings
 
@@ -46,9 +47,10 @@ def show_demonstration(show: Show, *, headless: bool) -> int:
         SimulatorError: the world did not come up.
     """
     start_ms = round(START.timestamp() * 1000)
-    if show.recording is not None:
-        # Told before anything is started, in words about the file.
-        glucose_trace(show.recording, start_ms=start_ms, patient=show.person)
+    # Told before anything is started, in words about the file.
+    glucose_trace(show.recording or DEFAULT_RECORDING, start_ms=start_ms, patient=show.person)
+    if show.keep is not None and show.keep.exists() and any(show.keep.iterdir()):
+        raise WorldError(f"{show.keep} is not empty: name a new folder to keep this world in")
     with ExitStack() as stack:
         folder = show.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="veilleur-")))
         clock = AcceleratedClock.starting_now(start_ms=start_ms, speed=show.speed)
