@@ -266,7 +266,7 @@ def contradictions(rule: Rule, timing: Timing | None) -> Iterator[Contradiction]
         case ChangeRule():
             yield from _change_contradictions(rule)
         case MissingRule():
-            if timing is not None and rule.expected < timing.cadence:
+            if timing is not None and 0 < rule.expected < timing.cadence:
                 yield Contradiction(
                     field="expected",
                     message=Sentence(

@@ -104,7 +104,7 @@ class _Reader:
         self.faults: list[Fault] = []
         self._document = document
         self._lines = lines
-        self._judged: set[Quantity] = set()
+        self._judged: dict[Quantity, int] = {}
         self._told: set[Quantity] = set()
 
     def protocol(self) -> CareProtocol | None:
@@ -114,9 +114,9 @@ class _Reader:
         timings = self._timings(header.get("quantities", {}))
         sources: dict[str, str] = header.get("sources", {})
         rules = self._rules(header.get("rules", []), timings, sources)
-        for quantity in sorted(self._judged - self._told):
+        for quantity in sorted(self._judged.keys() - self._told):
             self._fault(
-                ("rules",),
+                ("rules", self._judged[quantity]),
                 Sentence(
                     fr=f'il manque une règle kind = "missing" pour {quantity} : l\'absence de mesure doit toujours '
                     "être signalée",
@@ -207,7 +207,10 @@ class _Reader:
                 if source not in sources:
                     self._unknown((*path, "sources", position), source, sources)
             if "quantity" in values and "kind" in values:
-                (self._told if kind == "missing" else self._judged).add(values["quantity"])
+                if kind == "missing":
+                    self._told.add(values["quantity"])
+                else:
+                    self._judged.setdefault(values["quantity"], index)
             rule = self._rule(schema, values, path)
             if rule is not None:
                 rules.append(rule)
