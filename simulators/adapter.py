@@ -19,23 +19,44 @@ from bumble import hci
 from bumble.core import BaseBumbleError, InvalidStateError
 from bumble.device import Connection, Device, DeviceConfiguration, Peer
 from bumble.hci import Address
+from bumble.host import Host
 from bumble.keys import JsonKeyStore
 from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.transport.common import TransportLostError, TransportSink, TransportSource
 
 T = TypeVar("T")
 
+_CANCEL_AGAIN_SECONDS = 0.01
 _CLOSE_SECONDS = 10.0
 """How long bleak's BlueZ backend waits for a link to close."""
 
 
-async def apart(work: Coroutine[Any, Any, T]) -> T:
-    """Return what `work` returns; a caller that is cancelled leaves it running.
+# Bumble waits for answers with `asyncio.wait_for`, which until Python 3.12 loses a cancellation that comes together
+# with the answer: whoever was cancelled goes on. The next two functions are how this package lives with that.
 
-    Bumble waits for a controller's answers with `asyncio.wait_for`, which until Python 3.12 loses a cancellation that
-    comes together with the answer: whoever was cancelled would go on. In a task of its own there is nothing to lose.
-    """
+
+async def apart(work: Coroutine[Any, Any, T]) -> T:
+    """Return what `work` returns; a caller that is cancelled is cancelled at once, and leaves it running."""
     return await asyncio.shield(asyncio.create_task(work))
+
+
+def cancel_until_done(task: asyncio.Task[Any]) -> None:
+    """Cancel a task, and again while it goes on nevertheless."""
+    if not task.done():
+        task.cancel()
+        asyncio.get_running_loop().call_later(_CANCEL_AGAIN_SECONDS, cancel_until_done, task)
+
+
+def _look_at(task: asyncio.Task[Any]) -> None:
+    """Take note of how a task ended that nobody may be waiting for any more."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _is_cancelled() -> bool:
+    """Return whether somebody cancelled the task that runs now."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class LinkGoneError(BaseBumbleError):
@@ -71,8 +92,8 @@ class OpenLink:
 
     def _on_disconnection(self, _reason: int) -> None:
         self.gone.set()
-        for task in self._running:
-            task.cancel()
+        for task in tuple(self._running):
+            cancel_until_done(task)
         for say in self._last_words:
             say()
 
@@ -96,18 +117,18 @@ class OpenLink:
         task = asyncio.create_task(procedure)
         self._running.add(task)
         task.add_done_callback(self._done)
+        gone = asyncio.create_task(self.gone.wait())
         try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            # Bumble cancels what waits on a link that drops; only a caller that is cancelled may see it.
-            if task.cancelled():
-                raise LinkGoneError("the device disconnected") from None
-            raise
+            await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            gone.cancel()
+        if not task.done() or task.cancelled():
+            raise LinkGoneError("the device disconnected")
+        return task.result()
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # looked at: nobody may be waiting for it any more
+        _look_at(task)
 
     async def close(self) -> None:
         """Close the link; at once when it is closed already.
@@ -123,10 +144,19 @@ class OpenLink:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await self.gone.wait()
         finally:
-            closing.cancel()
-            await asyncio.wait({closing})
-            if not closing.cancelled():
-                closing.exception()  # looked at: that the link was already closing is no news
+            # That the link was already closing is no news.
+            closing.add_done_callback(_look_at)
+            cancel_until_done(closing)
+
+
+class _Host(Host):
+    """Bumble's host, for which a lost controller is lost also when an answer has just come."""
+
+    def on_transport_lost(self) -> None:
+        """End what waits for the controller, and every link."""
+        if self.pending_response is not None and not self.pending_response.done():
+            self.pending_response.set_exception(TransportLostError("the Bluetooth controller is gone"))
+        self.emit("flush")
 
 
 class Adapter:
@@ -149,7 +179,7 @@ class Adapter:
                 that a box that is killed keeps them.
         """
         config = DeviceConfiguration(name="veilleur", address=Address(address))
-        self.device = Device.from_config_with_hci(config, source, sink)
+        self.device = Device(config=config, host=_Host(source, sink))
         self.device.pairing_config_factory = lambda _: just_works()
         self.lost = asyncio.Event()
         self.scanning = False
@@ -196,7 +226,7 @@ class Adapter:
                 async with asyncio.timeout(within):
                     await asyncio.shield(attempt)
             except (TimeoutError, asyncio.CancelledError):
-                if attempt.cancelled():
+                if attempt.cancelled() and not _is_cancelled():
                     # Bumble cancels it when the controller goes; our caller did not.
                     raise TransportLostError("the Bluetooth controller is gone") from None
                 await self._give_up(attempt)
@@ -211,7 +241,7 @@ class Adapter:
 
     async def _give_up(self, attempt: "asyncio.Task[Connection]") -> None:
         if self.lost.is_set():
-            attempt.cancel()
+            cancel_until_done(attempt)
         else:
             # When it is too late to give up, the attempt ends with a link, which is closed instead.
             with suppress(BaseBumbleError):

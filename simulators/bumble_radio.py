@@ -54,6 +54,9 @@ _NOT_ENCRYPTED = frozenset(
 )
 
 
+_KEY_MISSING = frozenset({hci.HCI_ErrorCode.PIN_OR_KEY_MISSING_ERROR, hci.HCI_ErrorCode.AUTHENTICATION_FAILURE_ERROR})
+
+
 class Backends(NamedTuple):
     """What `BleakClient(..., backend=)` and `BleakScanner(..., backend=)` take."""
 
@@ -266,7 +269,8 @@ class BumbleClient(BaseBleakClient):
         try:
             await _translated(link.run(link.connection.encrypt()))
         except BleakError as error:
-            if isinstance(error.__cause__, hci.HCI_Error):
+            cause = error.__cause__
+            if isinstance(cause, core.BaseError) and cause.error_code in _KEY_MISSING and not link.gone.is_set():
                 # The kernel drops such a link, and this is what BlueZ then answers to Connect().
                 raise BleakDBusError("org.bluez.Error.Failed", ["le-connection-key-missing"]) from error
             raise

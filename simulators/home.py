@@ -226,8 +226,8 @@ def serve(settings: HomeSettings) -> None:
         RecordingError: as `run_home`.
         FaultError: as `run_home`.
     """
-    # Bumble formats what it logs whether or not anybody reads it; at least nobody writes it down.
-    logging.getLogger("bumble").setLevel(logging.ERROR)
+    # Bumble logs as errors, with their traces, what is a link's daily life here: to go away at a bad moment.
+    logging.getLogger("bumble").setLevel(logging.CRITICAL)
     asyncio.run(_serve(settings))
 
 

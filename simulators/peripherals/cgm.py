@@ -31,6 +31,7 @@ from devices.record_access import (
     RecordResponse,
     ResponseCode,
 )
+from simulators.adapter import cancel_until_done
 from simulators.faults import (
     CutLink,
     DuplicateFrames,
@@ -170,7 +171,7 @@ class GlucoseSensor(Peripheral):
         running = self._procedure is not None and not self._procedure.done()
         if request.opcode == Opcode.ABORT_OPERATION:
             if self._procedure is not None:
-                self._procedure.cancel()
+                cancel_until_done(self._procedure)
             self._on_link(self._answer(link, request, ResponseCode.SUCCESS), "abort")
         elif running:
             raise ATT_Error(ErrorCode(_IN_PROGRESS))
@@ -191,6 +192,8 @@ class GlucoseSensor(Peripheral):
             await self._indicate(link, bytes(RecordCount(number=len(chosen))))
         else:
             for offset in chosen:
+                if self._link is not link:
+                    return
                 await self._send(link, self._notify, self._memory[offset])
                 await link.drain()
             await self._answer(link, request, ResponseCode.SUCCESS if chosen else ResponseCode.NO_RECORDS_FOUND)

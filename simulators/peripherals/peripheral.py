@@ -36,7 +36,7 @@ from devices.clock import Clock
 from devices.errors import FrameError
 from devices.reading import Quantity
 from devices.wall_clock import CurrentTime, DateTime
-from simulators.adapter import apart, just_works
+from simulators.adapter import apart, cancel_until_done, just_works
 from simulators.clock import reach
 from simulators.errors import FaultError
 from simulators.faults import (
@@ -216,8 +216,8 @@ class Peripheral(ABC):
             await apart(self._radio.stop_advertising())
 
     def _leave(self) -> None:
-        for task in self._link_tasks:
-            task.cancel()
+        for task in tuple(self._link_tasks):
+            cancel_until_done(task)
         self._controller.drop(HCI_ErrorCode.REMOTE_DEVICE_TERMINATED_CONNECTION_DUE_TO_POWER_OFF_ERROR)
         self._where.air.remove_controller(self._controller)
 
@@ -242,8 +242,8 @@ class Peripheral(ABC):
 
     def _on_disconnection(self, reason: int) -> None:
         self._link = None
-        for task in self._link_tasks:
-            task.cancel()
+        for task in tuple(self._link_tasks):
+            cancel_until_done(task)
         self._where.witness.happened("disconnected", self.address, HCI_ErrorCode(reason).name.lower())
         self._wants_changed.set()
 

@@ -53,7 +53,7 @@ class StoreAndForward(Peripheral):
         """
         self._unsent: deque[bytes] = deque()
         self._fed = asyncio.Event()
-        self._delivery: asyncio.Task[None] | None = None
+        self._listening: Connection | None = None
         self._hangs_up = hangs_up
         self._records = self._secured(self.measurement, Properties.INDICATE)
         super().__init__(address, where, name=name, battery=battery)
@@ -76,20 +76,23 @@ class StoreAndForward(Peripheral):
         self._wants_changed.set()
 
     def _on_subscription(self, link: Connection, _notify: bool, indicate: bool) -> None:  # noqa: FBT001 - Bumble's event
-        if self._delivery is not None and not indicate:
-            self._delivery.cancel()
-        elif indicate and (self._delivery is None or self._delivery.done()):
-            self._delivery = self._on_link(self._deliver(link), "delivery")
+        listening, self._listening = self._listening, link if indicate else None
+        if indicate and listening is not link:
+            self._on_link(self._deliver(link), "delivery")
 
     async def _deliver(self, link: Connection) -> None:
-        while True:
+        while self._listens(link):
             self._fed.clear()
-            while self._unsent:
+            while self._unsent and self._listens(link):
                 await self._send(link, self._indicate, self._unsent[0])
                 self._unsent.popleft()
                 if not self._unsent and self._hangs_up:
                     self._hang_up()
             await self._fed.wait()
+
+    def _listens(self, link: Connection) -> bool:
+        """Return whether the box at the other end of this link still listens; Bumble indicates to nobody in silence."""
+        return self._link is link and self._listening is link
 
     async def _indicate(self, link: Connection, frame: bytes) -> None:
         """Return when the box has confirmed."""

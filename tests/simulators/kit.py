@@ -15,6 +15,7 @@ from devices.drivers import driver_named
 from devices.reading import Reading
 from devices.session import Session
 from devices.source import DeviceEvent, DeviceEventKind
+from simulators.adapter import Adapter
 from simulators.bumble_radio import Backends, start_host
 from simulators.clock import AcceleratedClock
 from simulators.link import Air, BoxController
@@ -98,6 +99,7 @@ class Room:
         )
         self.controllers: list[BoxController] = []
         self._running: dict[Peripheral, asyncio.Task[None]] = {}
+        self._radios: dict[Backends, BleakRadio] = {}
 
     async def switch_on(self, device: Peripheral) -> None:
         await device.start()
@@ -112,6 +114,11 @@ class Room:
         controller = BoxController("box", self.air)
         self.controllers.append(controller)
         return await start_host(controller, controller, address=address, keystore=self.folder / keystore)
+
+    def radio(self, box: Backends) -> BleakRadio:
+        """Return the one radio that all sessions of a box share."""
+        made = BleakRadio(client_backend=box.client, scanner_backend=box.scanner)
+        return self._radios.setdefault(box, made)
 
     async def close(self) -> None:
         for task in self._running.values():
@@ -129,6 +136,12 @@ async def connected(box: Backends, address: str, *, pair: bool = False) -> Bleak
     client = BleakClient(await find(box, address), timeout=WITHIN, pair=pair, backend=box.client)
     await client.connect()
     return client
+
+
+def lose_controller(box: Backends) -> None:
+    """Let a box's controller go, as when the other end of its socket closes."""
+    adapter: Adapter = vars(box.client)["adapter"]
+    adapter.device.host.on_transport_lost()  # type: ignore[no-untyped-call]
 
 
 class Diary:
@@ -175,7 +188,7 @@ def ledger(readings: Sequence[Taken]) -> list[tuple[str, str, int, int]]:
 def session_of(room: Room, box: Backends, device: Peripheral, diary: Diary) -> Session:
     """Return the box's own session with a device, impatient."""
     return Session(
-        radio=BleakRadio(client_backend=box.client, scanner_backend=box.scanner),
+        radio=room.radio(box),
         driver=driver_named(device.kind),
         device=device.address,
         zone=room.zone,

@@ -19,7 +19,7 @@ from simulators.faults import LoseBond, RefuseConnections
 from simulators.hci_socket import serve_hci
 from simulators.patients import Pressure
 from simulators.peripherals.blood_pressure import BloodPressureMonitor
-from tests.simulators.kit import BOX_ADDRESS, START, WITHIN, Frames, Room, connected, find
+from tests.simulators.kit import BOX_ADDRESS, START, WITHIN, Frames, Room, connected, find, lose_controller
 
 pytestmark = pytest.mark.radio
 
@@ -250,3 +250,18 @@ async def test_a_controller_that_goes_away_ends_every_call(room: Room) -> None:
     with pytest.raises(BleakBluetoothNotAvailableError, match="no Bluetooth controller"):
         async with open_host(f"unix:{socket}", address=BOX_ADDRESS, keystore=room.folder / "bonds.json"):
             pass
+
+
+async def test_whoever_is_cancelled_while_the_controller_goes_is_cancelled(room: Room) -> None:
+    await monitor(room)
+    box = await room.box()
+    client = await connected(box, ADDRESS)
+    attempt = asyncio.create_task(BleakClient("C4:B0:00:00:00:99", timeout=60, backend=box.client).connect())
+    reading = asyncio.create_task(client.read_gatt_char(BATTERY))
+    await asyncio.sleep(0)
+    lose_controller(box)
+    for task in (attempt, reading):
+        task.cancel()
+    for task in (attempt, reading):
+        with pytest.raises(asyncio.CancelledError):
+            await task

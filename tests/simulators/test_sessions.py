@@ -4,8 +4,10 @@ Whatever the air does, what the device took is what the box knows: nothing lost,
 """
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import pytest
 
@@ -15,6 +17,7 @@ from simulators.bumble_radio import Backends
 from simulators.faults import (
     CutLink,
     DuplicateFrames,
+    Fault,
     LoseBond,
     RefuseConnections,
     SilentRacp,
@@ -27,7 +30,7 @@ from simulators.peripherals.blood_pressure import BloodPressureMonitor
 from simulators.peripherals.cgm import GlucoseSensor
 from simulators.peripherals.peripheral import Peripheral
 from simulators.peripherals.weight_scale import WeightScale
-from tests.simulators.kit import START, Diary, Room, ledger, session_of
+from tests.simulators.kit import START, Diary, Room, ledger, lose_controller, session_of
 
 pytestmark = pytest.mark.radio
 
@@ -64,6 +67,14 @@ async def following(room: Room, box: Backends, device: Peripheral, diary: Diary)
         await asyncio.wait({task})
         if not task.cancelled():
             await task
+
+
+def taken_by(room: Room, device: Peripheral) -> list[tuple[str, str, int, int]]:
+    return ledger([reading for reading in room.witness.readings if reading.device == device.address])
+
+
+def knows(diary: Diary, taken: list[tuple[str, str, int, int]]) -> bool:
+    return diary.known() == taken
 
 
 def all_known(room: Room, diary: Diary) -> bool:
@@ -206,3 +217,45 @@ async def test_a_monitor_with_a_wrong_clock_is_put_right_after_its_records(room:
         START // 86_400_000 - 7,
         START // 86_400_000,
     }
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+async def test_on_a_bad_day_nothing_is_lost_and_nothing_comes_twice(room: Room, seed: int) -> None:
+    """Random cuts, refusals, spoilt and repeated frames, and a box that is killed three times."""
+    dice = random.Random(seed)
+    worn, stood_on = sensor(room, 20), scale(room, 6)
+    diaries = {worn: Diary(), stood_on: Diary()}
+    for device in diaries:
+        await room.switch_on(device)
+    number = 20
+    for _ in range(3):
+        box = await room.box()
+        async with following(room, box, worn, diaries[worn]), following(room, box, stood_on, diaries[stood_on]):
+            for _ in range(8):
+                await asyncio.sleep(dice.uniform(0.0, 0.08))
+                worn.take(glucose(number))
+                number += 1
+                victim: Peripheral = dice.choice([worn, stood_on])
+                faults: list[Fault] = [
+                    CutLink(device=victim.kind),
+                    CutLink(device=victim.kind, after_frames=dice.randint(1, 5)),
+                    RefuseConnections(device=victim.kind, seconds=0.05),
+                    DuplicateFrames(device=victim.kind, frames=3),
+                ]
+                if victim is worn:
+                    faults += [WrongCrc(device="cgm", frame=dice.randint(1, 4)), Truncate(device="cgm", frame=2)]
+                await victim.suffer(dice.choice(faults))
+            # A device without record access forgets what was confirmed, which is before a box can have persisted it:
+            # that instant is no box's to survive, so the kill waits for it to pass.
+            await diaries[stood_on].until(partial(knows, diaries[stood_on], taken_by(room, stood_on)))
+            room.controllers[-1].vanish()
+            lose_controller(box)
+        stood_on.take(Weighing(at=START - number * MINUTE, count=90_000 + number * 100))
+    async with AsyncExitStack() as stack:
+        box = await room.box()
+        for device, diary in diaries.items():
+            await stack.enter_async_context(following(room, box, device, diary))
+        # What is skipped after three spoilt attempts is fetched again with the next live value.
+        worn.take(glucose(number))
+        for device, diary in diaries.items():
+            await diary.until(partial(knows, diary, taken_by(room, device)))
