@@ -240,7 +240,7 @@ def _rule(rule: Rule) -> dict[str, object]:
                 "window": rule.window,
                 "slack": rule.slack,
             }
-        case MissingRule():
+        case _:
             document |= {"kind": "missing", "expected": rule.expected, "grace": rule.grace}
     return document
 
@@ -265,7 +265,7 @@ def contradictions(rule: Rule, timing: Timing | None) -> Iterator[Contradiction]
             yield from _level_contradictions(rule, timing)
         case ChangeRule():
             yield from _change_contradictions(rule)
-        case MissingRule():
+        case _:
             if timing is not None and 0 < rule.expected < timing.cadence:
                 yield Contradiction(
                     field="expected",

@@ -83,7 +83,7 @@ def _what(telling: Telling, zone: ZoneInfo) -> Sentence:
             return _level(rule, telling, zone)
         case ChangeRule() as rule:
             return _change(rule, telling, zone)
-        case MissingRule() as rule:
+        case rule:
             return _missing(rule, telling, zone)
 
 
@@ -109,7 +109,7 @@ def _beyond(side: Side, threshold: Sentence) -> Sentence:
             return Sentence(fr=f"à {threshold.fr} ou moins", en=f"at {threshold.en} or less")
         case Side.AT_LEAST:
             return Sentence(fr=f"à {threshold.fr} ou plus", en=f"at {threshold.en} or more")
-        case Side.ABOVE:
+        case _:
             return Sentence(fr=f"au-dessus du seuil de {threshold.fr}", en=f"above the threshold of {threshold.en}")
 
 

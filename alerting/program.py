@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerting import layout
-from alerting.care_protocol import CareProtocol, ChangeRule, Direction, LevelRule, MissingRule, Rule, Side, Timing
+from alerting.care_protocol import CareProtocol, ChangeRule, Direction, LevelRule, Rule, Side, Timing
 from devices.reading import Quantity
 
 WINDOW_READINGS = 128
@@ -110,7 +110,7 @@ def _row(rule: Rule, column: int, timing: Timing | None) -> list[int]:
             row[layout.R_END] = rule.end_delta
             row[layout.R_WINDOW] = rule.window + rule.slack
             row[layout.R_COUNT] = WINDOW_READINGS
-        case MissingRule():
+        case _:
             row[layout.R_KIND] = layout.KIND_MISSING
             row[layout.R_AGE] = rule.expected + rule.grace
     return row
@@ -126,5 +126,5 @@ def _prelude(rule: Rule, timing: Timing | None) -> int:
             return rule.persist + (timing.gap if timing else 0)
         case ChangeRule():
             return rule.window + rule.slack
-        case MissingRule():
+        case _:
             return 0

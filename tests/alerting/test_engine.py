@@ -331,6 +331,9 @@ def test_readings_in_order_that_come_with_late_ones_are_told_as_now() -> None:
     changes = engine.rejudge([*history, *both, *cgm([75, 75, 75], START + 30 * MINUTE)])
     assert [(one.kind, one.late) for one in changes] == [(ChangeKind.RAISED, False), (ChangeKind.RESOLVED, False)]
     assert changes[0].resolved_at is None
+    more = [reading(CGM, "100", START + 2 * MINUTE), *cgm([69, 69, 69], START + 45 * MINUTE)]
+    (standing,) = engine.rejudge([*history, *both, *cgm([75, 75, 75], START + 30 * MINUTE), *more])
+    assert (standing.kind, standing.late) == (ChangeKind.RAISED, False)
 
 
 def test_a_history_that_lacks_judged_readings_is_refused() -> None:

@@ -3,8 +3,10 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
 
@@ -61,6 +63,20 @@ import alerting.kernel as kernel
 print(kernel.next_deadline.stats.cache_path)
 """
     assert run(code, NUMBA_DISABLE_JIT="0", NUMBA_OPT="0").strip() == "None"
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def njit(signature: str, **options: bool) -> Callable[[object], object]:
+        asked.append((signature, options))
+        if options.get("cache"):
+            raise OSError("no space left on device")
+        return lambda function: function
+
+    monkeypatch.setattr(numba, "njit", njit)
+    assert kernel._compiled("int64(int64)")(len) is len
+    assert asked == [("int64(int64)", {"nogil": True, "cache": True}), ("int64(int64)", {"nogil": True})]
 
 
 def test_what_the_team_and_the_check_need_does_not_load_the_compiler() -> None:

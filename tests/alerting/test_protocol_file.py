@@ -226,6 +226,7 @@ paper = "A paper"
         ),
         ('not_transmitted_after = "6 h"', "", "transmission.not_transmitted_after", "lacking"),
         ('cadence = "5 min"', 'cadence = "0 s"', "quantities.glucose_interstitial.gap", "above zero"),
+        ('gap = "45 min"', "gap = 45", "quantities.glucose_interstitial.gap", "a duration"),
         ("schema = 1", "schema = 2", "schema", "1"),
         ('paper = "A paper"', 'paper = "A paper"\nother = 3', "sources", "a table of texts"),
         ('sources = ["paper"]', "sources = []", "rules.low.sources", "at least one"),
