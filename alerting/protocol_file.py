@@ -76,7 +76,8 @@ def read_protocol(data: bytes, *, name_hint: str) -> CareProtocol:
         line = data.count(b"\n", 0, error.start) + 1
         message = Sentence(fr="le fichier doit être enregistré en UTF-8", en="the file must be saved as UTF-8")
         raise ProtocolError(name_hint, (Fault(line=line, key="", message=message),)) from error
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # Besides its own error the parser lets through those of a number too long and of brackets too deep.
         raise ProtocolError(name_hint, (_syntax_fault(str(error), data.count(b"\n") + 1),)) from error
     reader = _Reader(document, key_lines(text))
     protocol = reader.protocol()

@@ -21,8 +21,8 @@ _MS = {
     **dict.fromkeys(("day", "days", "jour", "jours"), 86_400_000),
     **dict.fromkeys(("week", "weeks", "semaine", "semaines"), 7 * 86_400_000),
 }
-_DURATION = re.compile(r"(\d{1,6}) ?([a-z]+)")
-_AMOUNT = re.compile(r"(-?\d{1,6}(?:\.\d{1,6})?) ?(\S+)")
+_DURATION = re.compile(r"([0-9]{1,6}) ?([a-z]+)")
+_AMOUNT = re.compile(r"(-?[0-9]{1,6}(?:\.[0-9]{1,6})?) ?(\S+)")
 _LONGEST = 400 * 86_400_000
 
 Identifier = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{1,47}$")]

@@ -40,7 +40,7 @@ DEVICE = "file"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _QUANTITIES = {quantity.value: quantity for quantity in Quantity}
-_NUMBER = re.compile(r"-?\d{1,9}(?:\.\d{1,9})?")
+_NUMBER = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +164,7 @@ def _milliseconds(text: str) -> int:
         moment = datetime.fromisoformat(text)
     except ValueError:
         moment = None
-    if moment is None or ":" not in text:
+    if moment is None or ":" not in text or not 1970 < moment.year < 2200:
         raise ValueError(f"the time {text!r} is not like 2026-03-05T07:28:00")
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return (aware - _EPOCH) // timedelta(milliseconds=1)

@@ -3,6 +3,8 @@
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alerting.alert import Priority
 from alerting.care_protocol import Audience, ChangeRule, LevelRule, MissingRule, Side, canonical
@@ -320,6 +322,40 @@ def test_a_file_that_is_not_toml_names_the_line() -> None:
 
 def test_a_file_cut_at_its_end_names_its_last_line() -> None:
     assert only('a = """\n\n').line is not None
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, "a = " + "9" * 5_000, "a = 2021-13-45"])
+def test_what_the_parser_chokes_on_is_a_fault(text: str) -> None:
+    assert only(text).line == 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_a_spoiled_file_is_read_or_refused_and_nothing_else(data: st.DataObject) -> None:
+    lines = GOOD.splitlines()
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(lines) - 1))
+        key, equals, value = lines[place].partition("=")
+        spoiled = data.draw(
+            st.sampled_from(
+                (
+                    "",
+                    lines[data.draw(st.integers(0, len(lines) - 1))],
+                    key
+                    + equals
+                    + data.draw(st.sampled_from(("3", "[]", "{}", '"x"', "nan", "2026-01-01", "[{ a = 1 }]"))),
+                    value,
+                    lines[place] + data.draw(st.text(max_size=3)),
+                )
+            )
+        )
+        lines[place] = spoiled
+    try:
+        protocol = read_protocol("\n".join(lines).encode("utf-8", "replace"), name_hint="spoiled")
+    except ProtocolError as error:
+        assert error.faults
+    else:
+        assert protocol.rules
 
 
 def test_a_file_that_is_not_utf8_names_the_line() -> None:

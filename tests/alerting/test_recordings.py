@@ -1,12 +1,17 @@
 """Recordings, good and bad."""
 
+import contextlib
 import gzip
+import io
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alerting.errors import RecordingError
-from alerting.recordings import read_recording
+from alerting.recordings import read_lines, read_recording
 from devices.reading import ClockTrust, Quality, Quantity, Unit, Validity
 
 HEADER = "patient,time,quantity,value,unit\n"
@@ -87,6 +92,7 @@ def test_a_quantity_of_no_device_of_ours_is_set_aside_and_counted(file: Path) ->
         ("a,2026-03-03T07:31:00,body_weight,1e9,kg", "not a number"),
         ('a,2026-03-03T07:31:00,body_weight,"71,2",kg', "not a number"),
         ("a,yesterday,body_weight,71,kg", "the time 'yesterday'"),
+        ("a,9999-12-31T23:59:59-23:59,body_weight,71,kg", "the time"),
         ("a,2026-03-03,body_weight,71,kg", "the time '2026-03-03'"),
         (",2026-03-03T07:31:00,body_weight,71,kg", "pseudonym"),
         ("a" * 65 + ",2026-03-03T07:31:00,body_weight,71,kg", "pseudonym"),
@@ -100,6 +106,19 @@ def test_a_malformed_line_is_refused_and_named(file: Path, line: str, word: str)
     error = refused(file, HEADER + good + line)
     assert error.line == 3
     assert word in str(error)
+
+
+_PIECES = st.sampled_from(
+    ("a", "2026-03-03T07:31:00", "body_weight", "71.2", "kg", ",", ",", '"', "\n", "\0", "\r", "9" * 12)
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.one_of(_PIECES, st.text(max_size=4)), max_size=20))
+def test_any_text_is_read_or_refused_and_nothing_else(pieces: list[str]) -> None:
+    lines = io.StringIO(HEADER + "".join(pieces))
+    with contextlib.suppress(RecordingError):
+        assert all(patient for patient, _ in read_lines(lines, name="any", set_aside=Counter()))
 
 
 def test_other_columns_are_refused(file: Path) -> None:
