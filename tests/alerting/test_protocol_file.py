@@ -1,5 +1,6 @@
 """A protocol file, and what is said when it is wrong."""
 
+import contextlib
 import re
 
 import pytest
@@ -329,6 +330,9 @@ def test_what_the_parser_chokes_on_is_a_fault(text: str) -> None:
     assert only(text).line == 1
 
 
+_VALUES = st.sampled_from(("3", "[]", "{}", '"x"', "nan", "2026-01-01", "[{ a = 1 }]"))
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_a_spoiled_file_is_read_or_refused_and_nothing_else(data: st.DataObject) -> None:
@@ -341,21 +345,15 @@ def test_a_spoiled_file_is_read_or_refused_and_nothing_else(data: st.DataObject)
                 (
                     "",
                     lines[data.draw(st.integers(0, len(lines) - 1))],
-                    key
-                    + equals
-                    + data.draw(st.sampled_from(("3", "[]", "{}", '"x"', "nan", "2026-01-01", "[{ a = 1 }]"))),
+                    key + equals + data.draw(_VALUES),
                     value,
                     lines[place] + data.draw(st.text(max_size=3)),
                 )
             )
         )
         lines[place] = spoiled
-    try:
-        protocol = read_protocol("\n".join(lines).encode("utf-8", "replace"), name_hint="spoiled")
-    except ProtocolError as error:
-        assert error.faults
-    else:
-        assert protocol.rules
+    with contextlib.suppress(ProtocolError):
+        assert read_protocol("\n".join(lines).encode("utf-8", "replace"), name_hint="spoiled").rules
 
 
 def test_a_file_that_is_not_utf8_names_the_line() -> None:

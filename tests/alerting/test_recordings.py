@@ -92,7 +92,7 @@ def test_a_quantity_of_no_device_of_ours_is_set_aside_and_counted(file: Path) ->
         ("a,2026-03-03T07:31:00,body_weight,1e9,kg", "not a number"),
         ('a,2026-03-03T07:31:00,body_weight,"71,2",kg', "not a number"),
         ("a,yesterday,body_weight,71,kg", "the time 'yesterday'"),
-        ("a,9999-12-31T23:59:59-23:59,body_weight,71,kg", "the time"),
+        ("a,9999-12-31T23:59:59-23:59,body_weight,71,kg", "the time '9999"),
         ("a,2026-03-03,body_weight,71,kg", "the time '2026-03-03'"),
         (",2026-03-03T07:31:00,body_weight,71,kg", "pseudonym"),
         ("a" * 65 + ",2026-03-03T07:31:00,body_weight,71,kg", "pseudonym"),
