@@ -147,10 +147,13 @@ class BumbleScanner(BaseBleakScanner):
         Raises:
             BleakError: another scan runs, or the controller is gone.
         """
-        if self.adapter.scanning:
-            raise BleakDBusError("org.bluez.Error.InProgress", ["Operation already in progress"])
         self.seen_devices = {}
-        await _translated(self.adapter.start_scan(active=self._active))
+        try:
+            await _translated(self.adapter.start_scan(active=self._active))
+        except BleakError as error:
+            if isinstance(error.__cause__, core.InvalidStateError):
+                raise BleakDBusError("org.bluez.Error.InProgress", ["Operation already in progress"]) from error
+            raise
         self._running = True
         self.adapter.device.on(Device.EVENT_ADVERTISEMENT, self._on_advertisement)
 

@@ -138,10 +138,20 @@ async def connected(box: Backends, address: str, *, pair: bool = False) -> Bleak
     return client
 
 
+def adapter_of(box: Backends) -> Adapter:
+    adapter: Adapter = vars(box.client)["adapter"]
+    return adapter
+
+
 def lose_controller(box: Backends) -> None:
     """Let a box's controller go, as when the other end of its socket closes."""
-    adapter: Adapter = vars(box.client)["adapter"]
-    adapter.device.host.on_transport_lost()  # type: ignore[no-untyped-call]
+    adapter_of(box).device.host.on_transport_lost()  # type: ignore[no-untyped-call]
+
+
+async def turns_of_the_loop(number: int = 50) -> None:
+    """Let everything that is ready run, so many times over."""
+    for _ in range(number):
+        await asyncio.sleep(0)
 
 
 class Diary:

@@ -19,7 +19,18 @@ from simulators.faults import LoseBond, RefuseConnections
 from simulators.hci_socket import serve_hci
 from simulators.patients import Pressure
 from simulators.peripherals.blood_pressure import BloodPressureMonitor
-from tests.simulators.kit import BOX_ADDRESS, START, WITHIN, Frames, Room, connected, find, lose_controller
+from tests.simulators.kit import (
+    BOX_ADDRESS,
+    START,
+    WITHIN,
+    Frames,
+    Room,
+    adapter_of,
+    connected,
+    find,
+    lose_controller,
+    turns_of_the_loop,
+)
 
 pytestmark = pytest.mark.radio
 
@@ -253,15 +264,28 @@ async def test_a_controller_that_goes_away_ends_every_call(room: Room) -> None:
 
 
 async def test_whoever_is_cancelled_while_the_controller_goes_is_cancelled(room: Room) -> None:
-    await monitor(room)
+    device = await monitor(room)
     box = await room.box()
-    client = await connected(box, ADDRESS)
-    attempt = asyncio.create_task(BleakClient("C4:B0:00:00:00:99", timeout=60, backend=box.client).connect())
-    reading = asyncio.create_task(client.read_gatt_char(BATTERY))
-    await asyncio.sleep(0)
+    found = await find(box, ADDRESS)
+    await room.switch_off(device)
+    attempt = asyncio.create_task(BleakClient(found, timeout=60, backend=box.client).connect())
+    await turns_of_the_loop()
+    assert room.controllers[0].pending_le_connection is not None
     lose_controller(box)
-    for task in (attempt, reading):
-        task.cancel()
-    for task in (attempt, reading):
-        with pytest.raises(asyncio.CancelledError):
-            await task
+    attempt.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await attempt
+
+
+async def test_a_controller_that_goes_just_after_an_answer_is_gone(room: Room) -> None:
+    box = await room.box()
+    host = adapter_of(box).device.host
+    scanning = asyncio.create_task(BleakScanner(backend=box.scanner).start())
+    async with asyncio.timeout(WITHIN):
+        while host.pending_response is None or not host.pending_response.done():
+            await turns_of_the_loop(1)
+    lose_controller(box)
+    await asyncio.wait({scanning}, timeout=WITHIN)
+    assert scanning.done()
+    with pytest.raises(BleakBluetoothNotAvailableError):
+        await BleakScanner(backend=box.scanner).start()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -9,12 +10,13 @@ import pytest
 from devices.drivers.blood_pressure import BloodPressureMeasurement
 from devices.drivers.weight_scale import WeightMeasurement
 from devices.wall_clock import CurrentTime, DateTime
+from simulators.clock import AcceleratedClock
 from simulators.errors import FaultError
 from simulators.faults import CutLink, DuplicateFrames, SkewClock, Truncate, WrongCrc
 from simulators.patients import Pressure, Weighing
 from simulators.peripherals.blood_pressure import BloodPressureMonitor
 from simulators.peripherals.weight_scale import WeightScale
-from tests.simulators.kit import START, Frames, Room, connected
+from tests.simulators.kit import START, WITHIN, Frames, Room, connected
 
 pytestmark = pytest.mark.radio
 
@@ -158,3 +160,54 @@ async def test_a_fault_may_wait_for_its_time(room: Room) -> None:
     await room.witness.until(lambda: room.witness.count("disconnected") == 1)
     await fault
     assert ("fault", ADDRESS, "cut_link") in room.witness.events
+
+
+async def test_listening_twice_changes_nothing(room: Room) -> None:
+    device = await scale(room, 8, hangs_up=False)
+    client = await connected(await room.box(), ADDRESS, pair=True)
+    frames = Frames()
+    await client.start_notify(WEIGHT, frames)
+    (switch,) = client.services.get_characteristic(WEIGHT).descriptors  # type: ignore[union-attr]
+    await client._backend.write_gatt_descriptor(switch, b"\x02\x00")
+    assert weights(await frames.until(8)) == [80_000 + minute * 100 for minute in range(8)]
+    assert device.unsent <= 1
+    await client.disconnect()
+
+
+async def test_what_was_not_sent_when_the_box_stops_listening_is_kept(room: Room) -> None:
+    device = await scale(room, 8, hangs_up=False)
+    client = await connected(await room.box(), ADDRESS, pair=True)
+    heard: set[bytes] = set()
+    stopping: list[asyncio.Task[None]] = []
+
+    def on_frame(_: object, frame: bytearray) -> None:
+        heard.add(bytes(frame))
+        if not stopping:
+            stopping.append(asyncio.create_task(client.stop_notify(WEIGHT)))
+
+    await client.start_notify(WEIGHT, on_frame)
+    async with asyncio.timeout(WITHIN):
+        await stopping[0]
+    await client.read_gatt_char(CURRENT_TIME)
+    # One may have been on its way when the box stopped: confirmed, and heard by nobody.
+    assert device.unsent > 0
+    assert len(heard) + device.unsent >= 7
+    await client.disconnect()
+
+
+@pytest.mark.parametrize("at_ms", [1_792_888_200_000, 1_792_891_800_000])
+async def test_in_the_hour_that_comes_twice_the_clock_is_set_to_the_nearer_one(room: Room, at_ms: int) -> None:
+    """2026-10-25, 02:30 in Paris, first in summer time and an hour later in winter time."""
+    clock = AcceleratedClock.starting_now(start_ms=at_ms, speed=1)
+    device = WeightScale(ADDRESS, replace(room.where, clock=clock), name="scale")
+    assert CurrentTime.of(at_ms, room.zone).date_time.hours == 2
+    device._set_clock(bytes(CurrentTime.of(clock.now_ms(), room.zone)))
+    assert abs(device.clock_offset_ms) < 5_000
+
+
+async def test_a_clock_shows_what_it_was_set_to_even_when_that_is_wrong(room: Room) -> None:
+    device = WeightScale(ADDRESS, room.where, name="scale")
+    device._set_clock(bytes(CurrentTime.of(room.clock.now_ms() + 7_200_000, room.zone)))
+    assert abs(device.clock_offset_ms - 7_200_000) < 5_000
+    device.take(weighing(0))
+    assert abs(room.witness.readings[0].measured_at - START - 7_200_000) < 5_000
