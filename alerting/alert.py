@@ -104,6 +104,35 @@ class AlertChange:
     engine_version: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledgement:
+    """A named person has seen an alert: `by` whom, `at` ms UTC. It ends nothing: acknowledged is not resolved."""
+
+    by: str
+    at: int
+
+
+class AlertState(StrEnum):
+    """Where an alert is in its life."""
+
+    RAISED = "raised"
+    ACKNOWLEDGED = "acknowledged"
+    RESOLVED = "resolved"
+    RETRACTED = "retracted"
+
+
+def state_of(change: ChangeKind, resolved_at: int | None, acknowledgement: Acknowledgement | None) -> AlertState:
+    """Return where an alert is, given its last change and who has seen it.
+
+    What ended stays ended, and what was taken back stays taken back, whether or not somebody has seen it.
+    """
+    if change is ChangeKind.RETRACTED:
+        return AlertState.RETRACTED
+    if resolved_at is not None:
+        return AlertState.RESOLVED
+    return AlertState.RAISED if acknowledgement is None else AlertState.ACKNOWLEDGED
+
+
 def alert_id(*, patient: str, protocol: str, rule: str, onset: int) -> str:
     """Return the id of the alert of `rule` that began at `onset` (ms UTC): 32 hexadecimal digits.
 

@@ -12,7 +12,8 @@ from typing import TextIO
 
 import click
 
-from alerting.alert import Sentence
+from alerting.alert import Acknowledgement, Sentence
+from coordination.acknowledging import acknowledge as keep_acknowledgement
 from coordination.errors import CoordinationError
 from coordination.inbox import serve
 from coordination.lines import alert_line, reading_line, write_recording
@@ -25,6 +26,7 @@ NOT_A_DEVICE = (
     "Veilleur n'est ni un dispositif médical certifié ni un service d'urgence : en cas d'urgence, appeler le 15. / "
     "Veilleur is not a certified medical device and not an emergency service: in an emergency, call 15 or 112."
 )
+LONGEST_NAME = 64
 TABLE_ROWS = 50
 """Readings that a table shows unless told otherwise."""
 
@@ -135,6 +137,20 @@ def alerts(
             click.echo("Aucune alerte ici." if lang is Language.FR else "No alert here.")
         for line in fleet_lines(view.fleet(), lang):
             click.echo(line)
+
+
+@main.command(epilog=NOT_A_DEVICE)
+@_config
+@_database
+@click.argument("alert")
+@click.option("--by", required=True, metavar="NAME", help="Qui l'a vue / who has seen it.")
+def acknowledge(*, config: Path, database: Path | None, alert: str, by: str) -> None:
+    """Dire qu'une alerte a été vue ; elle continue jusqu'à sa fin. / Say that an alert was seen; it goes on."""
+    if not 1 <= len(by.strip()) <= LONGEST_NAME:
+        raise click.UsageError(f"--by: 1 à {LONGEST_NAME} caractères / 1 to {LONGEST_NAME} characters")
+    place = read_settings(config).database if database is None else database
+    seen = Acknowledgement(by=by.strip(), at=SystemClock().now_ms())
+    click.echo(f"{keep_acknowledgement(place, alert.lower(), seen)}: vue par / seen by {seen.by}")
 
 
 @main.command(epilog=NOT_A_DEVICE)

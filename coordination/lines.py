@@ -12,7 +12,7 @@ from typing import TextIO
 import msgspec
 from msgspec import Struct
 
-from alerting.alert import Category, Priority
+from alerting.alert import AlertState, Category, Priority
 from coordination.view import AlertView, ReadingView
 from devices.reading import JUDGED, Quantity, Unit, Validity, facts, to_value
 
@@ -37,6 +37,11 @@ class _Why(Struct, frozen=True, kw_only=True):
     en: str
 
 
+class _Seen(Struct, frozen=True, kw_only=True):
+    by: str
+    at: str
+
+
 class _AlertLine(Struct, frozen=True, kw_only=True):
     patient: str | None
     rule: str
@@ -58,6 +63,8 @@ class _AlertLine(Struct, frozen=True, kw_only=True):
     engine_version: str
     box: str
     origin: str
+    state: AlertState
+    acknowledged: _Seen | None
 
 
 class _ReadingLine(Struct, frozen=True, kw_only=True):
@@ -92,6 +99,7 @@ def iso(at: int, *, exact: bool = False) -> str:
 
 def alert_line(alert: AlertView) -> str:
     """Return one alert as one line of JSON."""
+    seen = alert.acknowledgement
     line = _AlertLine(
         patient=alert.patient,
         rule=alert.rule,
@@ -124,6 +132,8 @@ def alert_line(alert: AlertView) -> str:
         engine_version=alert.engine_version,
         box=alert.box,
         origin=alert.origin,
+        state=alert.state,
+        acknowledged=None if seen is None else _Seen(by=seen.by, at=iso(seen.at)),
     )
     return _ENCODER.encode(line).decode()
 

@@ -1,9 +1,13 @@
-"""The alert and alert_event tables: each change is kept, and the alert's row is what they come to."""
+"""The alert and alert_event tables: each change is kept, and the alert's row is what they come to.
+
+What a person says about an alert is an event too, beside those of the box and of the inbox.
+"""
 
 import sqlite3
 
 import msgspec
 
+from alerting.alert import Acknowledgement
 from coordination.alert_events import PRIO, AlertEvent, latest
 from coordination.attribution import TeamChange
 from exchange.messages import AlertRecord, alert_change
@@ -13,6 +17,12 @@ _OWNED = (
     "kind, rule_id, prio, category, onset, raised_at, resolved_at, late, supersedes, text_fr, text_en,"
     " protocol, protocol_version, protocol_hash, engine_version, evidence"
 )
+
+
+PERSON = "desk"
+"""Stands for the epoch of what a person says about an alert; no box has such an epoch."""
+TAKEN = 1
+"""`alert.state` of an alert that somebody has acknowledged."""
 
 
 class Alerts:
@@ -55,6 +65,21 @@ class Alerts:
         patient = self._connection.execute("SELECT id FROM patient WHERE pseudonym = ?", (change.patient,)).fetchone()
         event = AlertEvent(box=box_row, epoch="", seq=said, created=at, record=alert_record(change))
         self.keep(event, None if patient is None else patient[0], stored_at=at)
+
+    def acknowledge(self, alert: str, acknowledgement: Acknowledgement) -> None:
+        """Keep that a named person has seen the alert; the first who did stays the one who did."""
+        self._connection.execute(
+            "INSERT OR IGNORE INTO alert_event (alert_id, box_id, epoch, seq, kind, created, stored_at, content)"
+            " SELECT id, box_id, ?, 0, 'acknowledged', ?, ?, ? FROM alert WHERE id = ?",
+            (
+                PERSON,
+                acknowledgement.at,
+                acknowledgement.at,
+                msgspec.json.encode({"by": acknowledgement.by, "at": acknowledgement.at}).decode(),
+                alert,
+            ),
+        )
+        self._connection.execute("UPDATE alert SET state = max(state, ?) WHERE id = ?", (TAKEN, alert))
 
     def standing(self, rule: str) -> tuple[TeamChange, ...]:
         """Return what the inbox itself last said of its alerts of `rule` that stand."""
@@ -99,6 +124,12 @@ class Alerts:
                 msgspec.json.encode(record.evidence).decode(),
             ),
         )
+        # A moved onset makes a new alert of the same matter: whoever has seen the one has seen the other.
+        self._connection.execute(
+            "UPDATE alert SET state = max(state, (SELECT before.state FROM alert AS before WHERE before.id = ?))"
+            " WHERE id = ? AND EXISTS (SELECT 1 FROM alert WHERE id = ?)",
+            (record.supersedes, alert, record.supersedes),
+        )
 
     def _events(self, alert: str) -> tuple[AlertEvent, ...]:
         return tuple(
@@ -110,6 +141,7 @@ class Alerts:
                 record=msgspec.json.decode(content, type=AlertRecord),
             )
             for box, epoch, seq, created, content in self._connection.execute(
-                "SELECT box_id, epoch, seq, created, content FROM alert_event WHERE alert_id = ?", (alert,)
+                "SELECT box_id, epoch, seq, created, content FROM alert_event WHERE alert_id = ? AND epoch <> ?",
+                (alert, PERSON),
             )
         )

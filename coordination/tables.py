@@ -21,6 +21,8 @@ EMERGENCY = Sentence(
 
 _NB = "\u00a0"
 _SENTENCE_WIDTH = 60
+SHOWN_ID = 8
+"""Characters of an alert's id in a table: enough to name it to `veilleur-desk acknowledge`."""
 
 
 class Language(StrEnum):
@@ -31,8 +33,8 @@ class Language(StrEnum):
 
 
 _HEADERS = {
-    Language.FR: ("Priorité", "Patient", "Ce qui se passe", "Levée", "Fin"),
-    Language.EN: ("Priority", "Patient", "What happens", "Raised", "Ended"),
+    Language.FR: ("N°", "Priorité", "Patient", "Ce qui se passe", "Levée", "Vue par", "Fin"),
+    Language.EN: ("Id", "Priority", "Patient", "What happens", "Raised", "Seen by", "Ended"),
 }
 _READING_HEADERS = {
     Language.FR: ("Patient", "Mesurée", "Grandeur", "Valeur", "Validité", "Appareil"),
@@ -75,17 +77,23 @@ def alert_table(alerts: Iterable[AlertView], language: Language) -> str:
     """Return alerts as a table: those that stand first, then by priority, then the oldest."""
     rows = [
         (
+            alert.id[:SHOWN_ID],
             _priority(alert, language),
             alert.patient or alert.box,
             _said(alert.why, language),
             _local(alert.raised_at, language),
+            "-" if alert.acknowledgement is None else alert.acknowledgement.by,
             _end(alert, language),
         )
         for alert in sorted(alerts, key=lambda alert: (not alert.standing, PRIO[alert.priority], alert.raised_at))
     ]
     return str(
         tabulate(
-            rows, headers=_HEADERS[language], tablefmt="simple", maxcolwidths=[None, None, _SENTENCE_WIDTH, None, None]
+            rows,
+            headers=_HEADERS[language],
+            tablefmt="simple",
+            disable_numparse=True,
+            maxcolwidths=[None, None, None, _SENTENCE_WIDTH, None, None, None],
         )
     )
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from alerting.alert import Category, ChangeKind, Priority, Sentence
+from alerting.alert import Acknowledgement, AlertState, Category, ChangeKind, Priority, Sentence, state_of
 from coordination.alert_events import PRIO
+from coordination.sqlite_alerts import PERSON
 from coordination.sqlite_file import as_error, connect_to_read
 from devices.reading import ClockTrust, Quantity, Unit, Validity, to_value
 from exchange.messages import EvidenceItem
@@ -26,6 +27,7 @@ class AlertView:
         patient: pseudonym, None when the alert is about the box alone.
         origin: "box", or "team" when the inbox raised it by itself.
         change: what happened to it last.
+        acknowledgement: who has seen it, or an alert that it continues, first; None when nobody has.
         superseded_by: id of the alert that continues it, None otherwise.
     """
 
@@ -49,6 +51,12 @@ class AlertView:
     protocol_version: int
     protocol_hash: str
     engine_version: str
+    acknowledgement: Acknowledgement | None
+
+    @property
+    def state(self) -> AlertState:
+        """Where the alert is in its life."""
+        return state_of(self.change, self.resolved_at, self.acknowledgement)
 
     @property
     def standing(self) -> bool:
@@ -125,12 +133,16 @@ class View:
             "SELECT alert.id, pseudonym, box.name, origin, rule_id, prio, category, kind, onset, raised_at,"
             " resolved_at, late, supersedes,"
             " (SELECT min(other.id) FROM alert AS other WHERE other.supersedes = alert.id) AS superseded_by,"
-            " text_fr, text_en, evidence, protocol, protocol_version, protocol_hash, engine_version"
+            " text_fr, text_en, evidence, protocol, protocol_version, protocol_hash, engine_version,"
+            " (WITH RECURSIVE matter (id, supersedes) AS (SELECT alert.id, alert.supersedes"
+            " UNION SELECT earlier.id, earlier.supersedes FROM alert AS earlier JOIN matter"
+            " ON earlier.id = matter.supersedes) SELECT content FROM alert_event JOIN matter"
+            " ON matter.id = alert_event.alert_id WHERE epoch = :person ORDER BY created LIMIT 1) AS seen"
             " FROM alert JOIN box ON box.id = alert.box_id LEFT JOIN patient ON patient.id = alert.patient_id"
             " WHERE (:patient IS NULL OR pseudonym = :patient)"
             " AND (NOT :standing OR (resolved_at IS NULL AND kind <> 'retracted' AND superseded_by IS NULL))"
             " ORDER BY pseudonym, raised_at, rule_id, alert.id",
-            {"patient": patient, "standing": standing},
+            {"patient": patient, "standing": standing, "person": PERSON},
         )
         for row in rows:
             yield AlertView(
@@ -154,6 +166,7 @@ class View:
                 protocol_version=row[18],
                 protocol_hash=row[19],
                 engine_version=row[20],
+                acknowledgement=None if row[21] is None else msgspec.json.decode(row[21], type=Acknowledgement),
             )
 
     def readings(

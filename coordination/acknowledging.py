@@ -1,0 +1,61 @@
+"""A named person acknowledges an alert: she has seen it. The alert goes on until the patient's readings end it.
+
+Not here: taking an alert in hand, closing it, and its outcome, which belong to the desk.
+"""
+
+import sqlite3
+from pathlib import Path
+
+from alerting.alert import Acknowledgement, Sentence
+from coordination.errors import CoordinationError
+from coordination.sqlite_alerts import Alerts
+from coordination.sqlite_file import as_error, connect, connect_to_read, transaction
+
+SHORTEST_ID = 6
+"""Characters of an alert's id that must be given; a table shows eight."""
+
+
+def acknowledge(database: Path, alert: str, acknowledgement: Acknowledgement) -> str:
+    """Keep that a person has seen the alert whose id begins with `alert`; return the whole id.
+
+    Seeing it twice changes nothing: the first who did stays the one who did.
+
+    Raises:
+        CoordinationError: no alert, or more than one, begins like that.
+        DatabaseUnusableError, DatabaseBusyError: see `sqlite_file`.
+    """
+    # A database that is not there is refused before one is made.
+    connect_to_read(database).close()
+    connection = connect(database)
+    try:
+        with transaction(connection):
+            found = connection.execute(
+                "SELECT id FROM alert WHERE substr(id, 1, ?) = ? ORDER BY id LIMIT 2", (len(alert), alert)
+            ).fetchall()
+            if len(found) != 1 or len(alert) < SHORTEST_ID:
+                raise _ambiguous(alert) if found else _unknown(alert)
+            Alerts(connection).acknowledge(found[0][0], acknowledgement)
+    except sqlite3.Error as error:
+        raise as_error(error) from error
+    finally:
+        connection.close()
+    return str(found[0][0])
+
+
+def _unknown(alert: str) -> CoordinationError:
+    return CoordinationError(
+        Sentence(fr=f"Aucune alerte '{alert}' ici.", en=f"There is no alert '{alert}' here."),
+        hint=Sentence(
+            fr="'veilleur-desk alerts' montre les numéros.", en="'veilleur-desk alerts' shows the identifiers."
+        ),
+    )
+
+
+def _ambiguous(alert: str) -> CoordinationError:
+    return CoordinationError(
+        Sentence(fr=f"'{alert}' ne désigne pas une seule alerte.", en=f"'{alert}' does not name one alert."),
+        hint=Sentence(
+            fr=f"Donner plus de caractères, au moins {SHORTEST_ID}.",
+            en=f"Give more characters, at least {SHORTEST_ID}.",
+        ),
+    )

@@ -1,0 +1,116 @@
+"""A named person has seen an alert: kept once, carried along, ending nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from alerting.alert import Acknowledgement, AlertState, ChangeKind, state_of
+from coordination.acknowledging import acknowledge
+from coordination.cli import main
+from coordination.errors import CoordinationError
+from coordination.view import AlertView, View
+from tests.coordination.kit import START, Team, hypo
+
+MINUTE = 60_000
+CLAIRE = Acknowledgement(by="Claire, IDEC", at=START + 5 * MINUTE)
+
+
+def shown(team: Team) -> dict[str, AlertView]:
+    view = View(team.database)
+    try:
+        return {alert.id: alert for alert in view.alerts()}
+    finally:
+        view.close()
+
+
+def test_an_acknowledged_alert_still_stands_and_says_by_whom_and_when(team: Team) -> None:
+    database = team.open_database()
+    raised = hypo(ChangeKind.RAISED)
+    team.store(database, team.opened(0, [raised]))
+    assert shown(team)[raised.alert_id].state is AlertState.RAISED
+    assert acknowledge(team.database, raised.alert_id[:8], CLAIRE) == raised.alert_id
+    alert = shown(team)[raised.alert_id]
+    assert (alert.state, alert.acknowledgement, alert.standing) == (AlertState.ACKNOWLEDGED, CLAIRE, True)
+    team.store(database, team.opened(1, [hypo(ChangeKind.RESOLVED)]))
+    alert = shown(team)[raised.alert_id]
+    assert (alert.state, alert.acknowledgement) == (AlertState.RESOLVED, CLAIRE)
+    database.close()
+
+
+def test_the_first_who_saw_it_stays_the_one_who_did(team: Team) -> None:
+    database = team.open_database()
+    raised = hypo(ChangeKind.RAISED)
+    team.store(database, team.opened(0, [raised]))
+    acknowledge(team.database, raised.alert_id, CLAIRE)
+    acknowledge(team.database, raised.alert_id, Acknowledgement(by="Somebody else", at=START + 6 * MINUTE))
+    assert shown(team)[raised.alert_id].acknowledgement == CLAIRE
+    database.close()
+
+
+def test_a_moved_onset_carries_the_acknowledgement_along(team: Team) -> None:
+    database = team.open_database()
+    raised = hypo(ChangeKind.RAISED)
+    team.store(database, team.opened(0, [raised]))
+    acknowledge(team.database, raised.alert_id, CLAIRE)
+    revised = hypo(ChangeKind.REVISED, onset=START - MINUTE, supersedes=raised.alert_id)
+    team.store(database, team.opened(1, [revised]))
+    assert shown(team)[revised.alert_id].acknowledgement == CLAIRE
+    assert shown(team)[revised.alert_id].state is AlertState.ACKNOWLEDGED
+    database.close()
+
+
+def test_what_is_no_alert_or_several_is_refused_and_changes_nothing(team: Team) -> None:
+    database = team.open_database()
+    raised = hypo(ChangeKind.RAISED)
+    team.store(database, team.opened(0, [raised]))
+    for unclear in ("", raised.alert_id[:5], "0" * 8 if not raised.alert_id.startswith("0" * 8) else "f" * 8, "%" * 8):
+        with pytest.raises(CoordinationError):
+            acknowledge(team.database, unclear, CLAIRE)
+    assert shown(team)[raised.alert_id].acknowledgement is None
+    database.close()
+
+
+def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    with pytest.raises(CoordinationError, match="does not exist"):
+        acknowledge(tmp_path / "desk.db", "0" * 32, CLAIRE)
+    assert list(tmp_path.iterdir()) == []
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    change=st.sampled_from(ChangeKind),
+    resolved_at=st.none() | st.integers(0, 2**40),
+    seen=st.none() | st.builds(Acknowledgement, by=st.text(min_size=1), at=st.integers(0, 2**40)),
+)
+def test_seeing_an_alert_never_ends_it_nor_brings_it_back(
+    change: ChangeKind, resolved_at: int | None, seen: Acknowledgement | None
+) -> None:
+    unseen, now = state_of(change, resolved_at, None), state_of(change, resolved_at, seen)
+    assert (unseen in {AlertState.RESOLVED, AlertState.RETRACTED}) == (
+        now in {AlertState.RESOLVED, AlertState.RETRACTED}
+    )
+    assert (now is AlertState.ACKNOWLEDGED) == (unseen is AlertState.RAISED and seen is not None)
+
+
+def test_the_command_says_who_and_the_lists_show_it(team: Team) -> None:
+    database = team.open_database()
+    raised = hypo(ChangeKind.RAISED)
+    team.store(database, team.opened(0, [raised]))
+    database.close()
+    place = ["--database", str(team.database)]
+    run = CliRunner().invoke
+    table = run(main, ["alerts", *place])
+    assert raised.alert_id[:8] in table.stdout
+    done = run(main, ["acknowledge", raised.alert_id[:8].upper(), "--by", "Claire, IDEC", *place])
+    assert done.exit_code == 0, done.output
+    line = json.loads(run(main, ["alerts", "--json", *place]).stdout)
+    assert line["state"] == "acknowledged"
+    assert line["acknowledged"]["by"] == "Claire, IDEC"
+    assert "Claire, IDEC" in run(main, ["alerts", *place]).stdout
+    unknown = run(main, ["acknowledge", "ffffffffffff", "--by", "Claire", *place])
+    assert unknown.exit_code == 2
+    assert "Traceback" not in unknown.output
