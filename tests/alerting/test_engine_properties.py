@@ -1,13 +1,30 @@
 """The engine against the oracle, and the invariances that make live and batch the same truth."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerting.alert import AlertChange
+from alerting.care_protocol import ChangeRule, Direction
 from alerting.engine import Engine
 from alerting.reading_order import canonical
+from devices.reading import Reading
 from tests.alerting.oracle import expected_alerts
-from tests.alerting.worlds import HOUR, PARIS, PATIENT, START, Box, World, fold, worlds
+from tests.alerting.worlds import (
+    HOUR,
+    MINUTE,
+    PARIS,
+    PATIENT,
+    START,
+    WEIGHT,
+    Box,
+    World,
+    fold,
+    packaged,
+    reading,
+    worlds,
+)
 
 MANY = settings(max_examples=100, deadline=None)
 
@@ -23,6 +40,26 @@ def test_engine_raises_what_the_oracle_expects(world: World, wait: int) -> None:
     until = world.end + wait
     _, changes = batch(world, until)
     assert fold(changes) == expected_alerts(world.protocol, world.readings, since=world.since, until=until)
+
+
+@MANY
+@given(
+    st.sampled_from(Direction),
+    st.lists(st.tuples(st.integers(0, 40), st.integers(-3, 3)), min_size=20, max_size=200),
+)
+def test_a_long_window_follows_the_oracle(direction: Direction, steps: list[tuple[int, int]]) -> None:
+    (change,) = [rule for rule in packaged("heart_failure").rules if rule.id == "weight_gain_1_day"]
+    assert isinstance(change, ChangeRule)
+    rule = replace(change, direction=direction, delta=4_000, end_delta=2_000, window=90 * MINUTE, slack=10 * MINUTE)
+    protocol = replace(packaged("heart_failure"), rules=(rule,))
+    at, kilograms = START, 70
+    readings: list[Reading] = []
+    for step, move in steps:
+        at, kilograms = at + step * MINUTE, kilograms + move
+        readings.append(reading(WEIGHT, kilograms * 1000, at, key=f"{len(readings):03}"))
+    world = World(protocol, tuple(readings), START)
+    _, changes = batch(world, world.end)
+    assert fold(changes) == expected_alerts(protocol, readings, since=START, until=world.end)
 
 
 @MANY

@@ -90,7 +90,6 @@ print("numba" in sys.modules)
 
 
 def test_a_program_of_another_layout_is_refused() -> None:
-    program = compile_program(packaged("diabetes_cgm"))
     engine = Engine(packaged("diabetes_cgm"), patient=PATIENT, zone=PARIS, since=START)
     engine._stream.program.words[layout.P_LAYOUT] += 1
     with pytest.raises(KernelError) as caught:
@@ -98,9 +97,18 @@ def test_a_program_of_another_layout_is_refused() -> None:
     assert "cache" in caught.value.hint
     with pytest.raises(KernelError):
         engine.tick(START + 1)
-    state = program.fresh_state(START)
-    state[layout.S_LAYOUT] += 1
-    assert kernel.advance(program.words, state, START, np.zeros((64, layout.O_WIDTH), np.int64)) == -1
+
+
+@pytest.mark.parametrize("foreign", ["program", "state"])
+def test_a_kernel_refuses_either_array_of_another_layout(foreign: str) -> None:
+    program = compile_program(packaged("diabetes_cgm"))
+    state, out, one = program.fresh_state(START), np.zeros((64, layout.O_WIDTH), np.int64), np.zeros(1, np.int64)
+    if foreign == "program":
+        program.words[layout.P_LAYOUT] += 1
+    else:
+        state[layout.S_LAYOUT] += 1
+    assert kernel.advance(program.words, state, START, out) == -1
+    assert kernel.judge(program.words, state, one, one, one, out) == (-1, 0)
 
 
 def test_judging_stops_when_the_rows_are_full_and_goes_on() -> None:
@@ -109,7 +117,7 @@ def test_judging_stops_when_the_rows_are_full_and_goes_on() -> None:
     times = START + 6 * 3_600_000 * np.arange(count, dtype=np.int64)
     columns, counts = np.zeros(count, np.int64), np.full(count, 1000, np.int64)
     whole, state = program.fresh_state(START), program.fresh_state(START)
-    big, small = (np.zeros((rows, layout.O_WIDTH), np.int64) for rows in (1000, 11))
+    big, small = (np.zeros((rows, layout.O_WIDTH), np.int64) for rows in (1000, 10))
     rows, done = kernel.judge(program.words, whole, times, columns, counts, big)
     assert (rows, done) == (2 * (count - 1), count)
     pieces, done = [], 0
