@@ -40,6 +40,12 @@ from devices.source import Batch, DeviceEvent, DeviceEventKind
 _REMEMBERED: Final = 256
 """Records handed on in this visit that are recognised when they come again."""
 
+_FINEST_MS: Final = 60_000
+"""A sensor dates its records to the minute: a live value may seem that much older than it is."""
+
+_SURELY_STORED: Final = 4
+"""So many records in one fetch are stored ones: live values come minutes apart."""
+
 _LARGEST: Final = 0xFFFF
 """Largest sequence that a request can name."""
 
@@ -105,6 +111,11 @@ class Visit:
             if self._driver.record_access:
                 await self._catch_up()
             await self._follow()
+        except RadioError:
+            if not self._driver.record_access:
+                # Their arrival was confirmed, and the device may have forgotten them: nothing would bring them again.
+                await self._take(self._queue.take(self._patience.queue))
+            raise
         finally:
             closing.cancel()
 
@@ -202,7 +213,7 @@ class Visit:
             readings = await self._readings(arrival)
             if not readings:
                 stored.spoil()
-            elif all(_is_after(reading, asked_at) for reading in readings):
+            elif all(_is_after(reading, asked_at - _FINEST_MS) for reading in readings):
                 live.append(arrival)
                 return False
             for reading in readings:
@@ -215,7 +226,7 @@ class Visit:
             access = RecordAccess(self._device, self._link, self._queue, self._patience)
             await access.report(request, on_record)
         except RadioError as error:
-            await self._hand_on_stored(stored.take_settled())
+            await self._hand_on_stored(self._surely_next(stored.take_settled()))
             if first is not None and isinstance(error, RecordAccessError) and error.code in _NOT_SELECTIVE:
                 return await self._fetch(None, tolerate=tolerate)
             raise
@@ -223,6 +234,17 @@ class Visit:
         # Among live values too there may be a gap: they take their turn with those that come later.
         self._queue.put_back(live)
         return not stored.spoilt
+
+    def _surely_next(self, readings: Sequence[Reading]) -> Sequence[Reading]:
+        """Return the readings of a fetch that failed when they can only be stored ones, and none otherwise.
+
+        A sensor whose session seems to have begun long ago dates live values like stored ones. Handed on, they would
+        hide from the next fetch what is stored before them; held back, they are still in the sensor.
+        """
+        if not readings or len(readings) >= _SURELY_STORED:
+            return readings
+        sequence = self._driver.sequence(readings[0], self._context)
+        return readings if sequence is not None and self._course.follows(sequence) else ()
 
     # Live values
 

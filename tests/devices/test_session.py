@@ -212,6 +212,21 @@ async def test_live_values_do_not_hide_that_the_sensor_is_silent_about_its_recor
     assert not bench.store.readings
 
 
+async def test_live_values_that_seem_old_do_not_hide_the_history_of_a_silent_sensor(bench: Any, sensor: Any) -> None:
+    for offset in HISTORY:
+        sensor.measure(offset)
+    bench.clock.now += 30 * 24 * 60 * 60_000
+    live = [max(HISTORY) + 5, max(HISTORY) + 10, max(HISTORY) + 15]
+
+    def talk() -> None:
+        for offset in live:
+            sensor.measure(offset, live=True)
+
+    sensor.answers.append(lambda _: [talk, sensor.CUT])
+    await bench.follow(bench.session(sensor, "cgm"), lambda: len(bench.store.readings) == len(HISTORY) + len(live))
+    assert bench.store.offsets == [*HISTORY, *live]
+
+
 async def test_a_sensor_that_falls_silent_is_told_to_abort_and_asked_again(bench: Any, sensor: Any) -> None:
     for offset in HISTORY:
         sensor.measure(offset)
@@ -282,7 +297,7 @@ async def test_a_new_sensor_on_the_same_link_is_followed_from_its_beginning(benc
 
 
 async def test_frames_that_come_too_fast_close_the_link_and_are_fetched_again(bench: Any, sensor: Any) -> None:
-    bench.patience = replace(bench.patience, queue=4)
+    bench.patience = replace(bench.patience, queue=6)
     for offset in HISTORY:
         sensor.measure(offset)
 
@@ -292,7 +307,7 @@ async def test_frames_that_come_too_fast_close_the_link_and_are_fetched_again(be
     sensor.answers += [all_at_once, all_at_once]
     await bench.follow(bench.session(sensor, "cgm"), lambda: len(bench.store.readings) == len(HISTORY))
     assert bench.store.offsets == list(HISTORY)
-    assert from_offsets(sensor) == [None, 11, 26]
+    assert from_offsets(sensor) == [None, 21, 46]
 
 
 async def test_a_lost_bond_is_said_once_and_again_when_it_is_lost_anew(bench: Any, sensor: Any) -> None:

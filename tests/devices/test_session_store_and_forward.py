@@ -65,6 +65,18 @@ async def test_a_device_that_hangs_up_after_its_last_indication_has_done_nothing
     assert bench.store.events[-1].detail == "the device closed the link"
 
 
+async def test_what_was_confirmed_while_the_link_was_lost_in_subscribing_is_kept(bench: Any, monitor: Any) -> None:
+    def hurried() -> None:
+        monitor.send(0x2A35, measurement(120))
+        monitor.send(0x2A35, measurement(125))
+        monitor.cut()
+        raise RadioError("subscribing: the link was lost")
+
+    monitor.on_subscribed = hurried
+    await bench.follow(bench.session(monitor, "blood_pressure"), lambda: len(bench.store.readings) == 8)
+    assert bench.log.count("connect") == 1
+
+
 async def test_it_is_found_again_for_the_next_measurement(bench: Any, monitor: Any) -> None:
     at = DateTime.of(bench.clock.now, bench.zone)
     first, second = measurement(120, at), measurement(125, at)
