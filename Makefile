@@ -6,11 +6,12 @@ ARGS ?=
 SIM := $(VENV)/.installed-sim
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo test bench lint types arrows pytest lock clean
+.PHONY: help demo test bench coverage lint types arrows pytest lock clean
 
 help:
 	@echo "make demo   the main job, end to end, on simulated devices   (ARGS=--headless for plain lines)"
 	@echo "make test   lint, types, the house's arrows and the tests"
+	@echo "make coverage  every branch of what judges and of the drivers"
 	@echo "make bench  the figures, one JSON line each"
 
 $(VENV)/bin/python:
@@ -46,6 +47,11 @@ arrows: $(DEV)
 
 pytest: $(DEV)
 	$(BIN)/python -m pytest $(ARGS)
+
+# Jitted lines are invisible to coverage, so the kernel runs as plain Python here.
+coverage: $(DEV)
+	NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q -p no:randomly tests/alerting tests/devices
+	$(BIN)/coverage report --include="alerting/*,devices/drivers/*" --show-missing --fail-under=100
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from alerting.alert import Acknowledgement, AlertState, ChangeKind, state_of
+from alerting.alert import Acknowledgement, AlertState, ChangeKind
 from coordination.acknowledging import acknowledge
 from coordination.cli import main
 from coordination.errors import CoordinationError
@@ -78,22 +76,6 @@ def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(CoordinationError, match="does not exist"):
         acknowledge(tmp_path / "desk.db", "0" * 32, CLAIRE)
     assert list(tmp_path.iterdir()) == []
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    change=st.sampled_from(ChangeKind),
-    resolved_at=st.none() | st.integers(0, 2**40),
-    seen=st.none() | st.builds(Acknowledgement, by=st.text(min_size=1), at=st.integers(0, 2**40)),
-)
-def test_seeing_an_alert_never_ends_it_nor_brings_it_back(
-    change: ChangeKind, resolved_at: int | None, seen: Acknowledgement | None
-) -> None:
-    unseen, now = state_of(change, resolved_at, None), state_of(change, resolved_at, seen)
-    assert (unseen in {AlertState.RESOLVED, AlertState.RETRACTED}) == (
-        now in {AlertState.RESOLVED, AlertState.RETRACTED}
-    )
-    assert (now is AlertState.ACKNOWLEDGED) == (unseen is AlertState.RAISED and seen is not None)
 
 
 def test_the_command_says_who_and_the_lists_show_it(team: Team) -> None:
