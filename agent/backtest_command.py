@@ -18,6 +18,8 @@ from alerting.alert import Sentence
 from alerting.backtest import AlertOutcome, backtest, line
 from alerting.recordings import Recording, read_recording
 
+FIRST_YEAR, LAST_YEAR = 1970, 2199
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestRequest:
@@ -42,12 +44,19 @@ def moment(text: str | None) -> int | None:
         return None
     try:
         at = datetime.fromisoformat(text)
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
     except ValueError as error:
-        raise RequestError(
-            Sentence(fr=f"« {text} » n'est pas une date.", en=f"'{text}' is not a time."),
-            Sentence(fr="L'écrire comme 2026-11-22T08:00:00Z.", en="Write it like 2026-11-22T08:00:00Z."),
-        ) from error
-    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
+        raise _no_time(text) from error
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise _no_time(text)
+    return round(at.timestamp() * 1000)
+
+
+def _no_time(text: str) -> RequestError:
+    return RequestError(
+        Sentence(fr=f"« {text} » n'est pas une date.", en=f"'{text}' is not a time."),
+        Sentence(fr="L'écrire comme 2026-11-22T08:00:00Z.", en="Write it like 2026-11-22T08:00:00Z."),
+    )
 
 
 def print_backtest(request: BacktestRequest) -> None:
@@ -58,8 +67,8 @@ def print_backtest(request: BacktestRequest) -> None:
         RecordingError: the recording cannot be read.
         RequestError: there is no such file or time zone.
     """
+    zone = _zone(request.zone)
     try:
-        zone = ZoneInfo(request.zone)
         protocol = load_protocol(request.protocol, Path())
         recording = read_recording(request.readings)
     except OSError as error:
@@ -73,11 +82,6 @@ def print_backtest(request: BacktestRequest) -> None:
                 fr=f"Donner un fichier ; un protocole peut aussi être l'un de {names}.",
                 en=f"Name a file; a protocol can also be one of {names}.",
             ),
-        ) from error
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise RequestError(
-            Sentence(fr=f"« {request.zone} » n'est pas un fuseau horaire.", en=f"'{request.zone}' is not a time zone."),
-            Sentence(fr="Donner un nom IANA comme Europe/Paris.", en="Give an IANA name such as Europe/Paris."),
         ) from error
     _say_set_aside(recording)
     total = sum(len(readings) for readings in recording.readings.values())
@@ -97,6 +101,16 @@ def print_backtest(request: BacktestRequest) -> None:
             )
         )
     _PRINTERS[request.form](outcomes, request.lang)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise RequestError(
+            Sentence(fr=f"« {name} » n'est pas un fuseau horaire.", en=f"'{name}' is not a time zone."),
+            Sentence(fr="Donner un nom IANA comme Europe/Paris.", en="Give an IANA name such as Europe/Paris."),
+        ) from error
 
 
 def _say_set_aside(recording: Recording) -> None:

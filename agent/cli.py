@@ -36,12 +36,26 @@ class Refusing(click.Group):
         """Run the command."""
         try:
             return super().invoke(ctx)
-        except AgentError as error:
-            raise Refusal(f"{_said(ctx, error.why)} {_said(ctx, error.hint)}") from error
-        except IdentityError as error:
-            raise Refusal(f"{error} {error.hint}") from error
-        except (AlertingError, DeviceError, ExchangeError) as error:
-            raise Refusal(str(error)) from error
+        except (AgentError, AlertingError, DeviceError, ExchangeError) as error:
+            raise Refusal(_in_words(ctx, error)) from error
+        except BaseExceptionGroup as group:
+            # What stops one part of the box stops all of them, and comes out wrapped.
+            ours, others = group.split((AgentError, AlertingError, DeviceError, ExchangeError))
+            if ours is None or others is not None:
+                raise
+            raise Refusal(_in_words(ctx, _first(ours))) from group
+
+
+def _in_words(ctx: click.Context, error: BaseException) -> str:
+    if isinstance(error, AgentError):
+        return f"{_said(ctx, error.why)} {_said(ctx, error.hint)}"
+    return " ".join((str(error), error.hint)) if isinstance(error, IdentityError) else str(error)
+
+
+def _first(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 class Refusal(click.ClickException):
@@ -78,8 +92,8 @@ def last_words(program: str) -> Callable[[type[BaseException], BaseException, Tr
     """Return what a program says of an unforeseen fault: where, in one sentence instead of a stack trace."""
 
     def say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
+        if isinstance(error, BaseExceptionGroup):
+            error = _first(error)
             kind, trace = type(error), error.__traceback__
         while trace is not None and trace.tb_next is not None:
             trace = trace.tb_next

@@ -1,8 +1,8 @@
 """The one place where the parts of the box are joined.
 
     device sessions -> pipeline -> store -> forwarder -> link
-                          ^                    |
-                        watch               receipts
+                          |          ^         ^
+             watch --> judging ------+      receipts
 
 Each part runs as a named task of one group: when one cannot go on, all stop, and systemd starts the box again
 from what is on the disk. Only here is an error of any kind caught: a fault in judging must not stop keeping.
@@ -15,12 +15,15 @@ from contextlib import AsyncExitStack, aclosing
 from importlib.metadata import version
 
 from agent import systemd
+from agent.counts import Counts
 from agent.errors import StoreError, VaultError
 from agent.forwarder import Forwarder
-from agent.logs import COUNT, DEVICE, EVENT, PATIENTS
+from agent.judging import Judging
+from agent.logs import COUNT, DEVICE, EVENT, PATIENTS, REASON
 from agent.pipeline import Pipeline
 from agent.presence import Presence
 from agent.settings import BrokerSettings, Device, Settings
+from agent.state_lock import state_lock
 from agent.store import Store
 from agent.store_thread import StoreThread
 from agent.vault import Vault, kek_from_credential, kek_from_file, make_kek_file
@@ -73,22 +76,20 @@ async def run(
     """
     signing_key = SigningKey.load(settings.identity.signing_key)
     team = read_team_keys(settings.identity.team_keys)
-    if settings.vault.key_file is not None:
-        make_kek_file(settings.vault.key_file)
-    vault = open_vault(settings)
     async with AsyncExitStack() as stack:
+        stack.enter_context(state_lock(settings.state))
+        if settings.vault.key_file is not None:
+            make_kek_file(settings.vault.key_file, database=settings.database)
+        vault = open_vault(settings)
         store = StoreThread()
         stack.push_async_callback(store.close)
         await store.open(lambda: Store(settings.database, vault, now_ms=clock.now_ms()))
         epoch = await store.call(Store.this_epoch)
+        sealer = Sealer(box=settings.box, signing_key=signing_key, recipients=team.recipients)
         presence = Presence(
-            box=settings.box,
-            epoch=epoch,
-            version=version("veilleur"),
-            protocols={patient.pseudonym: patient.protocol.protocol_hash for patient in settings.patients},
-            signing_key=signing_key,
-            clock=clock,
+            box=settings.box, epoch=epoch, version=version("veilleur"), signing_key=signing_key, clock=clock
         )
+        counts = Counts()
         link = await stack.enter_async_context(Link(_link_settings(settings.box, settings.broker, presence)))
         forwarder = Forwarder(
             store=store,
@@ -99,23 +100,36 @@ async def run(
             settings=settings.forwarder,
             presence=presence,
             clock=clock,
+            counts=counts,
         )
-        pipeline = Pipeline(
+        judging = Judging(
             store=store,
-            sealer=Sealer(box=settings.box, signing_key=signing_key, recipients=team.recipients),
+            sealer=sealer,
             patients=settings.patients,
             devices=settings.devices,
             clock=clock,
             on_kept=forwarder.kick,
-            guard=_guard,
+            guard=Guarded().run,
         )
-        stack.push_async_callback(pipeline.stop)
+        pipeline = Pipeline(
+            store=store,
+            sealer=sealer,
+            devices=settings.devices,
+            clock=clock,
+            judging=judging,
+            counts=counts,
+            on_kept=forwarder.kick,
+        )
+        stack.push_async_callback(forwarder.stop)
+        stack.push_async_callback(judging.stop)
         await pipeline.start()
         sources = [_session(device, settings, pipeline, radio, clock) for device in settings.devices]
         async with asyncio.TaskGroup() as group:
             group.create_task(pipeline.run(), name="pipeline")
+            group.create_task(judging.run(), name="judging")
             group.create_task(forwarder.run(), name="forwarder")
-            group.create_task(watch(pipeline, clock, settle=settings.watch.settle), name="watch")
+            await judging.started.wait()
+            group.create_task(watch(judging, clock, settle=settings.watch.settle), name="watch")
             for device, source in zip(settings.devices, sources, strict=True):
                 group.create_task(_pump(device, source, pipeline), name=f"device {device.address}")
             on_ready()
@@ -166,7 +180,8 @@ async def _pump(device: Device, source: Source, pipeline: Pipeline) -> None:
     async with aclosing(source.batches()) as batches:
         async for batch in batches:
             for event in batch.events:
-                logger.info("device: %s", event.kind, extra={EVENT: event.kind, DEVICE: _tail(event.device)})
+                keys = {EVENT: event.kind, DEVICE: _tail(event.device), REASON: event.detail or None}
+                logger.info("device: %s", event.kind, extra=keys)
             await pipeline.ingest(device, batch)
 
 
@@ -175,13 +190,29 @@ def _tail(address: str) -> str:
     return address[-5:]
 
 
-async def _guard(work: Callable[[], Awaitable[None]]) -> bool:
-    try:
-        await work()
-    except (StoreError, VaultError):
-        raise
-    except Exception:
-        logger.exception("judging failed; readings are kept and sent all the same", extra={EVENT: "judging_failed"})
-        await asyncio.sleep(FAULT_PAUSE_S)
-        return False
-    return True
+class Guarded:
+    """Runs judging: a fault in it is told, once for each cause, and must not stop keeping and sending."""
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
+
+    async def run(self, work: Callable[[], Awaitable[None]]) -> bool:
+        """Await the work; return whether it went well, and after a fault only when it is time to try again."""
+        try:
+            await work()
+        except (StoreError, VaultError):
+            raise
+        except Exception as error:
+            cause = repr(error)
+            if cause in self._told:
+                logger.warning(
+                    "judging failed as before", extra={EVENT: "judging_failed", REASON: type(error).__name__}
+                )
+            else:
+                self._told.add(cause)
+                logger.exception(
+                    "judging failed; readings are kept and sent all the same", extra={EVENT: "judging_failed"}
+                )
+            await asyncio.sleep(FAULT_PAUSE_S)
+            return False
+        return True

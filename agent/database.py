@@ -57,14 +57,28 @@ def connect(path: Path) -> sqlite3.Connection:
             connection.close()
         if isinstance(error, StoreError):
             raise
-        raise StoreError(
-            Sentence(fr=f"{path} ne peut pas servir ({error}).", en=f"{path} cannot be used ({error})."),
+        raise unusable(path, error) from error
+    return connection
+
+
+def unusable(path: Path, error: sqlite3.Error) -> StoreError:
+    """Return what an error of SQLite means for an operator; only a damaged file is ever to be moved aside."""
+    why = Sentence(fr=f"{path} ne peut pas servir ({error}).", en=f"{path} cannot be used ({error}).")
+    if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
+        return StoreError(
+            why,
             Sentence(
                 fr=f"Mettre {path} et son -wal de côté et redémarrer : une base neuve commence, l'équipe voit le trou.",
                 en=f"Move {path} and its -wal aside and restart: a new database begins, and the team sees the gap.",
             ),
-        ) from error
-    return connection
+        )
+    return StoreError(
+        why,
+        Sentence(
+            fr="Libérer de la place ou arrêter ce qui tient la base ; ne rien effacer : elle garde ce qui doit partir.",
+            en="Free some space, or stop what holds the database; delete nothing: it keeps what was not sent yet.",
+        ),
+    )
 
 
 def connect_reading(path: Path) -> sqlite3.Connection:
@@ -76,10 +90,14 @@ def connect_reading(path: Path) -> sqlite3.Connection:
     connection: sqlite3.Connection | None = None
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)
-        pending = migrations.pending(Database(connection))
-    except sqlite3.Error as error:
+        database = Database(connection)
+        _refuse_newer(database, path)
+        pending = migrations.pending(database)
+    except (sqlite3.Error, StoreError) as error:
         if connection is not None:
             connection.close()
+        if isinstance(error, StoreError):
+            raise
         raise StoreError(
             Sentence(fr=f"{path} ne peut pas être lu ({error}).", en=f"{path} cannot be read ({error})."),
             Sentence(fr="Le boîtier a-t-il déjà démarré ?", en="Has the box been started?"),
@@ -113,6 +131,11 @@ def _require_pragmas(connection: sqlite3.Connection, path: Path) -> None:
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     database = Database(connection)
+    _refuse_newer(database, path)
+    migrations.apply(database)
+
+
+def _refuse_newer(database: Database, path: Path) -> None:
     ours = {item.name for item in migrations.pending(Database(memory=True))}
     newer = [item.name for item in migrations.applied(database) if item.name not in ours]
     if newer:
@@ -126,4 +149,3 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
                 en="Install that version or a later one; nothing in the database was changed.",
             ),
         )
-    migrations.apply(database)

@@ -9,12 +9,16 @@ Durations here are real seconds, whatever clock the readings are judged by.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
+import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
+from agent.counts import Counts
 from agent.logs import COUNT, EVENT, REASON
 from agent.outbox import Entry
 from agent.presence import Presence
@@ -32,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 NO_SUBSCRIBER_PAUSE_S = 0.2
 BROKEN_PAUSE_S = 0.1
+DISK_PAUSE_S = 2.0
 DAY_MS = 86_400_000
 LONGEST_BACKOFF = 8
 """A receipt is waited for up to this many times the first timeout."""
@@ -57,6 +62,7 @@ class Forwarder:
         settings: ForwarderSettings,
         presence: Presence,
         clock: Clock,
+        counts: Counts,
     ) -> None:
         """`signers` maps the id of each key that may sign receipts to its public key."""
         self._store = store
@@ -67,6 +73,7 @@ class Forwarder:
         self._settings = settings
         self._presence = presence
         self._clock = clock
+        self._counts = counts
         self._wake = asyncio.Event()
         self._sent: dict[int, _Sent] = {}
 
@@ -77,10 +84,22 @@ class Forwarder:
     async def run(self) -> None:
         """Forward for ever; a broken link is waited out."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._greet(), name="birth")
-            group.create_task(self._send(group), name="send")
-            group.create_task(self._receive(), name="receipts")
-            group.create_task(self._heartbeat(), name="heartbeat")
+            group.create_task(self._despite_disk(self._greet), name="birth")
+            group.create_task(self._despite_disk(partial(self._send, group)), name="send")
+            group.create_task(self._despite_disk(self._receive), name="receipts")
+            group.create_task(self._despite_disk(self._heartbeat), name="heartbeat")
+
+    async def _despite_disk(self, loop: Callable[[], Awaitable[None]]) -> None:
+        """Run one of the loops for ever: a disk that fails must not stop what can still be sent."""
+        told = ""
+        while True:
+            try:
+                await loop()
+            except sqlite3.Error as error:
+                if str(error) != told:
+                    told = str(error)
+                    logger.error("the disk refuses, forwarding goes on", extra={EVENT: "disk", REASON: told})  # noqa: TRY400
+                await asyncio.sleep(DISK_PAUSE_S)
 
     # --- sending ------------------------------------------------------------------------------------------
 
@@ -138,21 +157,22 @@ class Forwarder:
             code = await self._link.publish(topic(self._box, channel), entry.body)
         except LinkError as error:
             if error.reason_code is None:
-                await self._store.call(Store.count, "publish.broken")
+                self._counts.add("publish.broken")
                 self._again_within(entry, BROKEN_PAUSE_S)
             else:
                 # A broker that refuses goes on refusing: the entry waits its full turn, and the counter shows it.
-                await self._store.call(Store.count, "publish.refused")
+                self._counts.add("publish.refused")
             return
         if code == NO_MATCHING_SUBSCRIBERS:
             # The broker dropped it, so no receipt can come: the inbox is expected back before long.
-            await self._store.call(Store.count, "publish.no_subscriber")
+            self._counts.add("publish.no_subscriber")
             self._again_within(entry, NO_SUBSCRIBER_PAUSE_S)
 
     def _again_within(self, entry: Entry, seconds: float) -> None:
-        """Send an entry again sooner than for want of a receipt, a little later at each attempt."""
+        """Send an entry again sooner than for want of a receipt, later at each attempt."""
         if (sent := self._sent.get(entry.first)) is not None:
-            sent.again_at = min(sent.again_at, time.monotonic() + seconds * sent.attempts)
+            pause = seconds * 2.0 ** min(sent.attempts - 1, LONGEST_BACKOFF)
+            sent.again_at = min(sent.again_at, time.monotonic() + pause)
             self._wake.set()
 
     # --- receipts -----------------------------------------------------------------------------------------
@@ -167,11 +187,16 @@ class Forwarder:
             receipt = verify_receipt(message.payload, box=self._box, signers=self._signers)
         except ReceiptError as error:
             logger.warning("a receipt was refused", extra={EVENT: "receipt_refused", REASON: error.reason})
-            await self._store.call(Store.count, f"receipt.{error.reason}")
+            self._counts.add(f"receipt.{error.reason}")
             return
         if receipt.epoch != self._epoch:
-            await self._store.call(Store.count, "receipt.other_epoch")
+            self._counts.add("receipt.other_epoch")
             return
+        next_seq, _ = await self._store.call(Store.backlog)
+        if receipt.high >= next_seq:
+            # The team has more of this epoch than the box knows of: its database was set back.
+            logger.error("the team knows records that this database does not", extra={EVENT: "set_back"})
+            self._counts.add("receipt.ahead")
         freed = await self._store.call(Store.free, receipt.ranges, now_ms=self._clock.now_ms())
         for first in freed:
             self._sent.pop(first, None)
@@ -184,10 +209,25 @@ class Forwarder:
             await asyncio.sleep(self._settings.heartbeat)
             if self._link.connected:
                 await self._say_online()
+            await self.keep_counts()
             before = self._clock.now_ms() - self._settings.keep_receipted_days * DAY_MS
             forgotten = await self._store.call(Store.forget_receipted, before_ms=before)
             if forgotten:
                 logger.info("receipted entries forgotten", extra={EVENT: "outbox_forgotten", COUNT: forgotten})
+
+    async def stop(self) -> None:
+        """Keep what was counted; a disk that refuses now is not waited for."""
+        with contextlib.suppress(sqlite3.Error):
+            await self.keep_counts()
+
+    async def keep_counts(self) -> None:
+        """Keep what was counted since the last time."""
+        taken = self._counts.take()
+        try:
+            await self._store.call(Store.keep_counts, taken)
+        except sqlite3.Error:
+            self._counts.put_back(taken)
+            raise
 
     async def _say_online(self) -> None:
         next_seq, backlog = await self._store.call(Store.backlog)

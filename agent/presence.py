@@ -5,7 +5,6 @@ right after: a will that the broker delivers late cannot mask the birth of a new
 """
 
 import secrets
-from collections.abc import Mapping
 
 from devices.clock import Clock
 from exchange.identity import SigningKey
@@ -23,15 +22,12 @@ class Presence:
         box: str,
         epoch: str,
         version: str,
-        protocols: Mapping[str, str],
         signing_key: SigningKey,
         clock: Clock,
     ) -> None:
-        """`protocols` maps each pseudonym to the hash of the protocol applied."""
         self._box = box
         self._epoch = epoch
         self._version = version
-        self._protocols = dict(protocols)
         self._signing_key = signing_key
         self._clock = clock
         self._session = secrets.token_hex(16)
@@ -62,7 +58,8 @@ class Presence:
             next_seq=self._next_seq,
             backlog=self._backlog,
             version=self._version,
-            protocols=self._protocols,
+            # Left out: whoever keeps the broker would read from a pathway's hash what a patient suffers from.
+            protocols={},
             at=self._clock.now_ms(),
         )
         return sign_status(status, self._signing_key)

@@ -186,7 +186,7 @@ def _patients(found: _File, folder: Path, faults: _Faults) -> dict[str, Patient]
 def _zone(where: str, name: str, faults: _Faults) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         faults.add(
             where,
             f"« {name} » n'est pas un fuseau IANA comme Europe/Paris",

@@ -12,7 +12,7 @@ Not here: what a reading means, and sending. One thread uses a Store (`StoreThre
 
 import secrets
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -260,11 +260,14 @@ class Store(StoreReader):
                 (digest, self._vault.seal("device", digest.hex(), body)),
             )
 
-    def count(self, name: str) -> None:
-        """Count one more of what was refused or noticed, such as "receipt.signature"."""
-        self._connection.execute(
-            "insert into counter(name, n) values (?, 1) on conflict(name) do update set n = n + 1", (name,)
-        )
+    def keep_counts(self, counts: Mapping[str, int]) -> None:
+        """Add to the counters of what was refused or noticed."""
+        if counts:
+            with immediate(self._connection):
+                self._connection.executemany(
+                    "insert into counter(name, n) values (?, ?) on conflict(name) do update set n = n + excluded.n",
+                    list(counts.items()),
+                )
 
     # --- the database itself ------------------------------------------------------------------------------
 

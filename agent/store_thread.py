@@ -1,12 +1,22 @@
-"""The one thread that touches the database, as awaitable calls."""
+"""The one thread that touches the database, as awaitable calls.
+
+A call that was made is carried out, whatever becomes of whoever waits for it.
+"""
 
 import asyncio
+import logging
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
 
 from agent.errors import NotReadyError
+from agent.logs import EVENT, REASON
 from agent.store import Store
+
+logger = logging.getLogger(__name__)
+
+DISK_PAUSE_S = 2.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -33,8 +43,24 @@ class StoreThread:
         store = self._store
         if store is None:
             raise NotReadyError("the store is not open")
-        # A cancelled caller must not leave the thread in the middle: the call itself always finishes.
-        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: method(store, *args, **kwargs))
+        loop = asyncio.get_running_loop()
+        return await asyncio.shield(loop.run_in_executor(self._executor, lambda: method(store, *args, **kwargs)))
+
+    async def persist(self, method: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run one method of the store until the disk takes it: full, locked and failing disks are waited out."""
+        told = ""
+        while True:
+            try:
+                done = await self.call(method, *args, **kwargs)
+            except sqlite3.Error as error:
+                if str(error) != told:
+                    told = str(error)
+                    logger.error("the disk refuses, trying again", extra={EVENT: "disk", REASON: told})  # noqa: TRY400
+                await asyncio.sleep(DISK_PAUSE_S)
+            else:
+                if told:
+                    logger.info("the disk takes again", extra={EVENT: "disk"})
+                return done
 
     async def close(self) -> None:
         """Finish what was begun and close the database."""

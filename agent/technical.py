@@ -106,14 +106,26 @@ class TechnicalAlerts:
     def __init__(self) -> None:
         self._standing: dict[tuple[str, str, str], _Standing] = {}
 
-    def restore(self, standing: Iterable[AlertChange], devices: Mapping[str, str]) -> None:
-        """Take up the alerts that stood before a restart; `devices` maps each device to its patient."""
-        kept = {change.alert_id: change for change in standing if not change.protocol}
+    def restore(self, standing: Iterable[AlertChange], devices: Mapping[str, str], now: int) -> tuple[AlertChange, ...]:
+        """Take up the alerts that stood before a restart, as noticed `now`: what goes on will be noticed again.
+
+        Args:
+            standing: every alert that stands; those of care protocols are passed over.
+            devices: each device and its patient.
+            now: ms UTC.
+
+        Returns:
+            The end of each that is about a device or condition which is no longer there.
+        """
+        self._standing.clear()
+        known = {change.alert_id: change for change in standing if not change.protocol}
         for device, patient in devices.items():
             for rule in RULES:
-                for change in kept.values():
+                for change in list(known.values()):
                     if change.alert_id == _id(patient, rule, device, change.onset):
-                        self._standing[patient, rule, device] = _Standing(change=change, noticed_at=change.onset)
+                        self._standing[patient, rule, device] = _Standing(change=change, noticed_at=now)
+                        del known[change.alert_id]
+        return tuple(_ended(change, now) for change in known.values())
 
     def event(self, patient: str, event: DeviceEvent) -> tuple[AlertChange, ...]:
         """Return what a device's event changes."""
@@ -166,9 +178,12 @@ class TechnicalAlerts:
         return tuple(self._end(key, now) for key in ended)
 
     def _end(self, key: tuple[str, str, str], at: int) -> AlertChange:
-        change = self._standing.pop(key).change
-        return replace(change, kind=ChangeKind.RESOLVED, resolved_at=max(at, change.raised_at))
+        return _ended(self._standing.pop(key).change, at)
 
 
 def _id(patient: str, rule: str, device: str, onset: int) -> str:
     return alert_id(patient=patient, protocol="", rule=f"{rule}:{device}", onset=onset)
+
+
+def _ended(change: AlertChange, at: int) -> AlertChange:
+    return replace(change, kind=ChangeKind.RESOLVED, resolved_at=max(at, change.raised_at))

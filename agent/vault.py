@@ -9,6 +9,7 @@
 Not here: the keys of the team and the box's signing key (exchange), and where sealed rows are kept (store).
 """
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -27,18 +28,38 @@ SEALS_PER_KEY = 2**20
 DAY_MS = 86_400_000
 
 
-def make_kek_file(path: Path) -> None:
-    """Make the key file with 32 random bytes and mode 0600, unless it is there.
+def make_kek_file(path: Path, *, database: Path) -> None:
+    """Make the key file with 32 random bytes and mode 0600, unless it is there; all of it or nothing.
 
     Raises:
-        VaultError: it cannot be made.
+        VaultError: it cannot be made; or `database` is there, which another key has sealed.
     """
     if path.exists():
         return
+    if database.exists():
+        raise VaultError(
+            Sentence(
+                fr=f"La clé {path} manque, alors que la base {database} existe.",
+                en=f"The key {path} is missing although the database {database} is there.",
+            ),
+            Sentence(
+                fr="Remettre la clé d'origine, ou mettre la base de côté : une nouvelle commencera.",
+                en="Restore the original key, or move the database aside: a new one will begin.",
+            ),
+        )
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(path)
+        _sync_folder(path.parent)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink()
         raise VaultError(
             Sentence(
                 fr=f"Le fichier de clé {path} ne peut pas être créé ({error.strerror}).",
@@ -46,11 +67,6 @@ def make_kek_file(path: Path) -> None:
             ),
             Sentence(fr="Vérifier le dossier et son propriétaire.", en="Check the folder and its owner."),
         ) from error
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_bytes(KEY_BYTES))
-        file.flush()
-        os.fsync(file.fileno())
-    _sync_folder(path.parent)
 
 
 def kek_from_file(path: Path) -> bytes:

@@ -3,27 +3,27 @@
 import asyncio
 
 from agent import systemd
-from agent.pipeline import Pipeline
+from agent.judging import Judging
 from devices.clock import Clock
 
 LONGEST_NAP_S = 10.0
 SHORTEST_NAP_S = 0.02
 
 
-async def watch(pipeline: Pipeline, clock: Clock, *, settle: float) -> None:
+async def watch(judging: Judging, clock: Clock, *, settle: float) -> None:
     """Let time pass, for ever.
 
     Args:
-        pipeline: whose engines and technical alerts the time is for.
+        judging: whose engines and technical alerts the time is for.
         clock: tells the time that deadlines are judged by.
         settle: real seconds after start before the first tick, so that devices can first deliver what they
             kept while the box was off: an overdue reading that is about to arrive is an alert too many.
     """
     await _nap(settle)
     while True:
-        await pipeline.tick(clock.now_ms())
+        judging.tick(clock.now_ms())
         systemd.notify("WATCHDOG=1")
-        deadline = pipeline.next_deadline()
+        deadline = judging.next_deadline()
         wait = LONGEST_NAP_S if deadline is None else clock.seconds_until(deadline)
         await asyncio.sleep(min(max(wait, SHORTEST_NAP_S), LONGEST_NAP_S))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.counts import Counts
 from agent.forwarder import Forwarder
 from agent.presence import Presence
 from agent.settings import ForwarderSettings
@@ -62,6 +63,7 @@ class Scene:
     forwarder: Forwarder
     team: Link
     epoch: str
+    counts: Counts
     received: asyncio.Queue[tuple[str, bytes]] = field(default_factory=asyncio.Queue)
 
     async def keep(self, desk: Desk, *values: str) -> None:
@@ -93,8 +95,8 @@ class Scene:
     async def until_counted(self, name: str) -> None:
         """Return when something refused was counted."""
         async with asyncio.timeout(10):
-            while name not in await self.store.call(Store.counters):
-                pass
+            while not self.counts.seen(name):
+                await self.store.call(Store.backlog)
 
     async def until_freed(self) -> None:
         """Return when nothing waits."""
@@ -109,9 +111,7 @@ async def scene(path: Path, broker: Broker, *, receipt_timeout: float = 30.0) ->
     await store.open(lambda: open_store(path))
     epoch = await store.call(Store.this_epoch)
     clock = SystemClock()
-    presence = Presence(
-        box=BOX, epoch=epoch, version="0.1.0", protocols={"patient-7f3a": "abc"}, signing_key=BOX_KEY, clock=clock
-    )
+    presence = Presence(box=BOX, epoch=epoch, version="0.1.0", signing_key=BOX_KEY, clock=clock)
     async with link_to(broker, "inbox-1") as team, link_to(broker, BOX, presence=presence) as link:
         await team.subscribe([every_box(OBSERVATIONS), every_box(ALERTS), every_box(STATUS)])
         await team.wait_connected()
@@ -124,8 +124,9 @@ async def scene(path: Path, broker: Broker, *, receipt_timeout: float = 30.0) ->
             settings=ForwarderSettings(receipt_timeout=receipt_timeout, heartbeat=60.0),
             presence=presence,
             clock=clock,
+            counts=(counts := Counts()),
         )
-        stage = Scene(store=store, forwarder=forwarder, team=team, epoch=epoch)
+        stage = Scene(store=store, forwarder=forwarder, team=team, epoch=epoch, counts=counts)
 
         async def listen() -> None:
             async for message in team.messages():
@@ -199,10 +200,9 @@ async def test_birth_says_what_the_box_is_and_a_will_belongs_to_its_session(
         # The broker still holds what the box of an earlier test had said.
         while (birth.state, birth.epoch) != ("online", stage.epoch):
             birth = verified(await stage.next(STATUS))
-    assert birth.protocols == {"patient-7f3a": "abc"}
-    presence = Presence(
-        box=BOX, epoch=stage.epoch, version="0.1.0", protocols={}, signing_key=BOX_KEY, clock=SystemClock()
-    )
+    # Whoever keeps the broker must not learn who is followed for what.
+    assert birth.protocols == {}
+    presence = Presence(box=BOX, epoch=stage.epoch, version="0.1.0", signing_key=BOX_KEY, clock=SystemClock())
     _, first_will = presence.will()
     _, second_will = presence.will()
     online = verified(presence.online(next_seq=7, backlog=2))

@@ -10,15 +10,19 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from agent.counts import Counts
+from agent.judging import Handed, Judging
 from agent.pipeline import Pipeline
 from agent.settings import Device, Patient
 from agent.settings_file import load_protocol
-from agent.store import Store
+from agent.store import Arrival, Store
+from agent.store_reader import Kept
 from agent.store_thread import StoreThread
-from alerting.alert import AlertChange
+from agent.technical import TechnicalAlerts
+from alerting.alert import AlertChange, ChangeKind
 from alerting.engine import Engine
 from devices.drivers import driver_named
-from devices.reading import Reading
+from devices.reading import ClockTrust, Reading
 from devices.source import Batch, DeviceEvent, DeviceEventKind
 from exchange.messages import AlertRecord, ObservationRecord
 from tests.agent.kit import MINUTE, PATIENT, START, Desk, glucose, open_store
@@ -57,10 +61,19 @@ def one_device(patient: Patient, *, given_on: int = 0) -> Device:
 
 
 class Box:
-    """A pipeline over a real store, its task running."""
+    """A pipeline and its judging over a real store, their tasks running."""
 
-    def __init__(self, pipeline: Pipeline, store: StoreThread, device: Device, desk: Desk, clock: ManualClock) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        judging: Judging,
+        store: StoreThread,
+        device: Device,
+        desk: Desk,
+        clock: ManualClock,
+    ) -> None:
         self.pipeline = pipeline
+        self.judging = judging
         self.store = store
         self.device = device
         self.desk = desk
@@ -70,9 +83,15 @@ class Box:
         await self.pipeline.ingest(self.device, Batch(readings=readings, events=tuple(events)))
 
     async def settle(self) -> None:
-        """Return when everything handed over was judged: an empty batch comes back only after it."""
+        """Return when everything handed over was judged."""
         await self.give()
         await self.give()
+        await self.judging.settled()
+
+    async def tick(self, now: int) -> None:
+        """Let time pass, and be judged."""
+        self.judging.tick(now)
+        await self.judging.settled()
 
     async def sent(self) -> tuple[list[int], list[tuple[str, str]]]:
         """Counts of the observations, and (kind, rule) of the alert changes, that wait for the team."""
@@ -93,7 +112,7 @@ async def running(
     device = one_device(patient, given_on=given_on)
     store = StoreThread()
     await store.open(lambda: open_store(path))
-    pipeline = Pipeline(
+    judging = Judging(
         store=store,
         sealer=desk.sealer,
         patients=[patient],
@@ -102,13 +121,24 @@ async def running(
         on_kept=lambda: None,
         guard=tolerant,
     )
+    pipeline = Pipeline(
+        store=store,
+        sealer=desk.sealer,
+        devices=[device],
+        clock=clock,
+        judging=judging,
+        counts=Counts(),
+        on_kept=lambda: None,
+    )
     await pipeline.start()
-    task = asyncio.create_task(pipeline.run())
+    tasks = [asyncio.create_task(judging.run()), asyncio.create_task(pipeline.run())]
+    await judging.started.wait()
     try:
-        yield Box(pipeline, store, device, desk, clock)
+        yield Box(pipeline, judging, store, device, desk, clock)
     finally:
-        task.cancel()
-        await asyncio.wait([task])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
         await store.close()
 
 
@@ -141,9 +171,9 @@ async def test_time_that_passes_tells_an_absence_and_a_late_history_takes_it_bac
     async with running(tmp_path / "box.db", desk) as box:
         await box.give(glucose("100", 0))
         await box.settle()
-        deadline = box.pipeline.next_deadline()
+        deadline = box.judging.next_deadline()
         assert deadline is not None
-        await box.pipeline.tick(deadline)
+        await box.tick(deadline)
         assert (await box.sent())[1] == [("raised", "no_glucose")]
         minutes = range(5, (deadline - START) // MINUTE + 10, 5)
         await box.give(*(glucose("100", minute) for minute in minutes))
@@ -209,7 +239,7 @@ async def test_a_disk_that_refuses_for_a_while_loses_nothing(
         return accept(store, *args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Store, "accept", full)
-    monkeypatch.setattr("agent.pipeline.DISK_PAUSE_S", 0)
+    monkeypatch.setattr("agent.store_thread.DISK_PAUSE_S", 0)
     async with running(tmp_path / "box.db", desk) as box:
         await box.give(glucose("100", 0))
         assert (await box.sent())[0] == [1000]
@@ -232,10 +262,12 @@ async def test_technical_alerts_survive_a_restart_and_end_after_a_quiet_day(tmp_
         await box.give(events=[rejected])
         await box.settle()
     async with running(tmp_path / "box.db", desk) as box:
-        await box.give(events=[replace(rejected, at=START + 5 * MINUTE)])
-        await box.pipeline.tick(START + 24 * 60 * MINUTE)
+        await box.tick(START + 24 * 60 * MINUTE - 1)
         assert ("resolved", "frame_rejected") not in (await box.sent())[1]
-        await box.pipeline.tick(START + 24 * 60 * MINUTE + 5 * MINUTE)
+        await box.give(events=[replace(rejected, at=START + 5 * MINUTE)])
+        await box.tick(START + 24 * 60 * MINUTE)
+        assert ("resolved", "frame_rejected") not in (await box.sent())[1]
+        await box.tick(START + 24 * 60 * MINUTE + 5 * MINUTE)
         alerts = (await box.sent())[1]
     assert [kind for kind, rule in alerts if rule == "frame_rejected"] == ["raised", "resolved"]
 
@@ -246,7 +278,7 @@ async def test_a_changed_protocol_ends_what_it_no_longer_says_and_keeps_what_sti
     async with running(tmp_path / "box.db", desk) as box:
         await box.give(*(glucose("62", minute) for minute in range(0, 30, 5)))
         assert ("raised", "hypo_level_1") in (await box.sent())[1]
-        await box.pipeline.stop()
+        await box.judging.stop()
     later = ManualClock(START + 30 * MINUTE)
     async with running(tmp_path / "box.db", desk, clock=later, protocol="heart_failure") as box:
         standing = await box.store.call(Store.standing_alerts)
@@ -262,3 +294,113 @@ async def test_history_resumes_from_the_newest_reading_that_is_safe(tmp_path: Pa
         assert box.pipeline.last_reading(CGM) == glucose("100", 10)
     async with running(tmp_path / "box.db", desk) as box:
         assert box.pipeline.last_reading(CGM) == glucose("100", 10)
+
+
+@pytest.mark.parametrize("method", ["keep_judgement", "keep_technical"])
+async def test_a_disk_that_refuses_the_consequences_costs_neither_alert_nor_reading(
+    tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    real, refused = getattr(Store, method), 0
+
+    def full(store: Store, *args: object, **kwargs: object) -> object:
+        nonlocal refused
+        if refused < 6:
+            refused += 1
+            raise sqlite3.OperationalError("database or disk is full")
+        return real(store, *args, **kwargs)
+
+    monkeypatch.setattr("agent.store_thread.DISK_PAUSE_S", 0)
+    lost = DeviceEvent(kind=DeviceEventKind.BOND_LOST, device=CGM, at=START)
+    async with running(tmp_path / "box.db", desk) as box:
+        monkeypatch.setattr(Store, method, full)
+        await box.give(events=[lost])
+        await box.settle()
+        await box.give(*(glucose("62", minute) for minute in range(0, 15, 5)))
+        counts, alerts = await box.sent()
+    assert refused == 6
+    assert counts == [620, 620, 620]
+    assert alerts == [("raised", "bond_lost"), ("resolved", "bond_lost"), ("raised", "hypo_level_1")]
+
+
+async def test_a_stop_while_an_alert_is_being_kept_does_not_lose_it(
+    tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached = asyncio.Event()
+
+    async def never(*_: object, **__: object) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    async with running(tmp_path / "box.db", desk) as box:
+        await box.give(*(glucose("62", minute) for minute in range(0, 10, 5)))
+        await box.settle()
+        with monkeypatch.context() as patched:
+            patched.setattr(StoreThread, "persist", never)
+            box.judging.hand_over(Handed((), {PATIENT: await kept(box, glucose("61", 10))}))
+            await reached.wait()
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+        await box.judging.stop()
+    async with running(tmp_path / "box.db", desk) as box:
+        assert (await box.sent())[1] == [("raised", "hypo_level_1")]
+
+
+async def kept(box: Box, reading: Reading) -> list[Kept]:
+    """Transaction A by itself."""
+    arrival = Arrival(patient=PATIENT, reading=reading)
+    by_patient = await box.store.call(Store.accept, [arrival], box.desk.sealer, now_ms=START)
+    return by_patient[PATIENT]
+
+
+async def test_a_new_version_of_a_protocol_continues_the_alert_that_still_holds(
+    tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path / "box.db", desk) as box:
+        await box.give(*(glucose("62", minute) for minute in range(0, 30, 5)))
+        before = (await box.sent())[1]
+        await box.judging.stop()
+    newer = replace(load_protocol("diabetes_cgm", Path()), version=2)
+    monkeypatch.setattr("tests.agent.test_pipeline.load_protocol", lambda *_: newer)
+    async with running(tmp_path / "box.db", desk, clock=ManualClock(START + 30 * MINUTE)) as box:
+        assert (await box.sent())[1] == before == [("raised", "hypo_level_1")]
+        # What the sensor still held from before the change is judged too.
+        await box.give(*(glucose("100", minute) for minute in range(30, 60, 5)))
+        assert (await box.sent())[1] == [*before, ("resolved", "hypo_level_1")]
+
+
+async def test_an_undated_reading_at_the_first_meeting_may_be_anybodys(tmp_path: Path, desk: Desk) -> None:
+    undated = replace(glucose("62", 0), clock=ClockTrust.UNKNOWN)
+    async with running(tmp_path / "box.db", desk) as box:
+        await box.give(undated)
+        await box.give(glucose("100", 5))
+        await box.give(replace(glucose("101", 10), clock=ClockTrust.UNKNOWN))
+        await box.settle()
+        patients = [record.patient for record in await box.store.call(desk.waiting)]
+    assert patients == ["to-be-attributed", PATIENT, PATIENT]
+
+
+async def test_a_technical_alert_ends_when_its_device_is_no_longer_the_boxs(tmp_path: Path, desk: Desk) -> None:
+    async with running(tmp_path / "box.db", desk) as box:
+        await box.give(events=[DeviceEvent(kind=DeviceEventKind.BOND_LOST, device=CGM, at=START)])
+        await box.settle()
+    technical = TechnicalAlerts()
+    store = open_store(tmp_path / "box.db")
+    ended = technical.restore(store.standing_alerts(), {"C4:B0:00:00:00:09": PATIENT}, START + MINUTE)
+    assert [(change.kind, change.rule, change.resolved_at) for change in ended] == [
+        (ChangeKind.RESOLVED, "bond_lost", START + MINUTE)
+    ]
+    store.close()
+
+
+async def test_keeping_goes_on_while_judging_fails_for_good(
+    tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> tuple[AlertChange, ...]:
+        raise RuntimeError("a bug")
+
+    async with running(tmp_path / "box.db", desk) as box:
+        monkeypatch.setattr(Engine, "feed", broken)
+        for minute in range(0, 60, 5):
+            await box.give(glucose("100", minute))
+        records = await box.store.call(desk.waiting)
+    assert len([record for record in records if isinstance(record, ObservationRecord)]) == 12

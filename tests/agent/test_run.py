@@ -129,6 +129,15 @@ def test_a_key_that_others_can_read_stops_it_with_the_next_step(config: Path) ->
     assert "Traceback" not in done.stderr
 
 
+def test_a_second_box_on_the_same_state_is_refused(config: Path) -> None:
+    line = [command("veilleur"), "--lang", "fr", "run", "--config", str(config)]
+    with running(config):
+        done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "Un autre boîtier tourne déjà" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_wrong_certificate_is_told_and_nothing_is_lost(config: Path) -> None:
     (config.parent / "keys" / "box-0001.key").write_text("no key", encoding="utf-8")
     (config.parent / "keys" / "box-0001.key").chmod(0o600)

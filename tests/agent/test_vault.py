@@ -85,16 +85,16 @@ def test_the_same_plaintext_never_looks_the_same() -> None:
 
 def test_key_file_is_random_private_and_stays(tmp_path: Path) -> None:
     for name in ("a", "b", "a"):
-        make_kek_file(tmp_path / name)
+        make_kek_file(tmp_path / name, database=tmp_path / "db")
     first, second = kek_from_file(tmp_path / "a"), kek_from_file(tmp_path / "b")
     assert first != second
-    make_kek_file(tmp_path / "a")
+    make_kek_file(tmp_path / "a", database=tmp_path / "db")
     assert kek_from_file(tmp_path / "a") == first
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
 
 
 def test_a_key_file_that_others_can_read_is_refused_with_the_next_step(tmp_path: Path) -> None:
-    make_kek_file(tmp_path / "kek")
+    make_kek_file(tmp_path / "kek", database=tmp_path / "db")
     (tmp_path / "kek").chmod(0o640)
     with pytest.raises(VaultError) as caught:
         kek_from_file(tmp_path / "kek")
@@ -112,7 +112,7 @@ def test_a_short_key_is_refused(tmp_path: Path) -> None:
 def test_a_key_file_that_cannot_be_made_or_read_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(VaultError, match="cannot be made"):
-        make_kek_file(tmp_path / "file" / "kek")
+        make_kek_file(tmp_path / "file" / "kek", database=tmp_path / "db")
     with pytest.raises(VaultError, match="cannot be read"):
         kek_from_file(tmp_path / "absent")
 
@@ -134,3 +134,10 @@ def test_index_digests_differ_by_key_box_and_parts() -> None:
         ready_vault(box="box-0002").digest("reading", "a", "b"),
     }
     assert len(digests) == 4
+
+
+def test_a_new_key_is_not_made_beside_a_database_that_another_has_sealed(tmp_path: Path) -> None:
+    (tmp_path / "db").touch()
+    with pytest.raises(VaultError, match="is missing although"):
+        make_kek_file(tmp_path / "kek", database=tmp_path / "db")
+    assert [path.name for path in tmp_path.iterdir()] == ["db"]

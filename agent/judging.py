@@ -1,0 +1,318 @@
+"""Judging what is kept, and keeping the consequences (transaction B).
+
+- Judging restarts from the cursor, so a crash between the two transactions loses nothing and repeats nothing: alert
+  ids are deterministic.
+- An engine whose changes are not kept yet is never saved: a stop at any moment leaves the engine as it was kept
+  last, and the next start judges again.
+- A disk that refuses is waited out; it is no fault of a reading. A reading that makes judging itself fail three
+  times is quarantined, said so with a high technical alert, and still reaches the team.
+- One task (`run`) owns the engines. It lags behind keeping when it must, and never holds it up.
+
+Not here: keeping readings (pipeline), when time passes (watch), and what to do about a fault (daemon's guard).
+"""
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from agent.logs import EVENT, READINGS
+from agent.settings import Device, Patient
+from agent.store import Judgement, ReadingState, Store
+from agent.store_reader import Kept
+from agent.store_thread import StoreThread
+from agent.technical import TechnicalAlerts
+from alerting.alert import AlertChange, ChangeKind, Sentence
+from alerting.engine import Engine, Lateness
+from alerting.errors import SnapshotError
+from devices.clock import Clock
+from devices.source import Batch
+from exchange.sealing import Sealer
+
+logger = logging.getLogger(__name__)
+
+BEHIND = 256
+"""Batches that may wait to be judged; beyond, judging reads them from the store when it gets there."""
+CURSOR_LAG = 64
+"""Readings judged without consequence before the cursor is kept all the same."""
+ATTEMPTS = 3
+
+Guard = Callable[[Callable[[], Awaitable[None]]], Awaitable[bool]]
+"""Awaits what it is given; returns whether it went well, after having said why not and paused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """Batches that are safe, and the new readings among them by patient."""
+
+    batches: tuple[tuple[Device, Batch], ...]
+    kept: Mapping[str, Sequence[Kept]]
+
+
+class Judging:
+    """The engines of the box, one a patient, and its technical alerts."""
+
+    def __init__(
+        self,
+        *,
+        store: StoreThread,
+        sealer: Sealer,
+        patients: Sequence[Patient],
+        devices: Sequence[Device],
+        clock: Clock,
+        on_kept: Callable[[], None],
+        guard: Guard,
+    ) -> None:
+        """`on_kept` is called whenever something new waits in the outbox; `guard` runs all judging."""
+        self._store = store
+        self._sealer = sealer
+        self._patients: Mapping[str, Patient] = {patient.pseudonym: patient for patient in patients}
+        self._devices = {device.address: device.patient.pseudonym for device in devices}
+        self._clock = clock
+        self._on_kept = on_kept
+        self._guard = guard
+        self._queue: asyncio.Queue[Handed | int] = asyncio.Queue(BEHIND)
+        self._behind = False
+        self._engines: dict[str, Engine] = {}
+        self._unkept: set[str] = set()
+        self._since: dict[str, int] = {}
+        self._cursor: dict[str, int] = {}
+        self._lag: dict[str, int] = {}
+        self._technical = TechnicalAlerts()
+        self.started = asyncio.Event()
+        """Set once what was there at start has been taken up, or could not be."""
+
+    # --- what others call ---------------------------------------------------------------------------------
+
+    def hand_over(self, handed: Handed) -> None:
+        """Let these be judged in their turn."""
+        try:
+            self._queue.put_nowait(handed)
+        except asyncio.QueueFull:
+            self._behind = True
+
+    def tick(self, now: int) -> None:
+        """Let time pass up to `now` (ms UTC) after everything handed over before; a later tick serves as well."""
+        if not self._queue.full():
+            self._queue.put_nowait(now)
+
+    def next_deadline(self) -> int | None:
+        """Return when passing time will next change something, in ms UTC."""
+        deadlines = [at for engine in self._engines.values() if (at := engine.next_deadline()) is not None]
+        return min(deadlines, default=None)
+
+    async def run(self) -> None:
+        """Judge what is handed over, until cancelled."""
+        await self._take_up_again()
+        while True:
+            work = await self._queue.get()
+            done = await self._guard(partial(self._do, work))
+            if self._behind or not done:
+                await self._take_up_again()
+            self._queue.task_done()
+
+    async def settled(self) -> None:
+        """Return when everything handed over so far has been judged."""
+        await self._queue.join()
+
+    async def stop(self) -> None:
+        """Keep the cursor where judging stands, so that the next start has little to judge again."""
+        for patient, engine in self._engines.items():
+            if self._lag.get(patient) and patient not in self._unkept:
+                # Nothing depends on it: a disk that refuses now is not waited for.
+                with contextlib.suppress(sqlite3.Error):
+                    judgement = Judgement(patient=patient, cursor=self._cursor[patient], snapshot=engine.snapshot())
+                    await self._store.call(Store.keep_judgement, judgement, self._sealer, now_ms=self._clock.now_ms())
+
+    async def _do(self, work: Handed | int) -> None:
+        if isinstance(work, int):
+            await self._pass_time(work)
+            return
+        for device, batch in work.batches:
+            await self._tell(device, batch)
+        for patient, readings in work.kept.items():
+            await self._judge(patient, readings)
+
+    # --- technical alerts ---------------------------------------------------------------------------------
+
+    async def _tell(self, device: Device, batch: Batch) -> None:
+        patient = device.patient.pseudonym
+        changes = [change for event in batch.events for change in self._technical.event(patient, event)]
+        if batch.readings:
+            changes += self._technical.read(patient, device.address, self._clock.now_ms())
+        await self._keep_technical(patient, changes)
+
+    async def _keep_technical(self, patient: str, changes: Sequence[AlertChange]) -> None:
+        if changes:
+            await self._store.persist(Store.keep_technical, patient, changes, self._sealer, now_ms=self._clock.now_ms())
+            self._on_kept()
+
+    # --- judging and transaction B ------------------------------------------------------------------------
+
+    async def _judge(self, patient: str, kept: Sequence[Kept], *, keep: bool = False) -> None:
+        if not kept:
+            return
+        engine = self._engines[patient]
+        self._unkept.add(patient)
+        places = [(item, engine.lateness(item.reading)) for item in kept]
+        too_late = [item for item, place in places if place is Lateness.NOT_JUDGED]
+        row = max(self._cursor[patient], *(item.row for item in kept))
+        if any(place is Lateness.LATE for _, place in places):
+            # The kept history holds this batch too: those in order are judged with the late ones, in one go.
+            left_out = {item.row for item in too_late}
+            history = await self._store.call(Store.history, patient, since=engine.history_from, until_row=row)
+            readings = [item.reading for item in history if item.row not in left_out]
+            changes = list(await asyncio.to_thread(engine.rejudge, readings))
+        else:
+            changes = list(engine.feed([item.reading for item in kept]))
+        now = self._clock.now_ms()
+        for item in too_late:
+            # What a device held before the patient was watched is history, and nobody's delay.
+            if item.reading.measured_at >= self._since[patient]:
+                changes += self._technical.noticed(patient, "not_judged", item.reading.device, now)
+        self._cursor[patient] = row
+        self._lag[patient] += len(kept)
+        if keep or changes or too_late or self._lag[patient] >= CURSOR_LAG:
+            marked = tuple((item.row, ReadingState.TOO_LATE) for item in too_late)
+            await self._keep_judgement(patient, engine, tuple(changes), marked)
+        self._unkept.discard(patient)
+
+    async def _pass_time(self, now: int) -> None:
+        for patient, engine in self._engines.items():
+            self._unkept.add(patient)
+            changes = engine.tick(now)
+            if changes:
+                await self._keep_judgement(patient, engine, changes)
+            self._unkept.discard(patient)
+        for change in self._technical.tick(now):
+            await self._keep_technical(change.patient, [change])
+
+    async def _keep_judgement(
+        self,
+        patient: str,
+        engine: Engine,
+        changes: tuple[AlertChange, ...],
+        marked: tuple[tuple[int, ReadingState], ...] = (),
+    ) -> None:
+        judgement = Judgement(
+            patient=patient,
+            cursor=self._cursor[patient],
+            snapshot=engine.snapshot(),
+            changes=changes,
+            marked=marked,
+        )
+        await self._store.persist(Store.keep_judgement, judgement, self._sealer, now_ms=self._clock.now_ms())
+        self._lag[patient] = 0
+        if changes:
+            self._on_kept()
+
+    # --- taking up again ----------------------------------------------------------------------------------
+
+    async def _take_up_again(self) -> None:
+        """Take up where the store says judging had come to: at start, after a fault, and after falling behind."""
+        while True:
+            self._behind = False
+            done = await self._guard(self._take_up)
+            self.started.set()
+            if done and not self._behind:
+                return
+
+    async def _take_up(self) -> None:
+        await self._remember()
+        for patient in self._patients.values():
+            await self._restore(patient)
+            unjudged = await self._store.call(Store.unjudged, patient.pseudonym)
+            if not unjudged:
+                continue
+            attempts = await self._store.persist(Store.count_attempt, patient.pseudonym)
+            if attempts > ATTEMPTS:
+                await self._quarantine(patient.pseudonym, unjudged.pop(0))
+            if attempts == 1:
+                await self._judge(patient.pseudonym, unjudged)
+                continue
+            # A fault somewhere in these: one at a time finds which, and the cursor moves past the good ones.
+            for number, kept in enumerate(unjudged):
+                if number:
+                    await self._store.persist(Store.count_attempt, patient.pseudonym)
+                await self._judge(patient.pseudonym, [kept], keep=True)
+
+    async def _remember(self) -> None:
+        now = self._clock.now_ms()
+        standing = await self._store.call(Store.standing_alerts)
+        for change in self._technical.restore(standing, self._devices, now):
+            await self._keep_technical(change.patient, [change])
+
+    async def _restore(self, patient: Patient) -> None:
+        name = patient.pseudonym
+        stream = await self._store.call(Store.stream, name)
+        self._cursor[name], self._lag[name] = stream.cursor, 0
+        self._unkept.discard(name)
+        self._since[name] = stream.since
+        if stream.snapshot is None:
+            self._engines[name] = await self._begin(patient)
+            # Kept at once: from when on a patient is watched must not depend on when the first reading came.
+            await self._keep_judgement(name, self._engines[name], ())
+            return
+        try:
+            self._engines[name] = Engine.restore(patient.protocol, stream.snapshot, zone=patient.zone)
+        except SnapshotError:
+            await self._apply(patient)
+
+    async def _begin(self, patient: Patient) -> Engine:
+        now = self._clock.now_ms()
+        await self._store.persist(Store.begin_watching, patient.pseudonym, since=now)
+        self._since[patient.pseudonym] = now
+        return Engine(patient.protocol, patient=patient.pseudonym, zone=patient.zone, since=now)
+
+    async def _apply(self, patient: Patient) -> None:
+        """Apply a protocol to what is kept of the past, and tell what differs from what stood under the one before.
+
+        A rule still true goes on as the same alert; one newly true is raised now; what no longer holds is ended.
+        """
+        name, now = patient.pseudonym, self._clock.now_ms()
+        if await self._store.persist(Store.count_attempt, name) > ATTEMPTS:
+            # The past cannot be judged by this protocol: from now on is better than not at all.
+            engine = await self._begin(patient)
+            device = next((address for address, owner in self._devices.items() if owner == name), "-")
+            changes = list(self._technical.noticed(name, "judging_quarantined", device, now))
+            history: list[Kept] = []
+        else:
+            engine = Engine(patient.protocol, patient=name, zone=patient.zone, since=self._since[name])
+            history = await self._store.call(
+                Store.history, name, since=engine.history_from, until_row=self._cursor[name]
+            )
+            engine.feed([item.reading for item in history])
+            engine.tick(now)
+            changes = []
+        standing = {
+            change.alert_id: change
+            for change in await self._store.call(Store.standing_alerts)
+            if change.patient == name and change.protocol
+        }
+        goes_on = {change.alert_id: change for change in engine.open_alerts}
+        changes += [_ended_by_protocol(change, now) for key, change in standing.items() if key not in goes_on]
+        changes += [
+            replace(change, kind=ChangeKind.RAISED, raised_at=now, late=False)
+            for key, change in goes_on.items()
+            if key not in standing
+        ]
+        self._engines[name] = engine
+        await self._keep_judgement(name, engine, tuple(changes))
+        logger.info("a protocol is applied to what is kept", extra={EVENT: "protocol", READINGS: len(history)})
+
+    async def _quarantine(self, patient: str, kept: Kept) -> None:
+        engine, now = self._engines[patient], self._clock.now_ms()
+        changes = self._technical.noticed(patient, "judging_quarantined", kept.reading.device, now)
+        self._cursor[patient] = kept.row
+        await self._keep_judgement(patient, engine, changes, ((kept.row, ReadingState.QUARANTINED),))
+
+
+def _ended_by_protocol(change: AlertChange, now: int) -> AlertChange:
+    why = Sentence(
+        fr="Cette alerte ne vaut plus selon le protocole appliqué maintenant.",
+        en="This alert no longer holds under the protocol applied now.",
+    )
+    return replace(change, kind=ChangeKind.RESOLVED, resolved_at=max(now, change.raised_at), why=why)
