@@ -1,7 +1,9 @@
 """Showing a demonstration: a live view on a terminal, plain lines elsewhere, and the account at the end."""
 
 import asyncio
+import signal
 import tempfile
+from collections.abc import Coroutine
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -63,11 +65,24 @@ def show_demonstration(show: Show, *, headless: bool) -> int:
             days=show.days,
         )
         stage = Stage(lang=show.lang, clock=clock)
-        account = asyncio.run(_run(settings, stage, headless=headless))
+        account = asyncio.run(_until_told(_run(settings, stage, headless=headless)))
+        if account is None:
+            raise WorldError("stopped before the end: no account was drawn up")
     _print_account(stage, account)
     if show.keep is not None:
         click.echo(f"{show.keep}: agent.toml, desk.toml, desk.db, taken.jsonl, *.log")
     return 0 if account.balanced else 1
+
+
+async def _until_told(run: Coroutine[object, object, Account]) -> Account | None:
+    """Return the account, or None when SIGTERM or SIGINT ended the demonstration with all its processes."""
+    task = asyncio.ensure_future(run)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return None
 
 
 async def _run(settings: WorldSettings, stage: Stage, *, headless: bool) -> Account:
