@@ -136,7 +136,8 @@ async def measure(folder: Path) -> Times:
             await asyncio.sleep(MINUTE / SPEED / 1000)
             sensor.take(Glucose(at=clock.now_ms(), count=500 if number % 2 else 1000))
         async with asyncio.timeout(30):
-            while min(len(times.observed), len(times.alerted)) < len(times.notified):
+            last = max(times.notified)
+            while last not in times.alerted or len(times.observed) < len(times.notified):
                 times.changed.clear()
                 await times.changed.wait()
         for task in (inbox, living):
