@@ -199,7 +199,11 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
         ("clé / key", state.key_place),
         ("prévient tout de suite / tells at once", state.tells_now or "-"),
         ("disque / disk", f"{state.free_bytes // 2**20} MiB"),
-        *((patient, protocol) for patient, protocol in state.protocols.items()),
+        *(
+            (patient, f"{protocol} · suivi depuis / watched since {'-' if since is None else iso(since)}")
+            for patient, protocol in state.protocols.items()
+            for since in (state.watched_since[patient],)
+        ),
         *(
             (f"{device.driver} {device.address}", "-" if device.measured_at is None else iso(device.measured_at))
             for device in state.devices

@@ -129,6 +129,9 @@ class Forwarder:
             if room > 0:
                 under_way = [first for first in self._sent if first not in set(overdue)]
                 entries = await self._store.call(Store.waiting, limit=room, sent=under_way)
+                for first in set(overdue) - {entry.first for entry in entries}:
+                    # Newer ones went first: it waits among those that were never sent.
+                    del self._sent[first]
                 for entry in entries:
                     self._count_attempt(entry.first)
                     group.create_task(self._publish(entry), name=f"publish {entry.first}")

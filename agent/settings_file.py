@@ -1,7 +1,7 @@
-"""Reading the box's settings file: strict, every fault at once.
+"""Reading the box's settings file: strict, every fault of its meaning at once.
 
-Unknown keys are refused, paths are relative to the file's own folder, and each patient's care protocol is read
-and checked here, so that `veilleur check` and `veilleur run` cannot disagree.
+Unknown keys and wrong types are refused one at a time, paths are relative to the file's own folder, and each
+patient's care protocol is read and checked here, so that `veilleur check` and `veilleur run` cannot disagree.
 """
 
 import re

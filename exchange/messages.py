@@ -115,8 +115,8 @@ class Status(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Range(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
     """Sequence numbers from `first` to `last`, both included."""
 
-    first: Annotated[int, Meta(ge=0)]
-    last: Annotated[int, Meta(ge=0)]
+    first: Annotated[int, Meta(ge=0, le=2**53)]
+    last: Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class Receipt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
