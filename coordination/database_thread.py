@@ -53,4 +53,4 @@ class DatabaseThread:
         return await self._run(lambda: work(database))
 
     async def _run(self, function: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, function)
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._executor, function))
