@@ -146,6 +146,10 @@ def check(ctx: click.Context, file: Path) -> None:
     from alerting.errors import ProtocolError
 
     try:
+        if _is_desk_settings(file):
+            raise Refusal(
+                f"{file}: réglages de l'équipe / the team's settings: 'veilleur-desk alerts --config {file}'."
+            )
         if str(file) in packaged_protocols() or _is_protocol(file):
             protocol = load_protocol(str(file), Path())
             rules = ", ".join(rule.id for rule in protocol.rules)
@@ -164,6 +168,13 @@ def check(ctx: click.Context, file: Path) -> None:
             key = f" {found.key}:" if found.key else ""
             click.echo(f"{file}{place}:{key} {_said(ctx, found.message)}", err=True)
         ctx.exit(1)
+
+
+def _is_desk_settings(file: Path) -> bool:
+    try:
+        return "boxes" in tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return False
 
 
 def _is_protocol(file: Path) -> bool:
@@ -225,7 +236,7 @@ def decode(characteristic: str, frame: str) -> None:
     try:
         number, raw = int(characteristic, 16), bytes.fromhex(frame)
     except ValueError as error:
-        raise Refusal(f"{characteristic} {frame}: hexadecimal digits are expected, such as 'decode 2A19 64'") from error
+        raise Refusal(f"{characteristic} {frame}: hexadecimal digits are expected, such as 'decode 2A35 1e'") from error
     click.echo(json.dumps(decode_frame(number, raw).as_json(), ensure_ascii=False))
 
 

@@ -15,8 +15,8 @@ SHORTEST_ID = 6
 """Characters of an alert's id that must be given; a table shows eight."""
 
 
-def acknowledge(database: Path, alert: str, acknowledgement: Acknowledgement) -> str:
-    """Keep that a person has seen the alert whose id begins with `alert`; return the whole id.
+def acknowledge(database: Path, alert: str, acknowledgement: Acknowledgement) -> tuple[str, Acknowledgement]:
+    """Keep that a person has seen the alert whose id begins with `alert`; return the whole id and who saw it first.
 
     Seeing it twice changes nothing: the first who did stays the one who did.
 
@@ -34,12 +34,12 @@ def acknowledge(database: Path, alert: str, acknowledgement: Acknowledgement) ->
             ).fetchall()
             if len(found) != 1 or len(alert) < SHORTEST_ID:
                 raise _ambiguous(alert) if found else _unknown(alert)
-            Alerts(connection).acknowledge(found[0][0], acknowledgement)
+            first = Alerts(connection).acknowledge(found[0][0], acknowledgement)
     except sqlite3.Error as error:
         raise as_error(error) from error
     finally:
         connection.close()
-    return str(found[0][0])
+    return str(found[0][0]), first
 
 
 def _unknown(alert: str) -> CoordinationError:

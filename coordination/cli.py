@@ -16,7 +16,7 @@ from alerting.alert import Acknowledgement, Sentence
 from coordination.acknowledging import acknowledge as keep_acknowledgement
 from coordination.errors import CoordinationError
 from coordination.inbox import serve
-from coordination.lines import alert_line, reading_line, write_recording
+from coordination.lines import alert_line, iso, reading_line, write_recording
 from coordination.settings import read_settings
 from coordination.tables import Language, alert_table, fleet_lines, reading_table
 from coordination.view import View
@@ -146,11 +146,13 @@ def alerts(
 @click.option("--by", required=True, metavar="NAME", help="Qui l'a vue / who has seen it.")
 def acknowledge(*, config: Path, database: Path | None, alert: str, by: str) -> None:
     """Dire qu'une alerte a été vue ; elle continue jusqu'à sa fin. / Say that an alert was seen; it goes on."""
-    if not 1 <= len(by.strip()) <= LONGEST_NAME:
-        raise click.UsageError(f"--by: 1 à {LONGEST_NAME} caractères / 1 to {LONGEST_NAME} characters")
+    if not 1 <= len(by.strip()) <= LONGEST_NAME or not by.strip().isprintable():
+        raise click.UsageError(f"--by: 1 à {LONGEST_NAME} caractères imprimables / printable characters")
     place = read_settings(config).database if database is None else database
     seen = Acknowledgement(by=by.strip(), at=SystemClock().now_ms())
-    click.echo(f"{keep_acknowledgement(place, alert.lower(), seen)}: vue par / seen by {seen.by}")
+    whole, first = keep_acknowledgement(place, alert.lower(), seen)
+    already = "" if first == seen else " (déjà / already)"
+    click.echo(f"{whole}: vue par / seen by {first.by}, {iso(first.at)}{already}")
 
 
 @main.command(epilog=NOT_A_DEVICE)

@@ -66,8 +66,8 @@ class Alerts:
         event = AlertEvent(box=box_row, epoch="", seq=said, created=at, record=alert_record(change))
         self.keep(event, None if patient is None else patient[0], stored_at=at)
 
-    def acknowledge(self, alert: str, acknowledgement: Acknowledgement) -> None:
-        """Keep that a named person has seen the alert; the first who did stays the one who did."""
+    def acknowledge(self, alert: str, acknowledgement: Acknowledgement) -> Acknowledgement:
+        """Keep that a named person has seen the alert, and return the first who did, who stays the one who did."""
         self._connection.execute(
             "INSERT OR IGNORE INTO alert_event (alert_id, box_id, epoch, seq, kind, created, stored_at, content)"
             " SELECT id, box_id, ?, 0, 'acknowledged', ?, ?, ? FROM alert WHERE id = ?",
@@ -80,6 +80,10 @@ class Alerts:
             ),
         )
         self._connection.execute("UPDATE alert SET state = max(state, ?) WHERE id = ?", (TAKEN, alert))
+        row = self._connection.execute(
+            "SELECT content FROM alert_event WHERE alert_id = ? AND epoch = ?", (alert, PERSON)
+        ).fetchone()
+        return msgspec.json.decode(row[0], type=Acknowledgement)
 
     def standing(self, rule: str) -> tuple[TeamChange, ...]:
         """Return what the inbox itself last said of its alerts of `rule` that stand."""

@@ -13,6 +13,8 @@ from coordination.errors import CoordinationError
 from simulators.clock import AcceleratedClock
 from simulators.errors import ClockError, SimulatorError
 
+FASTEST = 10_000.0
+"""Beyond, starting a process takes longer than what the protocols wait for."""
 SIMULATED = (
     "Tout ici est simulé, sauf les enregistrements. Ni dispositif médical certifié, ni service d'urgence.\n"
     "Everything here is simulated, except the recordings. Not a certified medical device, not an emergency service."
@@ -39,6 +41,8 @@ class _Refusing(click.Group):
             return super().invoke(ctx)
         except (AgentError, CoordinationError) as error:
             raise _Refusal(f"{error.why.en} {error.hint.en}") from error
+        except OSError as error:
+            raise _Refusal(f"{error.filename or ''}: {error.strerror}") from error
         except SimulatorError as error:
             raise _Refusal(" ".join((str(error), getattr(error, "hint", ""))).strip()) from error
 
@@ -71,7 +75,7 @@ def main() -> None:
 
 @main.command(epilog=SIMULATED)
 @click.option("--headless", is_flag=True, help="Lignes simples / plain lines.")
-@click.option("--speed", type=click.FloatRange(min=1, min_open=True), default=3600.0, show_default=True)
+@click.option("--speed", type=click.FloatRange(1, FASTEST, min_open=True), default=3600.0, show_default=True)
 @click.option(
     "--days", type=click.IntRange(1, 14), default=2, show_default=True, help="Jours simulés / simulated days."
 )

@@ -161,7 +161,7 @@ def _run(name: str, *arguments: object) -> str:
         WorldError: it failed.
     """
     line = [command(name), *map(str, arguments)]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+    done = subprocess.run(line, capture_output=True, encoding="utf-8", check=False)  # noqa: S603 - our own command
     if done.returncode:
         raise WorldError(f"{name} {arguments[0]} ended with {done.returncode}: {done.stderr.strip()}")
     return done.stdout

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 
+from simulators.errors import SimulatorError
+
 _SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/usr/local/bin", "/usr/bin")
 _APT_TIMEOUT_S = 300.0
 _INSTALL = "Install it with 'sudo apt install mosquitto', then try again."
 
 
-class BrokerUnavailableError(Exception):
+class BrokerUnavailableError(SimulatorError):
     """There is no mosquitto to run, or it does not run.
 
     Attributes:

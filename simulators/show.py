@@ -13,6 +13,7 @@ import click
 from rich.live import Live
 
 from alerting.alert import ChangeKind
+from coordination.alert_events import PRIO
 from coordination.errors import CoordinationError
 from coordination.view import View
 from simulators.account import Account
@@ -89,11 +90,16 @@ async def _run(settings: WorldSettings, stage: Stage, *, headless: bool) -> Acco
     demonstration = Demonstration(settings, say=stage.event)
     async with demonstration.world:
         run = asyncio.create_task(demonstration.run(), name="demonstration")
-        if headless:
-            await _print_lines(run, stage, demonstration)
-        else:
-            await _show_live(run, stage, demonstration)
-        return await run
+        try:
+            if headless:
+                await _print_lines(run, stage, demonstration)
+            else:
+                await _show_live(run, stage, demonstration)
+            return await run
+        finally:
+            # Stopped early, what it was doing must end before its processes do.
+            run.cancel()
+            await asyncio.gather(run, return_exceptions=True)
 
 
 def refresh(stage: Stage, demonstration: Demonstration) -> None:
@@ -111,7 +117,8 @@ def refresh(stage: Stage, demonstration: Demonstration) -> None:
             return
         finally:
             view.close()
-        stage.alerts = sorted(alerts, key=lambda alert: alert.raised_at, reverse=True)
+        # What stands and is urgent first, then the newest: a small screen shows only the top.
+        stage.alerts = sorted(alerts, key=lambda alert: (not alert.standing, PRIO[alert.priority], -alert.raised_at))
 
 
 async def _show_live(run: "asyncio.Task[Account]", stage: Stage, demonstration: Demonstration) -> None:

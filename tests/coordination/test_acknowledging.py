@@ -30,7 +30,7 @@ def test_an_acknowledged_alert_still_stands_and_says_by_whom_and_when(team: Team
     raised = hypo(ChangeKind.RAISED)
     team.store(database, team.opened(0, [raised]))
     assert shown(team)[raised.alert_id].state is AlertState.RAISED
-    assert acknowledge(team.database, raised.alert_id[:8], CLAIRE) == raised.alert_id
+    assert acknowledge(team.database, raised.alert_id[:8], CLAIRE) == (raised.alert_id, CLAIRE)
     alert = shown(team)[raised.alert_id]
     assert (alert.state, alert.acknowledgement, alert.standing) == (AlertState.ACKNOWLEDGED, CLAIRE, True)
     team.store(database, team.opened(1, [hypo(ChangeKind.RESOLVED)]))
@@ -44,7 +44,8 @@ def test_the_first_who_saw_it_stays_the_one_who_did(team: Team) -> None:
     raised = hypo(ChangeKind.RAISED)
     team.store(database, team.opened(0, [raised]))
     acknowledge(team.database, raised.alert_id, CLAIRE)
-    acknowledge(team.database, raised.alert_id, Acknowledgement(by="Somebody else", at=START + 6 * MINUTE))
+    later = Acknowledgement(by="Somebody else", at=START + 6 * MINUTE)
+    assert acknowledge(team.database, raised.alert_id, later) == (raised.alert_id, CLAIRE)
     assert shown(team)[raised.alert_id].acknowledgement == CLAIRE
     database.close()
 
@@ -93,6 +94,10 @@ def test_the_command_says_who_and_the_lists_show_it(team: Team) -> None:
     assert line["state"] == "acknowledged"
     assert line["acknowledged"]["by"] == "Claire, IDEC"
     assert "Claire, IDEC" in run(main, ["alerts", *place]).stdout
+    again = run(main, ["acknowledge", raised.alert_id, "--by", "Paul", *place])
+    assert "seen by Claire, IDEC" in again.stdout
+    assert "already" in again.stdout
+    assert run(main, ["acknowledge", raised.alert_id, "--by", "\x1b[31mred", *place]).exit_code == 2
     unknown = run(main, ["acknowledge", "ffffffffffff", "--by", "Claire", *place])
     assert unknown.exit_code == 2
     assert "Traceback" not in unknown.output
