@@ -61,6 +61,8 @@ _QUANTITIES = {
     Quantity.BODY_WEIGHT: Sentence(fr="poids", en="weight"),
     Quantity.BMI: Sentence(fr="IMC", en="BMI"),
     Quantity.BODY_FAT: Sentence(fr="masse grasse", en="body fat"),
+    Quantity.MUSCLE_MASS: Sentence(fr="masse musculaire", en="muscle mass"),
+    Quantity.BODY_WATER_MASS: Sentence(fr="eau corporelle", en="body water"),
     Quantity.RESPIRATORY_RATE: Sentence(fr="fréquence respiratoire", en="respiratory rate"),
 }
 _VALIDITY = {

@@ -24,6 +24,12 @@ class Patience:
     """Longest silence of a device that is sending its stored records, before the procedure is aborted."""
     abort: float = 5.0
     """How long the answer to an abort is waited for."""
+    join: float = 1.0
+    """How long the other half of a record is waited for."""
+    consent: float = 5.0
+    """How long the answer to a user's consent is waited for; some devices never answer."""
+    about: float = 3.0
+    """How long a device may take to say something about itself that no reading depends on, such as its battery."""
     history_attempts: int = 3
     """How often stored records are asked for again before going on without those that fail."""
     history_retry: float = 600.0

@@ -43,12 +43,16 @@ class Origin:
         moment: when it was measured.
         key: record key.
         frame: the raw bytes of the record.
+        user: which of its users the device thinks this was; None when it does not say or does not know.
+        site: where on the body it was measured; None when unsaid.
     """
 
     context: FrameContext
     moment: Moment
     key: str
     frame: bytes
+    user: int | None = None
+    site: str | None = None
 
 
 def dated_key(frame: bytes, at_ms: int) -> str:
@@ -103,6 +107,8 @@ def reading_of(
             unit=unit,
             frame=origin.frame,
             device_time=origin.moment.claimed,
+            user=origin.user,
+            site=origin.site,
         ),
     )
 

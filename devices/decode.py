@@ -9,24 +9,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import IntFlag
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from devices import gatt
-from devices.driver import Driver, FrameContext
-from devices.drivers.blood_pressure import BloodPressureDriver, BloodPressureFeature, BloodPressureMeasurement
-from devices.drivers.cgm import CgmDriver, CgmMeasurement, records_of
+from devices.driver import FrameContext
+from devices.drivers import DRIVERS
+from devices.drivers.blood_pressure import BloodPressureFeature, BloodPressureMeasurement
+from devices.drivers.cgm import CgmMeasurement, records_of
 from devices.drivers.cgm_session import CgmFeature, SessionRunTime, SessionStart
-from devices.drivers.weight_scale import WeightMeasurement, WeightScaleDriver, WeightScaleFeature
+from devices.drivers.weight_scale import WeightMeasurement, WeightScaleFeature
 from devices.errors import DriverError
-from devices.gatt import characteristic_name
+from devices.fields import Json, fields_of, flag_names
+from devices.gatt import FrameReader, characteristic_name
 from devices.medfloat import MedFloat
 from devices.reading import ClockTrust, Reading, Unit
 from devices.record_access import Opcode, RecordCount, RecordRequest, response_from_bytes
+from devices.user_data import UserOpcode, UserRequest, UserResponse
 from devices.wall_clock import CurrentTime, DateTime
-
-Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 _INCH: Final = Decimal("0.0254")
 _ANY_TIME: Final = 4_102_444_800_000
@@ -65,19 +65,29 @@ def decode_frame(characteristic: int, frame: bytes, context: FrameContext | None
         FrameError: the bytes are not what the specification allows.
         DriverError: the house does not know this characteristic.
     """
-    if characteristic not in _FIELDS:
-        known = ", ".join(characteristic_name(number) for number in sorted(_FIELDS))
-        raise DriverError(
-            f"{characteristic_name(characteristic)} is not a characteristic known here; these are: {known}"
-        )
     where = context or FrameContext(device="", received_at=_ANY_TIME, zone=ZoneInfo("UTC"))
-    driver = _MEASUREMENTS.get(characteristic)
-    readings = driver.decode(frame, where) if driver else ()
+    driver = next((driver for driver in DRIVERS if characteristic in driver.reads), None)
+    readings: tuple[Reading, ...] = ()
+    if driver is not None and characteristic in driver.measurements:
+        readings = driver.decode(characteristic, frame, where)
+    if characteristic in _FIELDS:
+        said = _FIELDS[characteristic](frame, where)
+    elif driver is not None:
+        said = fields_of(driver.value(characteristic, frame, where))
+    else:
+        raise DriverError(
+            f"{characteristic_name(characteristic)} is not a characteristic known here; these are: {_known()}"
+        )
     return Decoded(
         characteristic=characteristic_name(characteristic),
         readings=tuple(_reading(reading) for reading in readings),
-        fields=_FIELDS[characteristic](frame, where),
+        fields=said,
     )
+
+
+def _known() -> str:
+    numbers = {*_FIELDS, *(number for driver in DRIVERS for number in driver.reads)}
+    return ", ".join(characteristic_name(number) for number in sorted(numbers))
 
 
 def _reading(reading: Reading) -> dict[str, Json]:
@@ -104,10 +114,6 @@ def _number(said: MedFloat | None) -> Json:
     return float(said) if isinstance(said, Decimal) else said.value
 
 
-def _names(flags: IntFlag) -> list[Json]:
-    return [flag.name.lower() for flag in type(flags) if flag in flags and flag.name]
-
-
 def _shown(date_time: DateTime | None) -> str | None:
     return None if date_time is None else str(date_time)
 
@@ -118,14 +124,14 @@ def _blood_pressure(frame: bytes, _: FrameContext) -> dict[str, Json]:
         "unit": said.unit.value,
         "time_stamp": _shown(said.time_stamp),
         "user_id": said.user_id,
-        "status": None if said.status is None else _names(said.status),
+        "status": None if said.status is None else flag_names(said.status),
         "trailing": said.trailing.hex(),
     }
 
 
 def _blood_pressure_feature(frame: bytes, _: FrameContext) -> dict[str, Json]:
     said = BloodPressureFeature.from_bytes(frame)
-    return {"features": _names(said.features), "trailing": said.trailing.hex()}
+    return {"features": flag_names(said.features), "trailing": said.trailing.hex()}
 
 
 def _weight(frame: bytes, _: FrameContext) -> dict[str, Json]:
@@ -146,7 +152,7 @@ def _weight(frame: bytes, _: FrameContext) -> dict[str, Json]:
 def _weight_feature(frame: bytes, _: FrameContext) -> dict[str, Json]:
     said = WeightScaleFeature.from_bytes(frame)
     return {
-        "features": _names(said.features),
+        "features": flag_names(said.features),
         "weight_resolution": said.weight_resolution,
         "height_resolution": said.height_resolution,
         "trailing": said.trailing.hex(),
@@ -162,7 +168,7 @@ def _cgm(frame: bytes, context: FrameContext) -> dict[str, Json]:
 def _cgm_record(said: CgmMeasurement) -> dict[str, Json]:
     return {
         "time_offset_minutes": said.time_offset,
-        "annunciation": _names(said.annunciation),
+        "annunciation": flag_names(said.annunciation),
         "trend_mg_dl_per_minute": _number(said.trend),
         "quality_percent": _number(said.quality),
         "crc": said.crc,
@@ -173,7 +179,7 @@ def _cgm_record(said: CgmMeasurement) -> dict[str, Json]:
 def _cgm_feature(frame: bytes, _: FrameContext) -> dict[str, Json]:
     said = CgmFeature.from_bytes(frame)
     return {
-        "features": _names(said.features),
+        "features": flag_names(said.features),
         "fluid_type": said.fluid_type,
         "sample_location": said.sample_location,
         "trailing": said.trailing.hex(),
@@ -225,9 +231,24 @@ def _current_time(frame: bytes, _: FrameContext) -> dict[str, Json]:
         "date_time": str(said.date_time),
         "day_of_week": said.day_of_week,
         "fractions256": said.fractions256,
-        "adjust_reason": _names(said.adjust_reason),
+        "adjust_reason": flag_names(said.adjust_reason),
         "trailing": said.trailing.hex(),
     }
+
+
+def _battery(frame: bytes, _: FrameContext) -> dict[str, Json]:
+    reader = FrameReader(gatt.BATTERY_LEVEL, frame)
+    return {"percent": reader.uint(1, "the level"), "trailing": reader.rest().hex()}
+
+
+def _text(frame: bytes, _: FrameContext) -> dict[str, Json]:
+    return {"text": frame.decode("utf-8", "replace")}
+
+
+def _user_control(frame: bytes, _: FrameContext) -> dict[str, Json]:
+    if frame[:1] == bytes((UserOpcode.RESPONSE_CODE,)):
+        return fields_of(UserResponse.from_bytes(frame))
+    return fields_of(UserRequest.from_bytes(frame))
 
 
 def _date_time(frame: bytes, _: FrameContext) -> dict[str, Json]:
@@ -235,13 +256,15 @@ def _date_time(frame: bytes, _: FrameContext) -> dict[str, Json]:
     return {"date_time": str(said), "trailing": frame[7:].hex()}
 
 
-_MEASUREMENTS: Final[dict[int, Driver]] = {
-    driver.measurement: driver for driver in (CgmDriver(), BloodPressureDriver(), WeightScaleDriver())
-}
-
 _FIELDS: Final[dict[int, Callable[[bytes, FrameContext], dict[str, Json]]]] = {
     gatt.DATE_TIME: _date_time,
+    gatt.BATTERY_LEVEL: _battery,
+    gatt.MODEL_NUMBER: _text,
+    gatt.SERIAL_NUMBER: _text,
+    gatt.FIRMWARE_REVISION: _text,
+    gatt.MANUFACTURER_NAME: _text,
     gatt.CURRENT_TIME: _current_time,
+    gatt.USER_CONTROL_POINT: _user_control,
     gatt.BLOOD_PRESSURE_MEASUREMENT: _blood_pressure,
     gatt.BLOOD_PRESSURE_FEATURE: _blood_pressure_feature,
     gatt.RECORD_ACCESS_CONTROL_POINT: _record_access,

@@ -1,8 +1,10 @@
 """What a driver promises.
 
-A driver is one page about one GATT service: the value classes with `from_bytes` and `__bytes__`, and a small
-object that says which devices it claims, how its session goes, and how a frame becomes Readings. Drivers know
-no radio, no clock and no logging: times and identities are arguments.
+A driver is one page about one GATT service or one broadcast: the value classes with `from_bytes` and `__bytes__`,
+and a small object that says which devices it claims, how its session goes, and how a frame becomes Readings. Drivers
+know no radio, no clock and no logging: times and identities are arguments.
+
+Two kinds: a `Driver` reads a device over a link, a `BroadcastDriver` one that says everything in its advertisements.
 
 Adding a device: CONTRIBUTING.md, "Add a device".
 """
@@ -59,8 +61,18 @@ class ClockSetting(Enum):
     DATE_TIME = "date_time"  # 0x2A08
 
 
+class StoredRecords(Enum):
+    """Whether a device's stored records are asked for through the Record Access Control Point (0x2A52)."""
+
+    NONE = "none"
+    WHERE_OFFERED = "where_offered"
+    """Asked for when the device has the control point."""
+    REQUIRED = "required"
+    """A device without the control point is refused."""
+
+
 class Driver(Protocol):
-    """One kind of device."""
+    """One kind of device that is read over a link."""
 
     @property
     def name(self) -> str:
@@ -73,13 +85,18 @@ class Driver(Protocol):
         ...
 
     @property
-    def measurement(self) -> int:
-        """The characteristic that carries measurements."""
+    def measurements(self) -> tuple[int, ...]:
+        """The characteristics that carry measurements: those that a device offers are listened to, one at least."""
         ...
 
     @property
-    def record_access(self) -> bool:
-        """Whether stored records are asked for through the Record Access Control Point (0x2A52)."""
+    def stored_records(self) -> StoredRecords:
+        """Whether the device is asked for what it stored."""
+        ...
+
+    @property
+    def always_on(self) -> bool:
+        """Whether the device is there all the time, as a sensor on the skin is, and not only for a moment after use."""
         ...
 
     @property
@@ -116,10 +133,64 @@ class Driver(Protocol):
         """Return where history goes on after the record with this key, the newest one that is safe."""
         ...
 
-    def decode(self, frame: bytes, context: FrameContext) -> tuple[Reading, ...]:
-        """Turn one measurement frame into Readings; a special value becomes an INVALID, OVERFLOW or UNDERFLOW one.
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """Every characteristic of the service that `value` reads."""
+        ...
+
+    def value(self, characteristic: int, frame: bytes, context: FrameContext) -> object:
+        """Return the value class of one of `reads`, for whoever wants to see every field.
 
         Raises:
             FrameError: the bytes are not what the specification allows.
         """
         ...
+
+    def awaits(self, characteristic: int, frame: bytes) -> int | None:
+        """Return the characteristic whose next frame completes this one, None when it says all there is.
+
+        Any bytes are allowed: a frame that cannot be read awaits nothing.
+        """
+        ...
+
+    def decode(
+        self, characteristic: int, frame: bytes, context: FrameContext, *, rest: bytes = b""
+    ) -> tuple[Reading, ...]:
+        """Turn one measurement frame into Readings; a special value becomes an INVALID, OVERFLOW or UNDERFLOW one.
+
+        Args:
+            characteristic: one of `measurements`, which the frame came on.
+            frame: its bytes.
+            context: where it came from.
+            rest: the frame that completes it when `awaits` said that one does, and it came; b"" otherwise.
+
+        Raises:
+            FrameError: the bytes are not what the specification allows.
+        """
+        ...
+
+
+class BroadcastDriver(Protocol):
+    """One kind of device that says everything in its advertisements: no link, no bond, no history, no clock."""
+
+    @property
+    def name(self) -> str:
+        """The file's name, such as "xiaomi_scale"."""
+        ...
+
+    def claims(self, advertisement: Advertisement) -> bool:
+        """Return whether this driver reads the advertised device."""
+        ...
+
+    def decode_advertisement(self, advertisement: Advertisement, context: FrameContext) -> tuple[Reading, ...]:
+        """Turn one advertisement into Readings; nothing while the device is still measuring.
+
+        The same result, advertised again and again, gives the same record key.
+
+        Raises:
+            FrameError: the bytes are not what the device's format allows.
+        """
+        ...
+
+
+AnyDriver = Driver | BroadcastDriver

@@ -35,12 +35,16 @@ class RadioError(DeviceError):
     Attributes:
         device: the device's address, or None when the adapter itself failed.
         bond_lost: True when the device no longer knows our key and must be paired again.
+        service_gone: True when the system's Bluetooth service does not answer, whatever its adapter does.
     """
 
-    def __init__(self, reason: str, *, device: str | None = None, bond_lost: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, device: str | None = None, bond_lost: bool = False, service_gone: bool = False
+    ) -> None:
         super().__init__(reason)
         self.device = device
         self.bond_lost = bond_lost
+        self.service_gone = service_gone
 
 
 class DriverError(DeviceError):

@@ -18,11 +18,13 @@ class Arrival:
         characteristic: 16-bit assigned number.
         frame: the bytes.
         received_at: ms UTC.
+        rest: the frame that completes it, b"" when none does.
     """
 
     characteristic: int
     frame: bytes
     received_at: int
+    rest: bytes = b""
 
 
 class FrameQueue:
@@ -39,6 +41,11 @@ class FrameQueue:
     def overflowed(self) -> bool:
         """Whether a frame came that found no room."""
         return self._overflowed
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more comes."""
+        return self._ended
 
     def put(self, arrival: Arrival) -> None:
         """Take a frame; after the end it is left to the device to send it again."""

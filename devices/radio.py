@@ -4,7 +4,7 @@ Every method may raise `RadioError` (transient; `bond_lost` says when pairing ag
 are named by their 16-bit assigned number, such as 0x2A35.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -68,6 +68,13 @@ class Radio(Protocol):
 
     async def find(self, address: str, *, within: float) -> Advertisement | None:
         """Return the device's next advertisement, or None when it was not heard within `within` real seconds."""
+        ...
+
+    def listen(self, address: str | None) -> AbstractAsyncContextManager[AsyncIterator[Advertisement]]:
+        """Hear a device's advertisements, or everybody's when `address` is None, while the context is open.
+
+        The newest few are kept for a slow listener. The iterator raises RadioError when the adapter fails.
+        """
         ...
 
     def connect(self, address: str, *, within: float) -> AbstractAsyncContextManager[Connection]:

@@ -51,6 +51,8 @@ class Quantity(StrEnum):
     BODY_WEIGHT = "body_weight"
     BMI = "bmi"
     BODY_FAT = "body_fat"
+    MUSCLE_MASS = "muscle_mass"
+    BODY_WATER_MASS = "body_water_mass"
     RESPIRATORY_RATE = "respiratory_rate"
 
 
@@ -95,6 +97,19 @@ class Quality(IntFlag):
     """The value lies outside `facts(quantity)`'s plausible range."""
     SESSION_STOPPED = 1024
     """The sensor measures no more: its session was stopped or has run out."""
+    CONTROL_SOLUTION = 2048
+    """A test of the meter itself, nobody's blood."""
+    FASTING = 4096
+    BEFORE_MEAL = 8192
+    AFTER_MEAL = 16384
+    POOR_SIGNAL = 32768
+    """The sensor hardly perceived what it measures: a cold finger, light on the probe, no contact with the skin."""
+    STILL_MEASURING = 65536
+    """An estimate of the device before its measurement had settled."""
+    STRIP_FAULT = 131072
+    """The test strip or the drop on it was not as it must be."""
+    WARMING_UP = 262144
+    """The sensor is not ready yet to be relied on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +176,8 @@ _FACTS: dict[Quantity, QuantityFacts] = {
     Quantity.BODY_WEIGHT: _facts(Unit.KILOGRAM, "0.001", "1", "400", _POUND),
     Quantity.BMI: _facts(Unit.KG_PER_M2, "0.01", "5", "120"),
     Quantity.BODY_FAT: _facts(Unit.PERCENT, "0.1", "1", "80"),
+    Quantity.MUSCLE_MASS: _facts(Unit.KILOGRAM, "0.001", "1", "200", _POUND),
+    Quantity.BODY_WATER_MASS: _facts(Unit.KILOGRAM, "0.001", "1", "250", _POUND),
     Quantity.RESPIRATORY_RATE: _facts(Unit.PER_MINUTE, "0.1", "2", "100"),
 }
 
@@ -205,6 +222,8 @@ class Provenance:
         unit: the device's own unit.
         frame: the raw bytes, b"" when there were none.
         device_time: the time the device claimed, ISO 8601 without offset, None when it gave none.
+        user: which of its users the device thinks this was, None when it does not say or does not know.
+        site: where on the body it was measured, in the specification's words such as "tympanum", None when unsaid.
     """
 
     source: str
@@ -212,6 +231,8 @@ class Provenance:
     unit: Unit
     frame: bytes = b""
     device_time: str | None = None
+    user: int | None = None
+    site: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,6 +97,11 @@ class RecordRequest:
         )
 
     @classmethod
+    def report_last(cls) -> Self:
+        """Ask for the newest stored record."""
+        return cls(opcode=Opcode.REPORT_STORED_RECORDS, operator=Operator.LAST_RECORD)
+
+    @classmethod
     def abort(cls) -> Self:
         """Ask that the running procedure ends."""
         return cls(opcode=Opcode.ABORT_OPERATION)

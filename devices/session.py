@@ -14,11 +14,16 @@ import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from zoneinfo import ZoneInfo
 
+from devices.about import About
 from devices.backoff import Backoff, Patience
+from devices.charge import Charge
 from devices.clock import Clock
+from devices.consent import Consent
 from devices.course import Course
 from devices.driver import Driver, Resume
+from devices.echo import Echoes
 from devices.errors import DriverError, RadioError
+from devices.quirks import Quirk, quirk_of
 from devices.radio import Radio
 from devices.remarks import Remarks
 from devices.source import Batch, DeviceEvent, DeviceEventKind
@@ -40,6 +45,7 @@ class Session:
         zone: ZoneInfo,
         clock: Clock,
         resume: Callable[[], Resume],
+        consents: tuple[Consent, ...] = (),
         patience: Patience | None = None,
         rng: random.Random | None = None,
     ) -> None:
@@ -52,20 +58,28 @@ class Session:
             zone: the patient's time zone.
             clock: the box's time; pauses and timeouts are real time.
             resume: answers at each connection which record is the newest in the store.
+            consents: what lets the box read its users' results.
             patience: durations and bounds.
             rng: where the jitter of the pauses comes from.
         """
         self._radio = radio
         self._driver = driver
         self._device = device.upper()
-        self._zone = zone
         self._clock = clock
-        self._resume = resume
         self._patience = patience or Patience()
-        self._course = Course()
+        self._charge = Charge(
+            device=self._device,
+            driver=driver,
+            zone=zone,
+            resume=resume,
+            course=Course(),
+            about=About(within=self._patience.about),
+            echoes=Echoes(),
+            consents=consents,
+        )
         self._bond_lost = False
         self._last_failure, self._same = "", 0
-        cap = self._patience.cap if driver.record_access else self._patience.cap_brief
+        cap = self._patience.cap if driver.always_on else self._patience.cap_brief
         self._backoff = Backoff(first=self._patience.first, cap=cap, rng=rng)
 
     @property
@@ -117,9 +131,10 @@ class Session:
 
         reason = "the device closed the link"
         try:
-            if await self._radio.find(self._device, within=self._patience.find) is None:
+            heard = await self._radio.find(self._device, within=self._patience.find)
+            if heard is None:
                 return self._patience.unheard
-            await self._visit(watched, remarks)
+            await self._visit(quirk_of(heard), watched, remarks)
             pause = self._patience.after_visit if fruitful else self._backoff.next()
         except RadioError as error:
             reason = str(error)
@@ -137,18 +152,15 @@ class Session:
             await emit(Batch(events=events))
         return pause
 
-    async def _visit(self, emit: _Emit, remarks: Remarks) -> None:
+    async def _visit(self, quirk: Quirk | None, emit: _Emit, remarks: Remarks) -> None:
         async with self._radio.connect(self._device, within=self._patience.connect) as link:
             await link.pair()
             visit = Visit(
                 link=link,
-                driver=self._driver,
-                device=self._device,
-                zone=self._zone,
+                charge=self._charge,
+                quirk=quirk,
                 clock=self._clock,
                 patience=self._patience,
-                course=self._course,
-                resume=self._resume,
                 remarks=remarks,
                 emit=emit,
             )

@@ -27,6 +27,13 @@ class DeviceEventKind(StrEnum):
     CLOCK_WRONG = "clock_wrong"
     HISTORY_FAILED = "history_failed"
     DRIVER_REFUSED = "driver_refused"
+    CONSENT_REFUSED = "consent_refused"
+    SENSOR_WARMING_UP = "sensor_warming_up"
+    ADAPTER_DEAD = "adapter_dead"
+    ADAPTER_RECOVERED = "adapter_recovered"
+    BLUETOOTH_GONE = "bluetooth_gone"
+    RELAY_UNREACHABLE = "relay_unreachable"
+    RELAY_REFUSED = "relay_refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +47,35 @@ class DeviceEvent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceFacts:
+    """What a device said about itself, or what was seen of it; None: nothing new about that.
+
+    Attributes:
+        seen_at: ms UTC at which it was last heard, connected or not.
+        battery: percent, 0 to 100.
+        clock_error_s: seconds by which its wall clock was ahead of the box's, before it was set.
+        manufacturer: as it names itself.
+        model: as it names itself.
+        firmware: as it names itself.
+        bonded_at: ms UTC at which a bonded link was last opened.
+    """
+
+    seen_at: int | None = None
+    battery: int | None = None
+    clock_error_s: int | None = None
+    manufacturer: str | None = None
+    model: str | None = None
+    firmware: str | None = None
+    bonded_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What a source yields: readings of one device in the order received, and events, either may be empty."""
+    """What a source yields: readings of one device in the order received, events and facts; each may be empty."""
 
     readings: tuple[Reading, ...] = ()
     events: tuple[DeviceEvent, ...] = ()
+    facts: DeviceFacts | None = None
 
 
 class Source(Protocol):

@@ -7,7 +7,7 @@ sent is safe.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from devices.driver import ClockSetting, FrameContext, Resume
+from devices.driver import ClockSetting, FrameContext, Resume, StoredRecords
 from devices.radio import Advertisement
 from devices.reading import Reading
 
@@ -18,8 +18,9 @@ class StoreAndForward:
 
     name: str
     service: int
-    measurement: int
-    record_access: bool = False
+    measurements: tuple[int, ...]
+    stored_records: StoredRecords = StoredRecords.NONE
+    always_on: bool = False
     described_by: tuple[int, ...] = ()
     clock_setting: ClockSetting = ClockSetting.CURRENT_TIME
 
@@ -27,18 +28,22 @@ class StoreAndForward:
         """Return whether the device advertises the service."""
         return self.service in advertisement.services
 
-    def describe(self, values: Mapping[int, bytes], context: FrameContext) -> FrameContext:  # noqa: ARG002 nothing to learn
+    def describe(self, values: Mapping[int, bytes], context: FrameContext) -> FrameContext:
         """Return the context as it is."""
         return context
 
-    def first_writes(self, context: FrameContext) -> tuple[tuple[int, bytes], ...]:  # noqa: ARG002 nothing to write
+    def first_writes(self, context: FrameContext) -> tuple[tuple[int, bytes], ...]:
         """Return nothing: the device dates by its own clock."""
         return ()
 
-    def sequence(self, reading: Reading, context: FrameContext) -> int | None:  # noqa: ARG002 nothing is numbered
+    def sequence(self, reading: Reading, context: FrameContext) -> int | None:
         """Return None: the device numbers nothing."""
         return None
 
-    def resume_after(self, key: str) -> Resume:  # noqa: ARG002 nothing is asked for
+    def resume_after(self, key: str) -> Resume:
         """Return nothing to resume from: the device sends what it has not sent yet."""
         return Resume()
+
+    def awaits(self, characteristic: int, frame: bytes) -> int | None:
+        """Return None: every frame says all there is."""
+        return None

@@ -20,25 +20,25 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from devices.backoff import Patience
+from devices.charge import Charge
 from devices.clock import Clock
-from devices.course import Collected, Course
-from devices.device_clock import set_clock
-from devices.driver import ClockSetting, Driver, FrameContext, Resume
+from devices.course import Collected
+from devices.driver import StoredRecords
+from devices.duties import Duties, Duty
 from devices.errors import DriverError, FrameError, RadioError
 from devices.frame_queue import Arrival, FrameQueue
 from devices.gatt import RECORD_ACCESS_CONTROL_POINT, characteristic_name
 from devices.history import RecordAccess, RecordAccessError
+from devices.intake import Intake, identity
+from devices.joining import Joiner
+from devices.quirks import Quirk
 from devices.radio import Connection
-from devices.reading import ClockTrust, Quality, Reading
+from devices.reading import ClockTrust, Reading
 from devices.record_access import RecordRequest, ResponseCode
 from devices.remarks import Remarks
-from devices.source import Batch, DeviceEvent, DeviceEventKind
-
-_REMEMBERED: Final = 256
-"""Records handed on in this visit that are recognised when they come again."""
+from devices.source import Batch, DeviceEventKind
 
 _FINEST_MS: Final = 60_000
 """A sensor dates its records to the minute: a live value may seem that much older than it is."""
@@ -67,29 +67,37 @@ class Visit:
         self,
         *,
         link: Connection,
-        driver: Driver,
-        device: str,
-        zone: ZoneInfo,
+        charge: Charge,
+        quirk: Quirk | None,
         clock: Clock,
         patience: Patience,
-        course: Course,
-        resume: Callable[[], Resume],
         remarks: Remarks,
         emit: Callable[[Batch], Awaitable[None]],
     ) -> None:
         self._link = link
-        self._driver = driver
-        self._device = device
+        self._charge = charge
+        self._driver = charge.driver
+        self._device = charge.device
+        self._course = charge.course
         self._clock = clock
         self._patience = patience
-        self._course = course
-        self._resume = resume
         self._remarks = remarks
         self._emit = emit
-        self._context = FrameContext(device=device, received_at=clock.now_ms(), zone=zone)
+        self._intake = Intake(charge=charge, clock=clock, patience=patience, remarks=remarks, emit=emit)
         self._queue = FrameQueue(patience.queue)
-        self._seen: deque[tuple[str, bytes]] = deque(maxlen=_REMEMBERED)
+        self._joiner = Joiner(charge.driver, self._queue.put, within=patience.join)
         self._history_due = 0.0
+        self._record_access = False
+        self._duties = Duties(
+            link=link,
+            charge=charge,
+            quirk=quirk,
+            clock=clock,
+            patience=patience,
+            remarks=remarks,
+            emit=emit,
+            is_over=lambda: self._queue.ended,
+        )
 
     async def run(self) -> None:
         """Follow the link to its end.
@@ -98,26 +106,42 @@ class Visit:
             RadioError: the link or a procedure failed; what was handed on stays.
             DriverError: the device does not offer what its driver needs.
         """
-        needed = (self._driver.measurement, *((RECORD_ACCESS_CONTROL_POINT,) * self._driver.record_access))
-        for characteristic in needed:
-            self._demand(characteristic)
+        needed = self._needed()
         await self._describe()
         closing = asyncio.create_task(self._end_with_link(), name=f"end of link {self._device}")
         try:
+            learnt = await self._duties.before_listening()
             for characteristic in needed:
                 await self._subscribe(characteristic)
             connected = self._remarks.note(DeviceEventKind.CONNECTED, "", self._clock.now_ms())
-            await self._say(connected + self._noticed(()))
-            if self._driver.record_access:
+            await self._emit(Batch(events=connected + learnt.events + self._intake.noticed(()), facts=learnt.facts))
+            consents = await self._duties.first_consent()
+            if self._record_access:
                 await self._catch_up()
-            await self._follow()
+            await self._follow(consents)
         except RadioError:
-            if not self._driver.record_access:
+            if not self._record_access:
                 # Their arrival was confirmed, and the device may have forgotten them: nothing would bring them again.
                 await self._take(self._queue.take(self._patience.queue))
             raise
         finally:
             closing.cancel()
+
+    def _needed(self) -> tuple[int, ...]:
+        """Return what to listen to.
+
+        Raises:
+            DriverError: the device offers too little.
+        """
+        offered = tuple(number for number in self._driver.measurements if self._link.has(number))
+        if not offered:
+            names = " or ".join(characteristic_name(number) for number in self._driver.measurements)
+            raise DriverError(f"the device has no {names}")
+        wanted = self._driver.stored_records
+        self._record_access = wanted is not StoredRecords.NONE and self._link.has(RECORD_ACCESS_CONTROL_POINT)
+        if wanted is StoredRecords.REQUIRED:
+            self._demand(RECORD_ACCESS_CONTROL_POINT)
+        return (*offered, RECORD_ACCESS_CONTROL_POINT) if self._record_access else offered
 
     def _demand(self, characteristic: int) -> None:
         if not self._link.has(characteristic):
@@ -125,12 +149,13 @@ class Visit:
 
     async def _end_with_link(self) -> None:
         await self._link.wait_closed()
+        self._joiner.flush()
         self._queue.end()
 
     async def _subscribe(self, characteristic: int) -> None:
         def on_value(frame: bytes) -> None:
             arrival = Arrival(characteristic=characteristic, frame=frame, received_at=self._clock.now_ms())
-            self._queue.put(arrival)
+            self._joiner.put(arrival)
 
         await self._link.subscribe(characteristic, on_value)
 
@@ -144,14 +169,14 @@ class Visit:
             RadioError: the link failed, or the description is malformed.
         """
         await self._read_description()
-        if writes := self._driver.first_writes(self._context):
+        if writes := self._driver.first_writes(self._intake.context):
             for characteristic, value in writes:
                 self._demand(characteristic)
                 await self._link.write(characteristic, value)
             await self._read_description()
-            if self._driver.first_writes(self._context):
+            if self._driver.first_writes(self._intake.context):
                 raise DriverError("the device does not say when its session started, even after it was told the time")
-        self._course.begin(self._context.session_start, self._resume())
+        self._course.begin(self._intake.context.session_start, self._charge.resume())
 
     async def _read_description(self) -> None:
         values = {
@@ -161,9 +186,9 @@ class Visit:
         }
         now = self._clock.now_ms()
         try:
-            self._context = self._driver.describe(values, replace(self._context, received_at=now))
+            self._intake.context = self._driver.describe(values, replace(self._intake.context, received_at=now))
         except FrameError as error:
-            await self._say(self._rejected(error))
+            await self._intake.say(self._intake.rejected(error))
             raise RadioError(f"the description is malformed ({error})", device=self._device) from error
 
     # Stored records
@@ -180,20 +205,49 @@ class Visit:
             while True:
                 first = self._course.next
                 fruitless += 1
-                if await self._fetch(first, tolerate=fruitless >= self._patience.history_attempts):
-                    break
+                done = await self._fetch(first, tolerate=fruitless >= self._patience.history_attempts)
                 if self._course.next != first:
                     fruitless = 0
+                elif done and await self._has_restarted():
+                    self._course.last = None
+                    continue
+                if done:
+                    break
         except RecordAccessError as error:
             self._course.failures += 1
             if self._course.failures < self._patience.history_attempts:
                 raise
             # Live values matter more now than what is stored; that stays owed.
             self._course.owed = self._course.next or 0
-            await self._say(self._remarks.note(DeviceEventKind.HISTORY_FAILED, str(error), self._clock.now_ms()))
+            await self._intake.say(self._remarks.note(DeviceEventKind.HISTORY_FAILED, str(error), self._clock.now_ms()))
         else:
             self._course.owed = None
             self._course.failures = 0
+
+    async def _has_restarted(self) -> bool:
+        """Return whether a device that numbers its records on and on has begun again, as when it was reset.
+
+        Raises:
+            RadioError: the link failed, or the device did not answer.
+        """
+        last = self._course.last
+        if last is None or self._intake.context.session_start is not None:
+            return False
+        sequences: list[int] = []
+
+        async def on_record(arrival: Arrival) -> bool:
+            readings = await self._intake.readings(arrival)
+            sequences.extend(self._driver.sequence(reading, self._intake.context) or 0 for reading in readings)
+            return True
+
+        try:
+            access = RecordAccess(self._device, self._link, self._queue, self._patience)
+            await access.report(RecordRequest.report_last(), on_record)
+        except RecordAccessError as error:
+            if error.code in _NOT_SELECTIVE:
+                return False
+            raise
+        return bool(sequences) and max(sequences) < last
 
     async def _fetch(self, first: int | None, *, tolerate: bool) -> bool:
         """Fetch the records from `first` on; return whether all that the device sent could be read.
@@ -207,30 +261,30 @@ class Visit:
         stored = Collected(tolerant=tolerate)
         # What waits already was not asked for: live values, and perhaps a late answer to an earlier request.
         waiting = self._queue.take(self._patience.queue)
-        live = [arrival for arrival in waiting if arrival.characteristic == self._driver.measurement]
+        live = [arrival for arrival in waiting if arrival.characteristic in self._driver.measurements]
 
         async def on_record(arrival: Arrival) -> bool:
-            readings = await self._readings(arrival)
+            readings = await self._intake.readings(arrival)
             if not readings:
                 stored.spoil()
             elif all(_is_after(reading, asked_at - _FINEST_MS) for reading in readings):
                 live.append(arrival)
                 return False
             for reading in readings:
-                stored.add(self._driver.sequence(reading, self._context) or 0, reading)
+                stored.add(self._driver.sequence(reading, self._intake.context) or 0, reading)
             if stored.settled >= self._patience.batch:
-                await self._hand_on_stored(stored.take_settled())
+                await self._intake.hand_on_stored(stored.take_settled())
             return bool(readings)
 
         try:
             access = RecordAccess(self._device, self._link, self._queue, self._patience)
             await access.report(request, on_record)
         except RadioError as error:
-            await self._hand_on_stored(self._surely_next(stored.take_settled()))
+            await self._intake.hand_on_stored(self._surely_next(stored.take_settled()))
             if first is not None and isinstance(error, RecordAccessError) and error.code in _NOT_SELECTIVE:
                 return await self._fetch(None, tolerate=tolerate)
             raise
-        await self._hand_on_stored(stored.take_all())
+        await self._intake.hand_on_stored(stored.take_all())
         # Among live values too there may be a gap: they take their turn with those that come later.
         self._queue.put_back(live)
         return not stored.spoilt
@@ -243,29 +297,34 @@ class Visit:
         """
         if not readings or len(readings) >= _SURELY_STORED:
             return readings
-        sequence = self._driver.sequence(readings[0], self._context)
+        sequence = self._driver.sequence(readings[0], self._intake.context)
         return readings if sequence is not None and self._course.follows(sequence) else ()
 
     # Live values
 
-    async def _follow(self) -> None:
-        """Hand on what comes until the link ends, and set the device's clock in the first quiet moment after it.
+    async def _follow(self, consents: Sequence[Duty]) -> None:
+        """Hand on what comes until the link ends; what else there is to do is done when nothing comes for a moment.
+
+        Args:
+            consents: what lets the device give more.
 
         Raises:
             RadioError: frames came faster than they could be persisted, or fetching missing ones failed.
         """
-        # A device may take its time before it begins to send what it holds.
-        clock_after = None if self._driver.clock_setting is ClockSetting.NONE else self._patience.begin
+        duties = deque([*consents, *self._duties.when_quiet()])
+        # A device may take its time before it begins to send what it holds, also after each consent.
+        pause: float | None = self._patience.begin
         while True:
             try:
-                first = await self._queue.get(clock_after)
+                first = await self._queue.get(pause)
             except TimeoutError:
-                clock_after = None
-                await self._set_clock()
+                more_to_come = duties.popleft()
+                await more_to_come()
+                pause = (self._patience.begin if more_to_come in consents else 0.0) if duties else None
                 continue
             if first is None:
                 break
-            clock_after = None if clock_after is None else self._patience.quiet
+            pause = self._patience.quiet if duties else None
             await self._take([first, *self._queue.take(self._patience.batch - 1)])
         if self._queue.overflowed:
             raise RadioError("frames came faster than they could be kept", device=self._device)
@@ -274,26 +333,26 @@ class Visit:
         """Hand on live frames; where one is out of place, what it hides is fetched before it."""
         ready: list[Reading] = []
         for arrival in arrivals:
-            if arrival.characteristic != self._driver.measurement:
+            if arrival.characteristic not in self._driver.measurements:
                 continue
-            readings = await self._readings(arrival)
-            if self._driver.record_access and self._may_fetch() and self._out_of_place(readings):
-                await self._hand_on(ready)
+            readings = await self._intake.readings(arrival)
+            if self._record_access and self._may_fetch() and self._out_of_place(readings):
+                await self._intake.hand_on(ready)
                 ready = []
                 await self._restore_order(readings)
                 # A new session may have begun, in which the same bytes mean another record.
-                readings = await self._readings(arrival) if readings else ()
-            fresh = [reading for reading in readings if _identity(reading) not in self._seen]
-            self._reach(fresh)
+                readings = await self._intake.readings(arrival) if readings else ()
+            fresh = [reading for reading in readings if identity(reading) not in self._intake.seen]
+            self._intake.reach(fresh)
             ready += fresh
-        await self._hand_on(ready)
+        await self._intake.hand_on(ready)
 
     def _out_of_place(self, readings: Sequence[Reading]) -> bool:
         """Return whether a frame was refused, or holds records that neither follow the last nor were seen."""
         return not readings or any(
-            _identity(reading) not in self._seen and not self._course.follows(sequence)
+            identity(reading) not in self._intake.seen and not self._course.follows(sequence)
             for reading in readings
-            if (sequence := self._driver.sequence(reading, self._context)) is not None
+            if (sequence := self._driver.sequence(reading, self._intake.context)) is not None
         )
 
     def _may_fetch(self) -> bool:
@@ -302,79 +361,15 @@ class Visit:
 
     async def _restore_order(self, readings: Sequence[Reading]) -> None:
         """Fetch what is missing before these; a sequence that went back may mean that a new session has begun."""
-        sequences = [self._driver.sequence(reading, self._context) for reading in readings]
+        sequences = [self._driver.sequence(reading, self._intake.context) for reading in readings]
         if any(sequence is not None and self._course.is_late(sequence) for sequence in sequences):
             await self._read_description()
-            if self._context.session_start == self._course.session_start:
+            if self._intake.context.session_start == self._course.session_start:
                 return
-            self._course.begin(self._context.session_start, self._resume())
+            self._course.begin(self._intake.context.session_start, self._charge.resume())
         await self._catch_up()
-
-    async def _set_clock(self) -> None:
-        outcome = await set_clock(self._link, self._driver.clock_setting, self._clock, self._context.zone)
-        if outcome is not None:
-            kind, detail = outcome
-            await self._say(self._remarks.note(kind, detail, self._clock.now_ms()))
-
-    # Frames to readings, readings to the store
-
-    async def _readings(self, arrival: Arrival) -> tuple[Reading, ...]:
-        """Return what a frame says; nothing when it is refused, and then say so."""
-        context = replace(self._context, received_at=arrival.received_at)
-        try:
-            return self._driver.decode(arrival.frame, context)
-        except FrameError as error:
-            await self._say(self._rejected(error))
-            return ()
-
-    def _reach(self, readings: Sequence[Reading]) -> None:
-        """Count records as handed on, in order; the caller does it before anything else is asked of the device."""
-        for reading in readings:
-            self._seen.append(_identity(reading))
-            sequence = self._driver.sequence(reading, self._context)
-            if sequence is not None:
-                self._course.reach(sequence)
-
-    async def _hand_on(self, readings: Sequence[Reading]) -> None:
-        """Have readings persisted, in batches, with what is to be noticed about them."""
-        for start in range(0, len(readings), self._patience.batch):
-            batch = tuple(readings[start : start + self._patience.batch])
-            await self._emit(Batch(readings=batch, events=self._noticed(batch)))
-
-    async def _hand_on_stored(self, readings: Sequence[Reading]) -> None:
-        self._reach(readings)
-        await self._hand_on(readings)
-
-    async def _say(self, events: tuple[DeviceEvent, ...]) -> None:
-        if events:
-            await self._emit(Batch(events=events))
-
-    def _rejected(self, error: FrameError) -> tuple[DeviceEvent, ...]:
-        return self._remarks.note(DeviceEventKind.FRAME_REJECTED, str(error), self._clock.now_ms())
-
-    def _noticed(self, readings: Sequence[Reading]) -> tuple[DeviceEvent, ...]:
-        events: tuple[DeviceEvent, ...] = ()
-        now = self._clock.now_ms()
-        for reading in readings:
-            if Quality.IMPLAUSIBLE in reading.quality:
-                detail = f"{reading.quantity} outside what a living person can have"
-                events += (
-                    DeviceEvent(kind=DeviceEventKind.VALUE_IMPLAUSIBLE, device=self._device, at=now, detail=detail),
-                )
-            if Quality.BATTERY_LOW in reading.quality:
-                events += self._remarks.note(DeviceEventKind.BATTERY_LOW, "the device says so", now)
-            if Quality.SESSION_STOPPED in reading.quality:
-                events += self._remarks.note(DeviceEventKind.SENSOR_EXPIRED, "its session was stopped", now)
-        if self._context.session_end is not None and now >= self._context.session_end:
-            events += self._remarks.note(DeviceEventKind.SENSOR_EXPIRED, "its session has run its time", now)
-        return events
 
 
 def _is_after(reading: Reading, at: int) -> bool:
     """Return whether a reading was certainly taken after `at` (ms UTC)."""
     return reading.clock is not ClockTrust.UNKNOWN and reading.measured_at > at
-
-
-def _identity(reading: Reading) -> tuple[str, bytes]:
-    """Return what tells a repeated record from one of a new session, whose sequences begin again."""
-    return reading.key, reading.provenance.frame

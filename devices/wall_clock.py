@@ -194,8 +194,12 @@ def moment_of(claimed: DateTime | None, received_at: int, zone: ZoneInfo) -> Mom
     """
     text = None if claimed is None else str(claimed)
     local = None if claimed is None else claimed.local
-    if local is None or local.year not in _YEARS:
+    if local is None:
         return Moment(measured_at=received_at, clock=ClockTrust.UNKNOWN, claimed=text, key_ms=received_at)
+    if local.year not in _YEARS:
+        # A clock that runs, however wrong, dates a record the same whenever it comes again.
+        key_ms = _to_ms(local.replace(tzinfo=UTC))
+        return Moment(measured_at=received_at, clock=ClockTrust.UNKNOWN, claimed=text, key_ms=key_ms)
     first = _to_ms(local.replace(tzinfo=zone, fold=0))
     second = _to_ms(local.replace(tzinfo=zone, fold=1))
     latest = received_at + FUTURE_TOLERANCE_MS

@@ -28,7 +28,9 @@ Milliseconds = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 Count = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 
 
-class ObservationRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="observation"):
+class ObservationRecord(
+    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, tag="observation"
+):
     """One Reading of one patient."""
 
     patient: Name
@@ -47,6 +49,8 @@ class ObservationRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     device_unit: Unit
     device_time: Annotated[str, Meta(max_length=40)] | None
     frame: Annotated[bytes, Meta(max_length=512)]
+    user: Annotated[int, Meta(ge=0, le=255)] | None = None
+    site: Annotated[str, Meta(max_length=40)] | None = None
 
 
 class EvidenceItem(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -162,6 +166,8 @@ def observation(patient: str, reading: Reading) -> ObservationRecord:
         device_value=origin.value,
         device_unit=origin.unit,
         device_time=origin.device_time,
+        user=origin.user,
+        site=origin.site,
         frame=origin.frame,
     )
 
@@ -190,6 +196,8 @@ def reading(record: ObservationRecord) -> Reading:
             unit=record.device_unit,
             frame=record.frame,
             device_time=record.device_time,
+            user=record.user,
+            site=record.site,
         ),
     )
 

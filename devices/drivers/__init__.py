@@ -4,23 +4,33 @@
 stand: two that claim the same one are a fault of the house, and the device is refused.
 """
 
-from devices.driver import Driver
+from devices.driver import AnyDriver, BroadcastDriver, Driver
 from devices.drivers.blood_pressure import BloodPressureDriver
 from devices.drivers.cgm import CgmDriver
 from devices.drivers.weight_scale import WeightScaleDriver
 from devices.errors import DriverError
+from devices.quirks import quirk_of
 from devices.radio import Advertisement
 
 DRIVERS: tuple[Driver, ...] = (CgmDriver(), BloodPressureDriver(), WeightScaleDriver())
+"""Those that read over a link."""
+
+BROADCASTS: tuple[BroadcastDriver, ...] = ()
+"""Those that read advertisements."""
+
+ALL: tuple[AnyDriver, ...] = (*DRIVERS, *BROADCASTS)
 
 
-def driver_for(advertisement: Advertisement) -> Driver:
+def driver_for(advertisement: Advertisement) -> AnyDriver:
     """Return the driver that reads the advertised device.
 
     Raises:
-        DriverError: none does, or more than one claims it.
+        DriverError: none does, more than one claims it, or it is known to speak another protocol than it says.
     """
-    claiming = [driver for driver in DRIVERS if driver.claims(advertisement)]
+    quirk = quirk_of(advertisement)
+    if quirk is not None and quirk.refused is not None:
+        raise DriverError(f"{advertisement.address} {quirk.refused.en}")
+    claiming = [driver for driver in ALL if driver.claims(advertisement)]
     if len(claiming) == 1:
         return claiming[0]
     if not claiming:
@@ -30,7 +40,7 @@ def driver_for(advertisement: Advertisement) -> Driver:
 
 
 def driver_named(name: str) -> Driver:
-    """Return the driver with this name, such as "blood_pressure".
+    """Return the driver with this name that reads over a link, such as "blood_pressure".
 
     Raises:
         DriverError: there is none.

@@ -9,9 +9,10 @@ indications are enabled, then disconnect. A failed measurement is NaN in all thr
 Source: Blood Pressure Service 1.1.1 (BLS); field layouts in the GATT Specification Supplement.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntFlag
-from typing import Self
+from typing import Final, Self
 
 from devices import gatt
 from devices.conversion import Origin, dated_key, reading_of
@@ -170,15 +171,41 @@ class BloodPressureFeature:
         return uint_bytes(self.features, 2) + self.trailing
 
 
+_VALUES: Final[dict[int, Callable[[bytes], object]]] = {
+    gatt.BLOOD_PRESSURE_MEASUREMENT: BloodPressureMeasurement.from_bytes,
+    gatt.BLOOD_PRESSURE_FEATURE: BloodPressureFeature.from_bytes,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class BloodPressureDriver(StoreAndForward):
     """Reads a standard blood-pressure monitor, which sends unsent measurements as soon as it is listened to."""
 
     name: str = "blood_pressure"
     service: int = gatt.BLOOD_PRESSURE_SERVICE
-    measurement: int = gatt.BLOOD_PRESSURE_MEASUREMENT
+    measurements: tuple[int, ...] = (gatt.BLOOD_PRESSURE_MEASUREMENT,)
 
-    def decode(self, frame: bytes, context: FrameContext) -> tuple[Reading, ...]:
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """The measurement and the feature."""
+        return tuple(_VALUES)
+
+    def value(self, characteristic: int, frame: bytes, context: FrameContext) -> object:
+        """Return the value class of a characteristic.
+
+        Raises:
+            FrameError: cut short.
+        """
+        return _VALUES[characteristic](frame)
+
+    def decode(
+        self,
+        characteristic: int,
+        frame: bytes,
+        context: FrameContext,
+        *,
+        rest: bytes = b"",
+    ) -> tuple[Reading, ...]:
         """Return systolic, diastolic, mean and, when it was sent, pulse rate.
 
         Raises:

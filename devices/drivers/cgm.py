@@ -21,7 +21,7 @@ from typing import Self
 
 from devices import gatt
 from devices.conversion import Origin, dated_key, reading_of
-from devices.driver import ClockSetting, FrameContext, Resume
+from devices.driver import ClockSetting, FrameContext, Resume, StoredRecords
 from devices.drivers.cgm_session import CgmFeature, Features, SessionRunTime, SessionStart
 from devices.gatt import FrameReader, sfloat_bytes, uint_bytes, with_e2e_crc
 from devices.medfloat import MedFloat
@@ -181,8 +181,9 @@ class CgmDriver:
 
     name: str = "cgm"
     service: int = gatt.CGM_SERVICE
-    measurement: int = gatt.CGM_MEASUREMENT
-    record_access: bool = True
+    measurements: tuple[int, ...] = (gatt.CGM_MEASUREMENT,)
+    stored_records: StoredRecords = StoredRecords.REQUIRED
+    always_on: bool = True
     described_by: tuple[int, ...] = (gatt.CGM_FEATURE, gatt.CGM_SESSION_START_TIME, gatt.CGM_SESSION_RUN_TIME)
     clock_setting: ClockSetting = ClockSetting.NONE
 
@@ -228,7 +229,37 @@ class CgmDriver:
         except ValueError:
             return Resume()
 
-    def decode(self, frame: bytes, context: FrameContext) -> tuple[Reading, ...]:
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """The measurement and what describes the session."""
+        return (gatt.CGM_MEASUREMENT, gatt.CGM_FEATURE, gatt.CGM_SESSION_START_TIME, gatt.CGM_SESSION_RUN_TIME)
+
+    def value(self, characteristic: int, frame: bytes, context: FrameContext) -> object:
+        """Return the value class of a characteristic; of a measurement, all its records.
+
+        Raises:
+            FrameError: cut short or its CRC is wrong.
+        """
+        if characteristic == gatt.CGM_MEASUREMENT:
+            return tuple(CgmMeasurement.from_bytes(record, crc=context.crc) for record in records_of(frame))
+        if characteristic == gatt.CGM_FEATURE:
+            return CgmFeature.from_bytes(frame)
+        if characteristic == gatt.CGM_SESSION_START_TIME:
+            return SessionStart.from_bytes(frame, crc=context.crc)
+        return SessionRunTime.from_bytes(frame, crc=context.crc)
+
+    def awaits(self, characteristic: int, frame: bytes) -> int | None:
+        """Return None: every record says all there is."""
+        return None
+
+    def decode(
+        self,
+        characteristic: int,
+        frame: bytes,
+        context: FrameContext,
+        *,
+        rest: bytes = b"",
+    ) -> tuple[Reading, ...]:
         """Return one Reading a record.
 
         Raises:

@@ -7,10 +7,11 @@ Reading. Many disconnect right after their last indication.
 Source: Weight Scale Service 1.0.1 (WSS); field layouts in the GATT Specification Supplement.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import IntFlag
-from typing import Self
+from typing import Final, Self
 
 from devices import gatt
 from devices.conversion import Origin, dated_key, reading_of
@@ -163,15 +164,41 @@ class WeightScaleFeature:
         return uint_bytes(raw, 4) + self.trailing
 
 
+_VALUES: Final[dict[int, Callable[[bytes], object]]] = {
+    gatt.WEIGHT_MEASUREMENT: WeightMeasurement.from_bytes,
+    gatt.WEIGHT_SCALE_FEATURE: WeightScaleFeature.from_bytes,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class WeightScaleDriver(StoreAndForward):
     """Reads a standard scale, which is there for a few seconds after a weighing and then gone."""
 
     name: str = "weight_scale"
     service: int = gatt.WEIGHT_SCALE_SERVICE
-    measurement: int = gatt.WEIGHT_MEASUREMENT
+    measurements: tuple[int, ...] = (gatt.WEIGHT_MEASUREMENT,)
 
-    def decode(self, frame: bytes, context: FrameContext) -> tuple[Reading, ...]:
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """The measurement and the feature."""
+        return tuple(_VALUES)
+
+    def value(self, characteristic: int, frame: bytes, context: FrameContext) -> object:
+        """Return the value class of a characteristic.
+
+        Raises:
+            FrameError: cut short.
+        """
+        return _VALUES[characteristic](frame)
+
+    def decode(
+        self,
+        characteristic: int,
+        frame: bytes,
+        context: FrameContext,
+        *,
+        rest: bytes = b"",
+    ) -> tuple[Reading, ...]:
         """Return the body weight and, when the scale computed it, the body mass index.
 
         Raises:

@@ -39,7 +39,9 @@ class KnownFrame:
     driver: str
     name: str
     provenance: str
+    characteristic: int
     frame: bytes
+    rest: bytes
     measured_at: int
     clock: str
     readings: list[dict[str, Any]]
@@ -51,7 +53,9 @@ def known_frames() -> list[KnownFrame]:
             driver=path.stem,
             name=entry["name"],
             provenance=entry["provenance"],
+            characteristic=int(entry.get("characteristic", f"{driver_named(path.stem).measurements[0]:04X}"), 16),
             frame=bytes.fromhex(entry["hex"]),
+            rest=bytes.fromhex(entry.get("rest", "")),
             measured_at=ms(entry["measured_at"]),
             clock=entry["clock"],
             readings=entry["readings"],
@@ -179,6 +183,8 @@ class ScriptedDevice:
         self._demand_link(f"read {characteristic:04X}")
         if self.read_errors.get(characteristic):
             raise self.read_errors[characteristic].pop(0)
+        if characteristic not in self.values:
+            raise RadioError("never written", device=self.device)
         return self.values[characteristic]
 
     async def write(self, characteristic: int, value: bytes) -> None:

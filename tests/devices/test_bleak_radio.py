@@ -16,7 +16,8 @@ from bleak.backends.service import BleakGATTService, BleakGATTServiceCollection
 from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError, BleakGATTProtocolErrorCode
 from bleak.uuids import normalize_uuid_16
 
-from devices.bleak_radio import BleakConnection, BleakRadio, Limits
+from devices.bleak_connection import BleakConnection, Limits
+from devices.bleak_radio import BleakRadio
 from devices.errors import RadioError
 from devices.radio import Advertisement
 

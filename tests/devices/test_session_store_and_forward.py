@@ -48,8 +48,9 @@ async def test_the_clock_is_set_only_when_what_was_sent_is_persisted(bench: Any,
     assert len(bench.store.readings) == 8
     told = bytes(CurrentTime.of(bench.clock.now, bench.zone)).hex()
     assert bench.log[:3] == ["connect", "pair", "subscribe 2A35"]
-    assert bench.log[-4:] == ["persisted", f"write 2A2B {told}", "read 2A2B", "closed"]
-    assert bench.log.count("persisted") == bench.log.index(f"write 2A2B {told}") - 3
+    assert bench.log[-4:] == ["read 2A2B", f"write 2A2B {told}", "read 2A2B", "closed"]
+    assert bench.log[-5] == "persisted"
+    assert bench.log.count("persisted") == bench.log.index(f"write 2A2B {told}") - 4
     assert clock_events(bench)[0].detail == "set and read back"
 
 

@@ -85,7 +85,7 @@ def test_what_spoils_a_measurement_makes_all_of_it_questionable(
     said = BloodPressureMeasurement(
         systolic=Decimal(120), diastolic=Decimal(80), mean=Decimal(93), pulse_rate=Decimal(70), status=status
     )
-    readings = BloodPressureDriver().decode(bytes(said), context)
+    readings = BloodPressureDriver().decode(0x2A35, bytes(said), context)
     assert [(reading.validity, reading.quality) for reading in readings] == [(Validity.QUESTIONABLE, quality)] * 4
 
 
@@ -95,8 +95,8 @@ def test_the_same_record_sent_twice_has_the_same_key_and_another_one_has_not(con
     other = BloodPressureMeasurement(systolic=Decimal(121), diastolic=Decimal(80), mean=Decimal(93), time_stamp=at)
     later = FrameContext(device=context.device, received_at=context.received_at + 60_000, zone=context.zone)
     driver = BloodPressureDriver()
-    assert driver.decode(bytes(first), context)[0].key == driver.decode(bytes(first), later)[0].key
-    assert driver.decode(bytes(first), context)[0].key != driver.decode(bytes(other), context)[0].key
+    assert driver.decode(0x2A35, bytes(first), context)[0].key == driver.decode(0x2A35, bytes(first), later)[0].key
+    assert driver.decode(0x2A35, bytes(first), context)[0].key != driver.decode(0x2A35, bytes(other), context)[0].key
 
 
 def test_the_driver_needs_nothing_else_from_the_monitor(context: FrameContext) -> None:
@@ -104,4 +104,4 @@ def test_the_driver_needs_nothing_else_from_the_monitor(context: FrameContext) -
     assert driver.describe({}, context) == context
     assert driver.first_writes(context) == ()
     said = BloodPressureMeasurement(systolic=Decimal(120), diastolic=Decimal(80), mean=Decimal(93))
-    assert driver.sequence(driver.decode(bytes(said), context)[0], context) is None
+    assert driver.sequence(driver.decode(0x2A35, bytes(said), context)[0], context) is None

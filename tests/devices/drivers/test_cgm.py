@@ -65,7 +65,7 @@ def test_one_flipped_bit_in_a_protected_record_is_never_a_value(said: CgmMeasure
     bit = data.draw(st.integers(0, len(frame) * 8 - 1))
     frame[bit // 8] ^= 1 << bit % 8
     with pytest.raises(FrameError):
-        CgmDriver().decode(bytes(frame), FrameContext(device="A", received_at=0, zone=PARIS, crc=True))
+        CgmDriver().decode(0x2AA7, bytes(frame), FrameContext(device="A", received_at=0, zone=PARIS, crc=True))
 
 
 def test_a_promised_crc_that_is_missing_is_refused() -> None:
@@ -226,7 +226,7 @@ def test_a_run_time_without_a_start_ends_nothing(context: FrameContext) -> None:
 def test_a_record_is_known_by_session_and_offset(context: FrameContext) -> None:
     driver = CgmDriver()
     frame = bytes(CgmMeasurement(glucose=Decimal(120), time_offset=2995))
-    (reading,) = driver.decode(frame, context)
+    (reading,) = driver.decode(0x2AA7, frame, context)
     assert reading.key == f"{context.session_start}:2995"
     assert driver.sequence(reading, context) == 2995
     assert driver.sequence(reading, replace(context, session_start=1)) is None
@@ -235,14 +235,14 @@ def test_a_record_is_known_by_session_and_offset(context: FrameContext) -> None:
 def test_a_record_of_an_unknown_session_is_judged_at_arrival_and_numbered_by_nothing(context: FrameContext) -> None:
     driver, unknown = CgmDriver(), replace(context, session_start=None)
     frame = bytes(CgmMeasurement(glucose=Decimal(120), time_offset=5))
-    (reading,) = driver.decode(frame, unknown)
+    (reading,) = driver.decode(0x2AA7, frame, unknown)
     assert (reading.measured_at, reading.clock) == (context.received_at, ClockTrust.UNKNOWN)
     assert driver.sequence(reading, unknown) is None
 
 
 def test_a_record_from_the_future_keeps_its_place_and_its_claim(context: FrameContext) -> None:
     driver = CgmDriver()
-    (reading,) = driver.decode(bytes(CgmMeasurement(glucose=Decimal(120), time_offset=3100)), context)
+    (reading,) = driver.decode(0x2AA7, bytes(CgmMeasurement(glucose=Decimal(120), time_offset=3100)), context)
     assert (reading.measured_at, reading.clock) == (context.received_at, ClockTrust.UNKNOWN)
     assert reading.provenance.device_time == "2026-11-22T10:40:00"
     assert driver.sequence(reading, context) == 3100

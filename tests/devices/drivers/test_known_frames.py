@@ -1,5 +1,6 @@
 """Every frame of the frames files gives the readings written beside it; every driver has such a file."""
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -10,11 +11,12 @@ from hypothesis import strategies as st
 from devices.driver import Driver, FrameContext
 from devices.drivers import DRIVERS, driver_named
 from devices.errors import FrameError
+from devices.fields import in_words
 from devices.reading import JUDGED, ClockTrust, Quality, Quantity, Reading, facts
 
 
 def test_a_known_frame_gives_its_readings(known: Any, context: FrameContext) -> None:
-    readings = driver_named(known.driver).decode(known.frame, context)
+    readings = driver_named(known.driver).decode(known.characteristic, known.frame, context, rest=known.rest)
     for reading, expected in zip(readings, known.readings, strict=True):
         quality = Quality.NONE
         for name in expected.get("quality", []):
@@ -27,7 +29,9 @@ def test_a_known_frame_gives_its_readings(known: Any, context: FrameContext) -> 
         assert (reading.validity, reading.quality) == (expected["validity"], quality)
         assert (reading.measured_at, reading.clock) == (measured_at, ClockTrust(known.clock))
         assert reading.device == context.device
-        assert reading.provenance.frame in known.frame
+        assert reading.provenance.frame in known.frame + known.rest
+        assert reading.provenance.user == expected.get("user")
+        assert reading.provenance.site == expected.get("site")
     keys = {(reading.key, reading.quantity) for reading in readings}
     assert len(keys) == len(readings)
 
@@ -38,13 +42,13 @@ def test_a_known_frame_says_where_it_comes_from(known: Any) -> None:
 
 def test_a_known_frame_cut_anywhere_is_refused_or_gives_less(known: Any, context: FrameContext) -> None:
     driver = driver_named(known.driver)
-    whole = driver.decode(known.frame, context)
+    whole = driver.decode(known.characteristic, known.frame, context)
     for length in range(len(known.frame)):
         cut = known.frame[:length]
         refused: FrameError | None = None
         readings: tuple[Reading, ...] = ()
         try:
-            readings = driver.decode(cut, context)
+            readings = driver.decode(known.characteristic, cut, context)
         except FrameError as error:
             refused = error
         if refused is None:
@@ -52,7 +56,7 @@ def test_a_known_frame_cut_anywhere_is_refused_or_gives_less(known: Any, context
             assert [reading.count for reading in readings] == [reading.count for reading in whole][: len(readings)]
             assert readings
         else:
-            assert (refused.characteristic, refused.frame) == (f"{driver.measurement:04X}", cut)
+            assert (refused.characteristic, refused.frame) == (f"{known.characteristic:04X}", cut)
 
 
 def test_every_driver_has_frames(known: Any) -> None:
@@ -60,14 +64,35 @@ def test_every_driver_has_frames(known: Any) -> None:
 
 
 @pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.name)
-@given(frame=st.binary(max_size=64), crc=st.sampled_from([None, True, False]))
+@given(frame=st.binary(max_size=40), crc=st.sampled_from([None, True, False]), data=st.data())
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_bytes_are_readings_or_a_frame_error(
-    driver: Driver, *, frame: bytes, crc: bool | None, context: FrameContext
+def test_any_bytes_have_words_or_a_frame_error(
+    driver: Driver, *, frame: bytes, crc: bool | None, data: st.DataObject, context: FrameContext
 ) -> None:
+    characteristic = data.draw(st.sampled_from(driver.reads))
     fields = {name: getattr(context, name) for name in context.__slots__} | {"crc": crc}
     try:
-        readings = driver.decode(frame, FrameContext(**fields))
+        said = in_words(driver.value(characteristic, frame, FrameContext(**fields)))
+    except FrameError:
+        return
+    json.dumps(said)
+
+
+@pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.name)
+@given(
+    frame=st.binary(max_size=64), rest=st.binary(max_size=24), crc=st.sampled_from([None, True, False]), data=st.data()
+)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_readings_or_a_frame_error(
+    driver: Driver, *, frame: bytes, rest: bytes, crc: bool | None, data: st.DataObject, context: FrameContext
+) -> None:
+    characteristic = data.draw(st.sampled_from(driver.measurements))
+    fields = {name: getattr(context, name) for name in context.__slots__} | {"crc": crc}
+    awaited = driver.awaits(characteristic, frame)
+    try:
+        readings = driver.decode(
+            characteristic, frame, FrameContext(**fields), rest=rest if awaited is not None else b""
+        )
     except FrameError:
         return
     assert readings

@@ -92,5 +92,5 @@ def test_the_driver_needs_nothing_else_from_the_scale(context: FrameContext) -> 
     driver = WeightScaleDriver()
     assert driver.describe({}, context) == context
     assert driver.first_writes(context) == ()
-    readings = driver.decode(bytes(WeightMeasurement(weight=Decimal(70))), context)
+    readings = driver.decode(0x2A9D, bytes(WeightMeasurement(weight=Decimal(70))), context)
     assert driver.sequence(readings[0], context) is None
