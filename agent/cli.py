@@ -227,17 +227,25 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
 
 
 @main.command()
-@click.argument("characteristic")
-@click.argument("frame")
-def decode(characteristic: str, frame: str) -> None:
+@click.argument("characteristic", required=False)
+@click.argument("frame", required=False)
+@click.option("--advertisement", metavar="HEX", help="Advertising data instead of a value. / Une annonce.")
+def decode(characteristic: str | None, frame: str | None, advertisement: str | None) -> None:
     """Decode one GATT value, such as: veilleur decode 2A35 1e7800.... / Décoder une trame."""
-    from devices.decode import decode_frame
+    from devices.decode import decode_advertisement, decode_frame
 
     try:
-        number, raw = int(characteristic, 16), bytes.fromhex(frame)
+        if advertisement is not None:
+            said = decode_advertisement(bytes.fromhex(advertisement))
+        else:
+            said = decode_frame(int(characteristic or "", 16), bytes.fromhex(frame or "")).as_json()
     except ValueError as error:
-        raise Refusal(f"{characteristic} {frame}: hexadecimal digits are expected, such as 'decode 2A35 1e'") from error
-    click.echo(json.dumps(decode_frame(number, raw).as_json(), ensure_ascii=False))
+        shown = " ".join(word for word in (characteristic, frame, advertisement) if word)
+        raise Refusal(
+            f"{shown or 'decode'}: hexadecimal digits are expected, such as 'decode 2A35 1e' or "
+            "'decode --advertisement 03031018'"
+        ) from error
+    click.echo(json.dumps(said, ensure_ascii=False))
 
 
 @main.command()

@@ -13,8 +13,9 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from devices import gatt
-from devices.driver import FrameContext
-from devices.drivers import DRIVERS
+from devices.advertising import advertisement_from_bytes
+from devices.driver import BroadcastDriver, FrameContext
+from devices.drivers import BROADCASTS, DRIVERS, driver_for
 from devices.drivers.blood_pressure import BloodPressureFeature, BloodPressureMeasurement
 from devices.drivers.cgm import CgmMeasurement, records_of
 from devices.drivers.cgm_session import CgmFeature, SessionRunTime, SessionStart
@@ -85,6 +86,43 @@ def decode_frame(characteristic: int, frame: bytes, context: FrameContext | None
     )
 
 
+def decode_advertisement(payload: bytes) -> dict[str, Json]:
+    """Decode advertising data: who would read the device, and what a broadcast says, ready for JSON.
+
+    Raises:
+        FrameError: the bytes are not what the specification allows.
+    """
+    heard = advertisement_from_bytes(payload)
+    readings: tuple[Reading, ...] = ()
+    name, refused = None, None
+    try:
+        driver = driver_for(heard)
+    except DriverError as error:
+        refused = str(error).strip()
+    else:
+        name = driver.name
+        if driver in BROADCASTS:
+            where = FrameContext(device="", received_at=_ANY_TIME, zone=ZoneInfo("UTC"))
+            readings = _broadcaster(name).decode_advertisement(heard, where)
+    return {
+        "advertisement": {
+            "name": heard.name,
+            "services": [characteristic_name(number) for number in sorted(heard.services)],
+            "service_data": {characteristic_name(number): data.hex() for number, data in heard.service_data.items()},
+            "manufacturer_data": {
+                characteristic_name(number): data.hex() for number, data in heard.manufacturer_data.items()
+            },
+        },
+        "driver": name,
+        "refused": refused,
+        "readings": [_reading(reading) for reading in readings],
+    }
+
+
+def _broadcaster(name: str) -> BroadcastDriver:
+    return next(driver for driver in BROADCASTS if driver.name == name)
+
+
 def _known() -> str:
     numbers = {*_FIELDS, *(number for driver in DRIVERS for number in driver.reads)}
     return ", ".join(characteristic_name(number) for number in sorted(numbers))
@@ -93,7 +131,8 @@ def _known() -> str:
 def _reading(reading: Reading) -> dict[str, Json]:
     # Without a number of the device's own, an INVALID count of 0 only fills its place.
     has_number = reading.count != 0 or reading.provenance.value is not None
-    known = reading.clock is not ClockTrust.UNKNOWN
+    # A live value is measured when it arrives, and nothing arrived here.
+    known = reading.clock is not ClockTrust.UNKNOWN and reading.measured_at != _ANY_TIME
     return {
         "quantity": reading.quantity.value,
         "value": float(reading.value) if has_number else None,
