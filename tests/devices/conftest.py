@@ -2,13 +2,10 @@
 
 import asyncio
 import random
-import tomllib
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -26,43 +23,7 @@ from devices.record_access import Opcode, RecordRequest, RecordResponse, Respons
 from devices.session import Session
 from devices.source import Batch, DeviceEvent, DeviceEventKind
 from devices.wall_clock import CurrentTime
-
-FRAMES = Path(__file__).parent / "frames"
-
-
-def ms(text: str) -> int:
-    return int(datetime.fromisoformat(text).astimezone(UTC).timestamp()) * 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownFrame:
-    driver: str
-    name: str
-    provenance: str
-    characteristic: int
-    frame: bytes
-    rest: bytes
-    measured_at: int
-    clock: str
-    readings: list[dict[str, Any]]
-
-
-def known_frames() -> list[KnownFrame]:
-    return [
-        KnownFrame(
-            driver=path.stem,
-            name=entry["name"],
-            provenance=entry["provenance"],
-            characteristic=int(entry.get("characteristic", f"{driver_named(path.stem).measurements[0]:04X}"), 16),
-            frame=bytes.fromhex(entry["hex"]),
-            rest=bytes.fromhex(entry.get("rest", "")),
-            measured_at=ms(entry["measured_at"]),
-            clock=entry["clock"],
-            readings=entry["readings"],
-        )
-        for path in sorted(FRAMES.glob("*.toml"))
-        for entry in tomllib.loads(path.read_text(encoding="utf-8"))["frame"]
-    ]
+from tests.devices.kit import known_frames, ms
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
