@@ -10,12 +10,12 @@ Errors are Bumble's own (`bumble.core.BaseBumbleError`); `bumble_radio` turns th
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bumble import hci
+from bumble import hci, smp
 from bumble.core import BaseBumbleError, InvalidStateError
 from bumble.device import Connection, Device, DeviceConfiguration, Peer
 from bumble.hci import Address
@@ -63,14 +63,79 @@ class LinkGoneError(BaseBumbleError):
     """The link is closed, or closed while somebody waited for the peer."""
 
 
-def just_works() -> PairingConfig:
-    """Return how the box and the virtual devices pair: LE Secure Connections, Just Works, bonded.
+AskPasskey = Callable[[str], Awaitable[int | None]]
+"""Asks for the six digits that the device with this address shows, 1 to 999999; None: somebody gave up."""
+
+
+class _Delegate(PairingDelegate):
+    """Pairs without asking anybody anything.
 
     No identity keys: the addresses are static, and with such keys Bumble looks for the peer before it connects.
     """
-    keys = PairingDelegate.KeyDistribution.DISTRIBUTE_ENCRYPTION_KEY
-    delegate = PairingDelegate(local_initiator_key_distribution=keys, local_responder_key_distribution=keys)
-    return PairingConfig(sc=True, mitm=False, bonding=True, delegate=delegate)
+
+    capability = PairingDelegate.NO_OUTPUT_NO_INPUT
+
+    def __init__(self) -> None:
+        keys = PairingDelegate.KeyDistribution.DISTRIBUTE_ENCRYPTION_KEY
+        super().__init__(self.capability, local_initiator_key_distribution=keys, local_responder_key_distribution=keys)
+
+
+class _Display(_Delegate):
+    """Shows six digits."""
+
+    capability = PairingDelegate.DISPLAY_OUTPUT_ONLY
+
+    def __init__(self, passkey: int, on_shown: Callable[[str], None]) -> None:
+        super().__init__()
+        self._passkey = passkey
+        self._on_shown = on_shown
+
+    async def generate_passkey(self) -> int:
+        return self._passkey
+
+    async def display_number(self, number: int, digits: int) -> None:
+        self._on_shown(f"{number:0{digits}}")
+
+
+class _Keyboard(_Delegate):
+    """Asks for the six digits that the other side shows."""
+
+    capability = PairingDelegate.DISPLAY_OUTPUT_AND_KEYBOARD_INPUT
+
+    def __init__(self, address: str, ask: AskPasskey) -> None:
+        super().__init__()
+        self._address = address
+        self._ask = ask
+
+    async def get_number(self) -> int | None:
+        # Bumble's Security Manager takes a passkey of 0 for none at all, and then waits for ever.
+        return await self._ask(self._address) or None
+
+
+def just_works() -> PairingConfig:
+    """Return how the box and the virtual devices pair: LE Secure Connections, Just Works, bonded."""
+    return PairingConfig(sc=True, mitm=False, bonding=True, delegate=_Delegate())
+
+
+def showing_passkey(passkey: int, on_shown: Callable[[str], None]) -> PairingConfig:
+    """Return how a device pairs that shows six digits; `on_shown` gets them."""
+    return PairingConfig(sc=True, mitm=True, bonding=True, delegate=_Display(passkey, on_shown))
+
+
+def typing_passkey(address: str, ask: AskPasskey) -> PairingConfig:
+    """Return how a box pairs where somebody can type in what the device at `address` shows."""
+    return PairingConfig(sc=True, mitm=True, bonding=True, delegate=_Keyboard(address, ask))
+
+
+class PasskeySession(smp.Session):
+    """Pairs with nobody who cannot type in a passkey; Bumble itself would fall back to Just Works."""
+
+    async def on_smp_pairing_request_command_async(self, command: smp.SMP_Pairing_Request_Command) -> None:
+        """Take a box's wish to pair, or refuse it."""
+        if command.io_capability not in {smp.IoCapability.KEYBOARD_ONLY, smp.IoCapability.KEYBOARD_DISPLAY}:
+            self.send_pairing_failed(smp.ErrorCode.AUTHENTICATION_REQUIREMENTS)
+            return
+        await super().on_smp_pairing_request_command_async(command)
 
 
 class OpenLink:
@@ -166,6 +231,7 @@ class Adapter:
         device: Bumble's device.
         lost: set once the controller behind it is gone.
         scanning: True while a scan runs; there is one at a time.
+        ask_passkey: asks somebody for a passkey; None while nobody is there to type one in (Just Works only).
     """
 
     def __init__(self, source: TransportSource, sink: TransportSink, *, address: str, keystore: Path) -> None:
@@ -180,7 +246,8 @@ class Adapter:
         """
         config = DeviceConfiguration(name="veilleur", address=Address(address))
         self.device = Device(config=config, host=_Host(source, sink))
-        self.device.pairing_config_factory = lambda _: just_works()
+        self.device.pairing_config_factory = self._pairing
+        self.ask_passkey: AskPasskey | None = None
         self.lost = asyncio.Event()
         self.scanning = False
         self._bonds = JsonKeyStore(address, str(keystore))
@@ -191,6 +258,11 @@ class Adapter:
         self.device.on(Device.EVENT_CONNECTION, self._on_connection)
         # The host says "flush" when its transport is gone; a command sent after that is never answered.
         self.device.host.on("flush", self.lost.set)
+
+    def _pairing(self, connection: Connection) -> PairingConfig:
+        if self.ask_passkey is None:
+            return just_works()
+        return typing_passkey(connection.peer_address.to_string(False), self.ask_passkey)
 
     async def start(self) -> None:
         """Bring the controller up.

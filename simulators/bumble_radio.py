@@ -58,10 +58,11 @@ _KEY_MISSING = frozenset({hci.HCI_ErrorCode.PIN_OR_KEY_MISSING_ERROR, hci.HCI_Er
 
 
 class Backends(NamedTuple):
-    """What `BleakClient(..., backend=)` and `BleakScanner(..., backend=)` take."""
+    """What `BleakClient(..., backend=)` and `BleakScanner(..., backend=)` take, and the adapter behind both."""
 
     client: type[BaseBleakClient]
     scanner: type[BaseBleakScanner]
+    adapter: Adapter
 
 
 @asynccontextmanager
@@ -95,6 +96,7 @@ async def start_host(source: TransportSource, sink: TransportSink, *, address: s
     return Backends(
         client=type("BumbleClient", (BumbleClient,), {"adapter": adapter}),
         scanner=type("BumbleScanner", (BumbleScanner,), {"adapter": adapter}),
+        adapter=adapter,
     )
 
 
@@ -313,7 +315,7 @@ class BumbleClient(BaseBleakClient):
             await self._link.close()
 
     async def pair(self, *_args: Any, **_kwargs: Any) -> None:  # noqa: ANN401 - bleak's signature
-        """Bond (Just Works); at once when already bonded."""
+        """Bond, with a passkey where the device wants one and somebody can type it in; at once when already bonded."""
         link = self._open
         async with self._securing:
             if await self.adapter.bonded(self._key):

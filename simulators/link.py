@@ -99,11 +99,13 @@ class DeviceController(QuietController):
 
     Attributes:
         refusing: True while it advertises but lets no connection come about.
+        only: the one box that may connect; None: any may.
     """
 
     def __init__(self, name: str, air: Air) -> None:
         super().__init__(name, link=air)
         self.refusing = False
+        self.only: hci.Address | None = None
 
     def drop(self, reason: hci.HCI_ErrorCode) -> None:
         """End every link this instant; what the box sends on it from now on reaches nobody."""
@@ -113,7 +115,7 @@ class DeviceController(QuietController):
 
     def on_le_connect_ind(self, packet: ll.ConnectInd) -> None:
         """Accept a box that wants to connect, or let it find that nobody answers."""
-        if not self.refusing:
+        if not self.refusing and self.only in {None, packet.initiator_address}:
             super().on_le_connect_ind(packet)
         if packet.initiator_address not in self.le_connections:
             failed = ll.TerminateInd(hci.HCI_ErrorCode.CONNECTION_FAILED_TO_BE_ESTABLISHED_ERROR)

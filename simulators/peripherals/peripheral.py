@@ -3,21 +3,22 @@
 A subclass brings its GATT service, its memory, and what it does when a person takes a reading. It is a *device*, so
 it knows no patient, and encodes every frame with the same code that the box decodes with.
 
-- Its measurements, and the switches that enable them, need an encrypted link: it bonds (Just Works) and keeps its
-  bonds in memory, as long as it lives.
-- It speaks to one box at a time, and advertises only while it wants to be found.
-- Its wall clock shows local time and may be wrong; a box may set it through Current Time.
+- Its measurements, and the switches that enable them, need an encrypted link: it bonds (Just Works, or with six digits
+  that it shows) and keeps its bonds in memory, as long as it lives.
+- It speaks to one box at a time, and advertises only while it wants to be found. One that is not `connectable` says
+  all in its advertisements.
+- Its wall clock shows local time and may be wrong; a box may set it through Current Time, or Date Time.
 """
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 from zoneinfo import ZoneInfo
 
 from bumble import data_types
-from bumble.att import ATT_Error, Attribute
+from bumble.att import Attribute
 from bumble.core import UUID, AdvertisingData
 from bumble.device import Connection, Device, DeviceConfiguration
 from bumble.gatt import (
@@ -27,36 +28,38 @@ from bumble.gatt import (
     Service,
 )
 from bumble.hci import Address, HCI_ErrorCode
-from bumble.keys import MemoryKeyStore
 from bumble.profiles.battery_service import BatteryService
 from bumble.profiles.device_information_service import DeviceInformationService
 
 from devices import gatt
 from devices.clock import Clock
-from devices.errors import FrameError
 from devices.reading import Quantity
-from devices.wall_clock import CurrentTime, DateTime
-from simulators.adapter import apart, cancel_until_done, just_works
+from devices.wall_clock import DateTime
+from simulators.adapter import apart, cancel_until_done
 from simulators.clock import reach
 from simulators.errors import FaultError
 from simulators.faults import (
+    COMMON_KNOBS,
+    BatteryFault,
+    ChangeBattery,
+    ClockFault,
     CutLink,
-    DuplicateFrames,
+    DoorFault,
     Fault,
+    FrameFault,
     Interference,
-    LoseBond,
-    RefuseConnections,
-    SilentRacp,
-    SkewClock,
-    Truncate,
-    WrongCrc,
+    RecordFault,
+    RecordManners,
+    SetBattery,
     fault_name,
 )
 from simulators.link import Air, DeviceController
+from simulators.peripherals.door import Door
+from simulators.peripherals.own_clock import OwnClock
 
 Properties = Characteristic.Properties
-_IGNORED_FIELD = 0x80
-"""Application error of the Current Time service: a field was not taken (Current Time Service 1.1, 3.1.2)."""
+
+_FULL = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +70,7 @@ class Taken:
         device: Bluetooth address, upper case.
         quantity: what was measured.
         count: in quanta of the quantity, as the device shows it.
-        measured_at: ms UTC, as the device dates it.
+        measured_at: ms UTC, as the device dates it; 0 when it does not, because its clock was never set.
     """
 
     device: str
@@ -84,7 +87,7 @@ class Witness(Protocol):
         ...
 
     def happened(self, event: str, device: str, detail: str = "") -> None:
-        """See an event: "connected", "disconnected" or "fault"; `detail` is one clause or empty."""
+        """See an event: "connected", "disconnected", "fault" or "passkey"; `detail` is one clause or empty."""
         ...
 
 
@@ -99,6 +102,7 @@ class Circumstances:
         witness: who sees what happens.
         advertising_seconds: real seconds from one advertisement to the next.
         awake_seconds: real seconds for which a device can be found after it came up, even with nothing to send.
+        date_time: whether a device with a wall clock offers it as Date Time (0x2A08) instead of Current Time.
     """
 
     air: Air
@@ -107,6 +111,7 @@ class Circumstances:
     witness: Witness
     advertising_seconds: float = 0.2
     awake_seconds: float = 30.0
+    date_time: bool = False
 
 
 class Timed(Protocol):
@@ -124,14 +129,17 @@ class Peripheral(ABC):
     Attributes:
         kind: the name of the driver that reads it.
         service: the 16-bit service that it advertises.
-        knobs: the faults that it can suffer.
+        knobs: the faults that it can suffer, besides those of every device.
+        connectable: False when it says all in its advertisements (`_broadcast`) and lets nobody connect.
         address: Bluetooth address, upper case.
-        clock_offset_ms: how far its wall clock is ahead of true time.
+        battery: percent.
+        clock: its own wall clock.
     """
 
     kind: ClassVar[str]
     service: ClassVar[int]
     knobs: ClassVar[tuple[type[Fault], ...]]
+    connectable: ClassVar[bool] = True
 
     def __init__(self, address: str, where: Circumstances, *, name: str, battery: int = 87) -> None:
         """Put a device together; `start` switches it on.
@@ -143,25 +151,34 @@ class Peripheral(ABC):
             battery: percent.
         """
         self.address = address
-        self.clock_offset_ms = 0
+        self.battery = battery
+        self.clock = OwnClock(where.clock, where.zone)
+        self._name = name
         self._where = where
         self._controller = DeviceController(name, where.air)
         config = DeviceConfiguration(name=name, address=Address(address))
         self._radio = Device.from_config_with_hci(config, self._controller, self._controller)
-        self._bonds = MemoryKeyStore()
-        self._radio.keystore = self._bonds
-        self._radio.pairing_config_factory = lambda _: just_works()
+        self._wants_changed = asyncio.Event()
+        self._door = Door(
+            self._radio,
+            self._controller,
+            connectable=self.connectable,
+            on_change=self._wants_changed.set,
+            on_passkey=lambda digits: where.witness.happened("passkey", address, digits),
+        )
+        self._manners = RecordManners()
+        self._data: Mapping[int, bytes] = {}
+        self._data_changed = False
         self._radio.on(Device.EVENT_CONNECTION, self._on_connection)
         self._link: Connection | None = None
         self._link_tasks: set[asyncio.Task[None]] = set()
         self._interference = Interference()
         self._on_air = False
         self._awake_until = 0.0
-        self._wants_changed = asyncio.Event()
         self._radio.add_services(
             [
                 *self._services(),
-                BatteryService(lambda _: battery),
+                BatteryService(lambda _: self.battery),
                 DeviceInformationService(
                     manufacturer_name="Veilleur simulators",
                     model_number=name,
@@ -171,7 +188,7 @@ class Peripheral(ABC):
             ]
         )
         self._guard_subscriptions()
-        self._radio.advertising_data = self._advertisement(name)
+        self._radio.advertising_data = self._advertisement()
 
     @abstractmethod
     def _services(self) -> list[Service]:
@@ -202,10 +219,11 @@ class Peripheral(ABC):
 
     async def _be_found_or_not(self) -> None:
         awake = asyncio.get_running_loop().time() < self._awake_until
-        wanted = self._link is None and (awake or self.wants_link())
-        if wanted and not self._on_air:
+        wanted = self._link is None and not self._door.absent and (awake or self.wants_link())
+        if wanted and (self._data_changed or not self._on_air):
             interval_ms = self._where.advertising_seconds * 1000
-            self._on_air = True
+            self._on_air, self._data_changed = True, False
+            self._radio.advertising_data = self._advertisement()
             await apart(
                 self._radio.start_advertising(
                     advertising_interval_min=interval_ms, advertising_interval_max=interval_ms
@@ -215,20 +233,29 @@ class Peripheral(ABC):
             self._on_air = False
             await apart(self._radio.stop_advertising())
 
+    def _broadcast(self, service_data: Mapping[int, bytes]) -> None:
+        """Say this in every advertisement from now on, by 16-bit service."""
+        self._data, self._data_changed = dict(service_data), True
+        self._wants_changed.set()
+
     def _leave(self) -> None:
         for task in tuple(self._link_tasks):
             cancel_until_done(task)
         self._controller.drop(HCI_ErrorCode.REMOTE_DEVICE_TERMINATED_CONNECTION_DUE_TO_POWER_OFF_ERROR)
         self._where.air.remove_controller(self._controller)
 
-    def _advertisement(self, name: str) -> bytes:
+    def _advertisement(self) -> bytes:
         flags = AdvertisingData.Flags.LE_GENERAL_DISCOVERABLE_MODE | AdvertisingData.Flags.BR_EDR_NOT_SUPPORTED
         return bytes(
             AdvertisingData(
                 [
                     data_types.Flags(flags),
                     data_types.CompleteListOf16BitServiceUUIDs([UUID.from_16_bits(self.service)]),
-                    data_types.CompleteLocalName(name),
+                    *(
+                        data_types.ServiceData16BitUUID(UUID.from_16_bits(number), payload)
+                        for number, payload in self._data.items()
+                    ),
+                    data_types.CompleteLocalName(self._name),
                 ]
             )
         )
@@ -238,6 +265,7 @@ class Peripheral(ABC):
     def _on_connection(self, link: Connection) -> None:
         self._link, self._on_air = link, False
         link.on(Connection.EVENT_DISCONNECTION, self._on_disconnection)
+        self._door.watch(link)
         self._where.witness.happened("connected", self.address)
 
     def _on_disconnection(self, reason: int) -> None:
@@ -264,11 +292,16 @@ class Peripheral(ABC):
     ) -> None:
         """Send one measurement frame as the armed faults want it."""
         transmission = self._interference.send(frame)
-        if transmission.cut:
+        if not transmission.frames:
+            self.cut_link()
+            await asyncio.Event().wait()  # ends with the link
+        if transmission.cut and not transmission.confirmed:
             # The last frame still goes out, but its confirmation finds nobody.
             asyncio.get_running_loop().call_soon(self.cut_link)
         for item in transmission.frames:
             await deliver(link, item)
+        if transmission.confirmed:
+            self.cut_link()
 
     def cut_link(self) -> None:
         """Lose the link, as when somebody walks out of range."""
@@ -292,12 +325,18 @@ class Peripheral(ABC):
 
     def _current_time_service(self) -> Service:
         """Return the service through which a box reads and sets the wall clock."""
-        value: CharacteristicValue[bytes] = CharacteristicValue(
-            read=lambda _: bytes(CurrentTime.of(self.wall_clock_ms(), self._where.zone)),
-            write=lambda _, written: self._set_clock(written),
-        )
-        current_time = self._secured(gatt.CURRENT_TIME, Properties.READ | Properties.WRITE, value)
-        return Service(UUID.from_16_bits(gatt.CURRENT_TIME_SERVICE), [current_time])
+        value: CharacteristicValue[bytes]
+        if self._where.date_time:
+            value = CharacteristicValue(
+                read=lambda _: self.clock.date_time(), write=lambda _, written: self.clock.set_date_time(written)
+            )
+            shown = self._secured(gatt.DATE_TIME, Properties.READ | Properties.WRITE, value)
+        else:
+            value = CharacteristicValue(
+                read=lambda _: self.clock.current_time(), write=lambda _, written: self.clock.set_current_time(written)
+            )
+            shown = self._secured(gatt.CURRENT_TIME, Properties.READ | Properties.WRITE, value)
+        return Service(UUID.from_16_bits(gatt.CURRENT_TIME_SERVICE), [shown])
 
     def _guard_subscriptions(self) -> None:
         """Let the switches of secured characteristics need encryption too, which Bumble leaves open."""
@@ -310,26 +349,21 @@ class Peripheral(ABC):
 
     # The wall clock
 
+    @property
+    def clock_offset_ms(self) -> int:
+        """How far its wall clock is ahead of true time."""
+        return self.clock.offset_ms
+
     def wall_clock_ms(self) -> int:
         """Return the moment that the wall clock shows, ms UTC."""
-        return self._where.clock.now_ms() + self.clock_offset_ms
+        return self.clock.now_ms()
 
     def _dated(self, at: int) -> tuple[DateTime, int]:
-        """Return what the wall clock shows at true time `at`, and the ms UTC that this means."""
-        shown_ms = (at + self.clock_offset_ms) // 1000 * 1000
-        return DateTime.of(shown_ms, self._where.zone), shown_ms
+        """Return what the wall clock shows at true time `at`, and the ms UTC that this means.
 
-    def _set_clock(self, written: bytes) -> None:
-        try:
-            local = CurrentTime.from_bytes(written).date_time.local
-        except FrameError:
-            local = None
-        if local is None:
-            raise ATT_Error(_IGNORED_FIELD)
-        now = self._where.clock.now_ms()
-        # In the hour that comes twice the box means the one that is nearer.
-        both = (round(local.replace(tzinfo=self._where.zone, fold=fold).timestamp() * 1000) for fold in (0, 1))
-        self.clock_offset_ms = min((set_to - now for set_to in both), key=abs)
+        A clock that was never set shows year 0, which means 0.
+        """
+        return self.clock.dated(at)
 
     # Faults
 
@@ -339,7 +373,7 @@ class Peripheral(ABC):
         Raises:
             FaultError: it has none.
         """
-        if not isinstance(fault, self.knobs):
+        if not isinstance(fault, self.knobs + COMMON_KNOBS):
             raise FaultError(f"a {self.kind} has no fault {fault_name(fault)!r}")
 
     async def suffer(self, fault: Fault) -> None:
@@ -355,21 +389,26 @@ class Peripheral(ABC):
         self._where.witness.happened("fault", self.address, fault_name(fault))
 
     async def _apply(self, fault: Fault) -> None:
-        match fault:
-            case CutLink(after_frames=None):
-                self.cut_link()
-            case CutLink() | DuplicateFrames() | WrongCrc() | Truncate():
-                self._interference.arm(fault)
-            case RefuseConnections(seconds=seconds):
-                self._controller.refusing = True
-                asyncio.get_running_loop().call_later(seconds, self._accept_again)
-            case LoseBond():
-                await self._bonds.delete_all()
-                self.cut_link()
-            case SkewClock(seconds=seconds):
-                self.clock_offset_ms += seconds * 1000
-            case SilentRacp():
-                pass  # a matter of those that have record access
+        if isinstance(fault, CutLink) and fault.after_frames is None:
+            self.cut_link()
+        elif isinstance(fault, FrameFault):
+            self._interference.arm(fault)
+        elif isinstance(fault, RecordFault):
+            self._manners.take(fault)
+        elif isinstance(fault, ClockFault):
+            self.clock.suffer(fault)
+        elif isinstance(fault, BatteryFault):
+            await self._apply_to_battery(fault)
+        elif isinstance(fault, DoorFault) and await self._door.suffer(fault):
+            self.cut_link()
 
-    def _accept_again(self) -> None:
-        self._controller.refusing = False
+    async def _apply_to_battery(self, fault: BatteryFault) -> None:
+        match fault:
+            case SetBattery(percent=percent):
+                self.battery = percent
+            case ChangeBattery(clock=clock, keeps_bond=keeps_bond):
+                self.battery = _FULL
+                self.clock.restart(clock)
+                if not keeps_bond:
+                    await self._door.forget_bonds()
+                self.cut_link()

@@ -12,8 +12,23 @@ from typing import ClassVar
 from bumble.device import Connection
 from bumble.gatt import Characteristic
 
-from simulators.faults import CutLink, DuplicateFrames, Fault, LoseBond, RefuseConnections, SkewClock, Truncate
+from simulators.faults import (
+    CLOCK_KNOBS,
+    ChangeBattery,
+    CutLink,
+    DuplicateFrames,
+    Fault,
+    HangUp,
+    LoseBond,
+    RecordOrder,
+    RefuseConnections,
+    ReplayMemory,
+    Truncate,
+)
 from simulators.peripherals.peripheral import Circumstances, Peripheral, Properties, Taken
+
+_REMEMBERED = 1000
+"""Records that a device still has after it sent them."""
 
 
 class StoreAndForward(Peripheral):
@@ -30,7 +45,10 @@ class StoreAndForward(Peripheral):
         DuplicateFrames,
         Truncate,
         LoseBond,
-        SkewClock,
+        RecordOrder,
+        ReplayMemory,
+        HangUp,
+        *CLOCK_KNOBS,
     )
 
     def __init__(
@@ -51,7 +69,8 @@ class StoreAndForward(Peripheral):
             battery: percent.
             hangs_up: whether it disconnects right after its last record was confirmed.
         """
-        self._unsent: deque[bytes] = deque()
+        self._unsent: deque[tuple[bytes, ...]] = deque()
+        self._sent: deque[tuple[bytes, ...]] = deque(maxlen=_REMEMBERED)
         self._fed = asyncio.Event()
         self._listening: Connection | None = None
         self._hangs_up = hangs_up
@@ -68,10 +87,16 @@ class StoreAndForward(Peripheral):
         """Return whether there is something to send."""
         return bool(self._unsent)
 
-    def _keep(self, frame: bytes, readings: Sequence[Taken]) -> None:
-        """Keep a record that was just taken until it is sent."""
+    def _keep(self, frame: bytes, readings: Sequence[Taken], *, more: Sequence[bytes] = ()) -> None:
+        """Keep a record that was just taken until it is sent.
+
+        Args:
+            frame: its bytes.
+            readings: what it says.
+            more: the frames that follow it, of a record that is longer than one.
+        """
         self._where.witness.taken(readings)
-        self._unsent.append(frame)
+        self._unsent.append((frame, *more))
         self._fed.set()
         self._wants_changed.set()
 
@@ -81,11 +106,17 @@ class StoreAndForward(Peripheral):
             self._on_link(self._deliver(link), "delivery")
 
     async def _deliver(self, link: Connection) -> None:
+        if self._sent and self._manners.replays_all():
+            self._unsent.extendleft(reversed(self._sent))
+            self._sent.clear()
         while self._listens(link):
             self._fed.clear()
             while self._unsent and self._listens(link):
-                await self._send(link, self._indicate, self._unsent[0])
-                self._unsent.popleft()
+                record = self._unsent[-1 if self._manners.newest_first else 0]
+                for frame in record:
+                    await self._send(link, self._indicate, frame)
+                self._unsent.remove(record)
+                self._sent.append(record)
                 if not self._unsent and self._hangs_up:
                     self._hang_up()
             await self._fed.wait()
@@ -97,3 +128,12 @@ class StoreAndForward(Peripheral):
     async def _indicate(self, link: Connection, frame: bytes) -> None:
         """Return when the box has confirmed."""
         await self._radio.gatt_server.indicate_subscriber(link, self._records, frame)
+
+    async def _apply(self, fault: Fault) -> None:
+        if isinstance(fault, HangUp):
+            self._hangs_up = fault.hangs_up
+            return
+        if isinstance(fault, ChangeBattery) and not fault.keeps_records:
+            self._unsent.clear()
+            self._sent.clear()
+        await super()._apply(fault)

@@ -201,13 +201,13 @@ async def test_in_the_hour_that_comes_twice_the_clock_is_set_to_the_nearer_one(r
     clock = AcceleratedClock.starting_now(start_ms=at_ms, speed=1)
     device = WeightScale(ADDRESS, replace(room.where, clock=clock), name="scale")
     assert CurrentTime.of(at_ms, room.zone).date_time.hours == 2
-    device._set_clock(bytes(CurrentTime.of(clock.now_ms(), room.zone)))
+    device.clock.set_current_time(bytes(CurrentTime.of(clock.now_ms(), room.zone)))
     assert abs(device.clock_offset_ms) < 5_000
 
 
 async def test_a_clock_shows_what_it_was_set_to_even_when_that_is_wrong(room: Room) -> None:
     device = WeightScale(ADDRESS, room.where, name="scale")
-    device._set_clock(bytes(CurrentTime.of(room.clock.now_ms() + 7_200_000, room.zone)))
+    device.clock.set_current_time(bytes(CurrentTime.of(room.clock.now_ms() + 7_200_000, room.zone)))
     assert abs(device.clock_offset_ms - 7_200_000) < 5_000
     device.take(weighing(0))
     assert abs(room.witness.readings[0].measured_at - START - 7_200_000) < 5_000
