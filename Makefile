@@ -6,12 +6,13 @@ ARGS ?=
 SIM := $(VENV)/.installed-sim
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help demo test bench coverage lint types arrows pytest lock clean
+.PHONY: help demo test bench fuzz coverage lint types arrows pytest lock clean
 
 help:
 	@echo "make demo   the main job, end to end, on simulated devices   (ARGS=--headless for plain lines)"
 	@echo "make test   lint, types, the house's arrows and the tests"
 	@echo "make coverage  every branch of what judges and of the drivers"
+	@echo "make fuzz   a million spoilt frames into every codec   (ARGS='--frames 20000 heart_rate.2A37' for some)"
 	@echo "make bench  the figures, one JSON line each"
 
 $(VENV)/bin/python:
@@ -55,6 +56,9 @@ coverage: $(DEV)
 
 bench: $(DEV)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+fuzz: $(DEV)
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 # Needs uv. The files carry hashes and no index address.
 LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --python-version 3.11
