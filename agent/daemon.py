@@ -22,17 +22,15 @@ from agent.judging import Judging
 from agent.logs import COUNT, DEVICE, EVENT, PATIENTS, REASON
 from agent.pipeline import Pipeline
 from agent.presence import Presence
-from agent.settings import BrokerSettings, Device, Settings
+from agent.settings import BrokerSettings, Settings, Watched
+from agent.sources import Sources
 from agent.state_lock import state_lock
 from agent.store import Store
 from agent.store_thread import StoreThread
 from agent.vault import Vault, kek_from_credential, kek_from_file, make_kek_file
 from agent.watch import watch
-from devices.backoff import Patience
 from devices.clock import Clock
-from devices.driver import Resume
 from devices.radio import Radio
-from devices.session import Session
 from devices.source import Source
 from exchange.connection import LinkSettings
 from exchange.identity import SigningKey, read_team_keys
@@ -42,8 +40,6 @@ from exchange.sealing import Sealer
 logger = logging.getLogger(__name__)
 
 FAULT_PAUSE_S = 0.5
-LONGEST_BRIEF_PAUSE_S = 10.0
-"""A scale is there for seconds: it is not paused for longer, whatever the settings."""
 SESSION_EXPIRY_S = 7 * 86_400
 
 
@@ -106,7 +102,7 @@ async def run(
             store=store,
             sealer=sealer,
             patients=settings.patients,
-            devices=settings.devices,
+            devices=settings.watched,
             clock=clock,
             on_kept=forwarder.kick,
             guard=Guarded().run,
@@ -114,7 +110,7 @@ async def run(
         pipeline = Pipeline(
             store=store,
             sealer=sealer,
-            devices=settings.devices,
+            devices=settings.watched,
             clock=clock,
             judging=judging,
             counts=counts,
@@ -123,15 +119,15 @@ async def run(
         stack.push_async_callback(forwarder.stop)
         stack.push_async_callback(judging.stop)
         await pipeline.start()
-        sources = [_session(device, settings, pipeline, radio, clock) for device in settings.devices]
+        sources = Sources(radio=radio, settings=settings.radio, clock=clock, last_reading=pipeline.last_reading)
         async with asyncio.TaskGroup() as group:
             group.create_task(pipeline.run(), name="pipeline")
             group.create_task(judging.run(), name="judging")
             group.create_task(forwarder.run(), name="forwarder")
             await judging.started.wait()
             group.create_task(watch(judging, clock, settle=settings.watch.settle), name="watch")
-            for device, source in zip(settings.devices, sources, strict=True):
-                group.create_task(_pump(device, source, pipeline), name=f"device {device.address}")
+            for device in settings.devices:
+                group.create_task(_pump(device, sources.of(device), pipeline), name=f"device {device.address}")
             on_ready()
             logger.info("ready", extra={EVENT: "ready", PATIENTS: len(settings.patients), COUNT: len(settings.devices)})
 
@@ -151,32 +147,7 @@ def _link_settings(box: str, broker: BrokerSettings, presence: Presence) -> Link
     )
 
 
-def _session(device: Device, settings: Settings, pipeline: Pipeline, radio: Radio, clock: Clock) -> Session:
-    patience = Patience(
-        find=settings.radio.find,
-        connect=settings.radio.connect,
-        quiet=settings.radio.quiet,
-        first=settings.radio.pause,
-        cap=settings.radio.longest_pause,
-        cap_brief=min(settings.radio.longest_pause, LONGEST_BRIEF_PAUSE_S),
-    )
-
-    def resume() -> Resume:
-        newest = pipeline.last_reading(device.address)
-        return Resume() if newest is None else device.driver.resume_after(newest.key)
-
-    return Session(
-        radio=radio,
-        driver=device.driver,
-        device=device.address,
-        zone=device.patient.zone,
-        clock=clock,
-        resume=resume,
-        patience=patience,
-    )
-
-
-async def _pump(device: Device, source: Source, pipeline: Pipeline) -> None:
+async def _pump(device: Watched, source: Source, pipeline: Pipeline) -> None:
     async with aclosing(source.batches()) as batches:
         async for batch in batches:
             for event in batch.events:

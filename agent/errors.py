@@ -43,6 +43,10 @@ class SettingsError(AgentError):
         self.faults = faults
 
 
+class SecretError(AgentError):
+    """A secret that the settings name is missing, readable by others, or no secret."""
+
+
 class VaultError(AgentError):
     """A key is missing, readable by others, or does not open what it should."""
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from agent.logs import EVENT, READINGS
-from agent.settings import Device, Patient
+from agent.settings import Patient, Watched
 from agent.store import Judgement, ReadingState, Store
 from agent.store_reader import Kept
 from agent.store_thread import StoreThread
@@ -48,7 +48,7 @@ Guard = Callable[[Callable[[], Awaitable[None]]], Awaitable[bool]]
 class Handed:
     """Batches that are safe, and the new readings among them by patient."""
 
-    batches: tuple[tuple[Device, Batch], ...]
+    batches: tuple[tuple[Watched, Batch], ...]
     kept: Mapping[str, Sequence[Kept]]
 
 
@@ -61,7 +61,7 @@ class Judging:
         store: StoreThread,
         sealer: Sealer,
         patients: Sequence[Patient],
-        devices: Sequence[Device],
+        devices: Sequence[Watched],
         clock: Clock,
         on_kept: Callable[[], None],
         guard: Guard,
@@ -70,7 +70,7 @@ class Judging:
         self._store = store
         self._sealer = sealer
         self._patients: Mapping[str, Patient] = {patient.pseudonym: patient for patient in patients}
-        self._devices = {device.address: device.patient.pseudonym for device in devices}
+        self._devices = devices
         self._clock = clock
         self._on_kept = on_kept
         self._guard = guard
@@ -138,12 +138,15 @@ class Judging:
 
     # --- technical alerts ---------------------------------------------------------------------------------
 
-    async def _tell(self, device: Device, batch: Batch) -> None:
-        patient = device.patient.pseudonym
-        changes = [change for event in batch.events for change in self._technical.event(patient, event)]
+    async def _tell(self, device: Watched, batch: Batch) -> None:
+        now = self._clock.now_ms()
+        keeper = device.keeper(now).pseudonym
+        changes = [change for event in batch.events for change in self._technical.event(keeper, event)]
+        await self._keep_technical(keeper, changes)
         if batch.readings:
-            changes += self._technical.read(patient, device.address, self._clock.now_ms())
-        await self._keep_technical(patient, changes)
+            # It may have been somebody else's when an alert about it was raised.
+            for patient in {person.patient.pseudonym for person in device.people}:
+                await self._keep_technical(patient, self._technical.read(patient, device.address, now))
 
     async def _keep_technical(self, patient: str, changes: Sequence[AlertChange]) -> None:
         if changes:
@@ -242,7 +245,12 @@ class Judging:
     async def _remember(self) -> None:
         now = self._clock.now_ms()
         standing = await self._store.call(Store.standing_alerts)
-        for change in self._technical.restore(standing, self._devices, now):
+        concerned = {
+            (device.address, patient.pseudonym)
+            for device in self._devices
+            for patient in (device.keeper(now), *(person.patient for person in device.assigned(now)))
+        }
+        for change in self._technical.restore(standing, concerned, now):
             await self._keep_technical(change.patient, [change])
 
     async def _restore(self, patient: Patient) -> None:
@@ -276,7 +284,7 @@ class Judging:
         if await self._store.persist(Store.count_attempt, name) > ATTEMPTS:
             # The past cannot be judged by this protocol: from now on is better than not at all.
             engine = await self._begin(patient)
-            device = next((address for address, owner in self._devices.items() if owner == name), "-")
+            device = next((item.address for item in self._devices if item.keeper(now).pseudonym == name), "-")
             changes = list(self._technical.noticed(name, "judging_quarantined", device, now))
             history: list[Kept] = []
         else:

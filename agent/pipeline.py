@@ -3,24 +3,26 @@
 - Transaction A keeps a reading and its sealed entry before anything judges it; only then does its source go on: a
   device is told to forget, its clock is set.
 - A disk that refuses is waited out: the device still has the reading, and its source waits.
-- What is kept is handed to judging, which never holds keeping up.
+- What is kept is handed to judging, which never holds keeping up; what is nobody's is told and not judged.
 
-Not here: what readings mean (judging), and sending (forwarder).
+Not here: whose a reading is (attribution), what it means (judging), and sending (forwarder).
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from agent.attribution import Attribution
 from agent.counts import Counts
 from agent.judging import Handed, Judging
-from agent.settings import Device
+from agent.settings import Watched
 from agent.store import Arrival, Store
+from agent.store_reader import Kept
 from agent.store_thread import StoreThread
 from devices.clock import Clock
-from devices.reading import ClockTrust, Reading
-from devices.source import Batch
+from devices.reading import Reading
+from devices.source import Batch, DeviceEvent, DeviceEventKind
 from exchange.messages import UNATTRIBUTED
 from exchange.sealing import Sealer
 
@@ -32,7 +34,7 @@ QUEUE = 64
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    device: Device
+    device: Watched
     batch: Batch
     kept: asyncio.Future[None]
 
@@ -45,7 +47,7 @@ class Pipeline:
         *,
         store: StoreThread,
         sealer: Sealer,
-        devices: Sequence[Device],
+        devices: Sequence[Watched],
         clock: Clock,
         judging: Judging,
         counts: Counts,
@@ -61,15 +63,18 @@ class Pipeline:
         self._on_kept = on_kept
         self._queue: asyncio.Queue[_Work] = asyncio.Queue(QUEUE)
         self._last: dict[str, Reading] = {}
+        self._attribution: dict[str, Attribution] = {}
 
     async def start(self) -> None:
-        """Learn where each device's history is resumed from."""
+        """Learn where each device's history is resumed from, and since when it is known."""
         for device in self._devices:
             reading = await self._store.call(Store.last_reading, device.address)
             if reading is not None:
                 self._last[device.address] = reading
+            met_at = None if reading is None else reading.received_at
+            self._attribution[device.address] = Attribution(device, met_at=met_at)
 
-    async def ingest(self, device: Device, batch: Batch) -> None:
+    async def ingest(self, device: Watched, batch: Batch) -> None:
         """Return when the batch is safe."""
         kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         await self._queue.put(_Work(device, batch, kept))
@@ -88,8 +93,8 @@ class Pipeline:
             await self._keep(works)
 
     async def _keep(self, works: Sequence[_Work]) -> None:
-        arrivals = [self._arrival(work.device, reading) for work in works for reading in work.batch.readings]
-        kept = {}
+        arrivals = [arrival for work in works for arrival in self._arrivals(work)]
+        kept: dict[str, list[Kept]] = {}
         if arrivals:
             kept = await self._store.persist(Store.accept, arrivals, self._sealer, now_ms=self._clock.now_ms())
             self._on_kept()
@@ -97,19 +102,28 @@ class Pipeline:
             before = self._last.get(arrival.reading.device)
             if before is None or before.order < arrival.reading.order:
                 self._last[arrival.reading.device] = arrival.reading
-        for work in works:
-            for event in work.batch.events:
+        nobodys = {item.reading.device for item in kept.pop(UNATTRIBUTED, ())}
+        batches = [self._told(work) if work.device.address in nobodys else work.batch for work in works]
+        for work, batch in zip(works, batches, strict=True):
+            for event in batch.events:
                 self._counts.add(f"device.{event.kind}")
             # A source cancelled meanwhile no longer waits.
             if not work.kept.done():
                 work.kept.set_result(None)
-        self._judging.hand_over(Handed(tuple((work.device, work.batch) for work in works), kept))
+        devices = (work.device for work in works)
+        self._judging.hand_over(Handed(tuple(zip(devices, batches, strict=True)), kept))
 
-    def _arrival(self, device: Device, reading: Reading) -> Arrival:
-        """Say whose a reading is: nobody's, when the device may have taken it for the patient before."""
-        attributed = reading.measured_at >= device.given_on
-        if reading.clock is ClockTrust.UNKNOWN and device.address not in self._last:
-            # Undated, at the first meeting with the device: it may have lain in its memory since anybody.
-            attributed = False
-        patient = device.patient.pseudonym if attributed else UNATTRIBUTED
-        return Arrival(patient=patient, reading=reading, attributed=attributed)
+    def _arrivals(self, work: _Work) -> list[Arrival]:
+        """Say whose each reading of a batch is."""
+        owners = self._attribution[work.device.address].owners(work.batch.readings)
+        return [
+            Arrival(patient=UNATTRIBUTED, reading=reading, attributed=False)
+            if owner is None
+            else Arrival(patient=owner.pseudonym, reading=reading)
+            for reading, owner in zip(work.batch.readings, owners, strict=True)
+        ]
+
+    def _told(self, work: _Work) -> Batch:
+        """Return a batch that also says that new readings of its device are nobody's."""
+        event = DeviceEvent(kind=DeviceEventKind.TO_BE_ATTRIBUTED, device=work.device.address, at=self._clock.now_ms())
+        return replace(work.batch, events=(*work.batch.events, event))

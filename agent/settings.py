@@ -3,7 +3,8 @@
 Reading and checking the file is `settings_file`; every key is explained in configs/agent.toml.
 """
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +14,18 @@ import msgspec
 from msgspec import Meta, Struct
 
 from alerting.care_protocol import CareProtocol
-from devices.driver import Driver
+from devices.consent import Consent
+from devices.driver import AnyDriver
+
+MOST_PATIENTS = 60
+"""Residents of a nursing home that one box serves."""
+MOST_DEVICES = 240
+MOST_PEOPLE = 240
+"""Assignments of one device: sixty residents, and those who had it before them."""
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Hours = Annotated[float, Meta(gt=0, le=8_784)]
+Text = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class BrokerSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -47,6 +57,7 @@ class RadioSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tru
     """The Bluetooth adapter, and how patient the box is with devices (real seconds)."""
 
     adapter: str | None = None
+    slots: Annotated[int, Meta(ge=1, le=32)] = 5
     find: Seconds = 60.0
     connect: Seconds = 30.0
     quiet: Seconds = 0.5
@@ -83,13 +94,41 @@ class PatientSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=T
     time_zone: str = "Europe/Paris"
 
 
-class DeviceSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """One device, given to one patient from a date on."""
+class PersonSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """One person a device was given to, from a date on, and how their records are told from others'."""
+
+    patient: str
+    given_on: datetime = msgspec.field(name="from")
+    until: datetime | None = None
+    user: Annotated[int, Meta(ge=0, le=254)] | None = None
+    code: Annotated[int, Meta(ge=0, le=9999)] | None = None
+    weight_kg: tuple[float, float] | None = None
+
+
+class GivenSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """To whom something was given: one person in short, or a list of people."""
+
+    patient: str | None = None
+    given_on: datetime | None = msgspec.field(name="from", default=None)
+    until: datetime | None = None
+    people: Annotated[list[PersonSettings], Meta(max_length=MOST_PEOPLE)] = []
+    expect_hours: Hours | None = None
+
+
+class DeviceSettings(GivenSettings, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """One device."""
 
     address: str
     driver: str
-    patient: str
-    given_on: datetime = msgspec.field(name="from")
+
+
+class RelaySettings(GivenSettings, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """One relay on the home network, which hands on what a sensor's own telephone receives."""
+
+    name: str
+    url: Text
+    secret_file: Path | None = None
+    token_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,13 +141,110 @@ class Patient:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Device:
-    """One device and the patient it was given to, from `given_on` (ms UTC, inclusive)."""
+class Assignment:
+    """One person a device was given to.
 
-    address: str
-    driver: Driver
+    Attributes:
+        patient: whose records these are.
+        given_on: ms UTC, inclusive.
+        until: ms UTC, exclusive; None: still theirs.
+        user: the device's index of this person, None when it is not told apart by that.
+        code: lets the box read this user's results; a secret, never shown.
+        weight: lowest and highest weight of this person in counts of body weight, both inclusive.
+    """
+
     patient: Patient
     given_on: int
+    until: int | None = None
+    user: int | None = None
+    code: int | None = field(default=None, repr=False)
+    weight: tuple[int, int] | None = None
+
+    def holds_at(self, at: int) -> bool:
+        """Return whether the device was theirs at `at` (ms UTC)."""
+        return self.given_on <= at and (self.until is None or at < self.until)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched(ABC):
+    """Something that gives readings, and the people it was given to.
+
+    Attributes:
+        address: stable identity, as in `Reading.device`.
+        people: in the order of the settings, at least one; all in one time zone.
+        expect_s: how many seconds it may be silent before that is worth telling; None: as is usual for its kind.
+    """
+
+    address: str
+    people: tuple[Assignment, ...]
+    expect_s: float | None = None
+
+    @property
+    @abstractmethod
+    def kind(self) -> str:
+        """What reads it."""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone that its wall clock is set in."""
+        return self.people[0].patient.zone
+
+    def assigned(self, at: int) -> tuple[Assignment, ...]:
+        """Return whose it was at `at` (ms UTC)."""
+        return tuple(person for person in self.people if person.holds_at(at))
+
+    def keeper(self, now: int) -> Patient:
+        """Return the patient whose technical alerts are about this device: the first whose it is now.
+
+        Between two people it is the one before; before anybody had it, the first who will.
+        """
+        if assigned := self.assigned(now):
+            return assigned[0].patient
+        ended = [person for person in self.people if person.until is not None and person.until <= now]
+        if ended:
+            return max(ended, key=lambda person: person.until or 0).patient
+        return min(self.people, key=lambda person: person.given_on).patient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device(Watched):
+    """One Bluetooth device; its address is the Bluetooth one."""
+
+    driver: AnyDriver
+
+    @property
+    def kind(self) -> str:
+        """The name of its driver."""
+        return self.driver.name
+
+    def consents(self, now: int) -> tuple[Consent, ...]:
+        """Return what lets the box read the results of those whose it is now or will be: one consent a user."""
+        consents: dict[int, Consent] = {}
+        for person in sorted(self.people, key=lambda person: person.given_on):
+            ended = person.until is not None and person.until <= now
+            if not ended and person.user is not None and person.code is not None:
+                consents.setdefault(person.user, Consent(user=person.user, code=person.code))
+        return tuple(consents.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relay(Watched):
+    """One relay; its address is "relay:" and its name.
+
+    Attributes:
+        url: http or https, such as "http://192.168.1.20:17580".
+        secret_file: holds the API secret, mode 0600.
+        token_file: holds an access token, mode 0600.
+    """
+
+    url: str
+    secret_file: Path | None = None
+    token_file: Path | None = None
+
+    @property
+    def kind(self) -> str:
+        """What it is, in place of a driver's name."""
+        return "relay"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +262,12 @@ class Settings:
     now: NowSettings
     patients: tuple[Patient, ...]
     devices: tuple[Device, ...]
+    relays: tuple[Relay, ...] = ()
+
+    @property
+    def watched(self) -> tuple[Watched, ...]:
+        """Everything that gives readings."""
+        return (*self.devices, *self.relays)
 
     @property
     def database(self) -> Path:

@@ -2,11 +2,12 @@
 
 Unknown keys and wrong types are refused one at a time, paths are relative to the file's own folder, and each
 patient's care protocol is read and checked here, so that `veilleur check` and `veilleur run` cannot disagree.
+
+Not here: whose devices and relays are (assignments).
 """
 
 import re
 import tomllib
-from datetime import UTC
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -15,10 +16,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from msgspec import Meta, Struct
 
+from agent.assignments import Assignments
 from agent.errors import SettingsError
+from agent.faults import Faults
 from agent.settings import (
+    MOST_DEVICES,
+    MOST_PATIENTS,
     BrokerSettings,
-    Device,
     DeviceSettings,
     ForwarderSettings,
     IdentitySettings,
@@ -26,19 +30,17 @@ from agent.settings import (
     Patient,
     PatientSettings,
     RadioSettings,
+    RelaySettings,
     Settings,
     VaultSettings,
     WatchSettings,
 )
-from alerting.alert import Sentence
 from alerting.care_protocol import Audience, CareProtocol
 from alerting.errors import ProtocolError
 from alerting.protocol_file import read_protocol
-from devices.drivers import DRIVERS
 from exchange.messages import UNATTRIBUTED
 from exchange.topics import valid_box
 
-_ADDRESS = re.compile(r"([0-9A-F]{2}:){5}[0-9A-F]{2}")
 _PSEUDONYM = re.compile(r"[a-z0-9][a-z0-9-]{2,47}")
 
 
@@ -52,19 +54,9 @@ class _File(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     forwarder: ForwarderSettings = ForwarderSettings()
     watch: WatchSettings = WatchSettings()
     now: NowSettings = NowSettings()
-    patients: Annotated[list[PatientSettings], Meta(min_length=1)]
-    devices: list[DeviceSettings] = []
-
-
-class _Faults:
-    """Every fault found so far, in both languages."""
-
-    def __init__(self) -> None:
-        self.found: list[Sentence] = []
-
-    def add(self, key: str, fr: str, en: str) -> None:
-        """Say what is wrong with a key."""
-        self.found.append(Sentence(fr=f"{key} : {fr}.", en=f"{key}: {en}."))
+    patients: Annotated[list[PatientSettings], Meta(min_length=1, max_length=MOST_PATIENTS)]
+    devices: Annotated[list[DeviceSettings], Meta(max_length=MOST_DEVICES)] = []
+    relays: Annotated[list[RelaySettings], Meta(max_length=MOST_PATIENTS)] = []
 
 
 def packaged_protocols() -> tuple[str, ...]:
@@ -93,14 +85,14 @@ def read_settings(path: Path) -> Settings:
     Raises:
         SettingsError: with every fault found.
     """
-    faults = _Faults()
+    faults = Faults()
     settings = _read(path, faults)
     if settings is None or faults.found:
         raise SettingsError(str(path), tuple(faults.found))
     return settings
 
 
-def _read(path: Path, faults: _Faults) -> Settings | None:
+def _read(path: Path, faults: Faults) -> Settings | None:
     name = path.name
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -122,13 +114,15 @@ def _decode(kind: type, value: object) -> object:
     raise msgspec.ValidationError(f"expected {kind.__name__}")
 
 
-def _check(found: _File, folder: Path, faults: _Faults) -> Settings:
+def _check(found: _File, folder: Path, faults: Faults) -> Settings:
     if not valid_box(found.box):
         faults.add("box", "3 à 48 caractères a-z, 0-9 et -, comme box-0001", "3 to 48 of a-z, 0-9, -, such as box-0001")
     vault = found.vault
     if (vault.key_file is None) == (vault.credential is None):
         faults.add("vault", "donner soit key_file, soit credential", "give either key_file or credential")
     patients = _patients(found, folder, faults)
+    declared = [item.pseudonym for item in found.patients]
+    assignments = Assignments(declared=declared, patients=patients, faults=faults)
     _reaches_somebody(found.now, patients, faults)
     broker, identity = found.broker, found.identity
     return Settings(
@@ -146,11 +140,12 @@ def _check(found: _File, folder: Path, faults: _Faults) -> Settings:
         watch=found.watch,
         now=found.now,
         patients=tuple(patients.values()),
-        devices=tuple(_devices(found, patients, faults)),
+        devices=assignments.devices(found.devices),
+        relays=assignments.relays(found.relays, folder),
     )
 
 
-def _reaches_somebody(now: NowSettings, patients: dict[str, Patient], faults: _Faults) -> None:
+def _reaches_somebody(now: NowSettings, patients: dict[str, Patient], faults: Faults) -> None:
     """Refuse rules meant for the patient or a carer at once when nobody is there to tell them."""
     for patient in patients.values():
         rules = [rule.id for rule in patient.protocol.rules if rule.audience is Audience.PATIENT_NOW]
@@ -164,7 +159,7 @@ def _reaches_somebody(now: NowSettings, patients: dict[str, Patient], faults: _F
             )
 
 
-def _patients(found: _File, folder: Path, faults: _Faults) -> dict[str, Patient]:
+def _patients(found: _File, folder: Path, faults: Faults) -> dict[str, Patient]:
     patients: dict[str, Patient] = {}
     for number, item in enumerate(found.patients, 1):
         where, name = f"patients[{number}]", item.pseudonym
@@ -183,7 +178,7 @@ def _patients(found: _File, folder: Path, faults: _Faults) -> dict[str, Patient]
     return patients
 
 
-def _zone(where: str, name: str, faults: _Faults) -> ZoneInfo | None:
+def _zone(where: str, name: str, faults: Faults) -> ZoneInfo | None:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -195,7 +190,7 @@ def _zone(where: str, name: str, faults: _Faults) -> ZoneInfo | None:
         return None
 
 
-def _protocol(where: str, name: str, folder: Path, faults: _Faults) -> CareProtocol | None:
+def _protocol(where: str, name: str, folder: Path, faults: Faults) -> CareProtocol | None:
     try:
         return load_protocol(name, folder)
     except OSError:
@@ -209,37 +204,3 @@ def _protocol(where: str, name: str, folder: Path, faults: _Faults) -> CareProto
         for fault in error.faults:
             faults.add(f"{where} {name}", fault.message.fr, fault.message.en)
     return None
-
-
-def _devices(found: _File, patients: dict[str, Patient], faults: _Faults) -> list[Device]:
-    devices: list[Device] = []
-    drivers = {driver.name: driver for driver in DRIVERS}
-    declared = {item.pseudonym for item in found.patients}
-    seen: set[str] = set()
-    for number, item in enumerate(found.devices, 1):
-        where, address = f"devices[{number}]", item.address
-        if not _ADDRESS.fullmatch(address):
-            faults.add(
-                f"{where}.address",
-                "six paires hexadécimales en majuscules, avec deux-points",
-                "six pairs of upper-case hexadecimal digits with colons",
-            )
-        if address in seen:
-            faults.add(f"{where}.address", f"« {address} » y est deux fois", f"'{address}' is there twice")
-        seen.add(address)
-        if item.patient not in declared:
-            faults.add(
-                f"{where}.patient",
-                f"« {item.patient} » n'est pas parmi les patients",
-                f"'{item.patient}' is not among the patients",
-            )
-        if item.given_on.tzinfo is None:
-            faults.add(f"{where}.from", "donner le décalage, comme …08:00:00Z", "give the offset, such as …08:00:00Z")
-        driver = drivers.get(item.driver)
-        if driver is None:
-            names = ", ".join(drivers)
-            faults.add(f"{where}.driver", f"« {item.driver} » n'est pas l'un de {names}", f"must be one of {names}")
-        elif item.patient in patients and item.given_on.tzinfo is not None:
-            given_on = round(item.given_on.astimezone(UTC).timestamp() * 1000)
-            devices.append(Device(address=address, driver=driver, patient=patients[item.patient], given_on=given_on))
-    return devices

@@ -13,11 +13,11 @@ from exchange.sealing import LANE_ALERTS
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceState:
-    """A device and the time of the newest reading kept of it, ms UTC, None when there is none."""
+    """A device or relay, whom it was given to, and the time of its newest reading, ms UTC, None without one."""
 
     address: str
     driver: str
-    patient: str
+    patients: tuple[str, ...]
     measured_at: int | None
 
 
@@ -57,7 +57,7 @@ class BoxState:
                 {
                     "address": device.address,
                     "driver": device.driver,
-                    "patient": device.patient,
+                    "patients": list(device.patients),
                     "last_reading": None if device.measured_at is None else iso(device.measured_at),
                 }
                 for device in self.devices
@@ -92,7 +92,7 @@ def read_state(settings: Settings, vault: Vault) -> BoxState:
     store = StoreReader.open(settings.database, vault)
     try:
         depth = store.outbox.depth()
-        readings = {device.address: store.last_reading(device.address) for device in settings.devices}
+        readings = {device.address: store.last_reading(device.address) for device in settings.watched}
         return BoxState(
             box=settings.box,
             epoch=store.epoch,
@@ -111,11 +111,11 @@ def read_state(settings: Settings, vault: Vault) -> BoxState:
             devices=tuple(
                 DeviceState(
                     address=device.address,
-                    driver=device.driver.name,
-                    patient=device.patient.pseudonym,
+                    driver=device.kind,
+                    patients=tuple(dict.fromkeys(person.patient.pseudonym for person in device.people)),
                     measured_at=None if (last := readings[device.address]) is None else last.measured_at,
                 )
-                for device in settings.devices
+                for device in settings.watched
             ),
             standing=tuple(store.standing_alerts()),
             counters=store.counters(),

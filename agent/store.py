@@ -43,7 +43,7 @@ class ReadingState(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """A reading on its way in; `attributed` is False when it was measured before the patient had the device."""
+    """A reading on its way in; `attributed` is False when nobody can say whose it is."""
 
     patient: str
     reading: Reading
@@ -112,7 +112,7 @@ class Store(StoreReader):
         """Transaction A: keep the readings that are new, with the sealed entries that will carry them.
 
         Returns:
-            The new attributed readings by patient, in order of arrival; repeats are left out.
+            The new readings by patient, in order of arrival; repeats are left out.
         """
         kept: dict[str, list[Kept]] = {}
         records: list[ObservationRecord] = []
@@ -123,8 +123,7 @@ class Store(StoreReader):
                 if row is None:
                     continue
                 records.append(record)
-                if arrival.attributed:
-                    kept.setdefault(arrival.patient, []).append(Kept(row=row, reading=arrival.reading))
+                kept.setdefault(arrival.patient, []).append(Kept(row=row, reading=arrival.reading))
             self.outbox.add(records, LANE_SPARSE, sealer, now_ms=now_ms)
             self._remember_devices(arrivals)
         return kept

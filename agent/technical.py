@@ -106,12 +106,14 @@ class TechnicalAlerts:
     def __init__(self) -> None:
         self._standing: dict[tuple[str, str, str], _Standing] = {}
 
-    def restore(self, standing: Iterable[AlertChange], devices: Mapping[str, str], now: int) -> tuple[AlertChange, ...]:
+    def restore(
+        self, standing: Iterable[AlertChange], devices: Iterable[tuple[str, str]], now: int
+    ) -> tuple[AlertChange, ...]:
         """Take up the alerts that stood before a restart, as noticed `now`: what goes on will be noticed again.
 
         Args:
             standing: every alert that stands; those of care protocols are passed over.
-            devices: each device and its patient.
+            devices: each device with each patient who may have alerts about it now.
             now: ms UTC.
 
         Returns:
@@ -119,7 +121,7 @@ class TechnicalAlerts:
         """
         self._standing.clear()
         known = {change.alert_id: change for change in standing if not change.protocol}
-        for device, patient in devices.items():
+        for device, patient in devices:
             for rule in RULES:
                 for change in list(known.values()):
                     if change.alert_id == _id(patient, rule, device, change.onset):

@@ -34,6 +34,8 @@ class DeviceEventKind(StrEnum):
     BLUETOOTH_GONE = "bluetooth_gone"
     RELAY_UNREACHABLE = "relay_unreachable"
     RELAY_REFUSED = "relay_refused"
+    TO_BE_ATTRIBUTED = "to_be_attributed"
+    """Said by the box: it cannot say whose a record is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

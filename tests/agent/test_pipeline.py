@@ -13,7 +13,7 @@ import pytest
 from agent.counts import Counts
 from agent.judging import Handed, Judging
 from agent.pipeline import Pipeline
-from agent.settings import Device, Patient
+from agent.settings import Assignment, Device, Patient
 from agent.settings_file import load_protocol
 from agent.store import Arrival, Store
 from agent.store_reader import Kept
@@ -57,7 +57,8 @@ def one_patient(protocol: str = "diabetes_cgm") -> Patient:
 
 
 def one_device(patient: Patient, *, given_on: int = 0) -> Device:
-    return Device(address=CGM, driver=driver_named("cgm"), patient=patient, given_on=given_on)
+    person = Assignment(patient=patient, given_on=given_on)
+    return Device(address=CGM, driver=driver_named("cgm"), people=(person,))
 
 
 class Box:
@@ -385,7 +386,7 @@ async def test_a_technical_alert_ends_when_its_device_is_no_longer_the_boxs(tmp_
         await box.settle()
     technical = TechnicalAlerts()
     store = open_store(tmp_path / "box.db")
-    ended = technical.restore(store.standing_alerts(), {"C4:B0:00:00:00:09": PATIENT}, START + MINUTE)
+    ended = technical.restore(store.standing_alerts(), [("C4:B0:00:00:00:09", PATIENT)], START + MINUTE)
     assert [(change.kind, change.rule, change.resolved_at) for change in ended] == [
         (ChangeKind.RESOLVED, "bond_lost", START + MINUTE)
     ]

@@ -146,7 +146,8 @@ def test_a_failure_inside_a_transaction_leaves_nothing_of_it(store: Store, desk:
 
 def test_records_of_the_patient_before_are_sent_apart_and_never_judged(store: Store, desk: Desk) -> None:
     stray = Arrival(patient="to-be-attributed", reading=weight("82.1", 0), attributed=False)
-    assert accept(store, desk, stray) == 0
+    assert accept(store, desk, stray) == 1
+    assert store.unjudged("to-be-attributed") == []
     assert [record.patient for record in desk.waiting(store) if isinstance(record, ObservationRecord)] == [
         "to-be-attributed"
     ]
