@@ -3,13 +3,18 @@
 A CGM dates its records by minutes since the session's start, keeps them, and sends them again when asked through
 the Record Access Control Point. Where it promises an E2E-CRC, a record without a right one is refused.
 
-What the sensor says about its session is `cgm_session`.
+What the sensor says about its session is `cgm_session`, what it says about its state `cgm_status`, and what it can
+be asked to do `cgm_ops`. This driver only reads: a session is started, stopped and calibrated by a person.
 
 Quirks: an octet of the annunciation may be present and zero. A sensor whose clock was never set has no session
 start until a collector writes the time. "Calibration not allowed" says nothing about the value. Some peripherals
 built on old examples send the annunciation octets in the reverse order; the specification's order is kept here.
 
-A vendor's device may show this UUID and speak its own cipher or CRC: this driver does not read it.
+The specification has no word for warming up. A sensor that gives no number, reports no fault, and says that it
+cannot be calibrated yet or must be first, is taken to be warming up.
+
+A vendor's device may show this UUID and speak its own cipher or CRC: this driver does not read it. Its feature, its
+records or their CRCs are not what the specification allows, and are refused.
 
 Source: Continuous Glucose Monitoring Service 1.0.2 (CGMS); field layouts in the GATT Specification Supplement.
 """
@@ -17,14 +22,16 @@ Source: Continuous Glucose Monitoring Service 1.0.2 (CGMS); field layouts in the
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import IntFlag
-from typing import Self
+from typing import Final, Protocol, Self
 
 from devices import gatt
 from devices.conversion import Origin, dated_key, reading_of
 from devices.driver import ClockSetting, FrameContext, Resume, StoredRecords
+from devices.drivers.cgm_ops import SpecificOps
 from devices.drivers.cgm_session import CgmFeature, Features, SessionRunTime, SessionStart
+from devices.drivers.cgm_status import KNOWN_ANNUNCIATION, Annunciation, CgmStatus
 from devices.gatt import FrameReader, sfloat_bytes, uint_bytes, with_e2e_crc
-from devices.medfloat import MedFloat
+from devices.medfloat import MedFloat, Special
 from devices.radio import Advertisement
 from devices.reading import ClockTrust, Quality, Quantity, Reading, Unit, Validity
 from devices.wall_clock import FUTURE_TOLERANCE_MS, DateTime, Moment
@@ -32,37 +39,12 @@ from devices.wall_clock import FUTURE_TOLERANCE_MS, DateTime, Moment
 _MINUTE_MS = 60_000
 
 
-class Annunciation(IntFlag):
-    """Sensor Status Annunciation: status, calibration and temperature, warning octets (CGMS 3.1.1.5)."""
-
-    NONE = 0
-    SESSION_STOPPED = 1 << 0
-    BATTERY_LOW = 1 << 1
-    SENSOR_TYPE_INCORRECT = 1 << 2
-    SENSOR_MALFUNCTION = 1 << 3
-    DEVICE_SPECIFIC_ALERT = 1 << 4
-    GENERAL_FAULT = 1 << 5
-    TIME_SYNCHRONIZATION_REQUIRED = 1 << 8
-    CALIBRATION_NOT_ALLOWED = 1 << 9
-    CALIBRATION_RECOMMENDED = 1 << 10
-    CALIBRATION_REQUIRED = 1 << 11
-    TEMPERATURE_TOO_HIGH = 1 << 12
-    TEMPERATURE_TOO_LOW = 1 << 13
-    BELOW_PATIENT_LOW = 1 << 16
-    ABOVE_PATIENT_HIGH = 1 << 17
-    BELOW_HYPO = 1 << 18
-    ABOVE_HYPER = 1 << 19
-    RATE_OF_DECREASE_EXCEEDED = 1 << 20
-    RATE_OF_INCREASE_EXCEEDED = 1 << 21
-    BELOW_DEVICE_RANGE = 1 << 22
-    ABOVE_DEVICE_RANGE = 1 << 23
-
-
-_KNOWN_ANNUNCIATION = int(~Annunciation(0))
 _FAULT = Annunciation.SENSOR_TYPE_INCORRECT | Annunciation.SENSOR_MALFUNCTION | Annunciation.GENERAL_FAULT
 _NO_RESULT = (
     Annunciation.SESSION_STOPPED | Annunciation.TEMPERATURE_TOO_HIGH | Annunciation.TEMPERATURE_TOO_LOW | _FAULT
 )
+_NOT_CALIBRATED = Annunciation.CALIBRATION_NOT_ALLOWED | Annunciation.CALIBRATION_REQUIRED
+_NO_NUMBER = frozenset({Special.NAN, Special.NRES, Special.RESERVED})
 
 
 class MeasurementFlags(IntFlag):
@@ -133,7 +115,7 @@ class CgmMeasurement:
         return cls(
             glucose=glucose,
             time_offset=time_offset,
-            annunciation=Annunciation(annunciation & _KNOWN_ANNUNCIATION),
+            annunciation=Annunciation(annunciation & KNOWN_ANNUNCIATION),
             trend=trend,
             quality=quality,
             crc=protected,
@@ -175,6 +157,19 @@ def records_of(frame: bytes) -> tuple[bytes, ...]:
     return tuple(records)
 
 
+class _Reader(Protocol):
+    def __call__(self, frame: bytes, *, crc: bool | None) -> object: ...
+
+
+_PROTECTED: Final[dict[int, _Reader]] = {
+    gatt.CGM_STATUS: CgmStatus.from_bytes,
+    gatt.CGM_SESSION_START_TIME: SessionStart.from_bytes,
+    gatt.CGM_SESSION_RUN_TIME: SessionRunTime.from_bytes,
+    gatt.CGM_SPECIFIC_OPS_CONTROL_POINT: SpecificOps.from_bytes,
+}
+"""What ends with an E2E-CRC where the feature promises one."""
+
+
 @dataclass(frozen=True, slots=True)
 class CgmDriver:
     """Reads a standard CGM: glucose in interstitial fluid, every few minutes, with history."""
@@ -184,7 +179,12 @@ class CgmDriver:
     measurements: tuple[int, ...] = (gatt.CGM_MEASUREMENT,)
     stored_records: StoredRecords = StoredRecords.REQUIRED
     always_on: bool = True
-    described_by: tuple[int, ...] = (gatt.CGM_FEATURE, gatt.CGM_SESSION_START_TIME, gatt.CGM_SESSION_RUN_TIME)
+    described_by: tuple[int, ...] = (
+        gatt.CGM_FEATURE,
+        gatt.CGM_SESSION_START_TIME,
+        gatt.CGM_SESSION_RUN_TIME,
+        gatt.CGM_STATUS,
+    )
     clock_setting: ClockSetting = ClockSetting.NONE
 
     def claims(self, advertisement: Advertisement) -> bool:
@@ -206,6 +206,11 @@ class CgmDriver:
         if start is not None and gatt.CGM_SESSION_RUN_TIME in values:
             hours = SessionRunTime.from_bytes(values[gatt.CGM_SESSION_RUN_TIME], crc=crc).hours
             end = start + hours * 60 * _MINUTE_MS
+        if gatt.CGM_STATUS in values:
+            status = CgmStatus.from_bytes(values[gatt.CGM_STATUS], crc=crc)
+            if start is not None and Annunciation.SESSION_STOPPED in status.annunciation:
+                # Nothing more comes that could say so.
+                end = min(start + status.time_offset * _MINUTE_MS, context.received_at)
         return replace(context, crc=crc, session_start=start, session_end=end)
 
     def first_writes(self, context: FrameContext) -> tuple[tuple[int, bytes], ...]:
@@ -231,8 +236,8 @@ class CgmDriver:
 
     @property
     def reads(self) -> tuple[int, ...]:
-        """The measurement and what describes the session."""
-        return (gatt.CGM_MEASUREMENT, gatt.CGM_FEATURE, gatt.CGM_SESSION_START_TIME, gatt.CGM_SESSION_RUN_TIME)
+        """The measurement, what describes the session, the status, and the specific operations."""
+        return (gatt.CGM_MEASUREMENT, gatt.CGM_FEATURE, *_PROTECTED)
 
     def value(self, characteristic: int, frame: bytes, context: FrameContext) -> object:
         """Return the value class of a characteristic; of a measurement, all its records.
@@ -244,9 +249,7 @@ class CgmDriver:
             return tuple(CgmMeasurement.from_bytes(record, crc=context.crc) for record in records_of(frame))
         if characteristic == gatt.CGM_FEATURE:
             return CgmFeature.from_bytes(frame)
-        if characteristic == gatt.CGM_SESSION_START_TIME:
-            return SessionStart.from_bytes(frame, crc=context.crc)
-        return SessionRunTime.from_bytes(frame, crc=context.crc)
+        return _PROTECTED[characteristic](frame, crc=context.crc)
 
     def awaits(self, characteristic: int, frame: bytes) -> int | None:
         """Return None: every record says all there is."""
@@ -271,6 +274,11 @@ class CgmDriver:
         )
 
 
+def _is_warming_up(record: CgmMeasurement) -> bool:
+    said = record.annunciation
+    return record.glucose in _NO_NUMBER and bool(said & _NOT_CALIBRATED) and not said & _NO_RESULT
+
+
 def _reading(record: CgmMeasurement, raw: bytes, context: FrameContext) -> Reading:
     said = record.annunciation
     validity = Validity.VALID
@@ -292,6 +300,8 @@ def _reading(record: CgmMeasurement, raw: bytes, context: FrameContext) -> Readi
     ):
         if said & flag:
             quality |= meaning
+    if _is_warming_up(record):
+        quality |= Quality.WARMING_UP
     origin = Origin(
         context=context,
         moment=_moment(record.time_offset, context),

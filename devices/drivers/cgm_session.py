@@ -1,23 +1,25 @@
-"""What a CGM says about itself and its session: feature, start time, run time, specific operations.
+"""What a CGM says about itself and its session: feature, start time, run time.
 
-The measurements, and the driver, are `cgm`. Where the feature promises an E2E-CRC, each of these values ends with
-one too (CGMS 3.11).
+The measurements, and the driver, are `cgm`; its state is `cgm_status`, what it can be asked to do `cgm_ops`. Where
+the feature promises an E2E-CRC, each of these values ends with one too (CGMS 3.11).
 
 Source: Continuous Glucose Monitoring Service 1.0.2 (CGMS); field layouts in the GATT Specification Supplement.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import IntEnum, IntFlag
+from enum import IntFlag
 from typing import Self
 from zoneinfo import ZoneInfo
 
 from devices import gatt
+from devices.drivers.glucose_sample import Fluid, SampleLocation, fluid_and_location, octet_of
 from devices.gatt import FrameReader, e2e_crc, uint_bytes, with_e2e_crc
 from devices.reading import ClockTrust
 from devices.wall_clock import DateTime, at_offset, moment_of
 
 _QUARTER_HOUR = timedelta(minutes=15)
+_NO_CRC = 0xFFFF
 
 
 class Features(IntFlag):
@@ -48,34 +50,38 @@ class CgmFeature:
 
     Attributes:
         features: reserved bits are dropped (3.2.1.1).
-        fluid_type: 9 is interstitial fluid (3.2.1.2).
-        sample_location: 5 is subcutaneous tissue (3.2.1.3).
+        fluid_type: a `Fluid`, 0 to 15 (3.2.1.2).
+        sample_location: a `SampleLocation`, 0 to 15 (3.2.1.3).
         trailing: bytes after the CRC.
     """
 
     features: Features
-    fluid_type: int = 9
-    sample_location: int = 5
+    fluid_type: int = Fluid.INTERSTITIAL_FLUID
+    sample_location: int = SampleLocation.SUBCUTANEOUS_TISSUE
     trailing: bytes = b""
 
     @classmethod
     def from_bytes(cls, frame: bytes) -> Self:
-        """Read a feature; its CRC field counts only when it says that CRCs are supported (3.2.1.4).
+        """Read a feature; its CRC field is always there, and FFFF where CRCs are not supported (3.2.1.4).
 
         Raises:
-            FrameError: cut short, or a wrong CRC.
+            FrameError: cut short, or a wrong CRC: also that of a device which only borrows this number.
         """
         reader = FrameReader(gatt.CGM_FEATURE, frame)
         features = Features(reader.uint(3, "the features") & int(~Features(0)))
-        kinds = reader.uint(1, "the type and sample location")
+        fluid, location = fluid_and_location(reader.uint(1, "the type and sample location"))
         crc = reader.uint(2, "the CRC")
         if Features.E2E_CRC in features and crc != e2e_crc(frame[:4]):
             raise reader.error("wrong E2E-CRC")
-        return cls(features=features, fluid_type=kinds & 0x0F, sample_location=kinds >> 4, trailing=reader.rest())
+        if Features.E2E_CRC not in features and crc != _NO_CRC:
+            raise reader.error("an E2E-CRC although none is promised")
+        return cls(features=features, fluid_type=fluid, sample_location=location, trailing=reader.rest())
 
     def __bytes__(self) -> bytes:
-        body = uint_bytes(self.features, 3) + bytes((self.sample_location << 4 | self.fluid_type,))
-        return (with_e2e_crc(body) if Features.E2E_CRC in self.features else body + b"\xff\xff") + self.trailing
+        body = uint_bytes(self.features, 3) + uint_bytes(octet_of(self.fluid_type, self.sample_location), 1)
+        return (
+            with_e2e_crc(body) if Features.E2E_CRC in self.features else body + uint_bytes(_NO_CRC, 2)
+        ) + self.trailing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,42 +177,4 @@ class SessionRunTime:
 
     def __bytes__(self) -> bytes:
         body = uint_bytes(self.hours, 2) + self.trailing
-        return with_e2e_crc(body) if self.crc else body
-
-
-class OpsCode(IntEnum):
-    """Opcodes of the CGM Specific Ops Control Point that the house uses (CGMS 3.8.2)."""
-
-    START_SESSION = 0x1A
-    STOP_SESSION = 0x1B
-    RESPONSE_CODE = 0x1C
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpecificOps:
-    """CGM Specific Ops Control Point (0x2AAC), CGMS 3.8.
-
-    Attributes:
-        opcode: an `OpsCode`, or another number kept as it came.
-        operand: what follows the opcode; of a response, the request's opcode and 1 for success (3.8.2.18).
-        crc: whether it ends with an E2E-CRC.
-    """
-
-    opcode: int
-    operand: bytes = b""
-    crc: bool = False
-
-    @classmethod
-    def from_bytes(cls, frame: bytes, *, crc: bool) -> Self:
-        """Read a request or a response; `crc`: whether the device promises an E2E-CRC.
-
-        Raises:
-            FrameError: empty, no CRC although promised, or a wrong one.
-        """
-        reader = FrameReader(gatt.CGM_SPECIFIC_OPS_CONTROL_POINT, frame)
-        opcode = reader.uint(1, "the opcode")
-        return cls(opcode=opcode, operand=reader.rest_before_crc() if crc else reader.rest(), crc=crc)
-
-    def __bytes__(self) -> bytes:
-        body = bytes((self.opcode,)) + self.operand
         return with_e2e_crc(body) if self.crc else body

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from devices.backoff import Patience
-from devices.drivers.cgm import Annunciation, CgmMeasurement
+from devices.drivers.cgm import CgmMeasurement
 from devices.drivers.cgm_session import SessionStart
+from devices.drivers.cgm_status import Annunciation
 from devices.errors import RadioError
 from devices.record_access import Opcode, ResponseCode
 from devices.source import DeviceEventKind

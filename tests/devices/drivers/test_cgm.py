@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from devices import gatt
 from devices.driver import FrameContext
-from devices.drivers.cgm import Annunciation, CgmDriver, CgmMeasurement, records_of
-from devices.drivers.cgm_session import CgmFeature, Features, OpsCode, SessionRunTime, SessionStart, SpecificOps
+from devices.drivers.cgm import CgmDriver, CgmMeasurement, records_of
+from devices.drivers.cgm_ops import SpecificOps
+from devices.drivers.cgm_session import CgmFeature, Features, SessionRunTime, SessionStart
+from devices.drivers.cgm_status import Annunciation, CgmStatus
 from devices.errors import FrameError
-from devices.medfloat import decode_sfloat
-from devices.reading import ClockTrust
+from devices.medfloat import Special, decode_sfloat
+from devices.reading import ClockTrust, Quality, Validity
 from devices.wall_clock import UNKNOWN_DATE_TIME, DateTime
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -26,13 +28,12 @@ sfloats = st.integers(0, 0xFFFF).map(decode_sfloat)
 date_times = st.builds(
     DateTime, year=st.integers(0, 0xFFFF), month=octets, day=octets, hours=octets, minutes=octets, seconds=octets
 )
+annunciations = st.lists(st.sampled_from(list(Annunciation)), max_size=5).map(lambda bits: Annunciation(sum(set(bits))))
 measurements = st.builds(
     CgmMeasurement,
     glucose=sfloats,
     time_offset=st.integers(0, 0xFFFF),
-    annunciation=st.lists(st.sampled_from(list(Annunciation)), max_size=5).map(
-        lambda bits: Annunciation(sum(set(bits)))
-    ),
+    annunciation=annunciations,
     trend=st.none() | sfloats,
     quality=st.none() | sfloats,
     crc=st.booleans(),
@@ -157,15 +158,30 @@ def test_a_run_time_comes_back_as_it_was(hours: int, crc: bool, trailing: bytes)
     assert SessionRunTime.from_bytes(bytes(run_time)) == run_time
 
 
-@given(octets, st.binary(max_size=8), st.booleans())
+@given(st.integers(0, 0xFFFF), annunciations, st.booleans(), st.binary(max_size=1))
 @settings(max_examples=50, deadline=None)
-def test_specific_operations_come_back_as_they_were(opcode: int, operand: bytes, crc: bool) -> None:  # noqa: FBT001 drawn
-    ops = SpecificOps(opcode=opcode, operand=operand, crc=crc)
-    assert SpecificOps.from_bytes(bytes(ops), crc=crc) == ops
+def test_a_status_comes_back_as_it_was(
+    time_offset: int,
+    annunciation: Annunciation,
+    crc: bool,  # noqa: FBT001 drawn
+    trailing: bytes,
+) -> None:
+    status = CgmStatus(time_offset=time_offset, annunciation=annunciation, crc=crc, trailing=trailing)
+    assert CgmStatus.from_bytes(bytes(status), crc=crc) == status
+    assert CgmStatus.from_bytes(bytes(status)) == status
 
 
-def test_a_session_is_started_by_one_octet() -> None:
-    assert bytes(SpecificOps(opcode=OpsCode.START_SESSION)) == b"\x1a"
+def test_a_status_always_has_three_octets_whose_reserved_bits_are_dropped() -> None:
+    # Made here: offset 3000, session stopped and battery low, calibration required, above the device's range.
+    status = CgmStatus.from_bytes(bytes.fromhex("b80b c3 c8 80"))
+    assert status.annunciation == (
+        Annunciation.SESSION_STOPPED
+        | Annunciation.BATTERY_LOW
+        | Annunciation.CALIBRATION_REQUIRED
+        | Annunciation.ABOVE_DEVICE_RANGE
+    )
+    with pytest.raises(FrameError, match="2AA9: truncated"):
+        CgmStatus.from_bytes(bytes.fromhex("b80b c3 c8"))
 
 
 @given(st.binary(max_size=20), st.sampled_from([None, True, False]))
@@ -175,7 +191,8 @@ def test_any_bytes_are_a_value_or_a_frame_error(frame: bytes, crc: bool | None) 
         lambda: CgmFeature.from_bytes(frame),
         lambda: SessionStart.from_bytes(frame, crc=crc),
         lambda: SessionRunTime.from_bytes(frame, crc=crc),
-        lambda: SpecificOps.from_bytes(frame, crc=bool(crc)),
+        lambda: CgmStatus.from_bytes(frame, crc=crc),
+        lambda: SpecificOps.from_bytes(frame, crc=crc),
     )
     for decode in decoders:
         try:
@@ -185,7 +202,7 @@ def test_any_bytes_are_a_value_or_a_frame_error(frame: bytes, crc: bool | None) 
 
 
 def described(context: FrameContext, **values: bytes) -> FrameContext:
-    numbers = {"feature": 0x2AA8, "start": 0x2AAA, "run_time": 0x2AAB}
+    numbers = {"feature": 0x2AA8, "start": 0x2AAA, "run_time": 0x2AAB, "status": 0x2AA9}
     return CgmDriver().describe({numbers[name]: value for name, value in values.items()}, context)
 
 
@@ -221,6 +238,100 @@ def test_a_sensor_that_was_never_told_the_time_is_told_it_first(context: FrameCo
 
 def test_a_run_time_without_a_start_ends_nothing(context: FrameContext) -> None:
     assert described(context, run_time=bytes(SessionRunTime(hours=240))).session_end is None
+
+
+@pytest.mark.parametrize(
+    ("said", "end"),
+    [
+        (CgmStatus(time_offset=90, annunciation=Annunciation.SESSION_STOPPED), "2026-11-21T07:30:00Z"),
+        (CgmStatus(time_offset=0xFFFF, annunciation=Annunciation.SESSION_STOPPED), "2026-11-22T08:00:00Z"),
+        (CgmStatus(time_offset=90, annunciation=Annunciation.BATTERY_LOW), "2026-12-01T06:00:00Z"),
+    ],
+)
+def test_a_session_that_was_stopped_is_over_whatever_its_run_time(
+    context: FrameContext, said: CgmStatus, end: str
+) -> None:
+    known = described(
+        context,
+        start=bytes(SessionStart.of(at("2026-11-21T06:00:00Z"), PARIS)),
+        run_time=bytes(SessionRunTime(hours=240)),
+        status=bytes(said),
+    )
+    assert known.session_end == at(end)
+
+
+def test_a_session_that_was_never_started_ends_nothing(context: FrameContext) -> None:
+    stopped = bytes(CgmStatus(time_offset=0, annunciation=Annunciation.SESSION_STOPPED))
+    known = described(context, start=bytes(SessionStart(date_time=UNKNOWN_DATE_TIME)), status=stopped)
+    assert (known.session_start, known.session_end) == (None, None)
+
+
+# What a vendor's device may show under the standard's numbers: 16 bytes of cipher (made here, of no device).
+CIPHER = bytes.fromhex("8e3b0f5f2d6a914cc01df7a2387be455")
+PROMISING = bytes(CgmFeature(features=Features.E2E_CRC))
+STARTED = bytes(SessionStart.of(at("2026-11-21T06:00:00Z"), PARIS, crc=True))
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"feature": CIPHER}, "2AA8: .*E2E-CRC"),
+        ({"feature": bytes.fromhex("000000 00 0000")}, "2AA8: an E2E-CRC although none is promised"),
+        ({"feature": bytes.fromhex("001000 59 ffff")}, "2AA8: wrong E2E-CRC"),
+        ({"feature": b""}, "2AA8: truncated"),
+        ({"feature": PROMISING, "start": CIPHER}, "2AAA: wrong E2E-CRC"),
+        ({"feature": PROMISING, "start": STARTED, "run_time": CIPHER}, "2AAB: wrong E2E-CRC"),
+        ({"feature": PROMISING, "start": STARTED, "status": CIPHER}, "2AA9: wrong E2E-CRC"),
+    ],
+)
+def test_a_device_that_only_borrows_the_numbers_is_refused_with_a_reason(
+    context: FrameContext, values: dict[str, bytes], reason: str
+) -> None:
+    with pytest.raises(FrameError, match=reason):
+        described(context, **values)
+
+
+@given(st.binary(min_size=1, max_size=20))
+@settings(max_examples=200, deadline=None)
+def test_bytes_of_another_protocol_are_no_record_of_a_sensor_that_promises_crcs(frame: bytes) -> None:
+    protected = FrameContext(device="A", received_at=0, zone=PARIS, crc=True)
+    try:
+        readings = CgmDriver().decode(0x2AA7, frame, protected)
+    except FrameError:
+        return
+    records = records_of(frame)
+    assert len(readings) == len(records)
+    assert all(bytes(CgmMeasurement.from_bytes(record, crc=True))[-2:] == record[-2:] for record in records)
+
+
+@pytest.mark.parametrize(
+    ("annunciation", "quality"),
+    [
+        (Annunciation.CALIBRATION_NOT_ALLOWED, Quality.WARMING_UP),
+        (Annunciation.CALIBRATION_REQUIRED, Quality.WARMING_UP | Quality.CALIBRATION_RECOMMENDED),
+        (Annunciation.NONE, Quality.NONE),
+        (Annunciation.CALIBRATION_NOT_ALLOWED | Annunciation.SENSOR_MALFUNCTION, Quality.SENSOR_FAULT),
+        (Annunciation.CALIBRATION_NOT_ALLOWED | Annunciation.SESSION_STOPPED, Quality.SESSION_STOPPED),
+    ],
+)
+def test_a_sensor_without_a_number_that_cannot_be_calibrated_yet_is_warming_up(
+    context: FrameContext, annunciation: Annunciation, quality: Quality
+) -> None:
+    frame = bytes(CgmMeasurement(glucose=Special.NAN, time_offset=5, annunciation=annunciation))
+    (reading,) = CgmDriver().decode(0x2AA7, frame, context)
+    assert (reading.validity, reading.quality) == (Validity.INVALID, quality)
+
+
+def test_a_number_or_an_infinity_is_no_warming_up(context: FrameContext) -> None:
+    for glucose, annunciation, validity in (
+        (Decimal(120), Annunciation.CALIBRATION_NOT_ALLOWED, Validity.VALID),
+        (Decimal(120), Annunciation.CALIBRATION_REQUIRED, Validity.CALIBRATING),
+        (Special.POSITIVE_INFINITY, Annunciation.CALIBRATION_NOT_ALLOWED, Validity.OVERFLOW),
+    ):
+        frame = bytes(CgmMeasurement(glucose=glucose, time_offset=5, annunciation=annunciation))
+        (reading,) = CgmDriver().decode(0x2AA7, frame, context)
+        assert reading.validity is validity
+        assert Quality.WARMING_UP not in reading.quality
 
 
 def test_a_record_is_known_by_session_and_offset(context: FrameContext) -> None:

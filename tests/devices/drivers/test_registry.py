@@ -7,8 +7,7 @@ from devices.drivers import DRIVERS, driver_for, driver_named
 from devices.errors import DriverError
 from devices.radio import Advertisement
 
-# Advertisements made here after the devices' published descriptions; services that no driver of ours reads
-# (heart rate, glucose meter) among them.
+# Advertisements made here after the devices' published descriptions; services that no driver reads are among them.
 ADVERTISED = [
     ({0x181F}, "cgm"),
     ({0x181F, 0x180A, 0x180F}, "cgm"),
@@ -17,7 +16,8 @@ ADVERTISED = [
     ({0x181D}, "weight_scale"),
     ({0x181D, 0x181B, 0x181C}, "weight_scale"),
     ({0x180D}, None),
-    ({0x1808}, None),
+    ({0x1808}, "glucose_meter"),
+    ({0x1808, 0x1805, 0x180A}, "glucose_meter"),
     (set(), None),
 ]
 
