@@ -4,12 +4,16 @@ A scale may leave a consent unanswered and give the results all the same, so sil
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from devices.errors import FrameError
 from devices.gatt import USER_CONTROL_POINT
 from devices.radio import Connection
 from devices.user_data import UserOpcode, UserRequest, UserResponse, UserResponseCode
+
+LARGEST_USER: Final = 254
+LARGEST_CODE: Final = 9999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,13 +23,20 @@ class Consent:
     Attributes:
         user: index in the device, 0 to 254.
         code: as shown by the device or chosen when the user was registered, 0 to 9999; a secret, never logged.
+
+    Raises:
+        ValueError: one of them is out of bounds.
     """
 
     user: int
-    code: int
+    code: int = field(repr=False)
 
-    def __repr__(self) -> str:
-        return f"Consent(user={self.user})"
+    def __post_init__(self) -> None:
+        if not 0 <= self.user <= LARGEST_USER:
+            raise ValueError(f"a user's index is 0 to {LARGEST_USER}, not {self.user}")
+        if not 0 <= self.code <= LARGEST_CODE:
+            # The code stays out of the message: somebody's real one may be mistyped by one digit.
+            raise ValueError(f"a consent code is 0 to {LARGEST_CODE}")
 
 
 class ConsentPoint:

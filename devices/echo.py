@@ -1,8 +1,15 @@
-"""One measurement that a device sends twice in different words: once live, once from its memory.
+"""One measurement that a device sends twice in different words: once live, once from its memory, or in two services.
 
 A scale may show a weighing as it happens, without a date or a user, and send it again later as a stored record with
-both. Their bytes differ, so their record keys do. They are one when every value is the same and either their times
-are the same, or one came without a time and the other is dated to within a minute of its arrival.
+both; or say the same weight as a weight and within a body composition. The bytes differ, so the record keys do.
+
+Two records are one when every value that both have is the same, they do not name two different users, and either
+
+- both are dated, to the same time; or
+- one came without a time, the other is dated to within a minute of its arrival, and neither is known to belong to
+  another record yet: two people of the same weight, one after the other, stay two.
+
+What a record says beyond the one that it echoes is no echo.
 
 Not here: the same bytes again, which the record key tells.
 """
@@ -21,19 +28,40 @@ _REMEMBERED: Final = 64
 """Records of one device that an echo is looked for among."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Record:
     key: str
-    values: frozenset[tuple[str, int]]
+    counts: dict[str, int]
     at: int
     dated: bool
+    user: int | None
+    other_at: int | None = None
+    """When its echo of the other kind, dated or not, was measured: no other moment's record is its echo."""
 
-    def echoes(self, other: "_Record") -> bool:
-        if self.key == other.key or self.values != other.values:
+    @classmethod
+    def of(cls, together: Sequence[Reading]) -> "_Record":
+        first = together[0]
+        return cls(
+            key=first.key,
+            counts={reading.quantity.value: reading.count for reading in together},
+            at=first.measured_at,
+            dated=first.clock is not ClockTrust.UNKNOWN,
+            user=first.provenance.user,
+        )
+
+    def echoes(self, known: "_Record") -> bool:
+        shared = self.counts.keys() & known.counts.keys()
+        if self.key == known.key or not shared or any(self.counts[name] != known.counts[name] for name in shared):
             return False
-        if self.dated and other.dated:
-            return self.at == other.at
-        return self.dated is not other.dated and abs(self.at - other.at) <= _WITHIN_MS
+        if None not in (self.user, known.user) and self.user != known.user:
+            return False
+        if self.dated and known.dated:
+            return self.at == known.at
+        return (
+            self.dated is not known.dated
+            and abs(self.at - known.at) <= _WITHIN_MS
+            and known.other_at in (None, self.at)
+        )
 
 
 class Echoes:
@@ -43,17 +71,23 @@ class Echoes:
         self._records: deque[_Record] = deque(maxlen=_REMEMBERED)
 
     def without(self, readings: Sequence[Reading]) -> list[Reading]:
-        """Return the readings that are no echo of a record seen before, and remember theirs."""
+        """Return the readings that are no echo of one seen before, and remember them."""
         fresh: list[Reading] = []
-        for key, group in groupby(readings, key=lambda reading: reading.key):
-            together = list(group)
-            record = _Record(
-                key=key,
-                values=frozenset((reading.quantity.value, reading.count) for reading in together),
-                at=together[0].measured_at,
-                dated=together[0].clock is not ClockTrust.UNKNOWN,
-            )
-            if not any(record.echoes(known) for known in self._records):
-                self._records.append(record)
-                fresh += together
+        for _, group in groupby(readings, key=lambda reading: reading.key):
+            fresh += self._new_in(list(group))
         return fresh
+
+    def _new_in(self, together: list[Reading]) -> list[Reading]:
+        """Return what one record says that none before it said."""
+        record = _Record.of(together)
+        original = next((known for known in self._records if record.echoes(known)), None)
+        if original is None:
+            self._records.append(record)
+            return together
+        if original.dated is not record.dated:
+            original.other_at = record.at
+            # From now on it is known whose it is.
+            original.user = record.user if original.user is None else original.user
+        new = [reading for reading in together if reading.quantity.value not in original.counts]
+        original.counts |= {reading.quantity.value: reading.count for reading in new}
+        return new

@@ -80,6 +80,104 @@ QUIRKS: tuple[Quirk, ...] = (
         note=Words(fr="À lire par le téléphone et un relais.", en="Read it by the phone and a relay."),
         reported=("xDrip+ source code, AiDEX support",),
     ),
+    Quirk(
+        model="A&D UC-352BLE",
+        names=("A&D_UC-352BLE", "UC-352BLE"),
+        drivers=("weight_scale",),
+        clock=ClockSetting.DATE_TIME,
+        note=Words(
+            fr="S'appaire bouton arrière enfoncé à l'allumage ; résultat complet à la déconnexion seulement. Les"
+            " anciens exemplaires n'ont qu'un service propre à A&D et ne sont pas lus.",
+            en="Pairs when switched on with its back button held; a result is complete only when it has disconnected."
+            " Older units have a service of A&D's own only and are not read.",
+        ),
+        reported=(
+            "obniz SDK, part UC352BLE (name, pairing, 0x181D, the result at disconnection)",
+            "A&D Medical, sample application for Android (the other service, 23434100-1FE4-1EFF-80CB-00FF78297D8B)",
+        ),
+    ),
+    Quirk(
+        model="Beurer BF105, BF500, BF720, BF788, BF950",
+        names=("BF105", "BF500", "BF720", "BF788", "BF950"),
+        drivers=("body_composition",),
+        clock_first=True,
+        consent=True,
+        note=Words(
+            fr="Ne donne les pesées d'un utilisateur que contre son code, lu sur la balance ou dans l'application ; un"
+            " code faux est refusé, un bon code reste parfois sans réponse. N'annonce souvent que le service Poids.",
+            en="Gives a user's weighings only for that user's code, shown by the scale or its app; a wrong code is"
+            " refused, a right one may stay unanswered. Often advertises the Weight Scale service only.",
+        ),
+        reported=(
+            "oliexdev/openScale #635 (BF105: each weighing comes twice)",
+            "oliexdev/openScale #502 and #1160 (BF950)",
+            "KristianP26/ble-scale-sync #168 (BF720: what it advertises; the clock is set first)",
+            "KristianP26/ble-scale-sync #83 (BF500, BF788: consent)",
+            "KristianP26/ble-scale-sync #335 (a wrong code answers 20 02 05)",
+        ),
+    ),
+    Quirk(
+        model="Xiaomi Mi Scale, Mi Body Composition Scale",
+        names=("MIBCS", "MIBFS", "MI_SCALE"),
+        drivers=("xiaomi_scale",),
+        pairing=Pairing.NONE,
+        note=Words(
+            fr="Rien à appairer : les voisins l'entendent aussi. Sa date n'est juste qu'une fois réglée par"
+            " l'application.",
+            en="Nothing to pair: neighbours hear it too. Its date is right only once the maker's app has set it.",
+        ),
+        reported=(
+            "custom-components/ble_monitor #292, #617 and #1094",
+            "1technophile/OpenMQTTGateway #1166 (the result is repeated after the person has left)",
+            "home-assistant/core #104300 (a result of a few kilograms follows the real one)",
+        ),
+    ),
+    Quirk(
+        model="Xiaomi S200, S400, S800",
+        names=("Xiaomi Scale S200", "Xiaomi Scale S400", "Mijia Scale S800"),
+        drivers=(),
+        pairing=Pairing.NONE,
+        refused=Words(
+            fr="chiffre ses annonces avec une clé gardée dans le compte Xiaomi de son propriétaire",
+            en="encrypts its advertisements with a key that is kept in its owner's Xiaomi account",
+        ),
+        note=Words(
+            fr="Prendre une Mi Body Composition Scale 2 ou une balance au service Bluetooth standard.",
+            en="Take a Mi Body Composition Scale 2, or a scale with the standard Bluetooth service.",
+        ),
+        reported=(
+            "oliexdev/openScale #1188 (S400) and pull request #1520 (S200)",
+            "KristianP26/ble-scale-sync #232 and Bluetooth-Devices/xiaomi-ble #240 (S800)",
+        ),
+    ),
+    Quirk(
+        model="Renpho ES-WBE28",
+        names=("Renpho-Scale", "RenphoScale"),
+        drivers=(),
+        refused=Words(
+            fr="annonce les services standard mais reste muette sans les commandes propres à son fabricant",
+            en="advertises the standard services but stays silent without commands of its maker's own",
+        ),
+        note=Words(
+            fr="Prendre une balance au service Bluetooth standard.",
+            en="Take a scale with the standard Bluetooth service.",
+        ),
+        reported=("KristianP26/ble-scale-sync pull request #267", "oliexdev/openScale pull request #1108"),
+    ),
+    Quirk(
+        model="Renpho and others as QN-Scale",
+        names=("QN-Scale",),
+        drivers=(),
+        refused=Words(
+            fr="parle un protocole propre à son fabricant",
+            en="speaks a protocol of its maker's own",
+        ),
+        note=Words(
+            fr="Prendre une balance au service Bluetooth standard.",
+            en="Take a scale with the standard Bluetooth service.",
+        ),
+        reported=("oliexdev/openScale #291", "custom-components/ble_monitor #803"),
+    ),
 )
 
 

@@ -3,21 +3,27 @@
 A scale that knows several people gives a user's results only to who shows that user's consent code. The procedure is
 `consent`.
 
-Source: User Data Service 1.1 (UDS), section 3.2; User Control Point in the GATT Specification Supplement.
+Source: User Data Service (UDS), User Control Point. The numbers were compared with public implementations of it and
+with captures of scales: Philips GHS (opcodes), KristianP26/ble-scale-sync #83 (a consent) and #335 (its refusal).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Self
 
 from devices.gatt import USER_CONTROL_POINT, FrameReader, uint_bytes
 
 UNKNOWN_USER = 0xFF
-"""User index of somebody whom the device does not know (UDS 3.2.2)."""
+"""User index of somebody whom the device does not know."""
+
+
+def known_user(user_id: int | None) -> int | None:
+    """Return the index of a user whom a measurement names; None when it names nobody or somebody unknown."""
+    return None if user_id == UNKNOWN_USER else user_id
 
 
 class UserOpcode(IntEnum):
-    """What is asked or answered (UDS 3.2.1)."""
+    """What is asked or answered."""
 
     REGISTER_NEW_USER = 0x01
     CONSENT = 0x02
@@ -28,7 +34,7 @@ class UserOpcode(IntEnum):
 
 
 class UserResponseCode(IntEnum):
-    """How a request ended (UDS 3.2.3)."""
+    """How a request ended."""
 
     SUCCESS = 0x01
     OPCODE_NOT_SUPPORTED = 0x02
@@ -43,11 +49,11 @@ class UserRequest:
 
     Attributes:
         opcode: a `UserOpcode`, or another number kept as it came.
-        parameter: what follows the opcode.
+        parameter: what follows the opcode; it may hold a code, so no `repr` shows it.
     """
 
     opcode: int
-    parameter: bytes = b""
+    parameter: bytes = field(default=b"", repr=False)
 
     @classmethod
     def consent(cls, user: int, code: int) -> Self:

@@ -6,17 +6,25 @@ stand: two that claim the same one are a fault of the house, and the device is r
 
 from devices.driver import AnyDriver, BroadcastDriver, Driver
 from devices.drivers.blood_pressure import BloodPressureDriver
+from devices.drivers.body_composition import BodyCompositionDriver
 from devices.drivers.cgm import CgmDriver
 from devices.drivers.glucose_meter import GlucoseMeterDriver
 from devices.drivers.weight_scale import WeightScaleDriver
+from devices.drivers.xiaomi_scale import XiaomiScaleDriver
 from devices.errors import DriverError
 from devices.quirks import quirk_of
 from devices.radio import Advertisement
 
-DRIVERS: tuple[Driver, ...] = (CgmDriver(), BloodPressureDriver(), WeightScaleDriver(), GlucoseMeterDriver())
+DRIVERS: tuple[Driver, ...] = (
+    CgmDriver(),
+    BloodPressureDriver(),
+    WeightScaleDriver(),
+    GlucoseMeterDriver(),
+    BodyCompositionDriver(),
+)
 """Those that read over a link."""
 
-BROADCASTS: tuple[BroadcastDriver, ...] = ()
+BROADCASTS: tuple[BroadcastDriver, ...] = (XiaomiScaleDriver(),)
 """Those that read advertisements."""
 
 ALL: tuple[AnyDriver, ...] = (*DRIVERS, *BROADCASTS)

@@ -2,7 +2,8 @@
 
 Quirks: the resolution goes with the unit (0.005 kg, 0.01 lb), so the number alone says nothing. 0xFFFF means that
 the weighing failed. Scales that do not know who stands on them send a body mass index of 0: not measured, so no
-Reading. Many disconnect right after their last indication.
+Reading. Many disconnect right after their last indication. A scale that also offers Body Composition (0x181B) is
+`body_composition`'s, and one that only broadcasts under this service's number is `xiaomi_scale`'s.
 
 Source: Weight Scale Service 1.0.1 (WSS); field layouts in the GATT Specification Supplement.
 """
@@ -16,9 +17,13 @@ from typing import Final, Self
 from devices import gatt
 from devices.conversion import Origin, dated_key, reading_of
 from devices.driver import FrameContext
+from devices.drivers.xiaomi_scale import is_broadcast
 from devices.gatt import FrameReader, uint_bytes
+from devices.quirks import quirk_of
+from devices.radio import Advertisement
 from devices.reading import Quantity, Reading, Unit
 from devices.store_and_forward import StoreAndForward
+from devices.user_data import known_user
 from devices.wall_clock import DateTime, moment_of
 
 _UNSUCCESSFUL = 0xFFFF
@@ -178,6 +183,15 @@ class WeightScaleDriver(StoreAndForward):
     service: int = gatt.WEIGHT_SCALE_SERVICE
     measurements: tuple[int, ...] = (gatt.WEIGHT_MEASUREMENT,)
 
+    def claims(self, advertisement: Advertisement) -> bool:
+        """Return whether the device advertises the service and is no other driver's."""
+        if self.service not in advertisement.services or is_broadcast(advertisement):
+            return False
+        quirk = quirk_of(advertisement)
+        if quirk is not None and quirk.drivers:
+            return self.name in quirk.drivers
+        return gatt.BODY_COMPOSITION_SERVICE not in advertisement.services
+
     @property
     def reads(self) -> tuple[int, ...]:
         """The measurement and the feature."""
@@ -204,10 +218,25 @@ class WeightScaleDriver(StoreAndForward):
         Raises:
             FrameError: cut short for its flags.
         """
-        said = WeightMeasurement.from_bytes(frame)
-        moment = moment_of(said.time_stamp, context.received_at, context.zone)
-        origin = Origin(context=context, moment=moment, key=dated_key(frame, moment.key_ms), frame=frame)
-        weight = reading_of(Quantity.BODY_WEIGHT, said.weight, said.unit, origin)
-        if said.weight is None or not said.bmi:
-            return (weight,)
-        return (weight, reading_of(Quantity.BMI, said.bmi, Unit.KG_PER_M2, origin))
+        return readings_of(frame, context)
+
+
+def readings_of(frame: bytes, context: FrameContext) -> tuple[Reading, ...]:
+    """Return the body weight that a Weight Measurement says and, when the scale computed it, the body mass index.
+
+    Raises:
+        FrameError: cut short for its flags.
+    """
+    said = WeightMeasurement.from_bytes(frame)
+    moment = moment_of(said.time_stamp, context.received_at, context.zone)
+    origin = Origin(
+        context=context,
+        moment=moment,
+        key=dated_key(frame, moment.key_ms),
+        frame=frame,
+        user=known_user(said.user_id),
+    )
+    weight = reading_of(Quantity.BODY_WEIGHT, said.weight, said.unit, origin)
+    if said.weight is None or not said.bmi:
+        return (weight,)
+    return (weight, reading_of(Quantity.BMI, said.bmi, Unit.KG_PER_M2, origin))

@@ -14,7 +14,7 @@ ADVERTISED = [
     ({0x1810}, "blood_pressure"),
     ({0x1810, 0x1805}, "blood_pressure"),
     ({0x181D}, "weight_scale"),
-    ({0x181D, 0x181B, 0x181C}, "weight_scale"),
+    ({0x181D, 0x181B, 0x181C}, "body_composition"),
     ({0x180D}, None),
     ({0x1808}, "glucose_meter"),
     ({0x1808, 0x1805, 0x180A}, "glucose_meter"),
