@@ -27,6 +27,8 @@ from bumble.transport.common import TransportLostError, TransportSink, Transport
 T = TypeVar("T")
 
 _CANCEL_AGAIN_SECONDS = 0.01
+_COMMAND_SECONDS = 5.0
+"""How long an answer is waited for; Linux waits for 2 s, and for a controller that is no busy process."""
 _CLOSE_SECONDS = 10.0
 """How long bleak's BlueZ backend waits for a link to close."""
 
@@ -214,13 +216,41 @@ class OpenLink:
             cancel_until_done(closing)
 
 
+class AdapterSilentError(BaseBumbleError):
+    """The controller is there and does not answer."""
+
+
 class _Host(Host):
-    """Bumble's host, for which a lost controller is lost also when an answer has just come."""
+    """Bumble's host, for which a lost controller is lost also when an answer has just come.
+
+    A command that is not answered fails, as with Linux, instead of holding up all others.
+    """
+
+    LOST = "lost"
+
+    async def _send_command(
+        self,
+        command: hci.HCI_SyncCommand[Any] | hci.HCI_AsyncCommand,
+        response_timeout: float | None = None,  # noqa: ARG002 - Bumble's signature
+    ) -> hci.HCI_Command_Complete_Event[Any] | hci.HCI_Command_Status_Event:
+        try:
+            return await super()._send_command(command, _COMMAND_SECONDS)
+        except TimeoutError as error:
+            raise AdapterSilentError("the Bluetooth controller does not answer") from error
+
+    async def reset(self, driver_factory: object = None) -> None:  # noqa: ARG002 - Bumble's signature
+        """Reset the controller, without looking for a maker's own driver, which a virtual one has not."""
+        await super().reset(driver_factory=None)
 
     def on_transport_lost(self) -> None:
         """End what waits for the controller, and every link."""
+        self.emit(self.LOST)
+        self.end_all("the Bluetooth controller is gone")
+
+    def end_all(self, reason: str) -> None:
+        """End what waits for an answer, and every link."""
         if self.pending_response is not None and not self.pending_response.done():
-            self.pending_response.set_exception(TransportLostError("the Bluetooth controller is gone"))
+            self.pending_response.set_exception(TransportLostError(reason))
         self.emit("flush")
 
 
@@ -245,7 +275,8 @@ class Adapter:
                 that a box that is killed keeps them.
         """
         config = DeviceConfiguration(name="veilleur", address=Address(address))
-        self.device = Device(config=config, host=_Host(source, sink))
+        self._host = _Host(source, sink)
+        self.device = Device(config=config, host=self._host)
         self.device.pairing_config_factory = self._pairing
         self.ask_passkey: AskPasskey | None = None
         self.lost = asyncio.Event()
@@ -256,8 +287,8 @@ class Adapter:
         self._newest: OpenLink | None = None
         # Taken up in the event itself: a link may be gone again before `connect` returns it.
         self.device.on(Device.EVENT_CONNECTION, self._on_connection)
-        # The host says "flush" when its transport is gone; a command sent after that is never answered.
-        self.device.host.on("flush", self.lost.set)
+        # A command sent after that is never answered.
+        self._host.on(_Host.LOST, self.lost.set)
 
     def _pairing(self, connection: Connection) -> PairingConfig:
         if self.ask_passkey is None:
@@ -270,6 +301,17 @@ class Adapter:
         Raises:
             BaseBumbleError: it is gone.
         """
+        await apart(self.device.power_on())
+
+    async def power_cycle(self) -> None:
+        """Switch the controller off and on: every link, scan and procedure ends.
+
+        Raises:
+            BaseBumbleError: it is gone, or does not answer.
+        """
+        self.require()
+        self._host.end_all("the Bluetooth controller was switched off")
+        self.scanning = False
         await apart(self.device.power_on())
 
     def require(self) -> None:

@@ -28,6 +28,7 @@ class _Client(StreamPacketSource):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         if isinstance(transport, asyncio.Transport):
             self._transport = transport
+            self._controller.on_unplugged = transport.abort
             self._controller.host = StreamPacketSink(transport)
         self.set_packet_sink(self._controller)
         self._on_change(True)

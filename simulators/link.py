@@ -12,11 +12,14 @@ Error codes: Bluetooth Core Specification 5.4, volume 1, part F.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from bumble import hci, ll
 from bumble.controller import Controller
 from bumble.core import PhysicalTransport
 from bumble.link import LocalLink
+
+from simulators.faults import Ailment, Cure
 
 
 class Air(LocalLink):
@@ -25,6 +28,11 @@ class Air(LocalLink):
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._listeners: set[Controller] = set()
+
+    @property
+    def boxes(self) -> tuple["BoxController", ...]:
+        """The controllers of the boxes that are here."""
+        return tuple(listener for listener in self._listeners if isinstance(listener, BoxController))
 
     def add_listener(self, controller: Controller) -> None:
         """Let a controller hear advertisements."""
@@ -123,11 +131,46 @@ class DeviceController(QuietController):
 
 
 class BoxController(QuietController):
-    """The controller that a box drives over HCI."""
+    """The controller that a box drives over HCI; it may fall ill.
+
+    Attributes:
+        on_unplugged: called when it is to be gone for its host too; None: nobody can unplug it.
+    """
 
     def __init__(self, name: str, air: Air) -> None:
         super().__init__(name, link=air)
+        self.on_unplugged: Callable[[], None] | None = None
+        self._ailment: Ailment | None = None
+        self._cure = Cure.RESET
         air.add_listener(self)
+
+    def fall_ill(self, ailment: Ailment, cure: Cure) -> None:
+        """Lose every link, and be of no use until cured."""
+        if ailment is Ailment.GONE:
+            if self.on_unplugged is not None:
+                self.on_unplugged()
+            return
+        self._ailment, self._cure = ailment, cure
+        lost = hci.HCI_ErrorCode.CONNECTION_TIMEOUT_ERROR
+        for connection in tuple(self.le_connections.values()):
+            self.link.send_ll_control_pdu(connection.self_address, connection.peer_address, ll.TerminateInd(lost))
+            if ailment is Ailment.DEAF:
+                self.on_le_disconnected(connection, lost)
+        self.le_connections.clear()
+
+    def on_hci_packet(self, packet: hci.HCI_Packet) -> None:
+        """Take a packet from the host, or leave it unanswered."""
+        if isinstance(packet, hci.HCI_Reset_Command) and self._cure is Cure.RESET:
+            self._ailment = None
+            self.le_connections.clear()
+            self.pending_le_connection = None
+        if self._ailment is not Ailment.SILENT:
+            super().on_hci_packet(packet)
+
+    def on_ll_advertising_pdu(self, packet: ll.AdvertisingPdu) -> None:
+        """Hear an advertisement, or not."""
+        if self._ailment is None:
+            super().on_ll_advertising_pdu(packet)
 
     def on_hci_le_create_connection_cancel_command(
         self, _command: hci.HCI_LE_Create_Connection_Cancel_Command

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -113,7 +114,9 @@ class Room:
     async def box(self, keystore: str = "bonds.json", address: str = BOX_ADDRESS) -> Backends:
         controller = BoxController("box", self.air)
         self.controllers.append(controller)
-        return await start_host(controller, controller, address=address, keystore=self.folder / keystore)
+        box = await start_host(controller, controller, address=address, keystore=self.folder / keystore)
+        controller.on_unplugged = partial(lose_controller, box)
+        return box
 
     def radio(self, box: Backends) -> BleakRadio:
         """Return the one radio that all sessions of a box share."""
@@ -139,8 +142,7 @@ async def connected(box: Backends, address: str, *, pair: bool = False) -> Bleak
 
 
 def adapter_of(box: Backends) -> Adapter:
-    adapter: Adapter = vars(box.client)["adapter"]
-    return adapter
+    return box.adapter
 
 
 def lose_controller(box: Backends) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
@@ -12,7 +13,16 @@ from devices.drivers.weight_scale import WeightMeasurement
 from devices.wall_clock import CurrentTime, DateTime
 from simulators.clock import AcceleratedClock
 from simulators.errors import FaultError
-from simulators.faults import CutLink, DuplicateFrames, SkewClock, Truncate, WrongCrc
+from simulators.faults import (
+    CutLink,
+    DuplicateFrames,
+    HangUp,
+    RecordOrder,
+    ReplayMemory,
+    SkewClock,
+    Truncate,
+    WrongCrc,
+)
 from simulators.patients import Pressure, Weighing
 from simulators.peripherals.blood_pressure import BloodPressureMonitor
 from simulators.peripherals.weight_scale import WeightScale
@@ -211,3 +221,42 @@ async def test_a_clock_shows_what_it_was_set_to_even_when_that_is_wrong(room: Ro
     assert abs(device.clock_offset_ms - 7_200_000) < 5_000
     device.take(weighing(0))
     assert abs(room.witness.readings[0].measured_at - START - 7_200_000) < 5_000
+
+
+async def test_stored_records_may_come_newest_first(room: Room) -> None:
+    device = await scale(room, 4, hangs_up=False)
+    await device.suffer(RecordOrder(device=ADDRESS))
+    frames = Frames()
+    client = await connected(await room.box(), ADDRESS, pair=True)
+    await client.start_notify(WEIGHT, frames)
+    assert weights(await frames.until(4)) == [80_300, 80_200, 80_100, 80_000]
+    await client.disconnect()
+
+
+def gone(room: Room, times: int) -> bool:
+    return room.witness.count("disconnected") == times
+
+
+async def test_a_device_may_send_again_all_that_it_ever_sent(room: Room) -> None:
+    device = await scale(room, 3, hangs_up=False)
+    box = await room.box()
+    frames = Frames()
+    for times in (1, 2, 3):
+        client = await connected(box, ADDRESS, pair=True)
+        await client.start_notify(WEIGHT, frames)
+        await frames.until(min(3 * times, 6))
+        await client.read_gatt_char(CURRENT_TIME)
+        await client.disconnect()
+        await room.witness.until(partial(gone, room, times))
+        if times == 1:
+            await device.suffer(ReplayMemory(device=ADDRESS))
+    assert weights(frames.all) == [80_000, 80_100, 80_200] * 2
+
+
+async def test_whether_it_hangs_up_may_change(room: Room) -> None:
+    device = await scale(room, 2, hangs_up=False)
+    await device.suffer(HangUp(device=ADDRESS))
+    client = await connected(await room.box(), ADDRESS, pair=True)
+    await client.start_notify(WEIGHT, Frames())
+    await room.witness.until(lambda: room.witness.count("disconnected") == 1)
+    assert device.unsent == 0
