@@ -162,6 +162,12 @@ def test_a_clock_that_stands_still_gives_no_body_fat_to_the_wrong_person() -> No
     assert whose(device, *records) == ["anne", "anne", "bruno", "-"]
 
 
+def test_weights_of_long_ago_are_forgotten_and_their_body_fat_is_nobodys() -> None:
+    device = scale(Assignment(patient=ANNE, given_on=START, weight=kilograms("50", "60")))
+    records = [weighing("55", START + minute * MINUTE) for minute in range(300)]
+    assert whose(device, *records, fat(START), fat(START + 299 * MINUTE))[300:] == ["-", "anne"]
+
+
 def test_a_failed_weighing_is_nobodys_where_the_weight_must_tell() -> None:
     device = scale(Assignment(patient=ANNE, given_on=START, weight=kilograms("1", "400")))
     failed = replace(weighing("55", START)[0], validity=Validity.INVALID)
