@@ -69,7 +69,8 @@ class Collected:
         """
         self._tolerant = tolerant
         self._records: list[tuple[int, Reading]] = []
-        self._keys: set[str] = set()
+        # One record may be several readings, each of its own quantity.
+        self._known: set[tuple[str, str]] = set()
         self._in_order = True
         self._spoilt = False
 
@@ -83,10 +84,11 @@ class Collected:
         self._spoilt = not self._tolerant
 
     def add(self, sequence: int, reading: Reading) -> None:
-        """Take a record, unless it came already or is left for another fetch."""
-        if self._spoilt or reading.key in self._keys:
+        """Take a reading of a record, unless it came already or is left for another fetch."""
+        known = (reading.key, reading.quantity.value)
+        if self._spoilt or known in self._known:
             return
-        self._keys.add(reading.key)
+        self._known.add(known)
         self._in_order = self._in_order and (not self._records or self._records[-1][0] <= sequence)
         self._records.append((sequence, reading))
 

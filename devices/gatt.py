@@ -9,7 +9,7 @@ Sources: Bluetooth Assigned Numbers (section 3, GATT services and characteristic
 from typing import Final
 
 from devices.errors import FrameError
-from devices.medfloat import MedFloat, decode_sfloat, encode_sfloat
+from devices.medfloat import MedFloat, decode_float, decode_sfloat, encode_float, encode_sfloat
 
 CURRENT_TIME_SERVICE: Final = 0x1805
 GLUCOSE_SERVICE: Final = 0x1808
@@ -114,6 +114,14 @@ class FrameReader:
         """
         return decode_sfloat(self.uint(2, field))
 
+    def medfloat32(self, field: str) -> MedFloat:
+        """Return the next four bytes as an IEEE 11073 FLOAT.
+
+        Raises:
+            FrameError: fewer are left.
+        """
+        return decode_float(self.uint(4, field))
+
     def rest(self) -> bytes:
         """Return all bytes that are left, perhaps none."""
         return self.take(self.left, "the rest")
@@ -152,6 +160,15 @@ def sfloat_bytes(value: MedFloat) -> bytes:
         OverflowError: the value is beyond the largest SFLOAT.
     """
     return encode_sfloat(value).to_bytes(2, "little")
+
+
+def medfloat32_bytes(value: MedFloat) -> bytes:
+    """Return a FLOAT as four little-endian bytes.
+
+    Raises:
+        OverflowError: the value is beyond the largest FLOAT.
+    """
+    return encode_float(value).to_bytes(4, "little")
 
 
 def e2e_crc(payload: bytes) -> int:

@@ -39,6 +39,7 @@ from devices.reading import ClockTrust, Reading
 from devices.record_access import RecordRequest, ResponseCode
 from devices.remarks import Remarks
 from devices.source import Batch, DeviceEventKind
+from devices.thinning import STREAMED, Thinning
 
 _FINEST_MS: Final = 60_000
 """A sensor dates its records to the minute: a live value may seem that much older than it is."""
@@ -84,6 +85,7 @@ class Visit:
         self._remarks = remarks
         self._emit = emit
         self._intake = Intake(charge=charge, clock=clock, patience=patience, remarks=remarks, emit=emit)
+        self._thinning = Thinning()
         self._queue = FrameQueue(patience.queue)
         self._joiner = Joiner(charge.driver, self._queue.put, within=patience.join)
         self._history_due = 0.0
@@ -336,6 +338,10 @@ class Visit:
             if arrival.characteristic not in self._driver.measurements:
                 continue
             readings = await self._intake.readings(arrival)
+            if arrival.characteristic in STREAMED:
+                # Not stored by the device: nothing is fetched for one that is refused.
+                ready += self._thinning.kept(readings)
+                continue
             if self._record_access and self._may_fetch() and self._out_of_place(readings):
                 await self._intake.hand_on(ready)
                 ready = []

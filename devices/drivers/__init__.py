@@ -9,6 +9,9 @@ from devices.drivers.blood_pressure import BloodPressureDriver
 from devices.drivers.body_composition import BodyCompositionDriver
 from devices.drivers.cgm import CgmDriver
 from devices.drivers.glucose_meter import GlucoseMeterDriver
+from devices.drivers.heart_rate import HeartRateDriver
+from devices.drivers.pulse_oximeter import PulseOximeterDriver
+from devices.drivers.thermometer import ThermometerDriver
 from devices.drivers.weight_scale import WeightScaleDriver
 from devices.drivers.xiaomi_scale import XiaomiScaleDriver
 from devices.errors import DriverError
@@ -21,6 +24,9 @@ DRIVERS: tuple[Driver, ...] = (
     WeightScaleDriver(),
     GlucoseMeterDriver(),
     BodyCompositionDriver(),
+    PulseOximeterDriver(),
+    ThermometerDriver(),
+    HeartRateDriver(),
 )
 """Those that read over a link."""
 

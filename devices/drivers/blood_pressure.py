@@ -4,7 +4,8 @@ One measurement gives up to four Readings that share a record key: systolic, dia
 the monitor says about the measurement (movement, cuff, position) makes all of them questionable.
 
 Quirks: monitors that do not compute a mean send NaN there. Most send what was not sent before as soon as
-indications are enabled, then disconnect. A failed measurement is NaN in all three pressures.
+indications are enabled, then disconnect. A failed measurement is NaN in all three pressures. The intermediate cuff
+pressure (0x2A36) is that of a cuff still filling, nobody's blood pressure: it is decoded and never listened to.
 
 Source: Blood Pressure Service 1.1.1 (BLS); field layouts in the GATT Specification Supplement.
 """
@@ -18,7 +19,7 @@ from devices import gatt
 from devices.conversion import Origin, dated_key, reading_of
 from devices.driver import FrameContext
 from devices.gatt import FrameReader, sfloat_bytes, uint_bytes
-from devices.medfloat import MedFloat
+from devices.medfloat import MedFloat, Special
 from devices.reading import Quality, Quantity, Reading, Unit, Validity
 from devices.store_and_forward import StoreAndForward
 from devices.wall_clock import DateTime, moment_of
@@ -45,6 +46,8 @@ class MeasurementStatus(IntFlag):
     PULSE_BELOW_RANGE = 1 << 4
     IMPROPER_POSITION = 1 << 5
 
+
+_UNKNOWN_USER: Final = 255
 
 _DOUBTFUL = MeasurementStatus.BODY_MOVEMENT | MeasurementStatus.CUFF_TOO_LOOSE | MeasurementStatus.IMPROPER_POSITION
 
@@ -89,13 +92,13 @@ class BloodPressureMeasurement:
             raise ValueError(f"a blood pressure is said in mm[Hg] or kPa, not in {self.unit}")
 
     @classmethod
-    def from_bytes(cls, frame: bytes) -> Self:
+    def from_bytes(cls, frame: bytes, *, characteristic: int = gatt.BLOOD_PRESSURE_MEASUREMENT) -> Self:
         """Read a measurement.
 
         Raises:
             FrameError: cut short for its flags.
         """
-        reader = FrameReader(gatt.BLOOD_PRESSURE_MEASUREMENT, frame)
+        reader = FrameReader(characteristic, frame)
         flags = MeasurementFlags(reader.uint(1, "the flags") & 0x1F)
         known_status = int(~MeasurementStatus(0))
         return cls(
@@ -129,6 +132,61 @@ class BloodPressureMeasurement:
             tail += uint_bytes(self.status, 2)
         pressures = sfloat_bytes(self.systolic) + sfloat_bytes(self.diastolic) + sfloat_bytes(self.mean)
         return bytes((flags,)) + pressures + tail + self.trailing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntermediateCuffPressure:
+    """Intermediate Cuff Pressure (0x2A36), BLS 3.2: a measurement's fields, of which only the first pressure counts.
+
+    Attributes:
+        cuff_pressure: in `unit`.
+        unit: MM_HG or K_PA.
+        time_stamp: the monitor's wall clock; None when absent.
+        pulse_rate: beats a minute; None when absent.
+        user_id: 0 to 254, 255 an unknown user; None when absent.
+        status: how it is being taken; None when absent.
+        trailing: bytes that no flag announces.
+    """
+
+    cuff_pressure: MedFloat
+    unit: Unit = Unit.MM_HG
+    time_stamp: DateTime | None = None
+    pulse_rate: MedFloat | None = None
+    user_id: int | None = None
+    status: MeasurementStatus | None = None
+    trailing: bytes = b""
+
+    @classmethod
+    def from_bytes(cls, frame: bytes) -> Self:
+        """Read a cuff pressure; the two pressures that it has no use for are ignored.
+
+        Raises:
+            FrameError: cut short for its flags.
+        """
+        said = BloodPressureMeasurement.from_bytes(frame, characteristic=gatt.INTERMEDIATE_CUFF_PRESSURE)
+        return cls(
+            cuff_pressure=said.systolic,
+            unit=said.unit,
+            time_stamp=said.time_stamp,
+            pulse_rate=said.pulse_rate,
+            user_id=said.user_id,
+            status=said.status,
+            trailing=said.trailing,
+        )
+
+    def __bytes__(self) -> bytes:
+        said = BloodPressureMeasurement(
+            systolic=self.cuff_pressure,
+            diastolic=Special.NAN,
+            mean=Special.NAN,
+            unit=self.unit,
+            time_stamp=self.time_stamp,
+            pulse_rate=self.pulse_rate,
+            user_id=self.user_id,
+            status=self.status,
+            trailing=self.trailing,
+        )
+        return bytes(said)
 
 
 class Features(IntFlag):
@@ -173,6 +231,7 @@ class BloodPressureFeature:
 
 _VALUES: Final[dict[int, Callable[[bytes], object]]] = {
     gatt.BLOOD_PRESSURE_MEASUREMENT: BloodPressureMeasurement.from_bytes,
+    gatt.INTERMEDIATE_CUFF_PRESSURE: IntermediateCuffPressure.from_bytes,
     gatt.BLOOD_PRESSURE_FEATURE: BloodPressureFeature.from_bytes,
 }
 
@@ -187,7 +246,7 @@ class BloodPressureDriver(StoreAndForward):
 
     @property
     def reads(self) -> tuple[int, ...]:
-        """The measurement and the feature."""
+        """The measurement, the intermediate cuff pressure and the feature."""
         return tuple(_VALUES)
 
     def value(self, characteristic: int, frame: bytes, context: FrameContext) -> object:
@@ -213,7 +272,13 @@ class BloodPressureDriver(StoreAndForward):
         """
         said = BloodPressureMeasurement.from_bytes(frame)
         moment = moment_of(said.time_stamp, context.received_at, context.zone)
-        origin = Origin(context=context, moment=moment, key=dated_key(frame, moment.key_ms), frame=frame)
+        origin = Origin(
+            context=context,
+            moment=moment,
+            key=dated_key(frame, moment.key_ms),
+            frame=frame,
+            user=None if said.user_id == _UNKNOWN_USER else said.user_id,
+        )
         status = said.status or MeasurementStatus.NONE
         validity = Validity.QUESTIONABLE if status & _DOUBTFUL else Validity.VALID
         quality = Quality.NONE

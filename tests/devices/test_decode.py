@@ -182,8 +182,8 @@ def test_a_wrong_crc_is_refused_without_being_told_that_there_is_one() -> None:
 
 def test_an_unknown_characteristic_is_refused_with_the_known_ones() -> None:
     with pytest.raises(DriverError) as refused:
-        decode_frame(0x2A37, b"\x00\x50")
-    assert str(refused.value).startswith("2A37 ")
+        decode_frame(0x2A6E, b"\x00\x50")
+    assert str(refused.value).startswith("2A6E ")
     assert all(f"{number:04X}" in str(refused.value) for number in KNOWN)
 
 

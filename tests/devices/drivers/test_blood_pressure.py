@@ -6,12 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devices import gatt
+from devices.decode import decode_frame
 from devices.driver import FrameContext
 from devices.drivers.blood_pressure import (
     BloodPressureDriver,
     BloodPressureFeature,
     BloodPressureMeasurement,
     Features,
+    IntermediateCuffPressure,
     MeasurementStatus,
 )
 from devices.errors import FrameError
@@ -51,6 +54,42 @@ def test_a_measurement_cut_before_its_end_is_refused(said: BloodPressureMeasurem
     for length in range(announced):
         with pytest.raises(FrameError, match="2A35: truncated"):
             BloodPressureMeasurement.from_bytes(bytes(said)[:length])
+
+
+@given(measurements)
+@settings(max_examples=100, deadline=None)
+def test_a_cuff_pressure_comes_back_as_it_was(said: BloodPressureMeasurement) -> None:
+    cuff = IntermediateCuffPressure(
+        cuff_pressure=said.systolic,
+        unit=said.unit,
+        time_stamp=said.time_stamp,
+        pulse_rate=said.pulse_rate,
+        user_id=said.user_id,
+        status=said.status,
+        trailing=said.trailing,
+    )
+    assert IntermediateCuffPressure.from_bytes(bytes(cuff)) == cuff
+    # What stands where the two other pressures are counts for nothing.
+    assert IntermediateCuffPressure.from_bytes(bytes(said)) == cuff
+    for length in range(len(bytes(cuff)) - len(cuff.trailing)):
+        with pytest.raises(FrameError, match="2A36: truncated"):
+            IntermediateCuffPressure.from_bytes(bytes(cuff)[:length])
+
+
+def test_a_cuff_still_filling_is_shown_and_never_listened_to() -> None:
+    shown = decode_frame(gatt.INTERMEDIATE_CUFF_PRESSURE, bytes.fromhex("04 7e00 ff07 ff07 4800"))
+    assert shown.readings == ()
+    assert (shown.fields["cuff_pressure"], shown.fields["pulse_rate"]) == (126.0, 72.0)
+    assert BloodPressureDriver().measurements == (gatt.BLOOD_PRESSURE_MEASUREMENT,)
+
+
+@pytest.mark.parametrize(("user_id", "user"), [(None, None), (0, 0), (254, 254), (255, None)])
+def test_the_monitors_user_goes_with_the_reading_unless_it_is_unknown(
+    user_id: int | None, user: int | None, context: FrameContext
+) -> None:
+    said = BloodPressureMeasurement(systolic=Decimal(120), diastolic=Decimal(80), mean=Decimal(93), user_id=user_id)
+    readings = BloodPressureDriver().decode(0x2A35, bytes(said), context)
+    assert {reading.provenance.user for reading in readings} == {user}
 
 
 def test_a_unit_that_no_cuff_speaks_is_refused() -> None:

@@ -15,7 +15,13 @@ ADVERTISED = [
     ({0x1810, 0x1805}, "blood_pressure"),
     ({0x181D}, "weight_scale"),
     ({0x181D, 0x181B, 0x181C}, "body_composition"),
-    ({0x180D}, None),
+    ({0x1822}, "pulse_oximeter"),
+    ({0x1822, 0x180D, 0x180F}, "pulse_oximeter"),
+    ({0x1809}, "thermometer"),
+    ({0x180D}, "heart_rate"),
+    ({0x180D, 0x180F, 0xFEEE}, "heart_rate"),
+    ({0x1810, 0x180D}, "blood_pressure"),
+    ({0x181A}, None),
     ({0x1808}, "glucose_meter"),
     ({0x1808, 0x1805, 0x180A}, "glucose_meter"),
     (set(), None),
@@ -43,7 +49,7 @@ def test_a_device_that_two_drivers_claim_is_refused_whatever_their_order() -> No
 def test_drivers_are_found_by_name() -> None:
     assert [driver_named(driver.name) for driver in DRIVERS] == list(DRIVERS)
     with pytest.raises(DriverError, match="blood_pressure"):
-        driver_named("thermometer")
+        driver_named("barometer")
 
 
 def test_only_a_cgms_key_says_where_its_history_goes_on() -> None:
