@@ -99,6 +99,7 @@ async def run(
             counts=counts,
         )
         judging = Judging(
+            box=settings.box,
             store=store,
             sealer=sealer,
             patients=settings.patients,

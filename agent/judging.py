@@ -20,16 +20,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from agent.logs import EVENT, READINGS
-from agent.settings import Patient, Watched
+from agent.settings import Device, Patient, Watched
+from agent.silence import Silence
 from agent.store import Judgement, ReadingState, Store
 from agent.store_reader import Kept
 from agent.store_thread import StoreThread
-from agent.technical import TechnicalAlerts
+from agent.technical import TechnicalAlerts, is_usable
 from alerting.alert import AlertChange, ChangeKind, Sentence
 from alerting.engine import Engine, Lateness
 from alerting.errors import SnapshotError
 from devices.clock import Clock
-from devices.source import Batch
+from devices.source import Batch, DeviceEvent, DeviceFacts
 from exchange.sealing import Sealer
 
 logger = logging.getLogger(__name__)
@@ -46,10 +47,11 @@ Guard = Callable[[Callable[[], Awaitable[None]]], Awaitable[bool]]
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """Batches that are safe, and the new readings among them by patient."""
+    """Batches that are safe, the new readings among them by patient, and what happened to the box as a whole."""
 
     batches: tuple[tuple[Watched, Batch], ...]
     kept: Mapping[str, Sequence[Kept]]
+    of_box: tuple[DeviceEvent, ...] = ()
 
 
 class Judging:
@@ -58,6 +60,7 @@ class Judging:
     def __init__(
         self,
         *,
+        box: str,
         store: StoreThread,
         sealer: Sealer,
         patients: Sequence[Patient],
@@ -81,7 +84,9 @@ class Judging:
         self._since: dict[str, int] = {}
         self._cursor: dict[str, int] = {}
         self._lag: dict[str, int] = {}
-        self._technical = TechnicalAlerts()
+        radio = [device.address for device in devices if isinstance(device, Device)]
+        self._technical = TechnicalAlerts(box, radio=radio)
+        self._silence = Silence(devices, self._technical, now=clock.now_ms())
         self.started = asyncio.Event()
         """Set once what was there at start has been taken up, or could not be."""
 
@@ -101,8 +106,9 @@ class Judging:
 
     def next_deadline(self) -> int | None:
         """Return when passing time will next change something, in ms UTC."""
-        deadlines = [at for engine in self._engines.values() if (at := engine.next_deadline()) is not None]
-        return min(deadlines, default=None)
+        deadlines = [engine.next_deadline() for engine in self._engines.values()]
+        deadlines.append(self._silence.next_deadline(self._clock.now_ms(), self._watched_since))
+        return min((at for at in deadlines if at is not None), default=None)
 
     async def run(self) -> None:
         """Judge what is handed over, until cancelled."""
@@ -131,6 +137,8 @@ class Judging:
         if isinstance(work, int):
             await self._pass_time(work)
             return
+        for event in work.of_box:
+            await self._keep_technical(self._technical.event(event.device, event))
         for device, batch in work.batches:
             await self._tell(device, batch)
         for patient, readings in work.kept.items():
@@ -139,19 +147,33 @@ class Judging:
     # --- technical alerts ---------------------------------------------------------------------------------
 
     async def _tell(self, device: Watched, batch: Batch) -> None:
-        now = self._clock.now_ms()
+        address, now = device.address, self._clock.now_ms()
         keeper = device.keeper(now).pseudonym
-        changes = [change for event in batch.events for change in self._technical.event(keeper, event)]
-        await self._keep_technical(keeper, changes)
+        changes: list[AlertChange] = []
+        if batch.facts is not None:
+            self._silence.heard(address, batch.facts)
+            if batch.facts.seen_at is not None:
+                changes += self._technical.answered(address, batch.facts.seen_at)
+        for event in batch.events:
+            self._silence.event(address, event)
+            changes += self._technical.event(keeper, event)
         if batch.readings:
-            # It may have been somebody else's when an alert about it was raised.
-            for patient in {person.patient.pseudonym for person in device.people}:
-                await self._keep_technical(patient, self._technical.read(patient, device.address, now))
+            self._silence.heard(address, DeviceFacts(seen_at=max(reading.received_at for reading in batch.readings)))
+            changes += self._technical.read(address, batch.readings, now)
+            if any(is_usable(reading) for reading in batch.readings):
+                changes += self._silence.read(address, now)
+        await self._keep_technical(changes)
 
-    async def _keep_technical(self, patient: str, changes: Sequence[AlertChange]) -> None:
+    async def _keep_technical(self, changes: Sequence[AlertChange]) -> None:
+        now = self._clock.now_ms()
+        for patient in dict.fromkeys(change.patient for change in changes):
+            theirs = [change for change in changes if change.patient == patient]
+            await self._store.persist(Store.keep_technical, patient, theirs, self._sealer, now_ms=now)
         if changes:
-            await self._store.persist(Store.keep_technical, patient, changes, self._sealer, now_ms=self._clock.now_ms())
             self._on_kept()
+
+    def _watched_since(self, patient: str) -> int:
+        return self._since.get(patient, 0)
 
     # --- judging and transaction B ------------------------------------------------------------------------
 
@@ -190,8 +212,9 @@ class Judging:
             if changes:
                 await self._keep_judgement(patient, engine, changes)
             self._unkept.discard(patient)
-        for change in self._technical.tick(now):
-            await self._keep_technical(change.patient, [change])
+        # Silence first: what explains one is noticed still, though the device says nothing.
+        silent = self._silence.tick(now, self._watched_since)
+        await self._keep_technical(silent + self._technical.tick(now))
 
     async def _keep_judgement(
         self,
@@ -250,8 +273,11 @@ class Judging:
             for device in self._devices
             for patient in (device.keeper(now), *(person.patient for person in device.assigned(now)))
         }
-        for change in self._technical.restore(standing, concerned, now):
-            await self._keep_technical(change.patient, [change])
+        await self._keep_technical(self._technical.restore(standing, concerned, now))
+        for device in self._devices:
+            newest = await self._store.call(Store.last_reading, device.address)
+            facts = await self._store.call(Store.device_facts, device.address)
+            self._silence.remember(device.address, facts, read_at=None if newest is None else newest.received_at)
 
     async def _restore(self, patient: Patient) -> None:
         name = patient.pseudonym

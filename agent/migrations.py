@@ -51,3 +51,9 @@ def buffer(db: Database) -> None:
         ) without rowid""")
     db.table("device").create({"digest": bytes, "body": bytes}, pk="digest", not_null={"body"})
     db.table("counter").create({"name": str, "n": int}, pk="name", not_null={"n"})
+
+
+@migrations(name="0002_device_facts")
+def device_facts(db: Database) -> None:
+    """What each device said about itself: when it was seen, its battery, its clock, its maker."""
+    db.table("device_facts").create({"digest": bytes, "body": bytes}, pk="digest", not_null={"body"})

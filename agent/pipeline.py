@@ -4,6 +4,7 @@
   device is told to forget, its clock is set.
 - A disk that refuses is waited out: the device still has the reading, and its source waits.
 - What is kept is handed to judging, which never holds keeping up; what is nobody's is told and not judged.
+- What devices say about themselves is kept too, on the side: no reading waits for it.
 
 Not here: whose a reading is (attribution), what it means (judging), and sending (forwarder).
 """
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from agent.attribution import Attribution
 from agent.counts import Counts
+from agent.device_facts import FactKeeper
 from agent.judging import Handed, Judging
 from agent.settings import Watched
 from agent.store import Arrival, Store
@@ -64,6 +66,7 @@ class Pipeline:
         self._queue: asyncio.Queue[_Work] = asyncio.Queue(QUEUE)
         self._last: dict[str, Reading] = {}
         self._attribution: dict[str, Attribution] = {}
+        self._facts = FactKeeper(store, clock)
 
     async def start(self) -> None:
         """Learn where each device's history is resumed from, and since when it is known."""
@@ -73,6 +76,7 @@ class Pipeline:
                 self._last[device.address] = reading
             met_at = None if reading is None else reading.received_at
             self._attribution[device.address] = Attribution(device, met_at=met_at)
+        await self._facts.start([device.address for device in self._devices])
 
     async def ingest(self, device: Watched, batch: Batch) -> None:
         """Return when the batch is safe."""
@@ -80,12 +84,23 @@ class Pipeline:
         await self._queue.put(_Work(device, batch, kept))
         await kept
 
+    def notice(self, *events: DeviceEvent) -> None:
+        """Let what happened to the box as a whole, such as to its adapter, be told in its turn."""
+        for event in events:
+            self._counts.add(f"device.{event.kind}")
+        self._judging.hand_over(Handed((), {}, events))
+
     def last_reading(self, device: str) -> Reading | None:
         """Return the newest reading of a device that is safe."""
         return self._last.get(device)
 
     async def run(self) -> None:
         """Keep what is handed over, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._facts.run(), name="device facts")
+            await self._keep_on()
+
+    async def _keep_on(self) -> None:
         while True:
             works = [await self._queue.get()]
             while not self._queue.empty():
@@ -110,6 +125,8 @@ class Pipeline:
             # A source cancelled meanwhile no longer waits.
             if not work.kept.done():
                 work.kept.set_result(None)
+            if batch.facts is not None:
+                self._facts.learn(work.device.address, batch.facts)
         devices = (work.device for work in works)
         self._judging.hand_over(Handed(tuple(zip(devices, batches, strict=True)), kept))
 

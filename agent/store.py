@@ -27,6 +27,7 @@ from agent.store_reader import Kept, StoreReader
 from agent.vault import Vault
 from alerting.alert import AlertChange, ChangeKind
 from devices.reading import Reading
+from devices.source import DeviceFacts
 from exchange import messages
 from exchange.messages import ObservationRecord, Range
 from exchange.sealing import LANE_ALERTS, LANE_SPARSE, Sealer
@@ -258,6 +259,20 @@ class Store(StoreReader):
                 "insert into device(digest, body) values (?, ?) on conflict(digest) do update set body = excluded.body",
                 (digest, self._vault.seal("device", digest.hex(), body)),
             )
+
+    def keep_device_facts(self, facts: Mapping[str, DeviceFacts], *, now_ms: int) -> None:
+        """Keep what devices said about themselves, in place of what was kept of them."""
+        if not facts:
+            return
+        with self._transaction(now_ms):
+            for device, known in facts.items():
+                digest = self._vault.digest("device_facts", device)
+                sealed = self._vault.seal("device_facts", digest.hex(), msgspec.msgpack.encode(known))
+                self._connection.execute(
+                    "insert into device_facts(digest, body) values (?, ?)"
+                    " on conflict(digest) do update set body = excluded.body",
+                    (digest, sealed),
+                )
 
     def keep_counts(self, counts: Mapping[str, int]) -> None:
         """Add to the counters of what was refused or noticed."""

@@ -15,6 +15,7 @@ from agent.outbox import Outbox
 from agent.vault import Vault
 from alerting.alert import AlertChange
 from devices.reading import Reading
+from devices.source import DeviceFacts
 from exchange import messages
 from exchange.messages import AlertRecord, ObservationRecord
 
@@ -79,6 +80,14 @@ class StoreReader:
             return None
         plain = self._vault.open("device", digest.hex(), row[0])
         return messages.reading(msgspec.msgpack.decode(plain, type=ObservationRecord))
+
+    def device_facts(self, device: str) -> DeviceFacts:
+        """Return what is kept of what a device said about itself; nothing of a device never met."""
+        digest = self._vault.digest("device_facts", device)
+        row = self._connection.execute("select body from device_facts where digest = ?", (digest,)).fetchone()
+        if row is None:
+            return DeviceFacts()
+        return msgspec.msgpack.decode(self._vault.open("device_facts", digest.hex(), row[0]), type=DeviceFacts)
 
     def counters(self) -> dict[str, int]:
         """Return every counter."""

@@ -1,114 +1,55 @@
 """Technical alerts: what the box says about what watches the patient.
 
-One standing alert per (patient, rule, device), however often the fact repeats. Some end when the device is read
-again, the others when nothing of the kind was noticed for a day. Whether a reading is overdue is not here: that
-is a rule of the care protocol.
+One standing alert per (patient, rule, device), however often the fact repeats; what concerns the box as a whole is
+one alert under the box's own id, whoever and however many its patients are. What may be said, to whom, and what
+ends it is data: `technical_rules`.
+
+Some facts are noticed long before they are worth an alert: they are held here and told by `silence`, which also
+finds out why a device is silent. Whether a reading is overdue for the patient's care is not here: that is a rule of
+the care protocol.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence, alert_id
+from agent.technical_rules import QUIET_MS, RULES, Ends
+from alerting.alert import AlertChange, Category, ChangeKind, Sentence, alert_id
 from alerting.engine import ENGINE_VERSION
+from devices.reading import JUDGED, Quality, Reading, Validity
 from devices.source import DeviceEvent, DeviceEventKind
 
-QUIET_MS = 86_400_000
-"""A fact not noticed for this long has ended."""
+_FROM_EVENTS = frozenset(kind.value for kind in DeviceEventKind) & frozenset(RULES)
+_LONGEST_DETAIL = 300
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TechnicalRule:
-    """One technical condition; `ends_when_read` says that the device's next reading ends it."""
-
-    priority: Priority
-    fr: str
-    en: str
-    ends_when_read: bool = False
-
-
-RULES: Mapping[str, TechnicalRule] = {
-    "bond_lost": TechnicalRule(
-        priority=Priority.MEDIUM,
-        fr="L'appareil {device} ne reconnaît plus le boîtier : refaire l'appairage.",
-        en="Device {device} no longer knows the box: pair it again.",
-        ends_when_read=True,
-    ),
-    "driver_refused": TechnicalRule(
-        priority=Priority.MEDIUM,
-        fr="L'appareil {device} n'offre pas ce que le boîtier attend : vérifier le modèle.",
-        en="Device {device} does not offer what the box needs: check its model.",
-        ends_when_read=True,
-    ),
-    "frame_rejected": TechnicalRule(
-        priority=Priority.LOW,
-        fr="L'appareil {device} a envoyé un message illisible, écarté : si cela dure, le remplacer.",
-        en="Device {device} sent a message that cannot be read, set aside: replace it if this goes on.",
-    ),
-    "value_implausible": TechnicalRule(
-        priority=Priority.MEDIUM,
-        fr="L'appareil {device} a donné une valeur impossible, gardée mais non jugée : refaire la mesure.",
-        en="Device {device} gave an impossible value, kept but not judged: measure again.",
-    ),
-    "battery_low": TechnicalRule(
-        priority=Priority.LOW,
-        fr="La pile de l'appareil {device} est faible : la changer.",
-        en="The battery of device {device} is low: change it.",
-    ),
-    "sensor_expired": TechnicalRule(
-        priority=Priority.MEDIUM,
-        fr="Le capteur {device} est arrivé en fin de vie : poser un nouveau capteur.",
-        en="Sensor {device} has expired: apply a new one.",
-        ends_when_read=True,
-    ),
-    "clock_wrong": TechnicalRule(
-        priority=Priority.LOW,
-        fr="L'horloge de l'appareil {device} est fausse et n'a pas pu être réglée : la régler à la main.",
-        en="The clock of device {device} is wrong and could not be set: set it by hand.",
-    ),
-    "history_failed": TechnicalRule(
-        priority=Priority.MEDIUM,
-        fr="L'appareil {device} ne rend pas ses mesures gardées : le rapprocher du boîtier, vérifier sa pile.",
-        en="Device {device} does not hand over its stored readings: bring it near the box, check its battery.",
-    ),
-    "judging_quarantined": TechnicalRule(
-        priority=Priority.HIGH,
-        fr="Une mesure de l'appareil {device} n'a pas pu être jugée ; elle est transmise : la regarder.",
-        en="A reading of device {device} could not be judged; it is sent on: look at it.",
-    ),
-    "not_judged": TechnicalRule(
-        priority=Priority.LOW,
-        fr="Des mesures de l'appareil {device} sont arrivées trop tard pour être jugées ; elles sont transmises.",
-        en="Readings of device {device} came too late to be judged; they are sent on.",
-    ),
-}
-
-_OF_EVENT = {
-    DeviceEventKind.BOND_LOST: "bond_lost",
-    DeviceEventKind.DRIVER_REFUSED: "driver_refused",
-    DeviceEventKind.FRAME_REJECTED: "frame_rejected",
-    DeviceEventKind.VALUE_IMPLAUSIBLE: "value_implausible",
-    DeviceEventKind.BATTERY_LOW: "battery_low",
-    DeviceEventKind.CLOCK_WRONG: "clock_wrong",
-    DeviceEventKind.HISTORY_FAILED: "history_failed",
-    DeviceEventKind.SENSOR_EXPIRED: "sensor_expired",
-}
+Key = tuple[str, str, str]
+"""Patient (or box), rule, device (or box)."""
+Changes = tuple[AlertChange, ...]
 
 
 @dataclass(slots=True)
-class _Standing:
-    change: AlertChange
+class _Fact:
     noticed_at: int
+    told: AlertChange | None = None
 
 
 class TechnicalAlerts:
-    """Which technical alerts stand, and what each new fact changes. Times are ms UTC."""
+    """Which technical facts hold, which alerts stand, and what each new fact changes. Times are ms UTC."""
 
-    def __init__(self) -> None:
-        self._standing: dict[tuple[str, str, str], _Standing] = {}
+    def __init__(self, box: str, *, radio: Collection[str] = ()) -> None:
+        """Begin without any.
 
-    def restore(
-        self, standing: Iterable[AlertChange], devices: Iterable[tuple[str, str]], now: int
-    ) -> tuple[AlertChange, ...]:
+        Args:
+            box: its id.
+            radio: devices reached over Bluetooth: each that answers shows that the adapter is alive.
+        """
+        self._box = box
+        self._radio = frozenset(radio)
+        self._facts: dict[Key, _Fact] = {}
+        self._visited_at: defaultdict[str, int] = defaultdict(int)
+        self._measured_at: dict[str, int] = {}
+
+    def restore(self, standing: Iterable[AlertChange], devices: Iterable[tuple[str, str]], now: int) -> Changes:
         """Take up the alerts that stood before a restart, as noticed `now`: what goes on will be noticed again.
 
         Args:
@@ -119,29 +60,63 @@ class TechnicalAlerts:
         Returns:
             The end of each that is about a device or condition which is no longer there.
         """
-        self._standing.clear()
+        self._facts.clear()
         known = {change.alert_id: change for change in standing if not change.protocol}
-        for device, patient in devices:
-            for rule in RULES:
-                for change in list(known.values()):
-                    if change.alert_id == _id(patient, rule, device, change.onset):
-                        self._standing[patient, rule, device] = _Standing(change=change, noticed_at=now)
-                        del known[change.alert_id]
+        for device, patient in (*devices, (self._box, self._box)):
+            for change in tuple(known.values()):
+                if is_about(change, device) and change.patient == patient and change.rule in RULES:
+                    self._facts[patient, change.rule, device] = _Fact(now, change)
+                    del known[change.alert_id]
         return tuple(_ended(change, now) for change in known.values())
 
-    def event(self, patient: str, event: DeviceEvent) -> tuple[AlertChange, ...]:
-        """Return what a device's event changes."""
-        rule = _OF_EVENT.get(event.kind)
-        return () if rule is None else self.noticed(patient, rule, event.device, event.at)
+    # --- what is noticed ----------------------------------------------------------------------------------
 
-    def noticed(self, patient: str, rule: str, device: str, at: int) -> tuple[AlertChange, ...]:
-        """Return the alert that this fact raises, or nothing when it stands already."""
-        known = self._standing.get((patient, rule, device))
-        if known is not None:
-            known.noticed_at = max(known.noticed_at, at)
+    def event(self, patient: str, event: DeviceEvent) -> Changes:
+        """Return what a device's event changes; `patient` is who has its alerts now."""
+        if event.kind is DeviceEventKind.CONNECTED:
+            self._visited_at[event.device] = event.at
+            return self.answered(event.device, event.at)
+        if event.kind is DeviceEventKind.ADAPTER_RECOVERED:
+            return self._end_where(lambda key, _: RULES[key[1]].ends is Ends.RECOVERY, event.at)
+        rule = event.kind.value
+        if rule not in _FROM_EVENTS:
             return ()
+        if rule == "sensor_warming_up" and self._measured_at.get(event.device, 0) > self._visited_at[event.device]:
+            # Told again at the end of a visit in which the sensor has come to measure.
+            return ()
+        if RULES[rule].when_silent:
+            self._hold((patient, rule, event.device), event.at)
+            return ()
+        return self.noticed(patient, rule, event.device, event.at, tried=event.detail)
+
+    def noticed(
+        self, patient: str, rule: str, device: str, at: int, *, since: Sentence | None = None, tried: str = ""
+    ) -> Changes:
+        """Return the alert that this fact raises, or nothing when it stands already.
+
+        Args:
+            patient: whose alert it is, unless the fact concerns the whole box.
+            rule: one of `RULES`.
+            device: which device.
+            at: ms UTC.
+            since: since when there was no reading, in words; needed where the rule's sentence says it.
+            tried: what the box did about it, a plain English clause.
+        """
+        ended: Changes = ()
+        if RULES[rule].of_box:
+            graver = (self._box, "bluetooth_gone", self._box)
+            if rule == "adapter_dead" and graver in self._facts:
+                # Without the service nothing is known of the adapter: one alert says that Bluetooth is down.
+                self._hold(graver, at)
+                return ()
+            if rule == "bluetooth_gone":
+                ended = self._end_where(lambda key, _: key[1] == "adapter_dead", at)
+            patient = device = self._box
+        fact = self._hold((patient, rule, device), at)
+        if fact.told is not None:
+            return ended
         facts = RULES[rule]
-        change = AlertChange(
+        fact.told = AlertChange(
             kind=ChangeKind.RAISED,
             alert_id=_id(patient, rule, device, at),
             patient=patient,
@@ -152,7 +127,7 @@ class TechnicalAlerts:
             raised_at=at,
             resolved_at=None,
             evidence=(),
-            why=Sentence(fr=facts.fr.format(device=device), en=facts.en.format(device=device)),
+            why=_why(rule, device, since, tried),
             late=False,
             supersedes=None,
             protocol="",
@@ -160,27 +135,136 @@ class TechnicalAlerts:
             protocol_hash="",
             engine_version=ENGINE_VERSION,
         )
-        self._standing[patient, rule, device] = _Standing(change=change, noticed_at=at)
-        return (change,)
+        return (*ended, fact.told)
 
-    def read(self, patient: str, device: str, at: int) -> tuple[AlertChange, ...]:
-        """Return what ends because the device gave a reading."""
-        ended = [
-            key for key in self._standing if key[0] == patient and key[2] == device and RULES[key[1]].ends_when_read
-        ]
-        return tuple(self._end(key, at) for key in ended)
+    def explain(self, patient: str, rule: str, device: str, at: int, *, since: Sentence) -> Changes:
+        """Return the alert that a silence raises; where one stands that says why already, it goes on."""
+        fact = self._facts.get((patient, rule, device))
+        if fact is None or fact.told is None:
+            return self.noticed(patient, rule, device, at, since=since)
+        if RULES[rule].ends is Ends.QUIET:
+            # Nobody can notice it on a silent device.
+            fact.noticed_at = at
+        return ()
 
-    def tick(self, now: int) -> tuple[AlertChange, ...]:
-        """Return what ends because it was not noticed for a day."""
-        ended = [
-            key
-            for key, standing in self._standing.items()
-            if not RULES[key[1]].ends_when_read and now - standing.noticed_at >= QUIET_MS
-        ]
-        return tuple(self._end(key, now) for key in ended)
+    def _hold(self, key: Key, at: int) -> _Fact:
+        fact = self._facts.setdefault(key, _Fact(at))
+        fact.noticed_at = max(fact.noticed_at, at)
+        return fact
 
-    def _end(self, key: tuple[str, str, str], at: int) -> AlertChange:
-        return _ended(self._standing.pop(key).change, at)
+    # --- what holds ---------------------------------------------------------------------------------------
+
+    def holding(self, device: str) -> frozenset[str]:
+        """Return the rules of what holds of a device, told or not, and of the box."""
+        return self.of_box | {rule for _, rule, about in self._facts if about == device}
+
+    @property
+    def of_box(self) -> frozenset[str]:
+        """The rules of what holds of the box as a whole."""
+        return frozenset(rule for _, rule, about in self._facts if about == self._box)
+
+    def told_at(self, patient: str, rule: str, device: str) -> int | None:
+        """Return when (ms UTC) an alert that stands was raised; None when it does not stand."""
+        fact = self._facts.get((patient, rule, device))
+        return None if fact is None or fact.told is None else fact.told.raised_at
+
+    # --- what ends ----------------------------------------------------------------------------------------
+
+    def read(self, device: str, readings: Sequence[Reading], at: int) -> Changes:
+        """Return what ends because the device gave readings, at least one."""
+        measured_at = max((reading.measured_at for reading in readings if is_usable(reading)), default=None)
+        if measured_at is not None:
+            self._measured_at[device] = measured_at
+
+        def over(key: Key, fact: _Fact) -> bool:
+            match RULES[key[1]].ends:
+                case Ends.READ:
+                    return True
+                case Ends.MEASURED:
+                    return measured_at is not None and measured_at > fact.noticed_at
+                case Ends.VISIT:
+                    return self._visited_at[device] > fact.noticed_at
+                case _:
+                    return False
+
+        received_at = max(reading.received_at for reading in readings)
+        ended = self._end_where(lambda key, fact: key[2] == device and over(key, fact), at)
+        return self.answered(device, received_at) + ended
+
+    def answered(self, device: str, at: int) -> Changes:
+        """Return what ends because the device answered at `at` (ms UTC), with a reading or without."""
+
+        def over(key: Key, fact: _Fact) -> bool:
+            ends = RULES[key[1]].ends
+            reached = ends is Ends.CONTACT and key[2] == device
+            return (reached or (ends is Ends.RECOVERY and device in self._radio)) and at > fact.noticed_at
+
+        return self._end_where(over, at)
+
+    def untell(self, patient: str, device: str, at: int, *, but: str | None = None) -> Changes:
+        """Return the end of what is told of a silence, but for one rule; what holds is held on, untold."""
+        ended: list[AlertChange] = []
+        for key, fact in list(self._facts.items()):
+            rule = RULES[key[1]]
+            by_silence = rule.when_silent or rule.ends is Ends.SILENCE
+            if by_silence and key[0] == patient and key[2] == device and key[1] != but and fact.told is not None:
+                ended.append(_ended(fact.told, at))
+                fact.told = None
+                if not rule.when_silent:
+                    del self._facts[key]
+        return tuple(ended)
+
+    def hand_over(self, device: str, patient: str, at: int) -> Changes:
+        """Return what changes because the device's alerts are this patient's from now on."""
+        changes: list[AlertChange] = []
+        for key, fact in list(self._facts.items()):
+            rule = RULES[key[1]]
+            if key[2] != device or key[0] == patient or rule.ends in {Ends.QUIET, Ends.RECOVERY}:
+                continue
+            del self._facts[key]
+            if fact.told is not None:
+                changes.append(_ended(fact.told, at))
+            if rule.when_silent:
+                self._hold((patient, key[1], device), fact.noticed_at)
+            elif rule.ends is not Ends.SILENCE:
+                changes += self.noticed(patient, key[1], device, at)
+        return tuple(changes)
+
+    def tick(self, now: int) -> Changes:
+        """Return what ends because it was not noticed for long."""
+
+        def over(key: Key, fact: _Fact) -> bool:
+            rule = RULES[key[1]]
+            longest = QUIET_MS if rule.ends is Ends.QUIET else rule.longest_ms
+            return longest is not None and now - fact.noticed_at >= longest
+
+        return self._end_where(over, now)
+
+    def _end_where(self, over: Callable[[Key, _Fact], bool], at: int) -> Changes:
+        gone = [(key, fact) for key, fact in self._facts.items() if over(key, fact)]
+        for key, _ in gone:
+            del self._facts[key]
+        return tuple(_ended(fact.told, at) for _, fact in gone if fact.told is not None)
+
+
+def is_usable(reading: Reading) -> bool:
+    """Return whether a reading says how the patient is: not that its sensor is not ready, faulty or worn out."""
+    spent = Quality.WARMING_UP | Quality.SESSION_STOPPED
+    return reading.validity in JUDGED | {Validity.QUESTIONABLE} and not reading.quality & spent
+
+
+def is_about(change: AlertChange, device: str) -> bool:
+    """Return whether a technical alert of the box is about this device."""
+    return not change.protocol and change.alert_id == _id(change.patient, change.rule, device, change.onset)
+
+
+def _why(rule: str, device: str, since: Sentence | None, tried: str) -> Sentence:
+    facts, name = RULES[rule], device.removeprefix("relay:")
+    fr = facts.fr.format(device=name, since="" if since is None else since.fr)
+    en = facts.en.format(device=name, since="" if since is None else since.en)
+    if facts.tells_tries and tried:
+        fr, en = f"{fr} Déjà tenté : {tried[:_LONGEST_DETAIL]}.", f"{en} Already tried: {tried[:_LONGEST_DETAIL]}."
+    return Sentence(fr=fr, en=en)
 
 
 def _id(patient: str, rule: str, device: str, onset: int) -> str:

@@ -1,0 +1,227 @@
+"""What the box may say about what watches the patient: each fact, who acts on it, and when it is over.
+
+Each sentence tells that person what to do. Whether a fact holds is not here (technical, silence).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+from alerting.alert import Priority
+
+QUIET_MS = 129_600_000
+"""A fact not noticed for a day and a half has ended: a device used once a day shows its faults once a day."""
+LONGEST_WARM_UP_MS = 86_400_000
+"""A sensor that is still said to warm up after a day is somewhere else; implanted ones take that long."""
+
+
+class Owner(StrEnum):
+    """Who can put it right."""
+
+    PATIENT = "patient"
+    CARER = "carer"
+    """Whoever is at the patient's home or in the residence: family, a nurse on her round."""
+    INSTALLER = "installer"
+    TEAM = "team"
+
+
+class Ends(Enum):
+    """What ends a fact."""
+
+    READ = "read"
+    """Any reading of the device."""
+    MEASURED = "measured"
+    """A usable reading measured since the fact was noticed: what a device had stored before proves nothing."""
+    VISIT = "visit"
+    """A reading in a later visit than the one in which it was noticed: other users' readings come in the same one."""
+    CONTACT = "contact"
+    """Any reading or other answer."""
+    RECOVERY = "recovery"
+    """It is told to be over, or any device is reached over the radio."""
+    QUIET = "quiet"
+    """Not noticed for a while."""
+    SILENCE = "silence"
+    """The device's silence is over, or has another cause."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TechnicalRule:
+    """One technical condition.
+
+    Attributes:
+        priority: how soon somebody must look.
+        owner: who acts.
+        fr: what happened and what to do; may hold {device} and {since}.
+        en: the same.
+        ends: what ends it.
+        of_box: one alert for the whole box, whichever device met it.
+        when_silent: told only once a device has been silent for long: it comes and goes in everyday life.
+        longest_ms: a fact not noticed for so long has ended, whatever else would end it; None: it stays.
+        tells_tries: the alert ends with what the box tried.
+    """
+
+    priority: Priority
+    owner: Owner
+    fr: str
+    en: str
+    ends: Ends = Ends.QUIET
+    of_box: bool = False
+    when_silent: bool = False
+    longest_ms: int | None = None
+    tells_tries: bool = False
+
+
+RULES: Mapping[str, TechnicalRule] = {
+    "bluetooth_gone": TechnicalRule(
+        priority=Priority.HIGH,
+        owner=Owner.INSTALLER,
+        fr="Le service Bluetooth du boîtier ne répond plus, aucun appareil n'est lu : redémarrer le boîtier.",
+        en="The Bluetooth service of the box no longer answers, no device is read: restart the box.",
+        ends=Ends.RECOVERY,
+        of_box=True,
+        tells_tries=True,
+    ),
+    "adapter_dead": TechnicalRule(
+        priority=Priority.HIGH,
+        owner=Owner.INSTALLER,
+        fr="L'adaptateur Bluetooth du boîtier ne répond plus, aucun appareil n'est lu : "
+        "débrancher et rebrancher le boîtier, sinon changer l'adaptateur.",
+        en="The Bluetooth adapter of the box no longer answers, no device is read: "
+        "unplug the box and plug it in again, or else replace the adapter.",
+        ends=Ends.RECOVERY,
+        of_box=True,
+        tells_tries=True,
+    ),
+    "relay_unreachable": TechnicalRule(
+        priority=Priority.MEDIUM,
+        owner=Owner.CARER,
+        fr="Le relais {device} ne répond pas, sans mesure depuis {since} : vérifier que le téléphone est allumé, à la "
+        "maison et sur le Wi-Fi, son application ouverte.",
+        en="Relay {device} does not answer, without a reading since {since}: check that the telephone is on, at home "
+        "and on the Wi-Fi, its application open.",
+        ends=Ends.CONTACT,
+        when_silent=True,
+    ),
+    "relay_refused": TechnicalRule(
+        priority=Priority.MEDIUM,
+        owner=Owner.INSTALLER,
+        fr="Le relais {device} refuse le boîtier : vérifier son adresse et son secret dans les réglages.",
+        en="Relay {device} refuses the box: check its address and its secret in the settings.",
+        ends=Ends.CONTACT,
+    ),
+    "bond_lost": TechnicalRule(
+        priority=Priority.MEDIUM,
+        owner=Owner.INSTALLER,
+        fr="L'appareil {device} ne reconnaît plus le boîtier : refaire l'appairage.",
+        en="Device {device} no longer knows the box: pair it again.",
+        ends=Ends.READ,
+    ),
+    "consent_refused": TechnicalRule(
+        priority=Priority.MEDIUM,
+        owner=Owner.INSTALLER,
+        fr="L'appareil {device} refuse le code d'un de ses utilisateurs : le vérifier sur l'appareil et le corriger "
+        "dans les réglages.",
+        en="Device {device} refuses the code of one of its users: check it on the device and correct it in the "
+        "settings.",
+        ends=Ends.VISIT,
+    ),
+    "driver_refused": TechnicalRule(
+        priority=Priority.MEDIUM,
+        owner=Owner.INSTALLER,
+        fr="L'appareil {device} n'offre pas ce que le boîtier attend : vérifier le modèle.",
+        en="Device {device} does not offer what the box needs: check its model.",
+        ends=Ends.READ,
+    ),
+    "sensor_expired": TechnicalRule(
+        priority=Priority.MEDIUM,
+        owner=Owner.PATIENT,
+        fr="Le capteur {device} est arrivé en fin de vie : poser un nouveau capteur.",
+        en="Sensor {device} has expired: apply a new one.",
+        ends=Ends.MEASURED,
+    ),
+    "sensor_warming_up": TechnicalRule(
+        priority=Priority.LOW,
+        owner=Owner.PATIENT,
+        fr="Le capteur {device} se met en route et ne mesure pas encore : le garder en place et attendre.",
+        en="Sensor {device} is warming up and does not measure yet: keep it on and wait.",
+        ends=Ends.MEASURED,
+        when_silent=True,
+        longest_ms=LONGEST_WARM_UP_MS,
+    ),
+    "battery_low": TechnicalRule(
+        priority=Priority.LOW,
+        owner=Owner.CARER,
+        fr="La pile de l'appareil {device} est faible : la changer.",
+        en="The battery of device {device} is low: change it.",
+    ),
+    "out_of_reach": TechnicalRule(
+        priority=Priority.MEDIUM,
+        owner=Owner.CARER,
+        fr="L'appareil {device} n'est plus capté, sans mesure depuis {since} : vérifier qu'il est porté et en marche, "
+        "et le rapprocher du boîtier.",
+        en="Device {device} is out of reach, without a reading since {since}: check that it is worn and on, and bring "
+        "it near the box.",
+        ends=Ends.SILENCE,
+    ),
+    "no_reading": TechnicalRule(
+        priority=Priority.MEDIUM,
+        owner=Owner.CARER,
+        fr="L'appareil {device} répond mais ne donne aucune mesure utilisable depuis {since} : vérifier qu'il est bien "
+        "posé, sinon prévenir l'installateur.",
+        en="Device {device} answers but has given no usable reading since {since}: check that it sits well, or else "
+        "tell the installer.",
+        ends=Ends.SILENCE,
+    ),
+    "not_measured": TechnicalRule(
+        priority=Priority.LOW,
+        owner=Owner.PATIENT,
+        fr="Aucune mesure de l'appareil {device} depuis {since}, sans défaut connu : prendre une mesure.",
+        en="No reading of device {device} since {since}, no fault known: take one.",
+        ends=Ends.SILENCE,
+    ),
+    "frame_rejected": TechnicalRule(
+        priority=Priority.LOW,
+        owner=Owner.INSTALLER,
+        fr="L'appareil {device} a envoyé un message illisible, écarté : si cela dure, le remplacer.",
+        en="Device {device} sent a message that cannot be read, set aside: replace it if this goes on.",
+    ),
+    "value_implausible": TechnicalRule(
+        priority=Priority.MEDIUM,
+        owner=Owner.PATIENT,
+        fr="L'appareil {device} a donné une valeur impossible, gardée mais non jugée : refaire la mesure.",
+        en="Device {device} gave an impossible value, kept but not judged: measure again.",
+    ),
+    "clock_wrong": TechnicalRule(
+        priority=Priority.LOW,
+        owner=Owner.INSTALLER,
+        fr="L'horloge de l'appareil {device} est fausse et n'a pas pu être réglée : la régler à la main.",
+        en="The clock of device {device} is wrong and could not be set: set it by hand.",
+    ),
+    "history_failed": TechnicalRule(
+        priority=Priority.MEDIUM,
+        owner=Owner.CARER,
+        fr="L'appareil {device} ne rend pas ses mesures gardées : le rapprocher du boîtier, vérifier sa pile.",
+        en="Device {device} does not hand over its stored readings: bring it near the box, check its battery.",
+    ),
+    "to_be_attributed": TechnicalRule(
+        priority=Priority.MEDIUM,
+        owner=Owner.TEAM,
+        fr="Une mesure de l'appareil {device} n'a pu être attribuée à personne, elle n'est pas jugée : dire de qui "
+        "elle est.",
+        en="A reading of device {device} could not be attributed to anybody, it is not judged: say whose it is.",
+    ),
+    "judging_quarantined": TechnicalRule(
+        priority=Priority.HIGH,
+        owner=Owner.TEAM,
+        fr="Une mesure de l'appareil {device} n'a pas pu être jugée ; elle est transmise : la regarder.",
+        en="A reading of device {device} could not be judged; it is sent on: look at it.",
+    ),
+    "not_judged": TechnicalRule(
+        priority=Priority.LOW,
+        owner=Owner.TEAM,
+        fr="Des mesures de l'appareil {device} sont arrivées trop tard pour être jugées ; elles sont transmises : "
+        "les regarder.",
+        en="Readings of device {device} came too late to be judged; they are sent on: look at them.",
+    ),
+}
+"""The most telling cause of a silence first (`silence.Cause`), then what else may go wrong."""
