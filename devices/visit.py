@@ -236,6 +236,8 @@ class Visit:
         if last is None or self._intake.context.session_start is not None:
             return False
         sequences: list[int] = []
+        # What waits is no answer to this request: a result of a moment ago, which still is to be handed on.
+        waiting = self._queue.take(self._patience.queue)
 
         async def on_record(arrival: Arrival) -> bool:
             readings = await self._intake.readings(arrival)
@@ -249,6 +251,8 @@ class Visit:
             if error.code in _NOT_SELECTIVE:
                 return False
             raise
+        finally:
+            self._queue.put_back(waiting)
         return bool(sequences) and max(sequences) < last
 
     async def _fetch(self, first: int | None, *, tolerate: bool) -> bool:
