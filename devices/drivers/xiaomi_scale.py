@@ -116,7 +116,7 @@ class WeightBroadcast:
             time_stamp=DateTime.read(reader),
             settled=bool(control & WeightControl.SETTLED),
             removed=bool(control & WeightControl.REMOVED),
-            unexplained=control & ~int(~WeightControl(0)),
+            unexplained=control & ~sum(WeightControl),
         )
         _demand_end(reader)
         return said
@@ -175,7 +175,7 @@ class CompositionBroadcast:
             removed=bool(control & CompositionControl.REMOVED),
             has_impedance=bool(control & CompositionControl.IMPEDANCE),
             impedance=impedance,
-            unexplained=control & ~int(~CompositionControl(0)),
+            unexplained=control & ~sum(CompositionControl),
         )
         _demand_end(reader)
         return said
