@@ -1,16 +1,16 @@
 """A virtual continuous glucose monitor: standard service 0x181F with E2E-CRC and a memory of fifteen days.
 
 Each value is notified to a box that listens and kept in any case, so that what did not arrive can be asked for
-through the Record Access Control Point. Values date by minutes since the session's start.
+through the Record Access Control Point. Values date by minutes since the session's start. What can be asked of its
+session is `sensor_session`.
 
-Not here: the specific operations control point, calibration and the patient's own alert limits.
+Not here: the patient's own alert limits; it answers that it has none.
 
 Source: Continuous Glucose Monitoring Service 1.0.2 (CGMS).
 """
 
-import asyncio
 from decimal import Decimal
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from bumble.att import ATT_Error, ErrorCode
 from bumble.core import UUID
@@ -19,53 +19,39 @@ from bumble.gatt import CharacteristicValue, Service
 
 from devices import gatt
 from devices.drivers.cgm import CgmMeasurement
+from devices.drivers.cgm_ops import OpsResponseCode, SpecificOps
 from devices.drivers.cgm_session import CgmFeature, Features, SessionRunTime, SessionStart
+from devices.drivers.cgm_status import Annunciation, CgmStatus
 from devices.errors import FrameError
+from devices.gatt import e2e_crc
+from devices.medfloat import MedFloat, Special
 from devices.reading import Quantity
-from devices.record_access import (
-    FILTER_TIME_OFFSET,
-    Opcode,
-    Operator,
-    RecordCount,
-    RecordRequest,
-    RecordResponse,
-    ResponseCode,
-)
-from simulators.adapter import cancel_until_done
-from simulators.faults import (
-    CutLink,
-    DuplicateFrames,
-    Fault,
-    LoseBond,
-    RefuseConnections,
-    SilentRacp,
-    Truncate,
-    WrongCrc,
-)
+from devices.record_access import FILTER_TIME_OFFSET
+from simulators.faults import Fault, WrongCrc
 from simulators.patients import Glucose
-from simulators.peripherals.peripheral import Circumstances, Peripheral, Properties, Taken
+from simulators.peripherals.peripheral import Circumstances, Properties, Taken
+from simulators.peripherals.record_access import CCCD_IMPROPER, RecordKeeper
+from simulators.peripherals.sensor_session import MINUTE, RUN_HOURS, SensorSession
 
-_MINUTE = 60_000
-_RUN_HOURS = 15 * 24
-_CCCD_IMPROPER = 0xFD
-_IN_PROGRESS = 0xFE
+_LOW_BATTERY: Final = 10
+_CRC_MISSING: Final = ErrorCode(0x80)
+_CRC_WRONG: Final = ErrorCode(0x81)
+"""Application errors of the CGM service."""
 
 
-class GlucoseSensor(Peripheral):
-    """A sensor on the arm, in whole mg/dL, that measures for fifteen days from its session's start."""
+class GlucoseSensor(RecordKeeper):
+    """A sensor on the arm, in whole mg/dL, that measures for fifteen days from its session's start.
+
+    Attributes:
+        session: what it knows of its session.
+    """
 
     kind: ClassVar[str] = "cgm"
     service: ClassVar[int] = gatt.CGM_SERVICE
-    # No SkewClock: a running session keeps its start; a wrong one is given when the sensor is put on.
-    knobs: ClassVar[tuple[type[Fault], ...]] = (
-        CutLink,
-        RefuseConnections,
-        DuplicateFrames,
-        WrongCrc,
-        Truncate,
-        LoseBond,
-        SilentRacp,
-    )
+    measurement: ClassVar[int] = gatt.CGM_MEASUREMENT
+    filter_type: ClassVar[int] = FILTER_TIME_OFFSET
+    # No faults of a clock: a running session keeps its start; a wrong one is given when the sensor is put on.
+    knobs: ClassVar[tuple[type[Fault], ...]] = (*RecordKeeper.knobs, WrongCrc)
 
     def __init__(
         self,
@@ -73,9 +59,10 @@ class GlucoseSensor(Peripheral):
         where: Circumstances,
         *,
         name: str,
-        session_start: int,
+        session_start: int | None,
         battery: int = 87,
         clock_offset_s: int = 0,
+        warm_up_minutes: int = 0,
     ) -> None:
         """Put a sensor on.
 
@@ -83,156 +70,102 @@ class GlucoseSensor(Peripheral):
             address: static random Bluetooth address, upper case.
             where: its surroundings.
             name: at most 20 characters, advertised.
-            session_start: ms UTC in true time; the sensor itself counts from the whole second.
+            session_start: ms UTC in true time; the sensor itself counts from the whole second. None: nobody has
+                started a session yet.
             battery: percent.
             clock_offset_s: how far the clock was ahead that the session's start was taken from.
+            warm_up_minutes: how long it gives no value after each start.
         """
-        self._started_at = session_start
-        self._claimed_start = (session_start // 1000 + clock_offset_s) * 1000
-        self._session = SessionStart.of(self._claimed_start, where.zone, crc=True)
-        self._memory: dict[int, bytes] = {}
-        self._procedure: asyncio.Task[None] | None = None
-        self._silences = 0
-        self._records = self._secured(gatt.CGM_MEASUREMENT, Properties.NOTIFY)
-        self._access = self._secured(
-            gatt.RECORD_ACCESS_CONTROL_POINT,
+        self.session = SensorSession(
+            where.clock, where.zone, warm_up_minutes=warm_up_minutes, on_start=self._forget_records
+        )
+        if session_start is not None:
+            self.session.begin(session_start, (session_start // 1000 + clock_offset_s) * 1000)
+        self._last_live: int | None = None
+        self._ops = self._secured(
+            gatt.CGM_SPECIFIC_OPS_CONTROL_POINT,
             Properties.WRITE | Properties.INDICATE,
-            CharacteristicValue(write=self._on_request),
+            CharacteristicValue(write=self._on_operation),
         )
         super().__init__(address, where, name=name, battery=battery)
-
-    @property
-    def stored(self) -> int:
-        """How many records the memory holds."""
-        return len(self._memory)
 
     def wants_link(self) -> bool:
         """Return True: a sensor always has something to say soon."""
         return True
 
     def take(self, glucose: Glucose) -> None:
-        """Measure: keep the value, and notify it when a box listens. Nothing happens after the last day."""
-        offset = (glucose.at - self._started_at) // _MINUTE
-        if not 0 <= offset <= _RUN_HOURS * 60 or offset in self._memory:
+        """Measure: keep the value, and notify it when a box listens. Nothing happens outside of a session."""
+        minute = self.session.minute(glucose.at)
+        if minute is None or minute in self._memory:
             return
         shown = round(glucose.count / 10)
-        record = bytes(CgmMeasurement(glucose=Decimal(shown), time_offset=offset, crc=True))
-        self._memory[offset] = record
+        value: MedFloat = Special.NAN if self.session.is_warming_up(minute) else Decimal(shown)
+        record = CgmMeasurement(glucose=value, time_offset=minute, annunciation=self._state(minute), crc=True)
+        self._memory[minute] = ((self._records, bytes(record)),)
         reading = Taken(
             device=self.address,
             quantity=Quantity.GLUCOSE_INTERSTITIAL,
-            count=shown * 10,
-            measured_at=self._claimed_start + offset * _MINUTE,
+            count=0 if self.session.is_warming_up(minute) else shown * 10,
+            measured_at=(self.session.claimed_start or -minute * MINUTE) + minute * MINUTE,
         )
         self._where.witness.taken([reading])
-        if self._link is not None and self._subscribed(self._records):
-            self._on_link(self._send(self._link, self._notify, record), "live value")
+        since = None if self._last_live is None else minute - self._last_live
+        if self._link is not None and self._subscribed(self._records) and self.session.is_due(since):
+            self._last_live = minute
+            self._on_link(self._send_record(self._link, self._memory[minute]), "live value")
 
-    async def _notify(self, link: Connection, record: bytes) -> None:
-        await self._radio.gatt_server.notify_subscriber(link, self._records, record)
+    def _state(self, minute: int | None) -> Annunciation:
+        low = Annunciation.BATTERY_LOW if self.battery <= _LOW_BATTERY else Annunciation.NONE
+        return self.session.state(minute) | low
+
+    def _forget_records(self) -> None:
+        super()._forget_records()
+        self._last_live = None
 
     def _services(self) -> list[Service]:
-        feature = CgmFeature(features=Features.E2E_CRC)
+        feature = CgmFeature(features=Features.CALIBRATION | Features.BATTERY_LOW_DETECTION | Features.E2E_CRC)
         start_time: CharacteristicValue[bytes] = CharacteristicValue(
-            read=lambda _: bytes(self._session), write=lambda _, written: self._on_present_time(written)
+            read=lambda _: bytes(self.session.start_time), write=lambda _, written: self._on_present_time(written)
         )
+        status: CharacteristicValue[bytes] = CharacteristicValue(read=lambda _: bytes(self._status()))
+        run_time = SessionRunTime(hours=RUN_HOURS, crc=True)
         return [
             Service(
                 UUID.from_16_bits(self.service),
                 [
                     self._records,
                     self._secured(gatt.CGM_FEATURE, Properties.READ, bytes(feature)),
+                    self._secured(gatt.CGM_STATUS, Properties.READ, status),
                     self._secured(gatt.CGM_SESSION_START_TIME, Properties.READ | Properties.WRITE, start_time),
-                    self._secured(
-                        gatt.CGM_SESSION_RUN_TIME, Properties.READ, bytes(SessionRunTime(hours=_RUN_HOURS, crc=True))
-                    ),
+                    self._secured(gatt.CGM_SESSION_RUN_TIME, Properties.READ, bytes(run_time)),
                     self._access,
+                    self._ops,
                 ],
             )
         ]
 
+    def _status(self) -> CgmStatus:
+        now = self.session.minute(self._where.clock.now_ms())
+        return CgmStatus(time_offset=self.session.elapsed(), annunciation=self._state(now), crc=True)
+
     def _on_present_time(self, written: bytes) -> None:
-        """Take the present time from a box: a session whose start is known keeps it (CGMS 3.4)."""
         try:
-            SessionStart.from_bytes(written, crc=True)
+            now = SessionStart.from_bytes(written, crc=True)
         except FrameError as error:
             raise ATT_Error(ErrorCode.VALUE_NOT_ALLOWED) from error
+        self.session.tell_time(now)
 
-    # Record access
-
-    def _on_request(self, link: Connection, written: bytes) -> None:
-        """Start what a box asks for; the answer is indicated (CGMS 3.7)."""
-        if not (self._subscribed(self._access) and self._subscribed(self._records)):
-            raise ATT_Error(ErrorCode(_CCCD_IMPROPER))
+    def _on_operation(self, link: Connection, written: bytes) -> None:
+        """Do what a collector asks for; the answer is indicated (CGMS 3.8)."""
+        if not self._subscribed(self._ops):
+            raise ATT_Error(CCCD_IMPROPER)
+        body, crc = written[:-2], int.from_bytes(written[-2:], "little")
+        if not body:
+            raise ATT_Error(_CRC_MISSING)
+        if crc != e2e_crc(body):
+            raise ATT_Error(_CRC_WRONG)
         try:
-            request = RecordRequest.from_bytes(written)
-        except FrameError as error:
-            raise ATT_Error(ErrorCode.INVALID_ATTRIBUTE_LENGTH) from error
-        running = self._procedure is not None and not self._procedure.done()
-        if request.opcode == Opcode.ABORT_OPERATION:
-            if self._procedure is not None:
-                cancel_until_done(self._procedure)
-            self._on_link(self._answer(link, request, ResponseCode.SUCCESS), "abort")
-        elif running:
-            raise ATT_Error(ErrorCode(_IN_PROGRESS))
-        else:
-            self._procedure = self._on_link(self._serve(link, request), "record access")
-
-    async def _serve(self, link: Connection, request: RecordRequest) -> None:
-        if self._silences:
-            self._silences -= 1
-            await asyncio.Event().wait()  # until it is aborted or the link goes
-        if request.opcode not in {Opcode.REPORT_STORED_RECORDS, Opcode.REPORT_NUMBER_OF_STORED_RECORDS}:
-            await self._answer(link, request, ResponseCode.OPCODE_NOT_SUPPORTED)
-            return
-        chosen = _chosen(request, sorted(self._memory))
-        if isinstance(chosen, ResponseCode):
-            await self._answer(link, request, chosen)
-        elif request.opcode == Opcode.REPORT_NUMBER_OF_STORED_RECORDS:
-            await self._indicate(link, bytes(RecordCount(number=len(chosen))))
-        else:
-            for offset in chosen:
-                if self._link is not link:
-                    return
-                await self._send(link, self._notify, self._memory[offset])
-                await link.drain()
-            await self._answer(link, request, ResponseCode.SUCCESS if chosen else ResponseCode.NO_RECORDS_FOUND)
-
-    async def _answer(self, link: Connection, request: RecordRequest, code: ResponseCode) -> None:
-        await self._indicate(link, bytes(RecordResponse(request=request.opcode, code=code)))
-
-    async def _indicate(self, link: Connection, response: bytes) -> None:
-        await self._radio.gatt_server.indicate_subscriber(link, self._access, response)
-
-    async def _apply(self, fault: Fault) -> None:
-        if isinstance(fault, SilentRacp):
-            self._silences += fault.requests
-        else:
-            await super()._apply(fault)
-
-
-def _chosen(request: RecordRequest, offsets: list[int]) -> list[int] | ResponseCode:
-    """Return the time offsets that a request means, in order, or why it cannot be served (CGMS 3.7.2)."""
-    if request.filter_type not in {None, FILTER_TIME_OFFSET}:
-        return ResponseCode.OPERAND_NOT_SUPPORTED
-    chosen: list[int]
-    match request.operator:
-        case Operator.ALL_RECORDS:
-            chosen = offsets
-        case Operator.GREATER_THAN_OR_EQUAL:
-            chosen = [offset for offset in offsets if offset >= request.operands[0]]
-        case Operator.LESS_THAN_OR_EQUAL:
-            chosen = [offset for offset in offsets if offset <= request.operands[0]]
-        case Operator.WITHIN_RANGE if request.operands[0] <= request.operands[1]:
-            chosen = [offset for offset in offsets if request.operands[0] <= offset <= request.operands[1]]
-        case Operator.FIRST_RECORD:
-            chosen = offsets[:1]
-        case Operator.LAST_RECORD:
-            chosen = offsets[-1:]
-        case Operator.WITHIN_RANGE:
-            return ResponseCode.INVALID_OPERAND
-        case Operator.NULL:
-            return ResponseCode.INVALID_OPERATOR
-        case _:
-            return ResponseCode.OPERATOR_NOT_SUPPORTED
-    return chosen
+            answer = self.session.answer(SpecificOps.from_bytes(body, crc=False))
+        except FrameError:
+            answer = SpecificOps.answer(body[0], OpsResponseCode.INVALID_OPERAND, crc=True)
+        self._on_link(self._indicate(link, self._ops, bytes(answer)), "operation")
