@@ -162,10 +162,11 @@ class Silence:
         """
         changes: Changes = ()
         deaf = bool(self._technical.of_box)
-        if self._deaf and not deaf:
-            self._listening_since = now
+        # A clock that was ahead must not put a silence off.
+        self._listening_since = now if self._deaf and not deaf else min(self._listening_since, now)
         self._deaf = deaf
         for ear in self._ears.values():
+            ear.read_at = None if ear.read_at is None else min(ear.read_at, now)
             keeper = ear.watched.keeper(now).pseudonym
             changes += self._technical.hand_over(ear.watched.address, keeper, now)
             changes += self._classify(ear, keeper, now, self._since(ear, now, watched_since(keeper)))
@@ -207,7 +208,7 @@ class Silence:
     def _since(self, ear: _Ear, now: int, watched_since: int) -> int | None:
         """Return since when there was no reading; None while the device is nobody's."""
         given = min((person.given_on for person in ear.watched.assigned(now)), default=None)
-        return None if given is None else max(given, watched_since, min(ear.read_at or 0, now))
+        return None if given is None else max(given, watched_since, ear.read_at or 0)
 
 
 def _when(at: int, zone: ZoneInfo) -> Sentence:

@@ -9,11 +9,11 @@ finds out why a device is silent. Whether a reading is overdue for the patient's
 the care protocol.
 """
 
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from agent.technical_rules import QUIET_MS, RULES, Ends
+from agent.technical_rules import RULES, Ends
 from alerting.alert import AlertChange, Category, ChangeKind, Sentence, alert_id
 from alerting.engine import ENGINE_VERSION
 from devices.reading import JUDGED, Quality, Reading, Validity
@@ -29,8 +29,11 @@ Changes = tuple[AlertChange, ...]
 
 @dataclass(slots=True)
 class _Fact:
+    """`visit` is the device's visit in which it was noticed last."""
+
     noticed_at: int
     told: AlertChange | None = None
+    visit: int = 0
 
 
 class TechnicalAlerts:
@@ -46,7 +49,8 @@ class TechnicalAlerts:
         self._box = box
         self._radio = frozenset(radio)
         self._facts: dict[Key, _Fact] = {}
-        self._visited_at: defaultdict[str, int] = defaultdict(int)
+        self._visits: Counter[str] = Counter()
+        self._visited_at: dict[str, int] = {}
         self._measured_at: dict[str, int] = {}
 
     def restore(self, standing: Iterable[AlertChange], devices: Iterable[tuple[str, str]], now: int) -> Changes:
@@ -74,6 +78,7 @@ class TechnicalAlerts:
     def event(self, patient: str, event: DeviceEvent) -> Changes:
         """Return what a device's event changes; `patient` is who has its alerts now."""
         if event.kind is DeviceEventKind.CONNECTED:
+            self._visits[event.device] += 1
             self._visited_at[event.device] = event.at
             return self.answered(event.device, event.at)
         if event.kind is DeviceEventKind.ADAPTER_RECOVERED:
@@ -81,7 +86,7 @@ class TechnicalAlerts:
         rule = event.kind.value
         if rule not in _FROM_EVENTS:
             return ()
-        if rule == "sensor_warming_up" and self._measured_at.get(event.device, 0) > self._visited_at[event.device]:
+        if rule == "sensor_warming_up" and self._has_measured(event.device):
             # Told again at the end of a visit in which the sensor has come to measure.
             return ()
         if RULES[rule].when_silent:
@@ -142,15 +147,20 @@ class TechnicalAlerts:
         fact = self._facts.get((patient, rule, device))
         if fact is None or fact.told is None:
             return self.noticed(patient, rule, device, at, since=since)
-        if RULES[rule].ends is Ends.QUIET:
-            # Nobody can notice it on a silent device.
+        if not RULES[rule].when_silent and RULES[rule].lasts_ms is not None:
+            # Nobody can notice it on a silent device, so that it would seem to have ended.
             fact.noticed_at = at
         return ()
 
     def _hold(self, key: Key, at: int) -> _Fact:
         fact = self._facts.setdefault(key, _Fact(at))
         fact.noticed_at = max(fact.noticed_at, at)
+        fact.visit = self._visits[key[2]]
         return fact
+
+    def _has_measured(self, device: str) -> bool:
+        """Return whether a usable reading was measured in this visit."""
+        return self._measured_at.get(device, 0) > self._visited_at.get(device, 0)
 
     # --- what holds ---------------------------------------------------------------------------------------
 
@@ -183,7 +193,7 @@ class TechnicalAlerts:
                 case Ends.MEASURED:
                     return measured_at is not None and measured_at > fact.noticed_at
                 case Ends.VISIT:
-                    return self._visited_at[device] > fact.noticed_at
+                    return self._visits[device] > fact.visit
                 case _:
                     return False
 
@@ -234,9 +244,8 @@ class TechnicalAlerts:
         """Return what ends because it was not noticed for long."""
 
         def over(key: Key, fact: _Fact) -> bool:
-            rule = RULES[key[1]]
-            longest = QUIET_MS if rule.ends is Ends.QUIET else rule.longest_ms
-            return longest is not None and now - fact.noticed_at >= longest
+            lasts_ms = RULES[key[1]].lasts_ms
+            return lasts_ms is not None and now - fact.noticed_at >= lasts_ms
 
         return self._end_where(over, now)
 

@@ -13,6 +13,8 @@ QUIET_MS = 129_600_000
 """A fact not noticed for a day and a half has ended: a device used once a day shows its faults once a day."""
 LONGEST_WARM_UP_MS = 86_400_000
 """A sensor that is still said to warm up after a day is somewhere else; implanted ones take that long."""
+BATTERY_MS = 604_800_000
+"""A low battery not mentioned for a week was changed, where visits do not show it: over one link that lasts."""
 
 
 class Owner(StrEnum):
@@ -33,7 +35,7 @@ class Ends(Enum):
     MEASURED = "measured"
     """A usable reading measured since the fact was noticed: what a device had stored before proves nothing."""
     VISIT = "visit"
-    """A reading in a later visit than the one in which it was noticed: other users' readings come in the same one."""
+    """A reading in a later visit than the one in which it was noticed last: readings come in that one all the same."""
     CONTACT = "contact"
     """Any reading or other answer."""
     RECOVERY = "recovery"
@@ -56,7 +58,7 @@ class TechnicalRule:
         ends: what ends it.
         of_box: one alert for the whole box, whichever device met it.
         when_silent: told only once a device has been silent for long: it comes and goes in everyday life.
-        longest_ms: a fact not noticed for so long has ended, whatever else would end it; None: it stays.
+        longest_ms: a fact not noticed for so long has ended, whatever else would end it; None: as `ends` says.
         tells_tries: the alert ends with what the box tried.
     """
 
@@ -69,6 +71,11 @@ class TechnicalRule:
     when_silent: bool = False
     longest_ms: int | None = None
     tells_tries: bool = False
+
+    @property
+    def lasts_ms(self) -> int | None:
+        """How long a fact holds that is not noticed again; None: until something ends it."""
+        return QUIET_MS if self.longest_ms is None and self.ends is Ends.QUIET else self.longest_ms
 
 
 RULES: Mapping[str, TechnicalRule] = {
@@ -153,6 +160,8 @@ RULES: Mapping[str, TechnicalRule] = {
         owner=Owner.CARER,
         fr="La pile de l'appareil {device} est faible : la changer.",
         en="The battery of device {device} is low: change it.",
+        ends=Ends.VISIT,
+        longest_ms=BATTERY_MS,
     ),
     "out_of_reach": TechnicalRule(
         priority=Priority.MEDIUM,

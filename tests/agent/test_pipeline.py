@@ -23,10 +23,10 @@ from agent.technical_rules import QUIET_MS
 from alerting.alert import AlertChange, ChangeKind
 from alerting.engine import Engine
 from devices.drivers import driver_named
-from devices.reading import ClockTrust, Reading
-from devices.source import Batch, DeviceEvent, DeviceEventKind
+from devices.reading import ClockTrust, Reading, Validity
+from devices.source import Batch, DeviceEvent, DeviceEventKind, DeviceFacts
 from exchange.messages import AlertRecord, ObservationRecord
-from tests.agent.kit import BOX, MINUTE, PATIENT, START, Desk, glucose, open_store
+from tests.agent.kit import BOX, MINUTE, PATIENT, START, Desk, glucose, open_store, weight
 
 CGM = "C4:B0:00:00:00:01"
 
@@ -84,6 +84,9 @@ class Box:
     async def give(self, *readings: Reading, events: Sequence[DeviceEvent] = ()) -> None:
         await self.pipeline.ingest(self.device, Batch(readings=readings, events=tuple(events)))
 
+    async def hear(self, facts: DeviceFacts) -> None:
+        await self.pipeline.ingest(self.device, Batch(facts=facts))
+
     async def settle(self) -> None:
         """Return when everything handed over was judged."""
         await self.give()
@@ -107,18 +110,24 @@ class Box:
 
 @asynccontextmanager
 async def running(
-    path: Path, desk: Desk, *, clock: ManualClock | None = None, protocol: str = "diabetes_cgm", given_on: int = 0
+    path: Path,
+    desk: Desk,
+    *,
+    clock: ManualClock | None = None,
+    protocol: str = "diabetes_cgm",
+    given_on: int = 0,
+    device: Device | None = None,
 ) -> AsyncIterator[Box]:
     clock = clock or ManualClock()
-    patient = one_patient(protocol)
-    device = one_device(patient, given_on=given_on)
+    device = device or one_device(one_patient(protocol), given_on=given_on)
+    patients = {person.patient.pseudonym: person.patient for person in device.people}
     store = StoreThread()
     await store.open(lambda: open_store(path))
     judging = Judging(
         box=BOX,
         store=store,
         sealer=desk.sealer,
-        patients=[patient],
+        patients=list(patients.values()),
         devices=[device],
         clock=clock,
         on_kept=lambda: None,
@@ -194,6 +203,66 @@ async def test_readings_from_before_the_device_was_given_are_never_judged(tmp_pa
     assert alerts == [("raised", "to_be_attributed")]
     observed = [record for record in records if isinstance(record, ObservationRecord)]
     assert {record.patient for record in observed} == {"to-be-attributed"}
+
+
+def shared_scale(*, until: int | None = None) -> Device:
+    """A scale of two people, told apart by weight."""
+    anne, bruno = (replace(one_patient("heart_failure"), pseudonym=name) for name in ("patient-anne", "patient-bruno"))
+    people = (
+        Assignment(patient=anne, given_on=0, until=until, weight=(50_000, 60_000)),
+        Assignment(patient=bruno, given_on=0, weight=(70_000, 90_000)),
+    )
+    return Device(address="C4:B0:00:00:00:03", driver=driver_named("weight_scale"), people=people)
+
+
+async def observed(box: Box) -> list[tuple[str, int]]:
+    await box.settle()
+    records = await box.store.call(box.desk.waiting)
+    return [(record.patient, record.count) for record in records if isinstance(record, ObservationRecord)]
+
+
+async def test_two_people_and_one_scale_are_judged_each_by_their_own_weights(tmp_path: Path, desk: Desk) -> None:
+    day = 24 * 60
+    async with running(tmp_path / "box.db", desk, device=shared_scale()) as box:
+        for number in range(4):
+            # The one is steady, the other gains a kilogram a day: nobody jumps by twenty.
+            await box.give(weight("55", number * day), weight(f"{80 + number}", number * day + 1))
+        given = await observed(box)
+        standing = await box.store.call(Store.standing_alerts)
+    assert given == [
+        pair for number in range(4) for pair in (("patient-anne", 55_000), ("patient-bruno", 80_000 + 1000 * number))
+    ]
+    gaining = [(alert.patient, alert.rule) for alert in standing if alert.rule.startswith("weight_gain")]
+    assert gaining == [("patient-bruno", "weight_gain_3_days")]
+
+
+async def test_what_cannot_be_attributed_is_sent_told_and_judged_for_nobody(tmp_path: Path, desk: Desk) -> None:
+    visitor = weight("120", 2)
+    async with running(tmp_path / "box.db", desk, device=shared_scale()) as box:
+        await box.give(weight("55", 0), weight("80", 1), visitor)
+        assert await observed(box) == [
+            ("patient-anne", 55_000),
+            ("patient-bruno", 80_000),
+            ("to-be-attributed", 120_000),
+        ]
+        assert (await box.sent())[1] == [("raised", "to_be_attributed")]
+        # Advertised or stored, it comes again and again: nothing new, and nothing to be told again.
+        box.clock.now = START + QUIET_MS // 2
+        await box.give(visitor)
+        await box.settle()
+        await box.tick(START + QUIET_MS)
+        alerts = [alert for alert in (await box.sent())[1] if alert[1] == "to_be_attributed"]
+    assert alerts == [("raised", "to_be_attributed"), ("resolved", "to_be_attributed")]
+
+
+async def test_who_has_the_device_now_is_told_of_what_cannot_be_attributed(tmp_path: Path, desk: Desk) -> None:
+    for now, keeper in ((START, "patient-anne"), (START + MINUTE, "patient-bruno")):
+        path, clock = tmp_path / f"{keeper}.db", ManualClock(now)
+        async with running(path, desk, clock=clock, device=shared_scale(until=START + MINUTE)) as box:
+            await box.give(weight("120", 0))
+            await box.settle()
+            records = await box.store.call(desk.waiting)
+        assert [record.patient for record in records if isinstance(record, AlertRecord)] == [keeper]
 
 
 async def test_readings_too_late_to_be_judged_are_sent_and_marked(tmp_path: Path, desk: Desk) -> None:
@@ -412,3 +481,58 @@ async def test_keeping_goes_on_while_judging_fails_for_good(
             await box.give(glucose("100", minute))
         records = await box.store.call(desk.waiting)
     assert len([record for record in records if isinstance(record, ObservationRecord)]) == 12
+
+
+async def test_a_dead_adapter_is_the_boxs_one_alert_and_goes_on_over_a_restart(tmp_path: Path, desk: Desk) -> None:
+    dead = DeviceEvent(kind=DeviceEventKind.ADAPTER_DEAD, device="hci0", at=START, detail="power-cycled")
+    async with running(tmp_path / "box.db", desk, protocol="heart_failure") as box:
+        box.pipeline.notice(dead)
+        await box.give(events=[replace(dead, device=CGM)])
+        await box.tick(START + 120 * MINUTE)
+        (raised,) = [r for r in await box.store.call(desk.waiting) if isinstance(r, AlertRecord)]
+    assert (raised.rule, raised.patient) == ("adapter_dead", BOX)
+    later = ManualClock(START + 180 * MINUTE)
+    async with running(tmp_path / "box.db", desk, clock=later, protocol="heart_failure") as box:
+        await box.give(events=[replace(dead, at=later.now)])
+        await box.tick(later.now + MINUTE)
+        assert (await box.sent())[1] == [("raised", "adapter_dead")]
+        box.pipeline.notice(replace(dead, kind=DeviceEventKind.ADAPTER_RECOVERED, at=later.now + 2 * MINUTE))
+        assert (await box.sent())[1] == [("raised", "adapter_dead"), ("resolved", "adapter_dead")]
+
+
+async def test_a_device_whose_battery_was_low_is_silent_for_that(tmp_path: Path, desk: Desk) -> None:
+    async with running(tmp_path / "box.db", desk) as box:
+        await box.hear(DeviceFacts(seen_at=START, battery=6))
+        await box.give(glucose("100", 0))
+        await box.tick(START + 31 * MINUTE)
+        assert (await box.sent())[1] == [("raised", "battery_low")]
+
+
+async def test_a_disk_that_takes_no_facts_holds_no_reading_up(
+    tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def refuse(*_: object, **__: object) -> None:
+        loop.call_soon_threadsafe(tried.set)
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Store, "keep_device_facts", refuse)
+    async with running(tmp_path / "box.db", desk) as box:
+        await box.hear(DeviceFacts(battery=80))
+        async with asyncio.timeout(10):
+            await tried.wait()
+            await box.give(glucose("100", 0))
+        assert (await box.sent())[0] == [1000]
+
+
+async def test_an_unusable_reading_ends_no_silence(tmp_path: Path, desk: Desk) -> None:
+    async with running(tmp_path / "box.db", desk) as box:
+        await box.tick(START + 31 * MINUTE)
+        box.clock.now = START + 32 * MINUTE
+        await box.give(replace(glucose("100", 32), validity=Validity.INVALID))
+        assert (await box.sent())[1] == [("raised", "out_of_reach")]
+        box.clock.now = START + 33 * MINUTE
+        await box.give(glucose("100", 33))
+        assert (await box.sent())[1] == [("raised", "out_of_reach"), ("resolved", "out_of_reach")]
