@@ -114,6 +114,7 @@ def demo(  # noqa: PLR0917 - one parameter an option, given by name
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the modelled heart failure.")
 @click.option("--days", type=click.IntRange(1, 14), default=2, show_default=True)
 @click.option("--zone", default="Europe/Paris", show_default=True)
+@click.option("--home", "household", default="default", show_default=True, help="Un foyer fourni, ou un fichier TOML.")
 def home(  # noqa: PLR0917 - one parameter an option, given by name
     hci: str,
     ledger: Path,
@@ -124,6 +125,7 @@ def home(  # noqa: PLR0917 - one parameter an option, given by name
     seed: int,
     days: int,
     zone: str,
+    household: str,
 ) -> None:
     """Être un foyer d'appareils virtuels. / Be a home of virtual devices (commands: JSON lines on stdin)."""
     from devices.clock import SystemClock
@@ -137,6 +139,7 @@ def home(  # noqa: PLR0917 - one parameter an option, given by name
             ledger=ledger,
             clock=clock,
             zone=ZoneInfo(zone),
+            household=household,
             recording=recording or DEFAULT_RECORDING,
             person=person,
             seed=seed,

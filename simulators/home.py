@@ -1,12 +1,13 @@
 """A patient's home as a process: virtual devices, the people who use them, and the air up to the box.
 
-Two people live here: one wears a glucose sensor that plays a recording; the other, whose modelled heart fails, has
-a blood-pressure monitor and a scale. The injected clock says when each takes a reading.
+Who lives here, with which devices, is a file (`household`). In the default one two people live: one wears a glucose
+sensor that plays a recording; the other, whose modelled heart fails, has a blood-pressure monitor and a scale. The
+injected clock says when each takes a reading.
 
 The home says what happens on its output, one JSON object a line: `{"event": "ready", "devices": [...]}`, `taken`,
-`connected`, `disconnected`, `fault`, `box` (one came or went), `stopped_taking`, `refused` (a command). Every value
-that a device took, also those that were in the scale's memory before, is in the ledger first: a file of JSON lines
-with `device`, `quantity`, `count` and `measured_at` (ms UTC), as a box will know it.
+`connected`, `disconnected`, `passkey`, `fault`, `box` (one came or went), `stopped_taking`, `refused` (a command).
+Every value that a device took, also those that were in its memory before, is in the ledger first: a file of JSON
+lines with `device`, `quantity`, `count` and `measured_at` (ms UTC), as a box will know it.
 
 It takes commands on its input, one JSON object a line: `{"fault": {...}}` (see `faults`), `{"stop_taking": true}`
 (people take no more readings, transfers go on), `{"quit": true}`. The end of the input is the end of the home.
@@ -17,33 +18,35 @@ import json
 import logging
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO
 from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
 
+from devices.reading import Quantity
 from simulators.clock import AcceleratedClock, reach
+from simulators.daily_life import daily_life
+from simulators.device_kinds import Installed, Order, Sample, install
 from simulators.errors import FaultError, HomeError
-from simulators.faults import Fault
+from simulators.faults import ADAPTER, BreakAdapter, Fault
 from simulators.hci_socket import serve_hci
+from simulators.household import Furniture, Glucose, Heart, Household, User, read_household
 from simulators.link import Air
-from simulators.patients import DEFAULT_RECORDING, decompensation, glucose_trace
-from simulators.peripherals.blood_pressure import BloodPressureMonitor
-from simulators.peripherals.cgm import GlucoseSensor
-from simulators.peripherals.peripheral import Circumstances, Peripheral, Taken, Timed
-from simulators.peripherals.weight_scale import WeightScale
+from simulators.patients import DEFAULT_RECORDING, Decompensation, decompensation, glucose_trace
+from simulators.peripherals.peripheral import Circumstances, Peripheral, Taken
 
 CGM = "C4:B0:00:00:00:01"
 BLOOD_PRESSURE = "C4:B0:00:00:00:02"
 WEIGHT_SCALE = "C4:B0:00:00:00:03"
+"""Devices of the default home."""
 
 Emit = Callable[[dict[str, object]], None]
-Moment = TypeVar("Moment", bound=Timed)
 _SPEC = "unix-server:"
 
 
@@ -54,19 +57,21 @@ class HomeSettings:
     Attributes:
         hci: where the box finds its controller: "unix-server:" and the path of a socket.
         ledger: file of what was taken, begun anew.
-        clock: the injected clock; the recording and the decompensation begin at its start.
+        clock: the injected clock; recordings and models begin at its start.
         zone: the patients' time zone.
-        recording: CSV[.gz] that the glucose sensor plays.
+        household: name of a home that ships, or a file.
+        recording: CSV[.gz] of those whose glucose is a recording.
         person: whose trace of it; None for the one with the most values.
-        seed: of the modelled heart failure.
-        days: for how many days after the start the model goes on.
-        faults: to happen at their times, or at once when the home is ready.
+        seed: of what is modelled for the first of its people; each of the others has the next one, or their own.
+        days: for how many days after the start the models go on.
+        faults: to happen at their times, or at once when the home is ready, besides those of the household.
     """
 
     hci: str
     ledger: Path
     clock: AcceleratedClock
     zone: ZoneInfo
+    household: str = "default"
     recording: Path = DEFAULT_RECORDING
     person: str | None = None
     seed: int = 1
@@ -98,6 +103,60 @@ class _Chronicle:
         self._emit({"event": event, "device": device, "detail": detail})
 
 
+class _Lives:
+    """What the people of a household measure, each with what they have."""
+
+    def __init__(self, settings: HomeSettings, household: Household) -> None:
+        self._settings = settings
+        self._household = household
+        self._seeds = {
+            person.name: settings.seed + number if person.seed is None else person.seed
+            for number, person in enumerate(household.people)
+        }
+
+    def samples(self, device: Furniture, user: User) -> Iterator[Sample]:
+        """Yield what one of its users measures with a device, in time order; what lies before the start is memory.
+
+        Raises:
+            RecordingError: the recording cannot be played.
+        """
+        settings, person = self._settings, self._household.person(user.person)
+        if device.kind == "cgm" and person.glucose is Glucose.RECORDED:
+            trace = glucose_trace(settings.recording, start_ms=settings.clock.start_ms, patient=settings.person)
+            return (Sample(at=item.at, counts={Quantity.GLUCOSE_INTERSTITIAL: item.count}) for item in trace)
+        if person.heart is Heart.FAILING and device.kind == "weight_scale":
+            weighings = self._heart(person.name).weighings
+            return (Sample(at=w.at, counts={Quantity.BODY_WEIGHT: w.count}, user=user.user) for w in weighings)
+        if person.heart is Heart.FAILING and device.kind == "blood_pressure":
+            return (
+                Sample(
+                    at=item.at,
+                    counts={
+                        Quantity.BLOOD_PRESSURE_SYSTOLIC: item.systolic,
+                        Quantity.BLOOD_PRESSURE_DIASTOLIC: item.diastolic,
+                        Quantity.BLOOD_PRESSURE_MEAN: item.mean,
+                        Quantity.PULSE_RATE: item.pulse,
+                    },
+                    user=user.user,
+                )
+                for item in self._heart(person.name).pressures
+            )
+        return daily_life(
+            device.kind,
+            seed=self._seeds[person.name],
+            start_ms=settings.clock.start_ms,
+            zone=settings.zone,
+            days=settings.days,
+            user=user.user,
+        )
+
+    def _heart(self, person: str) -> Decompensation:
+        settings = self._settings
+        return decompensation(
+            seed=self._seeds[person], start_ms=settings.clock.start_ms, zone=settings.zone, demo_days=settings.days
+        )
+
+
 class Home:
     """The devices of one home and the people who use them. Make it inside a running event loop."""
 
@@ -105,59 +164,83 @@ class Home:
         """Put the home together; nothing is switched on yet.
 
         Raises:
+            HomeError: there is no such household, or a device cannot be as it says.
             RecordingError: the recording cannot be played.
             FaultError: a fault names no device here, or no knob of its device.
         """
         self._settings = settings
         self._emit = emit
-        self._glucose = glucose_trace(settings.recording, start_ms=settings.clock.start_ms, patient=settings.person)
-        self._heart = decompensation(
-            seed=settings.seed, start_ms=settings.clock.start_ms, zone=settings.zone, demo_days=settings.days
-        )
+        household = read_household(settings.household)
         self.air = Air()
-        where = Circumstances(air=self.air, clock=settings.clock, zone=settings.zone, witness=_Chronicle(ledger, emit))
-        self.sensor = GlucoseSensor(CGM, where, name="Veilleur CGM", session_start=settings.clock.start_ms)
-        self.monitor = BloodPressureMonitor(BLOOD_PRESSURE, where, name="Veilleur BP")
-        self.scale = WeightScale(WEIGHT_SCALE, where, name="Veilleur scale")
-        for fault in settings.faults:
-            self.victim(fault)
+        where = Circumstances(
+            air=self.air,
+            clock=settings.clock,
+            zone=settings.zone,
+            witness=_Chronicle(ledger, emit),
+            advertising_seconds=household.advertising_seconds,
+        )
+        lives = _Lives(settings, household)
+        self._installed: list[Installed] = []
+        self._names: list[frozenset[str]] = []
+        self._doings: list[tuple[Installed, Iterator[Sample]]] = []
+        for item in household.devices:
+            order = Order(
+                address=item.address,
+                where=replace(where, date_time=item.date_time),
+                options=item.options,
+                began_at=settings.clock.start_ms,
+            )
+            installed = install(item.kind, order)
+            self._installed.append(installed)
+            self._names.append(frozenset({item.address, item.name, item.kind} - {""}))
+            self._doings += [(installed, lives.samples(item, user)) for user in item.users]
+        self._faults = (*household.faults, *settings.faults)
+        for fault in self._faults:
+            self._check(fault)
 
     @property
     def devices(self) -> tuple[Peripheral, ...]:
         """Every device."""
-        return (self.sensor, self.monitor, self.scale)
+        return tuple(installed.device for installed in self._installed)
 
-    def victim(self, fault: Fault) -> Peripheral:
-        """Return the device that a fault is meant for.
+    def victim(self, name: str) -> Peripheral:
+        """Return the device with this name or address, or the only one of this kind.
 
         Raises:
-            FaultError: there is none, or it has no such knob.
+            FaultError: there is none, or there are several.
         """
-        for device in self.devices:
-            if fault.device in {device.kind, device.address}:
-                device.check(fault)
-                return device
-        raise FaultError(f"there is no device {fault.device!r} here")
+        found = [device for device, names in zip(self.devices, self._names, strict=True) if name in names]
+        if not found:
+            raise FaultError(f"there is no device {name!r} here")
+        if len(found) > 1:
+            raise FaultError(f"there are {len(found)} devices {name!r} here: give an address")
+        return found[0]
+
+    def _check(self, fault: Fault) -> None:
+        if not isinstance(fault, BreakAdapter):
+            self.victim(fault.device).check(fault)
+        elif fault.device != ADAPTER:
+            raise FaultError(f"only the {ADAPTER!r} can suffer that, not {fault.device!r}")
+
+    async def _suffer(self, fault: Fault) -> None:
+        if not isinstance(fault, BreakAdapter):
+            await self.victim(fault.device).suffer(fault)
+            return
+        if fault.at is not None:
+            await reach(self._settings.clock, fault.at)
+        for box in self.air.boxes:
+            box.fall_ill(fault.ailment, fault.cure)
+        self._emit({"event": "fault", "device": ADAPTER, "detail": fault.ailment.value})
 
     async def live(self, commands: asyncio.StreamReader) -> None:
         """Switch everything on, let people take readings, and obey commands until told to quit."""
-        settings = self._settings
-        self.scale.preload(item for item in self._heart.weighings if item.at < settings.clock.start_ms)
+        doings = [(installed, self._remember(installed, samples)) for installed, samples in self._doings]
         for device in self.devices:
             await device.start()
         async with asyncio.TaskGroup() as group:
             lives = [group.create_task(device.run(), name=device.kind) for device in self.devices]
-            people = [
-                group.create_task(self._play(self._glucose, self.sensor.take), name="glucose"),
-                group.create_task(self._play(self._heart.pressures, self.monitor.take), name="pressures"),
-                group.create_task(
-                    self._play(
-                        (item for item in self._heart.weighings if item.at >= settings.clock.start_ms), self.scale.take
-                    ),
-                    name="weighings",
-                ),
-            ]
-            woes = [group.create_task(self.victim(fault).suffer(fault)) for fault in settings.faults]
+            people = [group.create_task(self._play(samples, item.take), name="person") for item, samples in doings]
+            woes = [group.create_task(self._suffer(fault)) for fault in self._faults]
             self._emit(
                 {
                     "event": "ready",
@@ -168,10 +251,18 @@ class Home:
             for task in (*lives, *people, *woes):
                 task.cancel()
 
-    async def _play(self, trace: Iterable[Moment], take: Callable[[Moment], None]) -> None:
-        for item in trace:
-            await reach(self._settings.clock, item.at)
-            take(item)
+    def _remember(self, installed: Installed, samples: Iterator[Sample]) -> Iterator[Sample]:
+        """Take at once what was measured before the start: the device has it in its memory; return the rest."""
+        for sample in samples:
+            if sample.at >= self._settings.clock.start_ms:
+                return chain((sample,), samples)
+            installed.take(sample)
+        return iter(())
+
+    async def _play(self, samples: Iterable[Sample], take: Callable[[Sample], None]) -> None:
+        for sample in samples:
+            await reach(self._settings.clock, sample.at)
+            take(sample)
 
     async def _obey(
         self, commands: asyncio.StreamReader, people: Iterable[asyncio.Task[None]], group: asyncio.TaskGroup
@@ -180,7 +271,8 @@ class Home:
             try:
                 command = msgspec.json.decode(line, type=_Command)
                 if command.fault is not None:
-                    group.create_task(self.victim(command.fault).suffer(command.fault))
+                    self._check(command.fault)
+                    group.create_task(self._suffer(command.fault))
             except (msgspec.DecodeError, FaultError) as error:
                 self._emit({"event": "refused", "reason": str(error)})
                 continue
@@ -201,7 +293,7 @@ async def run_home(settings: HomeSettings, *, commands: asyncio.StreamReader, em
         emit: gets each event.
 
     Raises:
-        HomeError: the socket or the ledger cannot be made.
+        HomeError: the socket or the ledger cannot be made, or the household is none.
         RecordingError: the recording cannot be played.
         FaultError: a fault names no device here, or no knob of its device.
     """

@@ -195,13 +195,13 @@ def decompensation(
     pulse_rise, systolic_fall = dice.uniform(*_PULSE_RISE), dice.uniform(*_SYSTOLIC_FALL)
 
     weighings: list[Weighing] = []
-    for at, hour in _moments(dice, start_ms - stable_days * _DAY, start_ms + demo_days * _DAY, zone, _WEIGHING_HOURS):
+    for at, hour in moments(dice, start_ms - stable_days * _DAY, start_ms + demo_days * _DAY, zone, _WEIGHING_HOURS):
         evening = _EVENING_KG if hour > 12 else 0.0
         kilograms = dry_kg + evening + gain_kg * _severity(at, start_ms) + dice.gauss(0.0, _WEIGHT_NOISE_KG)
         weighings.append(Weighing(at=at, count=round(kilograms * 1000 / _SCALE_STEP_G) * _SCALE_STEP_G))
 
     pressures: list[Pressure] = []
-    for at, _ in _moments(dice, start_ms, start_ms + demo_days * _DAY, zone, _PRESSURE_HOURS):
+    for at, _ in moments(dice, start_ms, start_ms + demo_days * _DAY, zone, _PRESSURE_HOURS):
         severity = _severity(at, start_ms)
         high = round(systolic - systolic_fall * severity + dice.gauss(0.0, 4.0))
         low = round(high * 0.62 + dice.gauss(0.0, 2.0))
@@ -217,15 +217,18 @@ def _severity(at: int, start_ms: int) -> float:
     return min(1.0, max(0.0, (at - start_ms) / (_RAMP_HOURS * _HOUR)))
 
 
-def _moments(
-    dice: random.Random, first_ms: int, last_ms: int, zone: ZoneInfo, hours: tuple[float, ...]
+def moments(
+    dice: random.Random, first_ms: int, last_ms: int, zone: ZoneInfo, hours: tuple[float, ...], *, spread: float = 10.0
 ) -> Iterator[tuple[int, float]]:
-    """Yield (ms UTC, local hour aimed at) at these local hours, give or take ten minutes, first <= at < last."""
+    """Yield (ms UTC, local hour aimed at) at these local hours of each day, give or take `spread` minutes.
+
+    Every moment lies in first <= at < last.
+    """
     day = _local_date(first_ms, zone)
     while day <= _local_date(last_ms, zone):
         for hour in hours:
             local = datetime.combine(day, datetime.min.time(), tzinfo=zone) + timedelta(hours=hour)
-            at = _ms(local) + round(dice.uniform(-10.0, 10.0) * 60) * 1000
+            at = _ms(local) + round(dice.uniform(-spread, spread) * 60) * 1000
             if first_ms <= at < last_ms:
                 yield at, hour
         day += timedelta(days=1)
