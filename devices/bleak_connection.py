@@ -16,6 +16,7 @@ from bleak.exc import BleakDBusError, BleakError, BleakGATTProtocolError, BleakG
 from bleak.uuids import normalize_uuid_16
 from dbus_fast.errors import AuthError, DBusError
 
+from devices.bluez_bus import is_service_gone
 from devices.errors import RadioError
 from devices.gatt import characteristic_name
 
@@ -182,8 +183,10 @@ def as_radio_error(device: str | None, doing: str) -> Iterator[None]:
 
 def _is_service_gone(error: BaseException) -> bool:
     """Return whether neither D-Bus nor BlueZ answers at all."""
+    if isinstance(error, BleakDBusError):
+        return is_service_gone(error.dbus_error)
     if isinstance(error, DBusError):
-        return error.type in {"org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"}
+        return is_service_gone(error.type)
     return isinstance(error, FileNotFoundError | ConnectionRefusedError)
 
 

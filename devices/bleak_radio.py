@@ -6,6 +6,7 @@ Rules of this room, each learnt from what BlueZ does to programs that break it:
   and all that seek a device share one scan (otherwise: InProgress).
 - A connection is opened to the `BLEDevice` that a scan heard, never to a bare address.
 - A device that is still connected from before a crash does not advertise: it is found among the connected ones.
+- Scans are passive (they ask devices for nothing) only while everybody who listens can be served so: `listening`.
 - Every procedure has a hard timeout, because a D-Bus call may never return, and ends when the link ends.
 - Whatever goes wrong comes out as a `RadioError`, which says when the bond is lost.
 
@@ -14,53 +15,34 @@ Not here: what to read or write, when to try again, and the pairing agent (BlueZ
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Final
 
 from bleak import BleakAdapter, BleakClient, BleakScanner
-from bleak.args.bluez import BlueZAdapterArgs, BlueZClientArgs, BlueZScannerArgs
+from bleak.args.bluez import BlueZAdapterArgs, BlueZClientArgs, BlueZScannerArgs, OrPattern, OrPatternLike
+from bleak.assigned_numbers import AdvertisementDataType
 from bleak.backends.client import BaseBleakClient
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
 
 from devices.bleak_connection import FAILURES, BleakConnection, Limits, as_radio_error
+from devices.bluez_watch import watching
+from devices.drivers import DRIVERS
 from devices.errors import RadioError
+from devices.listening import PATTERNS, Ear, Mode, ScanMode
 from devices.radio import Advertisement
 
 _log = logging.getLogger(__name__)
 
-_KEPT: Final = 64
-"""Advertisements that wait for one listener."""
+_PATTERNS: Final[list[OrPatternLike]] = [
+    OrPattern(position, AdvertisementDataType(kind), content) for position, kind, content in PATTERNS
+]
+
+_SERVICES: Final = ["1800", "1801", *sorted({f"{driver.service:04x}" for driver in DRIVERS})]
+"""What a connected device may have: any of ours, or what nearly all have. BlueZ may know of either only."""
 
 _SIG_PREFIX, _SIG_SUFFIX = "0000", "-0000-1000-8000-00805f9b34fb"
-
-
-class _Ear(AsyncIterator[Advertisement]):
-    """Somebody who listens: keeps the newest few advertisements that were not taken yet."""
-
-    def __init__(self, address: str | None) -> None:
-        self.address = address
-        self._heard: deque[Advertisement] = deque(maxlen=_KEPT)
-        self._error: RadioError | None = None
-        self._changed = asyncio.Event()
-
-    def put(self, advertisement: Advertisement) -> None:
-        self._heard.append(advertisement)
-        self._changed.set()
-
-    def fail(self, error: RadioError) -> None:
-        self._error = error
-        self._changed.set()
-
-    async def __anext__(self) -> Advertisement:
-        while not self._heard:
-            if self._error is not None:
-                raise RadioError(str(self._error), service_gone=self._error.service_gone)
-            self._changed.clear()
-            await self._changed.wait()
-        return self._heard.popleft()
 
 
 class BleakRadio:
@@ -73,6 +55,7 @@ class BleakRadio:
         client_backend: type[BaseBleakClient] | None = None,
         scanner_backend: type[BaseBleakScanner] | None = None,
         limits: Limits | None = None,
+        passive: bool | None = None,
     ) -> None:
         """Take an adapter.
 
@@ -81,6 +64,7 @@ class BleakRadio:
             client_backend: what bleak's clients speak through; None: what bleak chooses for this system.
             scanner_backend: what bleak's scanners listen through; None: what bleak chooses for this system.
             limits: hard timeouts.
+            passive: whether passive scanning is tried; None: where bleak chooses the scanner.
         """
         self._adapter = adapter
         self._client_backend = client_backend
@@ -88,7 +72,8 @@ class BleakRadio:
         self._limits = limits or Limits()
         self._turn = asyncio.Lock()
         self._known: dict[str, BLEDevice] = {}
-        self._ears: list[_Ear] = []
+        self._ears: list[Ear] = []
+        self._mode = ScanMode(allowed=scanner_backend is None if passive is None else passive)
         self._give_way = asyncio.Event()
         self._connecting = 0
         self._scan: asyncio.Task[None] | None = None
@@ -102,11 +87,12 @@ class BleakRadio:
         address = address.upper()
         if await self._still_connected(address):
             return Advertisement(address=address)
-        async with self.listen(address) as heard:
+        async with self._hearing(Ear(address)) as heard:
             try:
                 async with asyncio.timeout(within):
                     return await anext(heard)
             except TimeoutError:
+                self._mode.missed(heard)
                 return None
 
     @asynccontextmanager
@@ -119,8 +105,14 @@ class BleakRadio:
         Raises:
             RadioError: from the iterator: the adapter failed.
         """
-        ear = _Ear(None if address is None else address.upper())
+        ear = Ear(None if address is None else address.upper(), broadcast=True)
+        async with self._hearing(ear):
+            yield ear
+
+    @asynccontextmanager
+    async def _hearing(self, ear: Ear) -> AsyncIterator[Ear]:
         self._ears.append(ear)
+        self._reconsider()
         if self._scan is None or self._scan.done():
             self._scan = asyncio.create_task(self._listen(), name="radio scan")
         try:
@@ -129,6 +121,12 @@ class BleakRadio:
             self._ears.remove(ear)
             if not self._ears:
                 self._give_way.set()
+            self._reconsider()
+
+    def _reconsider(self) -> None:
+        """End a scan that has another mode than those who listen need now."""
+        if self._mode.running is not None and self._mode.running != self._mode.wanted(self._ears):
+            self._give_way.set()
 
     async def _still_connected(self, address: str) -> bool:
         """Return whether the system holds a link to the device, as it does after this program was killed."""
@@ -138,7 +136,7 @@ class BleakRadio:
             async with asyncio.timeout(self._limits.procedure):
                 chosen: BlueZAdapterArgs = {} if self._adapter is None else {"adapter": self._adapter}
                 adapter = await BleakAdapter.get(bluez=chosen)
-                for device in await adapter.get_connected_devices():
+                for device in await adapter.get_connected_devices(_SERVICES):
                     if device.address.upper() == address:
                         self._known[address] = device
                         return True
@@ -158,16 +156,64 @@ class BleakRadio:
                 ear.fail(error)
 
     async def _listen_for_a_turn(self) -> None:
-        chosen: BlueZScannerArgs = {} if self._adapter is None else {"adapter": self._adapter}
         with as_radio_error(None, "scanning"):
-            scanner = BleakScanner(self._heard, bluez=chosen, backend=self._scanner_backend)
+            async with self._watching() as lost:
+                scanner = await self._start_scan()
+                try:
+                    async with asyncio.timeout(self._mode.trial(self._ears)):
+                        await self._turn_ends(lost)
+                except TimeoutError:
+                    self._mode.end_trial(self._ears)
+                finally:
+                    self._mode.running = None
+                    await self._stop(scanner)
+
+    def _watching(self) -> AbstractAsyncContextManager[asyncio.Future[RadioError]]:
+        """Watch over a scan where it is BlueZ that scans: BlueZ tells no scanner that it cannot hear any more."""
+        if self._scanner_backend is None:
+            return watching(self._adapter)
+        return nullcontext(asyncio.get_running_loop().create_future())
+
+    async def _turn_ends(self, lost: asyncio.Future[RadioError]) -> None:
+        """Wait until somebody needs the adapter, nobody listens any more, or another kind of scan is needed.
+
+        Raises:
+            RadioError: the scan cannot hear any more.
+        """
+        lost.add_done_callback(lambda _: self._give_way.set())
+        await self._give_way.wait()
+        if lost.done():
+            raise lost.result()
+
+    async def _start_scan(self) -> BleakScanner:
+        """Return a running scanner, a passive one where that is wanted and works."""
+        chosen: BlueZScannerArgs = {} if self._adapter is None else {"adapter": self._adapter}
+        if self._mode.wanted(self._ears) == "passive":
+            patterns: BlueZScannerArgs = {**chosen, "or_patterns": _PATTERNS}
+            scanner = BleakScanner(self._heard, None, "passive", bluez=patterns, backend=self._scanner_backend)
             try:
-                async with asyncio.timeout(self._limits.procedure):
-                    await scanner.start()
-                await self._give_way.wait()
-            finally:
-                async with asyncio.timeout(self._limits.procedure):
-                    await scanner.stop()
+                await self._start(scanner, "passive")
+            except FAILURES as error:
+                self._mode.forbid(str(error) or type(error).__name__)
+            else:
+                return scanner
+        scanner = BleakScanner(self._heard, bluez=chosen, backend=self._scanner_backend)
+        await self._start(scanner, "active")
+        return scanner
+
+    async def _start(self, scanner: BleakScanner, mode: Mode) -> None:
+        self._mode.running = mode
+        try:
+            async with asyncio.timeout(self._limits.procedure):
+                await scanner.start()
+        except BaseException:
+            self._mode.running = None
+            await self._stop(scanner)
+            raise
+
+    async def _stop(self, scanner: BleakScanner) -> None:
+        async with asyncio.timeout(self._limits.procedure):
+            await scanner.stop()
 
     def _heard(self, device: BLEDevice, data: AdvertisementData) -> None:
         address = device.address.upper()
@@ -175,9 +221,11 @@ class BleakRadio:
         if not listening:
             return
         self._known[address] = device
+        self._mode.heard(address, bonded=_is_bonded(device))
         advertisement = _advertisement(address, data)
         for ear in listening:
             ear.put(advertisement)
+        self._reconsider()
 
     @asynccontextmanager
     async def connect(self, address: str, *, within: float) -> AsyncIterator["BleakConnection"]:
@@ -229,6 +277,12 @@ class BleakRadio:
                 yield
         finally:
             self._connecting -= 1
+
+
+def _is_bonded(device: BLEDevice) -> bool:
+    """Return whether BlueZ says that it keeps a key of the device; other systems do not say."""
+    properties = device.details.get("props", {}) if isinstance(device.details, dict) else {}
+    return bool(properties.get("Bonded", properties.get("Paired", False)))
 
 
 def _advertisement(address: str, data: AdvertisementData) -> Advertisement:

@@ -445,8 +445,8 @@ class FakeBluez:
         cls.asked_for.append(bluez)
         return cls()
 
-    async def get_connected_devices(self) -> list[BLEDevice]:
-        return self.connected
+    async def get_connected_devices(self, services: list[str]) -> list[BLEDevice]:
+        return self.connected if {"1810", "1801"} <= set(services) else []
 
 
 async def test_a_device_still_connected_from_before_a_crash_is_found_without_being_heard(
