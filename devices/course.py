@@ -11,6 +11,30 @@ from devices.reading import Reading
 
 
 @dataclass(slots=True)
+class Anchor:
+    """The newest record that is safe, asked for again to see whether its number still is its own.
+
+    Attributes:
+        number: its sequence.
+        key: its record key; None: there is nothing to compare.
+        met: whether it came as it was.
+        lost: whether another record bears its number: the device has begun to number anew.
+    """
+
+    number: int | None = None
+    key: str | None = None
+    met: bool = False
+    lost: bool = False
+
+    def takes(self, sequence: int | None, key: str) -> bool:
+        """Return whether a record bears the number, and note whether it is the one."""
+        if self.key is None or sequence != self.number:
+            return False
+        self.met, self.lost = self.met or key == self.key, self.lost or key != self.key
+        return True
+
+
+@dataclass(slots=True)
 class Course:
     """How far the records of one device are handed on; it outlives a connection.
 
@@ -20,6 +44,8 @@ class Course:
         step: smallest distance seen between two records; None: not known yet.
         owed: sequence from which records are still to be fetched although later ones were handed on.
         failures: connections in a row in which the device did not give its stored records.
+        key: record key of the last one, while it is the one that is safe in the store and its number may be given to
+            another; None: nothing to compare with.
     """
 
     session_start: int | None = None
@@ -27,13 +53,19 @@ class Course:
     step: int | None = None
     owed: int | None = None
     failures: int = 0
+    key: str | None = None
 
     def begin(self, session_start: int | None, resume: Resume) -> None:
         """Start from what is safe in the store; a session that the store does not know from its first record."""
         if session_start != self.session_start:
             self.step = self.owed = None
         self.session_start = session_start
-        self.last = resume.sequence if resume.session_start == session_start else None
+        same = resume.session_start == session_start
+        self.last, self.key = (resume.sequence, resume.key) if same else (None, None)
+
+    def restart(self) -> None:
+        """Follow a device from its first record on: its numbers have begun again."""
+        self.last = self.key = None
 
     @property
     def next(self) -> int | None:
@@ -41,6 +73,10 @@ class Course:
         if self.owed is not None:
             return self.owed
         return None if self.last is None else self.last + 1
+
+    def anchor(self) -> Anchor:
+        """Return what to compare when records are fetched from `next` on."""
+        return Anchor(number=self.last, key=None if self.owed is not None else self.key)
 
     def is_late(self, sequence: int) -> bool:
         """Return whether a later record was handed on already."""
@@ -53,6 +89,7 @@ class Course:
     def reach(self, sequence: int) -> None:
         """Note that this record is handed on, after all before it."""
         if self.last is not None and sequence > self.last:
+            self.key = None
             distance = sequence - self.last
             self.step = distance if self.step is None else min(self.step, distance)
         self.last = sequence if self.last is None else max(self.last, sequence)
@@ -61,13 +98,16 @@ class Course:
 class Collected:
     """Stored records of one fetch, put in order: most devices send them oldest first, others' are sorted at the end."""
 
-    def __init__(self, *, tolerant: bool) -> None:
+    def __init__(self, *, tolerant: bool, anchor: Anchor) -> None:
         """Begin a fetch.
 
         Args:
             tolerant: go on past a record that cannot be read, instead of leaving all after it for another fetch.
+            anchor: once it is lost, nothing is handed on: what came is the newer part of a memory that was begun
+                anew, and would hide the older part.
         """
         self._tolerant = tolerant
+        self._anchor = anchor
         self._records: list[tuple[int, Reading]] = []
         # One record may be several readings, each of its own quantity.
         self._known: set[tuple[str, str]] = set()
@@ -97,7 +137,7 @@ class Collected:
         """How many records can be handed on before the fetch ends."""
         # One is held back: the next shows whether the device sends its newest first, and whether this was a live
         # value that came among stored ones.
-        return max(0, len(self._records) - 1) if self._in_order else 0
+        return max(0, len(self._records) - 1) if self._in_order and not self._anchor.lost else 0
 
     def take_settled(self) -> list[Reading]:
         """Return and forget the records that can be handed on before the fetch ends."""

@@ -47,10 +47,13 @@ class Resume:
     Attributes:
         session_start: ms UTC, CGM only.
         sequence: CGM time offset in minutes, or a meter's sequence number.
+        key: its record key, for a device whose numbers may begin again: the record with this number is asked for too,
+            to see whether it still is the same one. None: the number alone says which record it is.
     """
 
     session_start: int | None = None
     sequence: int | None = None
+    key: str | None = None
 
 
 class ClockSetting(Enum):

@@ -24,7 +24,7 @@ from typing import Final
 from devices.backoff import Patience
 from devices.charge import Charge
 from devices.clock import Clock
-from devices.course import Collected
+from devices.course import Anchor, Collected
 from devices.driver import StoredRecords
 from devices.duties import Duties, Duty
 from devices.errors import DriverError, FrameError, RadioError
@@ -89,6 +89,7 @@ class Visit:
         self._queue = FrameQueue(patience.queue)
         self._joiner = Joiner(charge.driver, self._queue.put, within=patience.join)
         self._history_due = 0.0
+        self._anchor = Anchor()
         self._record_access = False
         self._duties = Duties(
             link=link,
@@ -211,7 +212,7 @@ class Visit:
                 if self._course.next != first:
                     fruitless = 0
                 elif done and await self._has_restarted():
-                    self._course.last = None
+                    self._course.restart()
                     continue
                 if done:
                     break
@@ -233,7 +234,7 @@ class Visit:
             RadioError: the link failed, or the device did not answer.
         """
         last = self._course.last
-        if last is None or self._intake.context.session_start is not None:
+        if last is None or self._anchor.met or self._intake.context.session_start is not None:
             return False
         sequences: list[int] = []
         # What waits is no answer to this request: a result of a moment ago, which still is to be handed on.
@@ -262,15 +263,17 @@ class Visit:
             first: None: all.
             tolerate: go on past a record that cannot be read, instead of leaving all after it for another fetch.
         """
-        request = RecordRequest.report_all() if first is None else RecordRequest.report_from(min(first, _LARGEST))
+        anchor = self._anchor = Anchor() if first is None else self._course.anchor()
         asked_at = self._clock.now_ms()
-        stored = Collected(tolerant=tolerate)
+        stored = Collected(tolerant=tolerate, anchor=anchor)
         # What waits already was not asked for: live values, and perhaps a late answer to an earlier request.
         waiting = self._queue.take(self._patience.queue)
         live = [arrival for arrival in waiting if arrival.characteristic in self._driver.measurements]
 
         async def on_record(arrival: Arrival) -> bool:
             readings = await self._intake.readings(arrival)
+            if self._meets(anchor, readings):
+                return True
             if not readings:
                 stored.spoil()
             elif all(_is_after(reading, asked_at - _FINEST_MS) for reading in readings):
@@ -284,16 +287,25 @@ class Visit:
 
         try:
             access = RecordAccess(self._device, self._link, self._queue, self._patience)
-            await access.report(request, on_record)
+            await access.report(_from(first, anchor), on_record)
         except RadioError as error:
             await self._intake.hand_on_stored(self._surely_next(stored.take_settled()))
             if first is not None and isinstance(error, RecordAccessError) and error.code in _NOT_SELECTIVE:
                 return await self._fetch(None, tolerate=tolerate)
             raise
+        if anchor.lost:
+            self._course.restart()
+            return await self._fetch(None, tolerate=tolerate)
         await self._intake.hand_on_stored(stored.take_all())
         # Among live values too there may be a gap: they take their turn with those that come later.
         self._queue.put_back(live)
         return not stored.spoilt
+
+    def _meets(self, anchor: Anchor, readings: Sequence[Reading]) -> bool:
+        """Return whether a record was asked for to see whether it still is the one."""
+        return any(
+            anchor.takes(self._driver.sequence(reading, self._intake.context), reading.key) for reading in readings
+        )
 
     def _surely_next(self, readings: Sequence[Reading]) -> Sequence[Reading]:
         """Return the readings of a fetch that failed when they can only be stored ones, and none otherwise.
@@ -378,6 +390,13 @@ class Visit:
                 return
             self._course.begin(self._intake.context.session_start, self._charge.resume())
         await self._catch_up()
+
+
+def _from(first: int | None, anchor: Anchor) -> RecordRequest:
+    """Return the request for records from `first` on, and for the one before them when there is one to compare."""
+    if first is None:
+        return RecordRequest.report_all()
+    return RecordRequest.report_from(min(first if anchor.key is None else first - 1, _LARGEST))
 
 
 def _is_after(reading: Reading, at: int) -> bool:

@@ -278,9 +278,9 @@ class GlucoseMeterDriver:
         return self.resume_after(reading.key).sequence
 
     def resume_after(self, key: str) -> Resume:
-        """Return the number in the key; from the beginning when it has none."""
+        """Return the number in the key, and the key; from the beginning when it has none."""
         number, _, _ = key.partition(":")
-        return Resume(sequence=int(number)) if number.isdecimal() else Resume()
+        return Resume(sequence=int(number), key=key) if number.isdecimal() else Resume()
 
     @property
     def reads(self) -> tuple[int, ...]:

@@ -41,7 +41,7 @@ class Meter:
             ACCESS: {"write", "indicate"},
             0x2A2B: {"read", "write"},
         }
-        link.on_write[ACCESS] = self.on_request
+        link.on_write[ACCESS] = lambda written: self.play(self.answer(written))
 
     def measure(self, sequence: int, glucose: int = 120, *, ago: int = 600, meal: Meal | None = None) -> None:
         """Take a value, so many minutes before now."""
@@ -57,7 +57,8 @@ class Meter:
         if meal is not None:
             self.memory[sequence].append((CONTEXT, bytes(GlucoseContext(sequence=sequence, meal=meal))))
 
-    def on_request(self, written: bytes) -> None:
+    def answer(self, written: bytes) -> list[tuple[int, bytes]]:
+        """Return all that is sent in answer to a request."""
         request = RecordRequest.from_bytes(written)
         self.requests.append(request)
         chosen = sorted(self.memory)
@@ -69,7 +70,7 @@ class Meter:
         if not self.selective and request.operator != Operator.ALL_RECORDS:
             chosen, code = [], ResponseCode.OPERATOR_NOT_SUPPORTED
         frames = [frame for number in chosen for frame in self.memory[number]]
-        self.play([*frames, (ACCESS, bytes(RecordResponse(request=request.opcode, code=code)))])
+        return [*frames, (ACCESS, bytes(RecordResponse(request=request.opcode, code=code)))]
 
     def play(self, frames: list[tuple[int, bytes]]) -> None:
         """Send one frame after another, each in its own turn of the loop."""
@@ -133,13 +134,15 @@ async def test_all_is_listened_to_before_the_memory_is_read_and_the_clock_is_set
     assert bench.store.kinds() == [DeviceEventKind.CONNECTED, DeviceEventKind.CLOCK_SET]
 
 
-async def test_a_box_that_comes_back_asks_for_what_comes_after_its_newest_record(bench: Any, meter: Meter) -> None:
+async def test_a_box_that_comes_back_asks_for_its_newest_record_and_what_comes_after_it(
+    bench: Any, meter: Meter
+) -> None:
     meter.measure(7, ago=900)
     meter.measure(8, ago=800)
     await visit(bench, meter)
     meter.measure(9, 140, ago=300)
     await visit(bench, meter)
-    assert meter.asked == ["all_records", 9]
+    assert meter.asked == ["all_records", 8]
     assert [(reading.key[:5], int(reading.value)) for reading in kept(bench)] == [
         ("00007", 120),
         ("00008", 120),
@@ -153,7 +156,7 @@ async def test_a_meter_without_new_results_has_done_nothing_wrong(bench: Any, me
     meter.measure(1)
     await visit(bench, meter)
     await visit(bench, meter)
-    assert meter.asked == ["all_records", "all_records", 2, "last_record"]
+    assert meter.asked == ["all_records", "all_records", 1]
     assert len(kept(bench)) == 1
     assert set(bench.store.kinds()) == {DeviceEventKind.CONNECTED, DeviceEventKind.CLOCK_SET}
 
@@ -194,12 +197,47 @@ async def test_a_meter_whose_numbers_began_again_is_read_from_its_beginning(benc
     meter.measure(1, 150, ago=60)
     meter.measure(2, 151, ago=50)
     await visit(bench, meter)
-    assert meter.asked == [11, "last_record", "all_records"]
+    assert meter.asked == [10, "last_record", "all_records"]
     assert [int(reading.value) for reading in kept(bench)[10:]] == [150, 151]
     meter.measure(3, 152, ago=40)
     await visit(bench, meter)
-    assert meter.asked[3:] == [3]
+    assert meter.asked[3:] == [2]
     assert len(kept(bench)) == sum(bench.store.sizes) == 13
+
+
+@pytest.mark.parametrize("results", [3, 4, 7])
+async def test_numbers_that_began_again_and_have_come_as_far_hide_nothing(
+    bench: Any, meter: Meter, results: int
+) -> None:
+    for sequence in (1, 2, 3):
+        meter.measure(sequence, ago=1000 - sequence)
+    await visit(bench, meter)
+    meter.memory.clear()
+    for sequence in range(1, results + 1):
+        meter.measure(sequence, 150 + sequence, ago=500 - sequence)
+    await visit(bench, meter)
+    assert meter.asked[:3] == ["all_records", 3, "all_records"]
+    assert [int(reading.value) for reading in kept(bench)[3:]] == [150 + number for number in range(1, results + 1)]
+    assert sum(bench.store.sizes) == 3 + results
+
+
+async def test_a_link_lost_while_numbers_that_began_again_are_read_hides_nothing(bench: Any, meter: Meter) -> None:
+    meter.measure(1, ago=1000)
+    await visit(bench, meter)
+    for sequence in range(1, 9):
+        meter.measure(sequence, 150 + sequence, ago=500 - sequence)
+    cuts = iter((5, 12))
+    serve = meter.play
+
+    def play(frames: list[tuple[int, bytes]]) -> None:
+        left = next(cuts, None)
+        serve(frames if left is None else frames[:left])
+        if left is not None:
+            asyncio.get_running_loop().call_later(0.02, meter.link.cut)
+
+    meter.link.on_write[ACCESS] = lambda written: play(meter.answer(written))
+    await visit(bench, meter)
+    assert [int(reading.value) for reading in kept(bench)] == [120, *range(151, 159)]
 
 
 async def test_a_meter_that_cannot_choose_is_asked_for_all_and_nothing_is_kept_twice(bench: Any, meter: Meter) -> None:
@@ -208,7 +246,7 @@ async def test_a_meter_that_cannot_choose_is_asked_for_all_and_nothing_is_kept_t
     await visit(bench, meter)
     meter.measure(2, ago=500)
     await visit(bench, meter)
-    assert meter.asked == ["all_records", 2, "all_records"]
+    assert meter.asked == ["all_records", 1, "all_records"]
     assert [reading.key[:5] for reading in kept(bench)] == ["00001", "00002"]
 
 

@@ -234,7 +234,7 @@ def test_a_record_is_known_by_number_and_base_time(context: FrameContext) -> Non
     (after,) = driver.decode(0x2A18, bytes(taken(time_offset=60)), context)
     assert before.key == after.key == "00042:2026-11-22T08:59:30"
     assert driver.sequence(before, context) == 42
-    assert driver.resume_after(before.key) == Resume(sequence=42)
+    assert driver.resume_after(before.key) == Resume(sequence=42, key=before.key)
     assert driver.resume_after("a key of another driver") == Resume()
 
 
