@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from agent.errors import SecretError
 from agent.faults import Faults
@@ -32,6 +31,7 @@ from agent.settings import (
 from devices.drivers import ALL
 from devices.errors import UnitError
 from devices.reading import Quantity, Unit, plausible, to_counts
+from devices.relay_address import RelayAddress, RelayAddressError
 
 WEIGHING: Final = frozenset({"weight_scale", "body_composition", "xiaomi_scale"})
 """Drivers whose records hold a weight."""
@@ -97,21 +97,17 @@ class Assignments:
                     "1 to 32 of a-z, 0-9 and -, never a person's name",
                 )
             self._once(f"{where}.name", item.name, names)
-            self._check_url(f"{where}.url", item.url)
+            self._check_address(where, item, folder)
             people = self._people(where, item, kind="relay")
-            if item.secret_file is not None and item.token_file is not None:
-                self._faults.add(where, "donner secret_file ou token_file, pas les deux", "give one of the two secrets")
-            secret = self._secret(f"{where}.secret_file", item.secret_file, folder)
-            token = self._secret(f"{where}.token_file", item.token_file, folder)
             if people:
                 relays.append(
                     Relay(
                         address=f"relay:{item.name}",
                         people=people,
                         expect_s=_seconds(item),
-                        url=item.url.rstrip("/"),
-                        secret_file=secret,
-                        token_file=token,
+                        url=item.url,
+                        secret_file=None if item.secret_file is None else folder / item.secret_file,
+                        token_file=None if item.token_file is None else folder / item.token_file,
                     )
                 )
         return tuple(relays)
@@ -123,37 +119,24 @@ class Assignments:
             self._faults.add(where, f"« {name} » y est deux fois", f"'{name}' is there twice")
         seen.add(name)
 
-    def _check_url(self, where: str, url: str) -> None:
+    def _check_address(self, where: str, item: RelaySettings, folder: Path) -> None:
+        """Say why the relay cannot be asked there, or with these secrets."""
+        secrets: dict[str, str | None] = {"secret_file": None, "token_file": None}
+        for key, path in (("secret_file", item.secret_file), ("token_file", item.token_file)):
+            try:
+                secrets[key] = None if path is None else read_secret(folder / path)
+            except SecretError as error:
+                self._refuse(f"{where}.{key}", f"{error.why.fr} {error.hint.fr}", f"{error.why.en} {error.hint.en}")
+        if item.secret_file is not None and item.token_file is not None:
+            self._faults.add(where, "donner secret_file ou token_file, pas les deux", "give one of the two secrets")
         try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError:
-            parts, port = urlsplit(""), None
-        if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
-            self._faults.add(
-                where,
-                "donner une adresse http ou https, comme http://192.168.1.20:17580",
-                "give an http or https address, such as http://192.168.1.20:17580",
-            )
-        if parts.username is not None or parts.query or parts.fragment:
-            self._faults.add(
-                where,
-                "aucun secret dans l'adresse : le mettre dans secret_file ou token_file",
-                "no secret in the address: put it into secret_file or token_file",
-            )
+            RelayAddress(item.url, token=secrets["token_file"], secret=secrets["secret_file"])
+        except RelayAddressError as error:
+            self._refuse(f"{where}.url", error.words.fr, error.words.en)
 
-    def _secret(self, where: str, path: Path | None, folder: Path) -> Path | None:
-        if path is None:
-            return None
-        try:
-            read_secret(folder / path)
-        except SecretError as error:
-            self._faults.add(
-                where,
-                f"{error.why.fr} {error.hint.fr}".removesuffix("."),
-                f"{error.why.en} {error.hint.en}".removesuffix("."),
-            )
-        return folder / path
+    def _refuse(self, where: str, fr: str, en: str) -> None:
+        """Say a fault whose sentence ends in a full stop already."""
+        self._faults.add(where, fr.removesuffix("."), en.removesuffix("."))
 
     # --- its people ---------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 """The one place where the parts of the box are joined.
 
-    device sessions -> pipeline -> store -> forwarder -> link
-                          |          ^         ^
-             watch --> judging ------+      receipts
+    sessions, ears, relays -> pipeline -> store -> forwarder -> link
+        |                        |          ^         ^
+    shared links    watch --> judging ------+      receipts
 
 Each part runs as a named task of one group: when one cannot go on, all stop, and systemd starts the box again
 from what is on the disk. Only here is an error of any kind caught: a fault in judging must not stop keeping.
@@ -23,7 +23,7 @@ from agent.logs import COUNT, DEVICE, EVENT, PATIENTS, REASON
 from agent.pipeline import Pipeline
 from agent.presence import Presence
 from agent.settings import BrokerSettings, Settings, Watched
-from agent.sources import Sources
+from agent.sources import Sources, always_there
 from agent.state_lock import state_lock
 from agent.store import Store
 from agent.store_thread import StoreThread
@@ -31,6 +31,7 @@ from agent.vault import Vault, kek_from_credential, kek_from_file, make_kek_file
 from agent.watch import watch
 from devices.clock import Clock
 from devices.radio import Radio
+from devices.slots import SlottedRadio
 from devices.source import Source
 from exchange.connection import LinkSettings
 from exchange.identity import SigningKey, read_team_keys
@@ -120,17 +121,20 @@ async def run(
         stack.push_async_callback(forwarder.stop)
         stack.push_async_callback(judging.stop)
         await pipeline.start()
-        sources = Sources(radio=radio, settings=settings.radio, clock=clock, last_reading=pipeline.last_reading)
+        links = SlottedRadio(radio, slots=settings.radio.slots, lasting=always_there(settings.devices))
+        sources = Sources(radio=links, settings=settings.radio, clock=clock, last_reading=pipeline.last_reading)
+        watched: list[tuple[Watched, Source]] = [(device, sources.of_device(device)) for device in settings.devices]
+        watched += [(relay, sources.of_relay(relay)) for relay in settings.relays]
         async with asyncio.TaskGroup() as group:
             group.create_task(pipeline.run(), name="pipeline")
             group.create_task(judging.run(), name="judging")
             group.create_task(forwarder.run(), name="forwarder")
             await judging.started.wait()
             group.create_task(watch(judging, clock, settle=settings.watch.settle), name="watch")
-            for device in settings.devices:
-                group.create_task(_pump(device, sources.of(device), pipeline), name=f"device {device.address}")
+            for device, source in watched:
+                group.create_task(_pump(device, source, pipeline), name=f"device {device.address}")
             on_ready()
-            logger.info("ready", extra={EVENT: "ready", PATIENTS: len(settings.patients), COUNT: len(settings.devices)})
+            logger.info("ready", extra={EVENT: "ready", PATIENTS: len(settings.patients), COUNT: len(watched)})
 
 
 def _link_settings(box: str, broker: BrokerSettings, presence: Presence) -> LinkSettings:

@@ -232,7 +232,7 @@ class Relay(Watched):
     """One relay; its address is "relay:" and its name.
 
     Attributes:
-        url: http or https, such as "http://192.168.1.20:17580".
+        url: of the list of its values, such as "http://192.168.1.20:17580/sgv.json".
         secret_file: holds the API secret, mode 0600.
         token_file: holds an access token, mode 0600.
     """

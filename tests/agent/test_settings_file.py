@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from agent.assignments import NAMING_USERS, WEIGHING
 from agent.errors import SettingsError
+from agent.settings import Settings
 from agent.settings_file import load_protocol, packaged_protocols, read_settings
+from devices.consent import Consent
+from devices.drivers import ALL
 
 SHIPPED = Path(__file__).parents[2] / "configs" / "agent.toml"
 
@@ -94,3 +98,173 @@ def test_packaged_protocols_are_found_by_name() -> None:
     assert set(packaged_protocols()) >= {"diabetes_cgm", "heart_failure"}
     for name in packaged_protocols():
         assert load_protocol(name, Path("/nowhere")).name == name
+
+
+# --- whose devices are --------------------------------------------------------------------------------------
+
+HEAD = SHIPPED.read_text(encoding="utf-8").split("[[devices]]")[0]
+TWO = '\n[[patients]]\npseudonym = "patient-0002"\nprotocol = "heart_failure"\ntime_zone = "Europe/Lisbon"\n'
+SCALE = '\n[[devices]]\naddress = "C4:B0:00:00:00:03"\ndriver = "weight_scale"\n'
+BODY = "patient-21c8"
+SUGAR = "patient-7f3a"
+
+
+def person(patient: str, given_on: str = "2026-11-01T08:00:00Z", *, of: str = "devices", **more: object) -> str:
+    lines = "".join(f"{key} = {value}\n" for key, value in more.items())
+    return f'\n[[{of}.people]]\npatient = "{patient}"\nfrom = {given_on}\n{lines}'
+
+
+def read(tmp_path: Path, text: str) -> Settings:
+    path = tmp_path / "agent.toml"
+    path.write_text(text, encoding="utf-8")
+    return read_settings(path)
+
+
+def test_the_commented_examples_of_sharing_and_relaying_are_valid(tmp_path: Path) -> None:
+    start, rest = SHIPPED.read_text(encoding="utf-8").split("# Several people", 1)
+    examples = [line.removeprefix("# ") for line in rest.splitlines() if line.startswith("# [[") or " = " in line]
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    secret = keys / "phone.secret"
+    secret.touch(mode=0o600)
+    secret.write_text("correct horse battery\n", encoding="ascii")
+    settings = read(tmp_path, start + "\n" + "\n".join(examples))
+    shared, weighed = settings.devices[3:]
+    assert [(who.patient.pseudonym, who.user, who.code) for who in shared.people] == [(BODY, 1, 1234), (SUGAR, 2, None)]
+    assert [who.weight for who in weighed.people] == [(74_000, 90_000), (52_000, 68_000)]
+    assert "1234" not in repr(shared)
+    (relay,) = settings.relays
+    assert (relay.address, relay.url, relay.kind) == ("relay:phone", "http://192.168.1.20:17580/sgv.json", "relay")
+    assert (relay.secret_file, relay.token_file, relay.expect_s) == (secret, None, 3600.0)
+    assert settings.watched == (*settings.devices, relay)
+
+
+def test_a_device_handed_on_is_ones_until_the_moment_it_is_the_others(tmp_path: Path) -> None:
+    text = HEAD + SCALE + person(BODY, until="2026-12-01T08:00:00Z") + person(SUGAR, "2026-12-01T09:00:00+01:00")
+    (scale,) = read(tmp_path, text).devices
+    handed_on = 1_796_112_000_000
+    assert [who.patient.pseudonym for who in scale.assigned(handed_on - 1)] == [BODY]
+    assert [who.patient.pseudonym for who in scale.assigned(handed_on)] == [SUGAR]
+    assert scale.assigned(0) == ()
+    assert scale.zone.key == "Europe/Paris"
+
+
+def test_technical_alerts_about_a_device_are_its_keepers(tmp_path: Path) -> None:
+    before, after = {"until": "2026-11-10T08:00:00Z"}, "2026-11-20T08:00:00Z"
+    (scale,) = read(tmp_path, HEAD + SCALE + person(SUGAR, after) + person(BODY, **before)).devices
+    day, begun = 86_400_000, scale.people[1].given_on
+    keepers = [scale.keeper(begun + days * day).pseudonym for days in (-1, 0, 8, 9, 18, 19)]
+    assert keepers == [BODY, BODY, BODY, BODY, BODY, SUGAR]
+
+
+def test_consents_are_those_of_the_present_and_the_coming_users(tmp_path: Path) -> None:
+    people = (
+        person(SUGAR, "2026-12-01T08:00:00Z", user=1, code=2222)
+        + person(BODY, until="2026-12-01T08:00:00Z", user=1, code=1111)
+        + person(BODY, user=2)
+    )
+    (scale,) = read(tmp_path, HEAD + SCALE + people).devices
+    handed_on = scale.people[0].given_on
+    assert scale.consents(handed_on - 1) == (Consent(user=1, code=1111),)
+    assert scale.consents(handed_on) == (Consent(user=1, code=2222),)
+
+
+def test_sixty_residents_share_one_monitor(tmp_path: Path) -> None:
+    residents = [f"resident-{number:02}" for number in range(60)]
+    head = HEAD[: HEAD.index("[[patients]]")]
+    for name in residents:
+        head += f'\n[[patients]]\npseudonym = "{name}"\nprotocol = "heart_failure"\n'
+    monitor = SCALE.replace("weight_scale", "blood_pressure")
+    shared = "".join(person(name, user=number) for number, name in enumerate(residents))
+    (device,) = read(tmp_path, head + monitor + shared).devices
+    assert len(device.people) == 60
+    one_fault_each = faults_of(tmp_path, head + monitor + "".join(person(name) for name in residents))
+    assert len(one_fault_each) == 59
+
+
+@pytest.mark.parametrize(
+    ("people", "said"),
+    [
+        (person(BODY) + person(SUGAR), "devices[1].people[2]: two people have the device at the same time"),
+        (person(BODY, weight_kg="[60, 75]") + person(SUGAR), "tell them apart by user or weight_kg"),
+        (person(BODY, weight_kg="[60, 75]") + person(SUGAR, weight_kg="[75, 90]"), "some weights are two people's"),
+        (person(BODY, user=1) + person(SUGAR, user=1), "index 1 is two people's"),
+        (
+            person(BODY, user=1) + person(SUGAR, weight_kg="[60, 75]"),
+            "to everybody who shares the device, or to nobody",
+        ),
+        (person(BODY, until="2026-11-01T08:00:00Z"), "people[1].until: must come after from"),
+        (person(BODY, until="2026-11-01T08:00:00"), "people[1].until: give the offset"),
+        (person(BODY, code=1234), "people[1].code: is of use with user only"),
+        (person(BODY, weight_kg="[75, 60]"), "such as [60.0, 75.0]"),
+        (person(BODY, weight_kg="[nan, 60]"), "such as [60.0, 75.0]"),
+        (person(BODY, weight_kg="[0.5, 60]"), "such as [60.0, 75.0]"),
+        (person(BODY, user=255), "Expected `int` <= 254"),
+        (person(BODY, user=1, code=10000), "Expected `int` <= 9999"),
+        (person("patient-9999"), "people[1].patient: 'patient-9999' is not among the patients"),
+        (person(BODY, until="2026-12-01T08:00:00Z") + person("patient-0002", "2026-12-01T08:00:00Z"), "same time zone"),
+        ("", "say whom it is given to"),
+        (f'patient = "{BODY}"\n', "say whom it is given to"),
+        (f'patient = "{BODY}"\nfrom = 2026-11-01T08:00:00Z\n' + person(SUGAR), "either patient and from, or a list"),
+        (f'patient = "{BODY}"\nfrom = 2026-11-01T08:00:00Z\nuntil = 2026-10-01T08:00:00Z\n', "must come after from"),
+        (f'patient = "{BODY}"\nfrom = 2026-11-01T08:00:00Z\nexpect_hours = 0\n', "Expected `float` > 0.0"),
+    ],
+)
+def test_what_leaves_in_doubt_whose_a_record_is_is_refused(tmp_path: Path, people: str, said: str) -> None:
+    faults = faults_of(tmp_path, HEAD + TWO + SCALE + people)
+    assert len(faults) == 1
+    assert said in faults[0]
+
+
+def test_a_device_can_only_tell_apart_by_what_it_says(tmp_path: Path) -> None:
+    sensor = SCALE.replace("weight_scale", "cgm")
+    faults = faults_of(tmp_path, HEAD + sensor + person(BODY, weight_kg="[60, 75]") + person(SUGAR, user=1))
+    assert any("does not weigh" in fault for fault in faults)
+    assert any("names no users" in fault for fault in faults)
+
+
+def test_drivers_said_to_weigh_or_to_name_users_are_there() -> None:
+    assert {driver.name for driver in ALL} >= WEIGHING | NAMING_USERS
+
+
+RELAY = '\n[[relays]]\nname = "phone"\nurl = "http://192.168.1.20:17580/sgv.json"\n'
+HIS = f'patient = "{SUGAR}"\nfrom = 2026-11-01T08:00:00Z\n'
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("http://", "ftp://", "relays[1].url: The relay's address must be like"),
+        ("http://", "http://me:secret@", "without token or password"),
+        ("sgv.json", "sgv.json?token=secret", "without token or password"),
+        ("sgv.json", "values", "must end in /sgv.json (xDrip+)"),
+        ("192.168.1.20", "93.184.216.34", "outside the home network, give an https address"),
+        ('"phone"', '"Mme Dupont"', "never a person's name"),
+        (HIS, "", "say whom it is given to"),
+        (HIS, person(SUGAR, of="relays", user=1), "names no users"),
+        (HIS, 'secret_file = "absent"\n' + HIS, "secret_file: The secret file"),
+        (HIS, 'secret_file = "open"\n' + HIS, "can be read by others. Run 'chmod 600"),
+        (HIS, 'token_file = "empty"\n' + HIS, "must be one line of plain characters"),
+        (HIS, 'token_file = "long"\n' + HIS, "must be one line of plain characters"),
+        (HIS, 'token_file = "good"\nsecret_file = "good"\n' + HIS, "give one of the two secrets"),
+        (HIS, HIS + RELAY + HIS, "relays[2].name: 'phone' is there twice"),
+    ],
+)
+def test_a_relay_that_cannot_be_asked_is_refused(tmp_path: Path, right: str, wrong: str, said: str) -> None:
+    for name, mode, secret in (
+        ("open", 0o644, "s"),
+        ("empty", 0o600, "\n"),
+        ("long", 0o600, "s" * 1025),
+        ("good", 0o600, "s"),
+    ):
+        (tmp_path / name).write_text(secret, encoding="ascii")
+        (tmp_path / name).chmod(mode)
+    faults = faults_of(tmp_path, HEAD + (RELAY + HIS).replace(right, wrong, 1))
+    assert len(faults) == 1
+    assert said in faults[0]
+
+
+def test_a_relay_needs_no_secret_where_it_asks_none(tmp_path: Path) -> None:
+    (relay,) = read(tmp_path, HEAD + RELAY + HIS).relays
+    assert (relay.url, relay.secret_file, relay.token_file) == ("http://192.168.1.20:17580/sgv.json", None, None)
+    assert relay.keeper(0).pseudonym == SUGAR
