@@ -1,7 +1,8 @@
 """A room in one process: virtual air, a clock, devices that are switched on, and a box's radio."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -210,3 +211,16 @@ def session_of(room: Room, box: Backends, device: Peripheral, diary: Diary) -> S
             find=WITHIN, connect=5.0, quiet=0.05, record=0.3, abort=0.3, unheard=0.01, after_visit=0.01, first=0.02
         ),
     )
+
+
+@asynccontextmanager
+async def following(room: Room, box: Backends, device: Peripheral, diary: Diary) -> AsyncIterator[None]:
+    """Let a box follow a device."""
+    task = asyncio.create_task(diary.follow(session_of(room, box, device, diary)))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled():
+            await task

@@ -5,15 +5,13 @@ Whatever the air does, what the device took is what the box knows: nothing lost,
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from functools import partial
 
 import pytest
 
 from devices.reading import ClockTrust
 from devices.source import DeviceEventKind
-from simulators.bumble_radio import Backends
 from simulators.faults import (
     CutLink,
     DuplicateFrames,
@@ -30,7 +28,7 @@ from simulators.peripherals.blood_pressure import BloodPressureMonitor
 from simulators.peripherals.cgm import GlucoseSensor
 from simulators.peripherals.peripheral import Peripheral
 from simulators.peripherals.weight_scale import WeightScale
-from tests.simulators.kit import START, Diary, Room, ledger, lose_controller, session_of
+from tests.simulators.kit import START, Diary, Room, following, ledger, lose_controller
 
 pytestmark = pytest.mark.radio
 
@@ -54,19 +52,6 @@ def scale(room: Room, stored: int = 0, *, hangs_up: bool = True) -> WeightScale:
     device = WeightScale("C4:B0:00:00:00:03", room.where, name="Veilleur scale", hangs_up=hangs_up)
     device.preload(Weighing(at=BEGUN + number * MINUTE, count=80_000 + number * 100) for number in range(stored))
     return device
-
-
-@asynccontextmanager
-async def following(room: Room, box: Backends, device: Peripheral, diary: Diary) -> AsyncIterator[None]:
-    """Let a box follow a device."""
-    task = asyncio.create_task(diary.follow(session_of(room, box, device, diary)))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait({task})
-        if not task.cancelled():
-            await task
 
 
 def taken_by(room: Room, device: Peripheral) -> list[tuple[str, str, int, int]]:
