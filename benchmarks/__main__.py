@@ -1,10 +1,16 @@
-"""python -m benchmarks [store|start|latency|kill_loop ...]: one JSON line a figure."""
+"""python -m benchmarks [NAME ...]: one JSON line a figure."""
 
 import sys
 
-from benchmarks import kill_loop, latency, start, store
+from benchmarks import codecs, kill_loop, latency, start, store
 
-ALL = {"store": store.figures, "start": start.figures, "latency": latency.figures, "kill_loop": kill_loop.figures}
+ALL = {
+    "codecs": codecs.figures,
+    "store": store.figures,
+    "start": start.figures,
+    "latency": latency.figures,
+    "kill_loop": kill_loop.figures,
+}
 
 
 def main() -> int:

@@ -6,16 +6,24 @@ alone, which is what the other libraries do. All of one frame run in turns, so t
 
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from functools import partial
 from zoneinfo import ZoneInfo
 
 from bluetooth_sig import BluetoothSIGTranslator
 from bumble.profiles.heart_rate_service import HeartRateService
+from home_assistant_bluetooth import BluetoothServiceInfo
+from xiaomi_ble import SensorUpdate, XiaomiBluetoothDeviceData
 
 from benchmarks.figure import say
 from devices.driver import FrameContext
 from devices.drivers import DRIVERS, driver_named
+from devices.drivers.heart_rate import HeartRateMeasurement
+from devices.drivers.weight_scale import WeightMeasurement
+from devices.drivers.xiaomi_scale import WeightBroadcast, XiaomiScaleDriver
 from devices.gatt import characteristic_name
+from devices.radio import Advertisement
+from devices.wall_clock import DateTime
 from tests.devices.kit import known_frames
 
 ROUNDS = 7
@@ -28,6 +36,9 @@ CONTEXT = FrameContext(
     session_start=ARRIVAL - 2 * 86_400_000,
 )
 HEART_RATE, WEIGHT = 0x2A37, 0x2A9D
+WEIGHT_SCALE = 0x181D
+SERVICE = "0000181d-0000-1000-8000-00805f9b34fb"
+WEIGHING = WeightBroadcast(weight=Decimal("70.04"), time_stamp=DateTime.of(ARRIVAL, CONTEXT.zone), settled=True)
 
 
 def figures() -> None:
@@ -36,16 +47,49 @@ def figures() -> None:
         reader = driver_named(driver)
         contestants: dict[str, Callable[[], object]] = {
             "codec.reading": partial(reader.decode, characteristic, frame, CONTEXT),
-            "codec.value": partial(reader.value, characteristic, frame, CONTEXT),
             **_others(characteristic, frame),
         }
-        rates: dict[str, list[float]] = {name: [] for name in contestants}
-        for _ in range(ROUNDS):
-            for name, work in contestants.items():
-                rates[name].append(_rate(work))
-        for name, found in rates.items():
-            about = {"driver": driver, "characteristic": characteristic_name(characteristic), "bytes": len(frame)}
-            say(name, "frames/s", found, **about)
+        if characteristic in reader.reads:
+            contestants["codec.value"] = partial(reader.value, characteristic, frame, CONTEXT)
+        _compare(contestants, driver=driver, characteristic=characteristic_name(characteristic), bytes=len(frame))
+    _compare(_scales(), driver="xiaomi_scale", characteristic="advertisement", bytes=len(bytes(WEIGHING)))
+
+
+def _compare(contestants: dict[str, Callable[[], object]], **about: object) -> None:
+    rates: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(ROUNDS):
+        for name, work in contestants.items():
+            rates[name].append(_rate(work))
+    for name, found in rates.items():
+        say(name, "frames/s", found, **about)
+
+
+def _scales() -> dict[str, Callable[[], object]]:
+    """Return the house's reader of Xiaomi's scales and the one that Home Assistant uses."""
+    payload = bytes(WEIGHING)
+    heard = Advertisement(address="C4:B0:00:00:00:01", name="MI SCALE2", service_data={WEIGHT_SCALE: payload})
+    (ours,) = XiaomiScaleDriver().decode_advertisement(heard, CONTEXT)
+
+    def theirs() -> SensorUpdate:
+        # Anew each time: one that has heard an advertisement passes over the same one.
+        return XiaomiBluetoothDeviceData().update(
+            BluetoothServiceInfo(
+                name="MI SCALE2",
+                address="C4:B0:00:00:00:01",
+                rssi=-60,
+                manufacturer_data={},
+                service_data={SERVICE: payload},
+                service_uuids=[SERVICE],
+                source="",
+            )
+        )
+
+    if not any(value.native_value == float(ours.value) for value in theirs().entity_values.values()):
+        raise RuntimeError("xiaomi-ble reads another weight")
+    return {
+        "codec.reading": partial(XiaomiScaleDriver().decode_advertisement, heard, CONTEXT),
+        "xiaomi-ble": theirs,
+    }
 
 
 def _longest() -> dict[tuple[str, int], bytes]:
@@ -59,14 +103,25 @@ def _longest() -> dict[tuple[str, int], bytes]:
 
 
 def _others(characteristic: int, frame: bytes) -> dict[str, Callable[[], object]]:
-    """Return the other libraries that read this frame and come to the same numbers (checked here, not believed)."""
+    """Return the other libraries that read this frame.
+
+    Raises:
+        RuntimeError: one reads another number than the house does, so that its speed says nothing.
+    """
     others: dict[str, Callable[[], object]] = {}
-    number = characteristic_name(characteristic)
-    translator = BluetoothSIGTranslator()
+    sig = partial(BluetoothSIGTranslator().parse_characteristic, characteristic_name(characteristic), frame)
     if characteristic == HEART_RATE:
-        others["bumble"] = partial(HeartRateService.HeartRateMeasurement.from_bytes, frame)
-    if characteristic in {HEART_RATE, WEIGHT}:
-        others["bluetooth-sig"] = partial(translator.parse_characteristic, number, frame)
+        others = {"bumble": partial(HeartRateService.HeartRateMeasurement.from_bytes, frame), "bluetooth-sig": sig}
+        ours: object = HeartRateMeasurement.from_bytes(frame).heart_rate
+        said = {name: getattr(read(), "heart_rate", None) for name, read in others.items()}
+    elif characteristic == WEIGHT:
+        others = {"bluetooth-sig": sig}
+        ours = float(WeightMeasurement.from_bytes(frame).weight or 0)
+        said = {name: getattr(read(), "weight", None) for name, read in others.items()}
+    else:
+        return {}
+    if wrong := [name for name, number in said.items() if number != ours]:
+        raise RuntimeError(f"{', '.join(wrong)} read another number in {frame.hex()}")
     return others
 
 
