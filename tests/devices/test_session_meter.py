@@ -226,7 +226,7 @@ async def test_a_link_lost_while_numbers_that_began_again_are_read_hides_nothing
     await visit(bench, meter)
     for sequence in range(1, 9):
         meter.measure(sequence, 150 + sequence, ago=500 - sequence)
-    cuts = iter((5, 12))
+    cuts = iter((8, 6))
     serve = meter.play
 
     def play(frames: list[tuple[int, bytes]]) -> None:
