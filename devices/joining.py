@@ -34,12 +34,13 @@ class Joiner:
     def put(self, arrival: Arrival) -> None:
         """Take a frame as it comes."""
         held = self._take_held()
-        if held is not None and arrival.characteristic == self._awaited:
+        awaited = self._driver.awaits(arrival.characteristic, arrival.frame)
+        # A frame that begins a record, such as the same one again, is no other's second half.
+        if held is not None and awaited is None and arrival.characteristic == self._awaited:
             self._hand_on(replace(held, rest=arrival.frame))
             return
         if held is not None:
             self._hand_on(held)
-        awaited = self._driver.awaits(arrival.characteristic, arrival.frame)
         if awaited is None:
             self._hand_on(arrival)
         else:

@@ -5,7 +5,8 @@ Such a scale mostly offers Weight Scale (0x181D) too and says the weight there; 
 Quirks:
 
 - A result that does not fit one packet comes in two. The second repeats the flags and the body fat and goes on with
-  what was left out, without time or user. A lone half is handed on as it is.
+  what was left out, without time or user. A first one alone counts; a second one alone is refused: what it says may
+  be of any day and of anybody.
 - A measurement without bare feet on the electrodes is said as body fat 0xFFFF, or as zeros in every field: both mean
   "not measured", and nobody has 0 % of fat.
 - Many give a result only to who showed its user's consent code (`devices.consent`).
@@ -314,18 +315,32 @@ class BodyCompositionDriver(StoreAndForward):
         """Return the body fat and what else was measured; a weight alone is a weight scale's.
 
         Raises:
-            FrameError: cut short for its flags.
+            FrameError: cut short for its flags, or the second of two packets without its first.
         """
         if characteristic == gatt.WEIGHT_MEASUREMENT:
             return weight_scale.readings_of(frame, context)
-        said = BodyCompositionMeasurement.from_bytes(frame)
+        said = _beginning(frame)
         if not rest:
             return _readings(said, frame, frame, context)
         second = BodyCompositionMeasurement.from_bytes(rest)
-        if said.goes_on and second.completes and said.unit is second.unit:
-            return _readings(said.completed_by(second), frame, frame + rest, context)
-        # The other half was lost, and this is another result.
-        return _readings(said, frame, frame, context) + _readings(second, rest, rest, context)
+        if not said.goes_on or not second.completes:
+            # The other half was lost, and this is another result.
+            return _readings(said, frame, frame, context) + _readings(_beginning(rest), rest, rest, context)
+        if said.unit is not second.unit:
+            raise FrameReader(characteristic, rest).error("its two packets speak two units")
+        return _readings(said.completed_by(second), frame, frame + rest, context)
+
+
+def _beginning(frame: bytes) -> BodyCompositionMeasurement:
+    """Return what a packet says that is no second one.
+
+    Raises:
+        FrameError: cut short, or a second one.
+    """
+    said = BodyCompositionMeasurement.from_bytes(frame)
+    if said.completes:
+        raise FrameReader(gatt.BODY_COMPOSITION_MEASUREMENT, frame).error("the second of two packets without its first")
+    return said
 
 
 def _readings(

@@ -19,7 +19,7 @@ _STEP_G = 5
 
 
 class WeightScale(StoreAndForward):
-    """A scale for one person, in kilograms, that does not know heights and so gives no body mass index."""
+    """A scale in kilograms that does not know heights and so gives no body mass index."""
 
     kind: ClassVar[str] = "weight_scale"
     service: ClassVar[int] = gatt.WEIGHT_SCALE_SERVICE
@@ -30,15 +30,20 @@ class WeightScale(StoreAndForward):
         for weighing in weighings:
             self.take(weighing)
 
-    def take(self, weighing: Weighing) -> None:
-        """Weigh a person: keep the weighing until a box has it."""
+    def take(self, weighing: Weighing, *, user: int | None = None) -> None:
+        """Weigh a person: keep the weighing until a box has it.
+
+        Args:
+            weighing: what the body does.
+            user: index of the person in the scale, 255 for somebody whom it does not know; None: it names nobody.
+        """
         time_stamp, measured_at = self._dated(weighing.at)
         grams = round(weighing.count / _STEP_G) * _STEP_G
-        record = WeightMeasurement(weight=Decimal(grams) / 1000, time_stamp=time_stamp)
+        record = WeightMeasurement(weight=Decimal(grams) / 1000, time_stamp=time_stamp, user_id=user)
         reading = Taken(device=self.address, quantity=Quantity.BODY_WEIGHT, count=grams, measured_at=measured_at)
         self._keep(bytes(record), [reading])
 
     def _services(self) -> list[Service]:
-        value = WeightScaleFeature(features=Features.TIME_STAMP, weight_resolution=7)
+        value = WeightScaleFeature(features=Features.TIME_STAMP | Features.MULTIPLE_USERS, weight_resolution=7)
         feature = self._secured(gatt.WEIGHT_SCALE_FEATURE, Properties.READ, bytes(value))
         return [Service(UUID.from_16_bits(self.service), [self._records, feature]), self._current_time_service()]

@@ -43,6 +43,13 @@ async def test_a_half_whose_other_does_not_come_is_handed_on_before_what_came(jo
     assert [item.frame for item in joined] == [b"\1first", b"\6"]
 
 
+async def test_a_first_half_that_comes_again_is_no_second_half(joined: list[Arrival]) -> None:
+    joiner = Joiner(Halves(), joined.append, within=60)
+    for frame in (b"\1first", b"\1first", b"second"):
+        joiner.put(arrival(0x2A34, frame))
+    assert [(item.frame, item.rest) for item in joined] == [(b"\1first", b""), (b"\1first", b"second")]
+
+
 async def test_a_half_is_handed_on_alone_when_its_time_is_up() -> None:
     alone: asyncio.Future[Arrival] = asyncio.get_running_loop().create_future()
     joiner = Joiner(Halves(), alone.set_result, within=0.001)

@@ -150,19 +150,23 @@ def test_a_result_has_one_key_whether_or_not_its_second_packet_came(context: Fra
     assert {reading.provenance.frame for reading in whole} == {bytes(FIRST) + bytes(SECOND)}
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        replace(FIRST, user_id=2),
-        replace(SECOND, multiple_packets=False),
-        replace(SECOND, unit=Unit.POUND),
-    ],
-)
+@pytest.mark.parametrize("other", [replace(FIRST, user_id=2), replace(SECOND, multiple_packets=False)])
 def test_what_does_not_complete_a_packet_is_a_result_of_its_own(
     other: BodyCompositionMeasurement, context: FrameContext
 ) -> None:
     readings = BodyCompositionDriver().decode(FAT, bytes(FIRST), context, rest=bytes(other))
     assert len({reading.key for reading in readings}) == 2
+
+
+def test_a_second_packet_without_its_first_says_nobodys_weight_of_no_day_and_is_refused(context: FrameContext) -> None:
+    for frame, rest in ((SECOND, None), (SECOND, SECOND), (replace(FIRST, multiple_packets=False), SECOND)):
+        with pytest.raises(FrameError, match="2A9C: the second of two packets without its first"):
+            BodyCompositionDriver().decode(FAT, bytes(frame), context, rest=b"" if rest is None else bytes(rest))
+
+
+def test_two_packets_in_two_units_are_refused(context: FrameContext) -> None:
+    with pytest.raises(FrameError, match="2A9C: its two packets speak two units"):
+        BodyCompositionDriver().decode(FAT, bytes(FIRST), context, rest=bytes(replace(SECOND, unit=Unit.POUND)))
 
 
 def test_a_second_packet_that_is_cut_is_refused(context: FrameContext) -> None:
