@@ -118,10 +118,15 @@ def run(config: Path) -> None:
     settings = read_settings(config)
     from agent import daemon
     from devices.bleak_radio import BleakRadio
+    from devices.bluez_agent import refusing_surprises
     from devices.clock import SystemClock
 
-    radio = BleakRadio(adapter=settings.radio.adapter)
-    asyncio.run(until_told(daemon.run(settings, clock=SystemClock(), radio=radio)))
+    async def box() -> None:
+        async with refusing_surprises():
+            radio = BleakRadio(adapter=settings.radio.adapter)
+            await daemon.run(settings, clock=SystemClock(), radio=radio)
+
+    asyncio.run(until_told(box()))
 
 
 async def until_told(work: Coroutine[object, object, None]) -> None:
@@ -224,6 +229,68 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
     click.echo(tabulate(rows, tablefmt="plain"))
     for alert in state.standing:
         click.echo(f"[{alert.priority}] {alert.patient}: {_said(ctx, alert.why)}")
+
+
+@main.command()
+@click.option("--config", type=click.Path(path_type=Path), default=Path("/etc/veilleur/agent.toml"), show_default=True)
+@click.option("--address", help="Which one; it is asked for otherwise. / Lequel ; demandé sinon.")
+@click.option("--forget", metavar="ADDRESS", help="Remove the box's half of a bond. / Oublier un appareil.")
+@click.option("--seconds", type=click.FloatRange(1, 600), default=20.0, show_default=True, help="To listen. / Écoute.")
+@click.option("--passkey", type=click.IntRange(0, 999_999), help="Shown by the device; asked for otherwise. / Code.")
+@click.option(
+    "--settle",
+    type=click.FloatRange(0, 600),
+    default=15.0,
+    show_default=True,
+    help="Without a terminal:"
+    " seconds to leave the pairing mode. / Sans terminal : délai pour quitter le mode appairage.",
+)
+@click.option("--json", "as_json", is_flag=True, help="JSON.")
+@click.pass_context
+def pair(  # noqa: PLR0917 - one parameter an option, given by name
+    ctx: click.Context,
+    config: Path,
+    address: str | None,
+    forget: str | None,
+    seconds: float,
+    passkey: int | None,
+    settle: float,
+    as_json: bool,  # noqa: FBT001 - click names its flags
+) -> None:
+    """Show the devices in the air, bond with one and prove it. / Appairer un appareil, et le prouver."""
+    from zoneinfo import ZoneInfo
+
+    from agent.pair_command import PairCommand, PairRequest
+    from agent.settings_file import read_settings
+    from agent.terminal import Terminal
+    from devices.bleak_radio import BleakRadio
+    from devices.bluez_bonds import BluezBonds
+    from devices.clock import SystemClock
+
+    # A box is paired before its settings are written, too.
+    settings = read_settings(config) if config.exists() else None
+    adapter = None if settings is None else settings.radio.adapter
+    patients = () if settings is None else settings.patients
+    command = PairCommand(
+        PairRequest(
+            address=address,
+            forget=forget,
+            seconds=seconds,
+            as_json=as_json,
+            patients=tuple(patient.pseudonym for patient in patients),
+            zone=patients[0].zone if patients else ZoneInfo("Europe/Paris"),
+        ),
+        radio=BleakRadio(adapter=adapter),
+        bonds=BluezBonds(adapter=adapter),
+        terminal=Terminal(
+            lang=ctx.find_root().params["lang"],
+            interactive=sys.stdin.isatty() and not as_json,
+            code=passkey,
+            settle=settle,
+        ),
+        clock=SystemClock(),
+    )
+    ctx.exit(asyncio.run(command.run()))
 
 
 @main.command()

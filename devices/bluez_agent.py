@@ -208,3 +208,14 @@ async def refuse_surprises(*, again: float = _AGAIN_S) -> None:
                 told = str(error)
                 _log.info("no pairing agent: %s", told)
         await asyncio.sleep(again)
+
+
+@asynccontextmanager
+async def refusing_surprises() -> AsyncIterator[None]:
+    """Reject whoever wants to bond while the context is open and nobody pairs."""
+    guard = asyncio.create_task(refuse_surprises(), name="pairing agent")
+    try:
+        yield
+    finally:
+        guard.cancel()
+        await asyncio.gather(guard, return_exceptions=True)
