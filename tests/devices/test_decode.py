@@ -2,19 +2,23 @@
 
 import json
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.decode import decode_frame
+from devices.advertising import advertisement_bytes
+from devices.decode import decode_advertisement, decode_frame
 from devices.driver import FrameContext
 from devices.drivers.cgm_session import SessionStart
 from devices.drivers.weight_scale import WeightMeasurement
+from devices.drivers.xiaomi_scale import WeightBroadcast
 from devices.errors import DriverError, FrameError
+from devices.radio import Advertisement
 from devices.reading import Unit
+from devices.wall_clock import DateTime
 
 KNOWN = [0x2A08, 0x2A2B, 0x2A35, 0x2A49, 0x2A52, 0x2A9D, 0x2A9E, 0x2AA7, 0x2AA8, 0x2AAA, 0x2AAB]
 
@@ -197,3 +201,33 @@ def test_any_bytes_are_shown_or_refused(characteristic: int, frame: bytes) -> No
         assert error.frame in frame  # noqa: PT017 either outcome is right
     else:
         json.dumps(decoded.as_json(), allow_nan=False)
+
+
+def test_an_advertisement_is_shown_with_its_driver_and_what_it_says() -> None:
+    weighing = WeightBroadcast(
+        weight=Decimal("70.04"),
+        time_stamp=DateTime(year=2026, month=11, day=22, hours=8, minutes=0, seconds=0),
+        settled=True,
+    )
+    heard = Advertisement(address="", name="MI SCALE2", service_data={0x181D: bytes(weighing)})
+    said = decode_advertisement(advertisement_bytes(heard))
+    assert said["advertisement"] == {
+        "name": "MI SCALE2",
+        "services": [],
+        "service_data": {"181D": bytes(weighing).hex()},
+        "manufacturer_data": {},
+    }
+    assert (said["driver"], said["refused"]) == ("xiaomi_scale", None)
+    (reading,) = cast("list[dict[str, object]]", said["readings"])
+    assert (reading["quantity"], reading["value"], reading["unit"]) == ("body_weight", 70.04, "kg")
+
+
+def test_an_advertisement_that_nobody_reads_says_why() -> None:
+    said = decode_advertisement(advertisement_bytes(Advertisement(address="", services=frozenset({0x1234}))))
+    assert said["driver"] is None
+    assert "no driver reads" in str(said["refused"])
+
+
+def test_a_live_value_has_no_time_of_its_own() -> None:
+    (reading,) = shown(0x2A37, "0048")["readings"]
+    assert (reading["value"], reading["measured_at"]) == (72.0, None)
