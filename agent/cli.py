@@ -203,6 +203,8 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
     from agent.daemon import open_vault
     from agent.settings_file import read_settings
     from agent.status import iso, read_state
+    from agent.technical import owner_of
+    from agent.technical_rules import OWNERS
 
     settings = read_settings(config)
     state = read_state(settings, open_vault(settings))
@@ -228,7 +230,29 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
     ]
     click.echo(tabulate(rows, tablefmt="plain"))
     for alert in state.standing:
-        click.echo(f"[{alert.priority}] {alert.patient}: {_said(ctx, alert.why)}")
+        owner = owner_of(alert)
+        who = "" if owner is None else f" → {_said(ctx, OWNERS[owner])}"
+        click.echo(f"[{alert.priority}] {alert.patient}{who}: {_said(ctx, alert.why)}")
+
+
+@main.command()
+@click.option("--config", type=click.Path(path_type=Path), default=Path("/etc/veilleur/agent.toml"), show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="JSON.")
+@click.pass_context
+def devices(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FBT001 - click names its flags
+    """List devices: bonds, last seen, battery, why one is silent. / Les appareils du boîtier."""
+    from agent.daemon import open_vault
+    from agent.devices_command import read_devices, table
+    from agent.settings_file import read_settings
+    from devices.clock import SystemClock
+
+    settings = read_settings(config)
+    now = SystemClock().now_ms()
+    rows = read_devices(settings, open_vault(settings), now=now)
+    if as_json:
+        click.echo(json.dumps([row.as_json() for row in rows], ensure_ascii=False))
+    else:
+        click.echo(table(rows, now=now, lang=ctx.find_root().params["lang"]))
 
 
 @main.command()

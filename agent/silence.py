@@ -35,6 +35,8 @@ LISTEN_MS: Final = 30 * 60_000
 """The box has listened for so long, or for the device's own cadence if that is shorter, before it says anything."""
 HOLD_MS: Final = 6 * 3_600_000
 """A conclusion that was told stands for so long before another one takes its place."""
+HEARD_SHARE: Final = 3
+"""A device that is always on is within reach when it was heard in the last third of its cadence."""
 
 
 class Cause(StrEnum):
@@ -101,7 +103,8 @@ def cause_of(trait: Trait, facts: DeviceFacts, conditions: AbstractSet[str], now
         return Cause.BATTERY_LOW
     if not trait.always_on:
         return Cause.NOT_MEASURED
-    heard = facts.seen_at is not None and now - facts.seen_at <= trait.expect_ms
+    # Not within all of its cadence: it is always heard about when it gives its last reading.
+    heard = facts.seen_at is not None and now - facts.seen_at <= trait.expect_ms // HEARD_SHARE
     return Cause.OUT_OF_REACH if trait.radio and not heard else Cause.NO_READING
 
 

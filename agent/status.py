@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from agent.settings import Settings
 from agent.store_reader import StoreReader
+from agent.technical import owner_of
 from agent.vault import Vault
 from alerting.alert import AlertChange
 from exchange.sealing import LANE_ALERTS
@@ -67,6 +68,7 @@ class BoxState:
                     "patient": alert.patient,
                     "rule": alert.rule,
                     "priority": alert.priority,
+                    "owner": owner_of(alert),
                     "raised_at": iso(alert.raised_at),
                     "why": {"fr": alert.why.fr, "en": alert.why.en},
                 }

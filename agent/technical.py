@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from agent.technical_rules import RULES, Ends
+from agent.technical_rules import RULES, Ends, Owner
 from alerting.alert import AlertChange, Category, ChangeKind, Sentence, alert_id
 from alerting.engine import ENGINE_VERSION
 from devices.reading import JUDGED, Quality, Reading, Validity
@@ -265,6 +265,11 @@ def is_usable(reading: Reading) -> bool:
 def is_about(change: AlertChange, device: str) -> bool:
     """Return whether a technical alert of the box is about this device."""
     return not change.protocol and change.alert_id == _id(change.patient, change.rule, device, change.onset)
+
+
+def owner_of(change: AlertChange) -> Owner | None:
+    """Return who acts on a technical alert of the box; None for one of a care protocol, which says itself."""
+    return None if change.protocol or change.rule not in RULES else RULES[change.rule].owner
 
 
 def _why(rule: str, device: str, since: Sentence | None, tried: str) -> Sentence:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from alerting.alert import Priority
+from alerting.alert import Priority, Sentence
 
 QUIET_MS = 129_600_000
 """A fact not noticed for a day and a half has ended: a device used once a day shows its faults once a day."""
@@ -25,6 +25,15 @@ class Owner(StrEnum):
     """Whoever is at the patient's home or in the residence: family, a nurse on her round."""
     INSTALLER = "installer"
     TEAM = "team"
+
+
+OWNERS: Mapping[Owner, Sentence] = {
+    Owner.PATIENT: Sentence(fr="le patient", en="the patient"),
+    Owner.CARER: Sentence(fr="l'entourage", en="a carer"),
+    Owner.INSTALLER: Sentence(fr="l'installateur", en="the installer"),
+    Owner.TEAM: Sentence(fr="l'équipe", en="the team"),
+}
+"""How each is called."""
 
 
 class Ends(Enum):

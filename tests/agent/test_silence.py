@@ -68,8 +68,8 @@ def test_one_condition_is_the_cause(condition: str) -> None:
     ("trait", "facts", "conditions", "cause"),
     [
         (SENSOR, DeviceFacts(), set(), Cause.OUT_OF_REACH),
-        (SENSOR, DeviceFacts(seen_at=START - ALWAYS_ON_MS - 1), set(), Cause.OUT_OF_REACH),
-        (SENSOR, DeviceFacts(seen_at=START - ALWAYS_ON_MS), set(), Cause.NO_READING),
+        (SENSOR, DeviceFacts(seen_at=START - ALWAYS_ON_MS // 3 - 1), set(), Cause.OUT_OF_REACH),
+        (SENSOR, DeviceFacts(seen_at=START - ALWAYS_ON_MS // 3), set(), Cause.NO_READING),
         (SENSOR, DeviceFacts(battery=10), set(), Cause.BATTERY_LOW),
         (SENSOR, DeviceFacts(battery=11), set(), Cause.OUT_OF_REACH),
         (SENSOR, DeviceFacts(battery=3), {"sensor_expired"}, Cause.SENSOR_EXPIRED),
