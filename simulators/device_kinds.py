@@ -18,10 +18,15 @@ from devices.reading import Quantity, Unit
 from simulators.errors import HomeError
 from simulators.patients import Glucose, Pressure, Weighing
 from simulators.peripherals.blood_pressure import BloodPressureMonitor
+from simulators.peripherals.body_composition import BodyCompositionScale, BodyWeighing
 from simulators.peripherals.cgm import GlucoseSensor
 from simulators.peripherals.glucose_meter import GlucoseMeter, Strip
+from simulators.peripherals.heart_rate import Beat, HeartRateStrap
 from simulators.peripherals.peripheral import Circumstances, Peripheral
+from simulators.peripherals.pulse_oximeter import PulseOximeter, Saturation, StoringOximeter
+from simulators.peripherals.thermometer import Temperature, Thermometer
 from simulators.peripherals.weight_scale import WeightScale
+from simulators.peripherals.xiaomi_scale import XiaomiScale
 
 Name = Annotated[str, Meta(min_length=1, max_length=20)]
 Percent = Annotated[int, Meta(ge=0, le=100)]
@@ -98,9 +103,37 @@ class _MeterOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=T
     meal: str | None = None
 
 
+class _CompositionOptions(_ForwardingOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Of a scale that knows its users: their consent codes by index, and how it sends what it has."""
+
+    codes: dict[int, int]
+    two_packets: bool = False
+    shows_live: bool = False
+    answers_consent: bool = True
+
+
+class _BroadcastOptions(_Options, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Of a scale that broadcasts: whether it has electrodes, and how many real seconds a weight takes to settle."""
+
+    electrodes: bool = True
+    settling_seconds: Annotated[float, Meta(ge=0)] = 1.0
+
+
+class _ThermometerOptions(_ForwardingOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Of a thermometer: Cel or [degF]."""
+
+    unit: Unit = Unit.CELSIUS
+
+
+class _OximeterOptions(_ForwardingOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Of an oximeter: whether it keeps its spot-checks and sends them when asked."""
+
+    stores: bool = False
+
+
 def _chosen(kind: type[S], order: Order) -> S:
     try:
-        return msgspec.convert(dict(order.options), kind, strict=True)
+        return msgspec.convert(dict(order.options), kind, strict=True, str_keys=True)
     except msgspec.ValidationError as error:
         raise HomeError(f"an option is refused: {error}") from error
 
@@ -145,8 +178,103 @@ def _weight_scale(order: Order) -> Installed:
     device = WeightScale(order.address, order.where, name=wanted.name, battery=wanted.battery, hangs_up=wanted.hangs_up)
     return Installed(
         device=device,
-        take=lambda sample: device.take(Weighing(at=sample.at, count=sample.counts[Quantity.BODY_WEIGHT])),
+        take=lambda sample: device.take(_weighing(sample), user=sample.user),
     )
+
+
+def _weighing(sample: Sample) -> Weighing:
+    return Weighing(at=sample.at, count=sample.counts[Quantity.BODY_WEIGHT])
+
+
+def _body_composition(order: Order) -> Installed:
+    wanted = _chosen(_CompositionOptions, order)
+    device = BodyCompositionScale(
+        order.address,
+        order.where,
+        name=wanted.name,
+        codes=wanted.codes,
+        battery=wanted.battery,
+        two_packets=wanted.two_packets,
+        shows_live=wanted.shows_live,
+        answers_consent=wanted.answers_consent,
+        hangs_up=wanted.hangs_up,
+    )
+
+    def take(sample: Sample) -> None:
+        counts = sample.counts
+        device.take(
+            BodyWeighing(
+                at=sample.at,
+                weight=counts[Quantity.BODY_WEIGHT],
+                fat=counts.get(Quantity.BODY_FAT),
+                muscle=counts.get(Quantity.MUSCLE_MASS, 0),
+                water=counts.get(Quantity.BODY_WATER_MASS, 0),
+                user=sample.user,
+            )
+        )
+
+    return Installed(device=device, take=take)
+
+
+def _xiaomi_scale(order: Order) -> Installed:
+    wanted = _chosen(_BroadcastOptions, order)
+    device = XiaomiScale(
+        order.address,
+        order.where,
+        name=wanted.name,
+        battery=wanted.battery,
+        electrodes=wanted.electrodes,
+        settling_seconds=wanted.settling_seconds,
+    )
+    return Installed(device=device, take=lambda sample: device.take(_weighing(sample)))
+
+
+def _thermometer(order: Order) -> Installed:
+    wanted = _chosen(_ThermometerOptions, order)
+    device = Thermometer(
+        order.address,
+        order.where,
+        name=wanted.name,
+        battery=wanted.battery,
+        hangs_up=wanted.hangs_up,
+        unit=wanted.unit,
+    )
+    return Installed(
+        device=device,
+        take=lambda sample: device.take(
+            Temperature(at=sample.at, count=sample.counts[Quantity.BODY_TEMPERATURE]),
+        ),
+    )
+
+
+def _pulse_oximeter(order: Order) -> Installed:
+    wanted = _chosen(_OximeterOptions, order)
+    device: PulseOximeter | StoringOximeter
+    if wanted.stores:
+        device = StoringOximeter(order.address, order.where, name=wanted.name, battery=wanted.battery)
+    else:
+        device = PulseOximeter(
+            order.address, order.where, name=wanted.name, battery=wanted.battery, hangs_up=wanted.hangs_up
+        )
+
+    def take(sample: Sample) -> None:
+        counts = sample.counts
+        device.take(
+            Saturation(
+                at=sample.at,
+                spo2=counts[Quantity.SPO2],
+                pulse=counts[Quantity.PULSE_RATE],
+                perfusion=counts.get(Quantity.PERFUSION_INDEX),
+            )
+        )
+
+    return Installed(device=device, take=take)
+
+
+def _heart_rate(order: Order) -> Installed:
+    wanted = _chosen(_Options, order)
+    device = HeartRateStrap(order.address, order.where, name=wanted.name, battery=wanted.battery)
+    return Installed(device=device, take=lambda sample: device.take(Beat(rate=sample.counts[Quantity.HEART_RATE])))
 
 
 def _glucose_meter(order: Order) -> Installed:
@@ -178,7 +306,12 @@ KINDS: Mapping[str, Callable[[Order], Installed]] = {
     "cgm": _cgm,
     "blood_pressure": _blood_pressure,
     "weight_scale": _weight_scale,
+    "body_composition": _body_composition,
+    "xiaomi_scale": _xiaomi_scale,
     "glucose_meter": _glucose_meter,
+    "pulse_oximeter": _pulse_oximeter,
+    "thermometer": _thermometer,
+    "heart_rate": _heart_rate,
 }
 
 
