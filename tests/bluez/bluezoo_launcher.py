@@ -5,6 +5,7 @@ What bluezoo 1.0.2 does otherwise than BlueZ, and is put right here:
 - a disconnect leaves the GATT objects behind, so that a second Connect cannot export them again;
 - a disconnect leaves the characteristic notifying, so that a second StartNotify does nothing;
 - a device that is heard again is not told of, as BlueZ does by its signal strength;
+- one agent is the most there can be, and with the last of several the wrong one becomes the default;
 - pairing asks no agent: here the default agent is asked what `--ask` says, and a device that is refused, or given
   the wrong code, is not bonded;
 - an adapter that is switched off goes on scanning, and lets devices connect.
@@ -115,6 +116,9 @@ async def default_agent_goes(self: Any, agent: Any) -> None:
     await agent.cleanup()
     if self.agents and self.agent is None:
         self.agent = list(self.agents.values())[-1]
+    if self.agent is None:
+        for adapter in self.mock.adapters.values():
+            await adapter.Pairable.set_async(False)
 
 
 class ManyAgents(dict[str, Any]):

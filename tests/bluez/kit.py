@@ -163,21 +163,23 @@ class Machine:
         arguments = ("org.bluez.Adapter1", "Powered", Variant("b", on))
         await self.call(f"/org/bluez/{adapter}", "org.freedesktop.DBus.Properties", "Set", "ssv", *arguments)
 
-    async def until_discovering(self) -> None:
-        """Wait until the box's adapter scans, and the box watches over its scan."""
-        seen = asyncio.Event()
+    async def until(self, name: str, value: object) -> None:
+        """Wait until the box's adapter has a property: "Discovering" while it scans, "Pairable" while agents answer."""
+        found = asyncio.Event()
 
         def look_at(message: Message) -> None:
-            if message.member == "PropertiesChanged" and "Discovering" in message.body[1]:
-                seen.set()
+            if message.member == "PropertiesChanged" and message.body[0] == ADAPTER:
+                changed = message.body[1].get(name)
+                if changed is not None and changed.value == value:
+                    found.set()
 
         async with system_bus() as bus:
             bus.listen(look_at)
-            await bus.match("sender='org.bluez',member='PropertiesChanged',arg0='org.bluez.Adapter1'")
+            await bus.match(f"sender='org.bluez',member='PropertiesChanged',path='/org/bluez/hci0',arg0='{ADAPTER}'")
             (properties,) = await bus.call("/org/bluez/hci0", "org.freedesktop.DBus.Properties", "GetAll", "s", ADAPTER)
-            if not properties["Discovering"]:
+            if properties[name] != value:
                 async with asyncio.timeout(WITHIN):
-                    await seen.wait()
+                    await found.wait()
 
     async def connect_and_die(self, device: str) -> None:
         """Open a link to a device as a program that is then killed."""

@@ -119,7 +119,7 @@ async def test_an_adapter_that_is_switched_off_is_told_at_once_and_read_again_wh
     await machine.bluez()
     through = radio()
     search = asyncio.create_task(through.find("C4:B0:00:00:00:99", within=WITHIN))
-    await machine.until_discovering()
+    await machine.until("Discovering", True)
     await machine.power("hci0", on=False)
     with pytest.raises(RadioError, match="switched off") as failed:
         await search
@@ -136,7 +136,7 @@ async def test_a_bluetooth_service_that_dies_is_told_at_once_and_found_when_it_i
     bluez = await machine.bluez()
     through = radio()
     search = asyncio.create_task(through.find("C4:B0:00:00:00:99", within=WITHIN))
-    await machine.until_discovering()
+    await machine.until("Discovering", True)
     await bluez.kill()
     with pytest.raises(RadioError) as failed:
         await search
