@@ -330,8 +330,10 @@ class Visit:
             RadioError: frames came faster than they could be persisted, or fetching missing ones failed.
         """
         duties = deque([*consents, *self._duties.when_quiet()])
-        # A device may take its time before it begins to send what it holds, also after each consent.
-        pause: float | None = self._patience.begin
+        # A device may take its time before it begins to send what it holds, also after each consent; one that was
+        # asked for its records has sent them, and may hang up soon.
+        asked = self._record_access and self._driver.stored_records is StoredRecords.REQUIRED
+        pause: float | None = self._patience.quiet if asked else self._patience.begin
         while True:
             try:
                 first = await self._queue.get(pause)
