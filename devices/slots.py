@@ -26,7 +26,8 @@ TURN_S: Final = 60.0
 class _Slot:
     """One of the adapter's links, taken by a device."""
 
-    def __init__(self, *, lasting: bool, taken_at: float) -> None:
+    def __init__(self, *, address: str, lasting: bool, taken_at: float) -> None:
+        self.address = address
         self.lasting = lasting
         self.taken_at = taken_at
         self.give_way = asyncio.Event()
@@ -35,7 +36,8 @@ class _Slot:
 class _Waiter:
     """Somebody who waits for a slot."""
 
-    def __init__(self, *, lasting: bool) -> None:
+    def __init__(self, *, address: str, lasting: bool) -> None:
+        self.address = address
         self.lasting = lasting
         self.slot: asyncio.Future[_Slot] = asyncio.get_running_loop().create_future()
 
@@ -96,6 +98,10 @@ class SlottedRadio:
         self._waiting: list[_Waiter] = []
         self._next_turn: asyncio.TimerHandle | None = None
 
+    def misses(self) -> bool:
+        """Return whether a device that is always there has no link, so that it ought to be heard."""
+        return not self._lasting <= {slot.address for slot in self._taken}
+
     async def find(self, address: str, *, within: float) -> Advertisement | None:
         """Return the device's next advertisement, or None when it was not heard within `within` real seconds.
 
@@ -119,7 +125,7 @@ class SlottedRadio:
         Raises:
             RadioError: as the adapter's own.
         """
-        slot = await self._take(lasting=address.upper() in self._lasting)
+        slot = await self._take(address.upper())
         try:
             async with self._radio.connect(address, within=within) as link:
                 yield _HeldConnection(link, slot)
@@ -127,8 +133,8 @@ class SlottedRadio:
             self._taken.remove(slot)
             self._share_out()
 
-    async def _take(self, *, lasting: bool) -> _Slot:
-        waiter = _Waiter(lasting=lasting)
+    async def _take(self, address: str) -> _Slot:
+        waiter = _Waiter(address=address, lasting=address in self._lasting)
         self._waiting.append(waiter)
         self._share_out()
         try:
@@ -150,7 +156,7 @@ class SlottedRadio:
         while self._waiting and len(self._taken) < self._slots:
             waiter = next((one for one in self._waiting if not one.lasting), self._waiting[0])
             self._waiting.remove(waiter)
-            slot = _Slot(lasting=waiter.lasting, taken_at=now)
+            slot = _Slot(address=waiter.address, lasting=waiter.lasting, taken_at=now)
             self._taken.append(slot)
             waiter.slot.set_result(slot)
         self._ask_to_give_way(now)

@@ -179,6 +179,16 @@ async def test_whoever_stays_for_longer_than_a_turn_gives_way_too() -> None:
         await other.is_open()
 
 
+async def test_a_sensor_without_a_link_is_missed_and_a_scale_is_not() -> None:
+    assert not SlottedRadio(CountingRadio(), slots=2).misses()
+    radio = SlottedRadio(CountingRadio(), slots=2, lasting=[SENSORS[0].lower()], turn=NEVER)
+    async with visiting(radio, SCALES[0]):
+        assert radio.misses()
+        async with visiting(radio, SENSORS[0]):
+            assert not radio.misses()
+        assert radio.misses()
+
+
 async def test_nobody_gives_way_when_nobody_waits() -> None:
     radio = SlottedRadio(CountingRadio(), slots=3, lasting=SENSORS, turn=0.0)
     async with visiting(radio, *SENSORS[:3]) as visitors:
