@@ -5,6 +5,7 @@ What bluezoo 1.0.2 does otherwise than BlueZ, and is put right here:
 - a disconnect leaves the GATT objects behind, so that a second Connect cannot export them again;
 - a disconnect leaves the characteristic notifying, so that a second StartNotify does nothing;
 - a device that is heard again is not told of, as BlueZ does by its signal strength;
+- a bond is noted under a name that is never read, so that `Bonded` stays false;
 - one agent is the most there can be, and with the last of several the wrong one becomes the default;
 - pairing asks no agent: here the default agent is asked what `--ask` says, and a device that is refused, or given
   the wrong code, is not bonded;
@@ -104,6 +105,7 @@ def pair_asking(question: str) -> Any:
         self.peer.paired = self.peer.bonded = True
         await self.peer_adapter.add_device(self.peer)
         await self.Paired.set_async(True)
+        self.bonded = True
         await self.Bonded.set_async(True)
 
     return pair

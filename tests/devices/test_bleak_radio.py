@@ -470,3 +470,83 @@ async def test_a_system_without_bluetooth_is_a_radio_error(monkeypatch: pytest.M
     monkeypatch.setattr("devices.bleak_radio.BleakAdapter.get", missing)
     with pytest.raises(RadioError, match="looking for connected devices: no Bluetooth service"):
         await BleakRadio().find(ADDRESS, within=0.05)
+
+
+class ModalScanner(FakeScanner):
+    """A scanner that says how it listens, and may be unable to listen passively."""
+
+    refuses: ClassVar[list[Exception]] = []
+
+    def __init__(self, detection_callback: Any, service_uuids: Any, scanning_mode: str, **options: Any) -> None:
+        super().__init__(detection_callback, service_uuids, scanning_mode)
+        self.mode = scanning_mode
+        if scanning_mode == "passive":
+            assert options["bluez"]["or_patterns"], "BlueZ wants patterns"
+
+    async def start(self) -> None:
+        if self.mode == "passive" and self.refuses:
+            raise self.refuses[0]
+        await super().start()
+        self.air.log[-1] = self.mode
+
+
+def passive_radio(air: Air, *, refuses: Exception | None = None) -> BleakRadio:
+    scanner = type("BoundScanner", (ModalScanner,), {"air": air, "refuses": [refuses] if refuses else []})
+    client = type("BoundClient", (FakeClient,), {"air": air})
+    limits = Limits(procedure=0.2, pairing=0.2, closing=0.1)
+    return BleakRadio(client_backend=client, scanner_backend=scanner, limits=limits, passive=True)
+
+
+async def logged(air: Air, *entries: str) -> None:
+    """Wait until exactly this has happened."""
+    for _ in range(5000):
+        if air.log == list(entries):
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError(air.log)
+
+
+async def test_a_broadcast_is_heard_actively_once_and_passively_from_then_on(air: Air) -> None:
+    radio = passive_radio(air)
+    async with asyncio.timeout(10), radio.listen(ADDRESS) as heard_here:
+        await logged(air, "active")
+        air.say()
+        await anext(heard_here)
+        await logged(air, "active", "stop", "passive")
+        air.say()
+        await anext(heard_here)
+        # A device that nobody knows cannot be found so: everybody's scan changes for it, and back.
+        search = asyncio.create_task(radio.find(OTHER, within=5.0))
+        await logged(air, "active", "stop", "passive", "stop", "active")
+        air.say(OTHER)
+        await search
+        await logged(air, "active", "stop", "passive", "stop", "active", "stop", "passive")
+
+
+async def test_a_system_that_cannot_listen_passively_is_asked_once_and_said_once(
+    air: Air, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    radio = passive_radio(air, refuses=BleakError("needs BlueZ >= 5.56 with --experimental enabled"))
+    async with asyncio.timeout(10):
+        for _ in range(2):
+            async with radio.listen(ADDRESS) as heard_here:
+                for _ in range(3):
+                    await air.scanning.wait()
+                    air.say()
+                    await anext(heard_here)
+                    await asyncio.sleep(0)
+            await air.idle.wait()
+    assert set(air.log) == {"active", "stop"}
+    assert caplog.text.count("passive scanning does not work here") == 1
+    assert "--experimental" in caplog.text
+
+
+async def test_who_seeks_everybody_is_served_actively(air: Air) -> None:
+    radio = passive_radio(air)
+    async with asyncio.timeout(10), radio.listen(None) as everybody:
+        for _ in range(3):
+            await air.scanning.wait()
+            air.say()
+            await anext(everybody)
+    assert "passive" not in air.log
