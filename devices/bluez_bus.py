@@ -59,14 +59,22 @@ class BluezBus:
     def __init__(self, bus: MessageBus) -> None:
         self._bus = bus
 
-    async def call(self, path: str, interface: str, member: str, signature: str = "", *body: object) -> list[Any]:
-        """Call a method of BlueZ and return what it answers, variants unpacked.
+    async def call(
+        self,
+        path: str,
+        interface: str,
+        member: str,
+        signature: str = "",
+        *body: object,
+        destination: str = BLUEZ,
+    ) -> list[Any]:
+        """Call a method of BlueZ, or of another service, and return what it answers, variants unpacked.
 
         Raises:
-            RadioError: no answer, or BlueZ refused (`BluezCallError`).
+            RadioError: no answer, or it refused (`BluezCallError`).
         """
         message = Message(
-            destination=BLUEZ, path=path, interface=interface, member=member, signature=signature, body=list(body)
+            destination=destination, path=path, interface=interface, member=member, signature=signature, body=list(body)
         )
         return await self._ask(message)
 
