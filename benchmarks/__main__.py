@@ -2,11 +2,12 @@
 
 import sys
 
-from benchmarks import codecs, kill_loop, latency, start, store
+from benchmarks import codecs, kill_loop, latency, sessions, start, store
 
 ALL = {
     "codecs": codecs.figures,
     "store": store.figures,
+    "sessions": sessions.figures,
     "start": start.figures,
     "latency": latency.figures,
     "kill_loop": kill_loop.figures,
