@@ -118,13 +118,18 @@ def run(config: Path) -> None:
     settings = read_settings(config)
     from agent import daemon
     from devices.bleak_radio import BleakRadio
+    from devices.bluez_adapter import BluezAdapter
     from devices.bluez_agent import refusing_surprises
     from devices.clock import SystemClock
+    from devices.recovery import Controls
+    from devices.sysfs_adapter import SysfsAdapter
 
     async def box() -> None:
         async with refusing_surprises():
             radio = BleakRadio(adapter=settings.radio.adapter)
-            await daemon.run(settings, clock=SystemClock(), radio=radio)
+            name = settings.radio.adapter_name
+            control = Controls(BluezAdapter(name), SysfsAdapter(name))
+            await daemon.run(settings, clock=SystemClock(), radio=radio, control=control)
 
     asyncio.run(until_told(box()))
 
@@ -162,7 +167,7 @@ def check(ctx: click.Context, file: Path) -> None:
         else:
             settings = read_settings(file)
             names = ", ".join(f"{patient.pseudonym} ({patient.protocol.name})" for patient in settings.patients)
-            click.echo(f"{file}: ok · {settings.box} · {names} · {len(settings.devices)} devices")
+            click.echo(f"{file}: ok · {settings.box} · {names} · {len(settings.watched)} devices")
     except SettingsError as error:
         for fault in error.faults:
             click.echo(f"{file}: {_said(ctx, fault)}", err=True)

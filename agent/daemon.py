@@ -3,6 +3,8 @@
     sessions, ears, relays -> pipeline -> store -> forwarder -> link
         |                        |          ^         ^
     shared links    watch --> judging ------+      receipts
+        |                        ^
+    an adapter looked after -----+
 
 Each part runs as a named task of one group: when one cannot go on, all stop, and systemd starts the box again
 from what is on the disk. Only here is an error of any kind caught: a fault in judging must not stop keeping.
@@ -31,6 +33,8 @@ from agent.vault import Vault, kek_from_credential, kek_from_file, make_kek_file
 from agent.watch import watch
 from devices.clock import Clock
 from devices.radio import Radio
+from devices.recovering_radio import RecoveringRadio
+from devices.recovery import AdapterControl, Controls
 from devices.slots import SlottedRadio
 from devices.source import Source
 from exchange.connection import LinkSettings
@@ -58,7 +62,12 @@ def open_vault(settings: Settings) -> Vault:
 
 
 async def run(
-    settings: Settings, *, clock: Clock, radio: Radio, on_ready: Callable[[], None] = lambda: systemd.notify("READY=1")
+    settings: Settings,
+    *,
+    clock: Clock,
+    radio: Radio,
+    control: AdapterControl | None = None,
+    on_ready: Callable[[], None] = lambda: systemd.notify("READY=1"),
 ) -> None:
     """Run the box until cancelled.
 
@@ -66,6 +75,7 @@ async def run(
         settings: checked settings.
         clock: tells the time that readings and deadlines are judged by.
         radio: the adapter.
+        control: what can be done about the adapter when it fails or hears nothing; None: it can only scan anew.
         on_ready: called once, when readings can be kept and judged.
 
     Raises:
@@ -121,7 +131,15 @@ async def run(
         stack.push_async_callback(forwarder.stop)
         stack.push_async_callback(judging.stop)
         await pipeline.start()
-        links = SlottedRadio(radio, slots=settings.radio.slots, lasting=always_there(settings.devices))
+        adapter = RecoveringRadio(
+            radio,
+            control or Controls(),
+            adapter=settings.radio.adapter_name,
+            clock=clock,
+            on_event=pipeline.notice,
+            expects=lambda: links.misses(),  # noqa: PLW0108 the links are shared out below
+        )
+        links = SlottedRadio(adapter, slots=settings.radio.slots, lasting=always_there(settings.devices))
         sources = Sources(radio=links, settings=settings.radio, clock=clock, last_reading=pipeline.last_reading)
         watched: list[tuple[Watched, Source]] = [(device, sources.of_device(device)) for device in settings.devices]
         watched += [(relay, sources.of_relay(relay)) for relay in settings.relays]
@@ -131,6 +149,7 @@ async def run(
             group.create_task(forwarder.run(), name="forwarder")
             await judging.started.wait()
             group.create_task(watch(judging, clock, settle=settings.watch.settle), name="watch")
+            group.create_task(adapter.watch(), name="adapter")
             for device, source in watched:
                 group.create_task(_pump(device, source, pipeline), name=f"device {device.address}")
             on_ready()

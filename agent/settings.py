@@ -64,6 +64,11 @@ class RadioSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tru
     pause: Seconds = 1.0
     longest_pause: Seconds = 120.0
 
+    @property
+    def adapter_name(self) -> str:
+        """The adapter, or the system's first one."""
+        return self.adapter or "hci0"
+
 
 class ForwarderSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """How what is kept reaches the team (real seconds)."""
