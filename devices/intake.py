@@ -100,6 +100,8 @@ class Intake:
                 )
             if Quality.BATTERY_LOW in reading.quality:
                 events += self._remarks.note(DeviceEventKind.BATTERY_LOW, "the device says so", now)
+            if Quality.WARMING_UP in reading.quality:
+                events += self._remarks.note(DeviceEventKind.SENSOR_WARMING_UP, "it does not measure yet", now)
             if Quality.SESSION_STOPPED in reading.quality:
                 events += self._remarks.note(DeviceEventKind.SENSOR_EXPIRED, "its session was stopped", now)
         if self.context.session_end is not None and now >= self.context.session_end:

@@ -97,3 +97,4 @@ async def test_a_sensor_that_warms_up_says_so_with_each_record(bench: Any, senso
     await bench.follow(bench.session(sensor, "cgm"), lambda: bool(bench.store.readings))
     (reading,) = bench.store.readings.values()
     assert Quality.WARMING_UP in reading.quality
+    assert bench.store.kinds() == [DeviceEventKind.CONNECTED, DeviceEventKind.SENSOR_WARMING_UP]
