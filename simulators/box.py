@@ -5,6 +5,7 @@ from pathlib import Path
 from agent import daemon
 from agent.settings_file import read_settings
 from devices.bleak_radio import BleakRadio
+from simulators.adapter_control import SimulatedControl
 from simulators.bumble_radio import open_host
 from simulators.clock import AcceleratedClock
 from simulators.processes import say
@@ -28,4 +29,5 @@ async def run_box(config: Path, *, hci: str, bonds: Path, clock: AcceleratedCloc
     settings = read_settings(config)
     async with open_host(hci, address=ADDRESS, keystore=bonds) as backends:
         radio = BleakRadio(client_backend=backends.client, scanner_backend=backends.scanner)
-        await daemon.run(settings, clock=clock, radio=radio, on_ready=lambda: say({"event": "ready"}))
+        control = SimulatedControl(backends)
+        await daemon.run(settings, clock=clock, radio=radio, control=control, on_ready=lambda: say({"event": "ready"}))

@@ -60,9 +60,17 @@ _KEY_MISSING = frozenset({hci.HCI_ErrorCode.PIN_OR_KEY_MISSING_ERROR, hci.HCI_Er
 class Backends(NamedTuple):
     """What `BleakClient(..., backend=)` and `BleakScanner(..., backend=)` take, and the adapter behind both."""
 
-    client: type[BaseBleakClient]
-    scanner: type[BaseBleakScanner]
-    adapter: Adapter
+    client: "type[BumbleClient]"
+    scanner: "type[BumbleScanner]"
+
+    @property
+    def adapter(self) -> Adapter:
+        """The adapter that they use now."""
+        return self.client.adapter
+
+    def use(self, adapter: Adapter) -> None:
+        """Use another adapter from now on, as when the one before was opened anew."""
+        self.client.adapter = self.scanner.adapter = adapter
 
 
 @asynccontextmanager
@@ -96,7 +104,6 @@ async def start_host(source: TransportSource, sink: TransportSink, *, address: s
     return Backends(
         client=type("BumbleClient", (BumbleClient,), {"adapter": adapter}),
         scanner=type("BumbleScanner", (BumbleScanner,), {"adapter": adapter}),
-        adapter=adapter,
     )
 
 

@@ -23,16 +23,21 @@ from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import msgspec
+import pytest
 from msgspec import Meta, Struct
 
 from agent import daemon
 from agent.settings_file import read_settings
+from devices.backoff import Patience
 from devices.bleak_connection import Limits
 from devices.bleak_radio import BleakRadio
 from devices.reading import ClockTrust, Quantity, facts, to_counts
+from devices.recovery import LadderPatience
 from exchange.identity import OpeningKey, ReceiptSigner, Recipient, RecipientRole, SigningKey, TeamKeys, write_team_keys
 from exchange.messages import AlertRecord, ObservationRecord
 from exchange.sealing import Opener
+from simulators.adapter import Adapter
+from simulators.adapter_control import SimulatedControl
 from simulators.broker import Certificates
 from simulators.bumble_radio import Backends, start_host
 from simulators.device_kinds import Installed, Order, Sample, install
@@ -367,7 +372,9 @@ class Box:
         )
         ready = asyncio.Event()
         settings = read_settings(self._config)
-        self._task = asyncio.create_task(daemon.run(settings, clock=self._clock, radio=radio, on_ready=ready.set))
+        control = SimulatedControl(self._host, reopen=self._reopen)
+        box = daemon.run(settings, clock=self._clock, radio=radio, control=control, on_ready=ready.set)
+        self._task = asyncio.create_task(box)
         waiting = asyncio.create_task(ready.wait())
         done, _ = await asyncio.wait({self._task, waiting}, timeout=WITHIN, return_when=asyncio.FIRST_COMPLETED)
         waiting.cancel()
@@ -375,6 +382,16 @@ class Box:
         if self._task in done:
             await self._task
         assert done, "the box did not come up"
+
+    async def _reopen(self) -> None:
+        """Open the adapter anew, as a restart of the Bluetooth service does."""
+        if self._controller is not None:
+            self._controller.vanish()
+        self.host.adapter.device.host.on_transport_lost()  # type: ignore[no-untyped-call]
+        self._controller = BoxController("box", self._air)
+        adapter = Adapter(self._controller, self._controller, address=BOX_ADDRESS, keystore=self._folder / "bonds.json")
+        await adapter.start()
+        self.host.use(adapter)
 
     async def stop(self) -> None:
         """Stop it in order, as systemd does."""
@@ -556,17 +573,28 @@ def stories() -> Iterator[Path]:
     yield from sorted(Path(__file__).parent.glob("*.toml"))
 
 
-IMPATIENCE = {
-    "begin": 0.15,
-    "record": 0.5,
-    "abort": 0.3,
-    "join": 0.2,
-    "consent": 0.5,
-    "unheard": 0.01,
-    "after_visit": 0.02,
-}
+IMPATIENT = partial(Patience, begin=0.15, record=0.5, abort=0.3, join=0.2, consent=0.5, unheard=0.01, after_visit=0.02)
 """What the box's settings do not offer, in real seconds: nobody waits for a sleepy device here."""
 
+LADDER = partial(
+    LadderPatience,
+    failures=2,
+    failing=0.1,
+    silence=0.4,
+    step=1.0,
+    links=0.1,
+    settle=0.02,
+    proof=0.3,
+    between=0.2,
+    again=0.5,
+    cap=1.0,
+)
+"""Likewise for an adapter that fails."""
 
-def impatient(patience: Callable[..., object]) -> Callable[..., object]:
-    return partial(patience, **IMPATIENCE)
+
+def be_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the box of this test wait for nothing longer than it must."""
+    monkeypatch.setattr("agent.sources.Patience", IMPATIENT)
+    monkeypatch.setattr("devices.recovering_radio.LadderPatience", LADDER)
+    # A leap of the clock is noticed at the next look.
+    monkeypatch.setattr("agent.watch.SHORTEST_NAP_S", 0.005)

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from devices.backoff import Patience
 from devices.reading import ClockTrust
-from tests.stories.kit import Player, Team, impatient, known, ledger, read_story, stories
+from tests.stories.kit import Player, Team, be_impatient, known, ledger, read_story, stories
 
 pytestmark = pytest.mark.radio
 
@@ -19,9 +18,7 @@ def team(tmp_path_factory: pytest.TempPathFactory) -> Team:
 
 @pytest.mark.parametrize("path", list(stories()), ids=lambda path: path.stem)
 async def test_story(path: Path, tmp_path: Path, team: Team, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("agent.sources.Patience", impatient(Patience))
-    # A leap of the clock is noticed at the next look.
-    monkeypatch.setattr("agent.watch.SHORTEST_NAP_S", 0.005)
+    be_impatient(monkeypatch)
     story = read_story(path)
     player = Player(story, tmp_path, team)
     await player.play()
