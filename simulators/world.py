@@ -28,10 +28,11 @@ PROTOCOLS = {DIABETES: "diabetes_cgm", HEART_FAILURE: "heart_failure"}
 START_WITHIN_S = 90.0
 ZONE = "Europe/Paris"
 
+# Half an hour of a sensor's silence is half a second of a busy machine here: three hours are worth telling.
 _DEVICES = (
-    (CGM, "cgm", DIABETES),
-    (BLOOD_PRESSURE, "blood_pressure", HEART_FAILURE),
-    (WEIGHT_SCALE, "weight_scale", HEART_FAILURE),
+    (CGM, "cgm", DIABETES, 3),
+    (BLOOD_PRESSURE, "blood_pressure", HEART_FAILURE, 36),
+    (WEIGHT_SCALE, "weight_scale", HEART_FAILURE, 36),
 )
 
 
@@ -178,7 +179,8 @@ def _agent_toml(world: World, given: str) -> str:
     )
     devices = "".join(
         f'\n[[devices]]\naddress = "{address}"\ndriver = "{driver}"\npatient = "{patient}"\nfrom = {given}\n'
-        for address, driver, patient in _DEVICES
+        f"expect_hours = {hours}\n"
+        for address, driver, patient, hours in _DEVICES
     )
     return f"""# Settings of the box in a simulated world: impatient, since an hour passes in a second.
 box = "{BOX}"
