@@ -27,7 +27,7 @@ from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData, BaseBleakScanner
 
 from devices.bleak_connection import FAILURES, BleakConnection, Limits, as_radio_error
-from devices.bluez_watch import watching
+from devices.bluez_watch import SURELY_REFUSED, counting_lost_links, watching
 from devices.drivers import DRIVERS
 from devices.errors import RadioError
 from devices.listening import PATTERNS, Ear, Mode, ScanMode
@@ -251,7 +251,7 @@ class BleakRadio:
                 bluez=chosen,
                 backend=self._client_backend,
             )
-            async with self._turn_to_connect():
+            async with self._turn_to_connect(), self._noticing_a_dead_key(address):
                 # More than bleak's own timeout, which does not cover every wait on D-Bus.
                 async with asyncio.timeout(within + 1.0):
                     await client.connect()
@@ -266,6 +266,25 @@ class BleakRadio:
             except FAILURES as error:
                 # The caller is done with the link either way; the adapter drops it when it hears nothing.
                 _log.debug("closing the link failed: %s", type(error).__name__)
+
+    @asynccontextmanager
+    async def _noticing_a_dead_key(self, address: str) -> AsyncIterator[None]:
+        """Tell a bonded device that refuses our key from one that is hard to reach.
+
+        Raises:
+            RadioError: it opened one link after the other, and each was closed again.
+        """
+        if self._client_backend is not None or not _is_bonded(self._known[address]):
+            yield
+            return
+        async with counting_lost_links(address) as lost:
+            try:
+                yield
+            except FAILURES as error:
+                if lost.count < SURELY_REFUSED:
+                    raise
+                why = f"connecting: {lost.count} links were opened and closed again, as by a device without our key"
+                raise RadioError(why, device=address, bond_lost=True) from error
 
     @asynccontextmanager
     async def _turn_to_connect(self) -> AsyncIterator[None]:

@@ -1,6 +1,9 @@
-"""What BlueZ does not tell to a program that scans: that it has gone, or that its adapter was switched off or pulled.
+"""What BlueZ does not tell to a program that scans or connects, and what its signals say all the same.
 
-A scan then goes on for ever and hears nothing. This room waits for the signals that say so.
+A scan goes on for ever and hears nothing when BlueZ has gone, or its adapter was switched off or pulled. A device that
+forgot its bond lets every link be opened and refuses our key, whereupon the link is closed: BlueZ calls that
+`le-connection-abort-by-local`, and bleak, for which this is a poor link, tries again until its time is up (reported in
+ble-scale-sync #229 and #290).
 """
 
 import asyncio
@@ -10,11 +13,14 @@ from typing import Final
 
 from dbus_fast import Message
 
-from devices.bluez_bus import BLUEZ, system_bus
+from devices.bluez_bus import BLUEZ, DEVICE, system_bus
 from devices.errors import RadioError
 
 _DBUS: Final = "org.freedesktop.DBus"
 _ADAPTER: Final = "org.bluez.Adapter1"
+
+SURELY_REFUSED: Final = 3
+"""So many links to a bonded device that open and close again in one attempt are no accident of the air any more."""
 
 
 class _Watch:
@@ -70,3 +76,35 @@ async def watching(adapter: str | None) -> AsyncIterator[asyncio.Future[RadioErr
             yield watch.why
         finally:
             closed.cancel()
+
+
+class LinksLost:
+    """Counts how often the link to one device was open and closed again."""
+
+    def __init__(self, address: str) -> None:
+        self.count = 0
+        self._path = "/dev_" + address.upper().replace(":", "_")
+        self._open = False
+
+    def look_at(self, message: Message) -> None:
+        """Look at one message."""
+        if message.member != "PropertiesChanged" or not (message.path or "").endswith(self._path):
+            return
+        connected = message.body[1].get("Connected") if message.body[0] == DEVICE else None
+        if connected is not None:
+            self.count += self._open and not connected.value
+            self._open = connected.value
+
+
+@asynccontextmanager
+async def counting_lost_links(address: str) -> AsyncIterator[LinksLost]:
+    """Count the links to a device that are opened and lost while the context is open.
+
+    Raises:
+        RadioError: the bus is not there.
+    """
+    lost = LinksLost(address)
+    async with system_bus() as bus:
+        bus.listen(lost.look_at)
+        await bus.match(f"sender='{BLUEZ}',member='PropertiesChanged',arg0='{DEVICE}'")
+        yield lost

@@ -16,6 +16,7 @@ Started with the arguments of `main`; it says `ready` on its output. GPL-2.0 cod
 
 import argparse
 import asyncio
+import sys
 from typing import Any
 
 import sdbus
@@ -25,12 +26,16 @@ from bluezoo import root as roots
 from bluezoo.exceptions import (  # type: ignore[import-untyped]
     DBusBluezAuthenticationFailedError,
     DBusBluezAuthenticationRejectedError,
+    DBusBluezFailedError,
     DBusBluezNotReadyError,
 )
 
 Device = devices.Device
 STRENGTH = -48
 """How strong every device is heard, dBm."""
+
+forgetful = "--forgetful" in sys.argv
+"""Whether devices forget a bond as soon as the link over which it was made is closed."""
 
 disconnect_as_made, connect_as_made, sync_as_made = Device.disconnect, Device.connect, Device.properties_sync
 scan_as_made = bluezoo.BluezMockService.create_discovering_task
@@ -53,6 +58,12 @@ async def disconnect(self: Any, uuid: str | None = None) -> None:
 async def connect(self: Any, uuid: str | None = None) -> None:
     if not self.adapter.powered:
         raise DBusBluezNotReadyError("Resource Not Ready")
+    if self.bonded and forgetful:
+        # What BlueZ does with a device that answers "PIN or Key Missing" to our key.
+        await self.Connected.set_async(True)
+        await asyncio.sleep(0.01)
+        await self.Connected.set_async(False)
+        raise DBusBluezFailedError("le-connection-abort-by-local")
     await connect_as_made(self, uuid)
 
 
@@ -133,6 +144,7 @@ class ManyAgents(dict[str, Any]):
 async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--ask", default="nothing")
+    parser.add_argument("--forgetful", action="store_true")
     parser.add_argument("--scan-interval", type=float, default=0.05)
     parser.add_argument("--adapter", action="append", dest="adapters")
     wanted = parser.parse_args()

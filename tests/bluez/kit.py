@@ -137,12 +137,13 @@ class Machine:
         self.stack.push_async_callback(started.kill)
         return started
 
-    async def bluez(self, *, ask: str = "nothing") -> Process:
-        """Start BlueZ; pairing asks the agent for `ask`, such as "passkey:123456"."""
+    async def bluez(self, *, ask: str = "nothing", forgetful: bool = False) -> Process:
+        """Start BlueZ; pairing asks the agent for `ask`, such as "passkey:123456"; devices may forget their bonds."""
         started = await self.start(
             sys.executable,
             str(HERE / "bluezoo_launcher.py"),
             *("--adapter", BOX, "--adapter", DEVICE, "--ask", ask),
+            *(("--forgetful",) if forgetful else ()),
         )
         await started.until(lambda lines: "ready" in lines)
         return started

@@ -55,7 +55,7 @@ def radio() -> BleakRadio:
     return BleakRadio(adapter="hci0", limits=Limits(procedure=5.0, pairing=5.0, closing=5.0))
 
 
-async def paired(person: Person) -> Outcome:
+async def paired(person: Person, *, connect: float = 5.0) -> Outcome:
     through = radio()
     walk = PairingWalk(
         radio=through,
@@ -63,7 +63,7 @@ async def paired(person: Person) -> Outcome:
         installer=person,
         clock=SystemClock(),
         zone=ZoneInfo("Europe/Paris"),
-        patience=PairingPatience(connect=5.0, again=5.0, listen=0.1, pause=0.05),
+        patience=PairingPatience(connect=connect, again=5.0, listen=0.1, pause=0.05),
     )
     (seen,) = [item for item in await survey(through, seconds=WITHIN, until=DEVICE) if item.address == DEVICE]
     return await walk.pair(seen)
@@ -113,6 +113,27 @@ async def test_what_is_not_answered_rightly_is_not_bonded(machine: Machine, ask:
     assert "Authentication" in outcome.why.en
     assert ("leave", DEVICE) not in person.asked
     assert not await BluezBonds(adapter="hci0").bonded(DEVICE)
+
+
+async def test_a_device_that_forgets_its_bond_at_once_is_not_proved(machine: Machine) -> None:
+    await machine.bluez(forgetful=True)
+    await machine.device(MONITOR, name="Monitor")
+    outcome = await paired(Person(), connect=1.0)
+    assert outcome.state is PairingState.BONDED_NOT_PROVED
+    assert "does not know this box" in outcome.why.en
+
+
+async def test_a_device_that_cannot_be_reached_is_no_lost_bond(machine: Machine) -> None:
+    await machine.bluez()
+    await machine.device(MONITOR, name="Monitor")
+    await paired(Person())
+    through = radio()
+    assert await through.find(DEVICE, within=WITHIN) is not None
+    await machine.power("hci0", on=False)
+    with pytest.raises(RadioError, match="NotReady") as failed:
+        async with through.connect(DEVICE, within=1.0):
+            pass
+    assert not failed.value.bond_lost
 
 
 async def test_a_question_that_bluez_cancels_is_taken_back_from_the_installer(machine: Machine) -> None:
