@@ -84,6 +84,7 @@ class Sources:
             clock=self._clock,
             resume=resume,
             consents=device.consents(self._clock.now_ms()),
+            by_user=any(person.user is not None for person in device.people),
             patience=self._patience,
         )
 

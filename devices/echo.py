@@ -9,7 +9,8 @@ Two records are one when every value that both have is the same, they do not nam
 - one came without a time, the other is dated to within a minute of its arrival, and neither is known to belong to
   another record yet: two people of the same weight, one after the other, stay two.
 
-What a record says beyond the one that it echoes is no echo.
+What a record says beyond the one that it echoes is no echo. Where users decide whose a record is, neither is the first
+record that names the user: the one before it, which named nobody, is nobody's.
 
 Not here: the same bytes again, which the record key tells.
 """
@@ -67,7 +68,9 @@ class _Record:
 class Echoes:
     """The newest records of one device."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, by_user: bool = False) -> None:
+        """Begin; `by_user`: whether the user that a record names decides whose it is."""
+        self._by_user = by_user
         self._records: deque[_Record] = deque(maxlen=_REMEMBERED)
 
     def without(self, readings: Sequence[Reading]) -> list[Reading]:
@@ -84,10 +87,14 @@ class Echoes:
         if original is None:
             self._records.append(record)
             return together
+        names_first = self._by_user and original.user is None and record.user is not None
         if original.dated is not record.dated:
             original.other_at = record.at
             # From now on it is known whose it is.
             original.user = record.user if original.user is None else original.user
+        if names_first:
+            original.user = record.user
+            return together
         new = [reading for reading in together if reading.quantity.value not in original.counts]
         original.counts |= {reading.quantity.value: reading.count for reading in new}
         return new

@@ -46,6 +46,7 @@ class Session:
         clock: Clock,
         resume: Callable[[], Resume],
         consents: tuple[Consent, ...] = (),
+        by_user: bool = False,
         patience: Patience | None = None,
         rng: random.Random | None = None,
     ) -> None:
@@ -59,6 +60,7 @@ class Session:
             clock: the box's time; pauses and timeouts are real time.
             resume: answers at each connection which record is the newest in the store.
             consents: what lets the box read its users' results.
+            by_user: whether the user that the device names decides whose a record is.
             patience: durations and bounds.
             rng: where the jitter of the pauses comes from.
         """
@@ -74,7 +76,7 @@ class Session:
             resume=resume,
             course=Course(),
             about=About(within=self._patience.about),
-            echoes=Echoes(),
+            echoes=Echoes(by_user=by_user),
             consents=consents,
         )
         self._bond_lost = False

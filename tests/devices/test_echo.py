@@ -25,9 +25,9 @@ def reading(key: str, count: int = 70_040, *, at: int = AT, dated: bool = True, 
     return replace(made, **changes)
 
 
-def kept(*records: list[Reading]) -> list[str]:
+def kept(*records: list[Reading], by_user: bool = False) -> list[str]:
     """Return key and quantity of what is handed on of records that come one after the other."""
-    echoes = Echoes()
+    echoes = Echoes(by_user=by_user)
     return [f"{one.key} {one.quantity}" for record in records for one in echoes.without(record)]
 
 
@@ -37,6 +37,12 @@ def weight(key: str, **changes: Any) -> list[Reading]:
 
 def test_live_then_stored_is_one() -> None:
     assert kept(weight("live", dated=False), weight("stored", user=1)) == ["live body_weight"]
+
+
+def test_where_users_decide_the_record_that_names_one_is_handed_on_once() -> None:
+    live, stored = weight("live", dated=False), weight("stored", user=1)
+    assert kept(live, stored, weight("again", user=1), by_user=True) == ["live body_weight", "stored body_weight"]
+    assert kept(stored, live, by_user=True) == ["stored body_weight"]
 
 
 def test_stored_then_live_is_one() -> None:
