@@ -15,7 +15,7 @@ Rules of this room:
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -27,7 +27,7 @@ from devices.drivers import BROADCASTS, DRIVERS
 from devices.errors import FrameError, RadioError
 from devices.gatt import BATTERY_LEVEL, RECORD_ACCESS_CONTROL_POINT, characteristic_name
 from devices.installer import Bonds, Installer
-from devices.quirks import Pairing, Words
+from devices.quirks import Words
 from devices.radio import Connection, Radio
 from devices.survey import Sighting
 
@@ -127,7 +127,7 @@ class PairingWalk:
             return Outcome(device=device, state=PairingState.REFUSED, why=why, advice=_ANOTHER_DEVICE)
         fresh = not await self._bonds.bonded(device)
         if fresh:
-            refused = await self._bond(sighting, driver)
+            refused = await self._bond(device, driver)
             if refused is not None:
                 return refused
         return await self._prove(device, driver, fresh=fresh)
@@ -151,20 +151,14 @@ class PairingWalk:
 
     # Bonding
 
-    async def _bond(self, sighting: Sighting, driver: Driver) -> Outcome | None:
+    async def _bond(self, device: str, driver: Driver) -> Outcome | None:
         """Bond with a device; return why that failed, None when it did not."""
-        device = sighting.address
-        needs_bond = sighting.quirk is None or sighting.quirk.pairing is not Pairing.NONE
-        attending: AbstractAsyncContextManager[None] = (
-            self._bonds.attending(device, self._installer) if needs_bond else nullcontext()
-        )
         try:
-            async with attending, self._link(device) as link:
+            async with self._bonds.attending(device, self._installer), self._link(device) as link:
                 lacking = _lacking(driver, link)
                 if lacking is not None:
                     return Outcome(device=device, state=PairingState.REFUSED, why=lacking, advice=_ANOTHER_DEVICE)
-                if needs_bond:
-                    await link.pair()
+                await link.pair()
         except RadioError as error:
             if error.device is None:
                 raise
