@@ -191,12 +191,7 @@ async def _service_lost(bus: BluezBus) -> None:
         await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def refuse_surprises(*, again: float = _AGAIN_S) -> None:
-    """Reject whoever wants to bond with a box that pairs nobody, until cancelled.
-
-    Args:
-        again: real seconds between two tries while there is no Bluetooth service.
-    """
+async def _refuse_surprises(again: float) -> None:
     told = ""
     while True:
         try:
@@ -211,9 +206,13 @@ async def refuse_surprises(*, again: float = _AGAIN_S) -> None:
 
 
 @asynccontextmanager
-async def refusing_surprises() -> AsyncIterator[None]:
-    """Reject whoever wants to bond while the context is open and nobody pairs."""
-    guard = asyncio.create_task(refuse_surprises(), name="pairing agent")
+async def refusing_surprises(*, again: float = _AGAIN_S) -> AsyncIterator[None]:
+    """Reject whoever wants to bond while the context is open and nobody pairs.
+
+    Args:
+        again: real seconds between two tries while there is no Bluetooth service.
+    """
+    guard = asyncio.create_task(_refuse_surprises(again), name="pairing agent")
     try:
         yield
     finally:

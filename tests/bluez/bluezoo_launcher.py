@@ -88,8 +88,13 @@ async def ask(agent: Any, path: str, kind: str, shown: str) -> bool:
         await agent.RequestConfirmation(path, int(shown))
     elif kind == "authorization":
         await agent.RequestAuthorization(path)
+    elif kind == "service":
+        await agent.AuthorizeService(path, "00001810-0000-1000-8000-00805f9b34fb")
     elif kind == "display":
         await agent.DisplayPasskey(path, int(shown), 0)
+        await agent.DisplayPasskey(path, int(shown), 1)
+    elif kind == "display-pin":
+        await agent.DisplayPinCode(path, shown)
     elif kind == "another":
         await agent.RequestAuthorization(path[:-2] + "99")
     elif kind == "cancelled":

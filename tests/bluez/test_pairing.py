@@ -10,7 +10,7 @@ from agent.pair_command import PairCommand, PairRequest
 from agent.terminal import Terminal
 from devices.bleak_connection import Limits
 from devices.bleak_radio import BleakRadio
-from devices.bluez_agent import Capability, PairingAgent, refuse_surprises, registered
+from devices.bluez_agent import Capability, PairingAgent, refusing_surprises, registered
 from devices.bluez_bonds import BluezBonds
 from devices.bluez_bus import BluezCallError, system_bus
 from devices.clock import SystemClock
@@ -74,10 +74,12 @@ async def paired(person: Person, *, connect: float = 5.0) -> Outcome:
     [
         ("nothing", Person(), []),
         ("authorization", Person(), []),
+        ("service", Person(), []),
         ("passkey:7", Person(code=7), ["passkey"]),
         ("pin:000007", Person(code=7), ["passkey"]),
         ("confirmation:42", Person(), ["confirm 000042"]),
         ("display:42", Person(), ["show 000042"]),
+        ("display-pin:0042", Person(), ["show 0042"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -161,8 +163,7 @@ async def test_a_forgotten_device_is_no_longer_bonded(machine: Machine) -> None:
 async def test_a_box_that_pairs_nobody_bonds_with_nobody(machine: Machine) -> None:
     bluez = await machine.bluez(ask="authorization")
     await machine.device(MONITOR, name="Monitor")
-    guard = asyncio.create_task(refuse_surprises(again=0.05))
-    try:
+    async with refusing_surprises(again=0.05):
         await machine.until("Pairable", True)
         through = radio()
         assert await through.find(DEVICE, within=WITHIN) is not None
@@ -173,9 +174,6 @@ async def test_a_box_that_pairs_nobody_bonds_with_nobody(machine: Machine) -> No
         await bluez.kill()
         await machine.bluez()
         await machine.until("Pairable", True)
-    finally:
-        guard.cancel()
-        await asyncio.wait({guard})
 
 
 async def test_one_connection_has_one_agent_and_leaves_none_behind(machine: Machine) -> None:

@@ -132,6 +132,16 @@ async def test_an_adapter_that_is_switched_off_is_told_at_once_and_read_again_wh
     assert await through.find(DEVICE, within=WITHIN) is not None
 
 
+async def test_an_adapter_that_is_pulled_is_told_at_once(machine: Machine) -> None:
+    await machine.bluez()
+    search = asyncio.create_task(radio().find("C4:B0:00:00:00:99", within=WITHIN))
+    await machine.until("Discovering", True)
+    await machine.call("/org/bluezoo", "org.bluezoo.Manager1", "RemoveAdapter", "y", 0)
+    with pytest.raises(RadioError) as failed:
+        await search
+    assert (failed.value.device, failed.value.service_gone) == (None, False)
+
+
 async def test_a_bluetooth_service_that_dies_is_told_at_once_and_found_when_it_is_back(machine: Machine) -> None:
     bluez = await machine.bluez()
     through = radio()
