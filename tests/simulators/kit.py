@@ -16,7 +16,7 @@ from devices.driver import Resume
 from devices.drivers import driver_named
 from devices.reading import Reading
 from devices.session import Session
-from devices.source import DeviceEvent, DeviceEventKind
+from devices.source import DeviceEvent, DeviceEventKind, Source
 from simulators.adapter import Adapter
 from simulators.bumble_radio import Backends, start_host
 from simulators.clock import AcceleratedClock
@@ -172,7 +172,7 @@ class Diary:
         start, offset = max(numbered, default=(None, None))
         return Resume(session_start=start, sequence=offset)
 
-    async def follow(self, session: Session) -> None:
+    async def follow(self, session: Source) -> None:
         async for batch in session.batches():
             async with self._changed:
                 for reading in batch.readings:

@@ -6,19 +6,26 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from devices.backoff import Patience
 from devices.bleak_radio import BleakRadio
-from devices.drivers import driver_named
+from devices.broadcast import BroadcastSource
+from devices.consent import Consent
+from devices.driver import Resume
+from devices.drivers import BROADCASTS, driver_named
 from devices.session import Session
+from devices.source import Source
 from simulators.bumble_radio import open_host
 from simulators.clock import AcceleratedClock
 from simulators.errors import FaultError, HomeError, RecordingError
-from simulators.faults import SkewClock, parse_faults
+from simulators.faults import BreakAdapter, SkewClock, parse_faults
 from simulators.home import BLOOD_PRESSURE, CGM, WEIGHT_SCALE, HomeSettings, run_home
+from simulators.household import Furniture, read_household
 from simulators.patients import DEFAULT_RECORDING, decompensation, glucose_trace
 from tests.simulators.kit import BOX_ADDRESS, START, WITHIN, Diary
 
@@ -139,6 +146,29 @@ async def test_commands_that_cannot_be_obeyed_are_refused_and_the_home_goes_on(t
         assert home.said("fault") == [{"event": "fault", "device": WEIGHT_SCALE, "detail": "cut_link"}]
 
 
+async def test_a_device_of_several_of_its_kind_is_named_by_its_address(tmp_path: Path) -> None:
+    async with at_home(settings(tmp_path, household="residence")) as home:
+        home.tell({"fault": {"kind": "cut_link", "device": "cgm"}})
+        home.tell({"fault": {"kind": "cut_link", "device": "thermometer-21"}})
+        await home.until(lambda: bool(home.said("fault")))
+        assert "give an address" in str(home.said("refused"))
+        (ready,) = home.said("ready")
+        assert len(ready["devices"]) == 60  # type: ignore[arg-type]
+
+
+async def test_the_adapter_of_a_box_can_be_broken(tmp_path: Path) -> None:
+    async with at_home(settings(tmp_path)) as home:
+        home.tell({"fault": {"kind": "break_adapter", "device": "cgm"}})
+        hci = f"unix:{tmp_path / 'hci.sock'}"
+        async with open_host(hci, address=BOX_ADDRESS, keystore=tmp_path / "bonds.json") as box:
+            later = home.settings.clock.now_ms() + 60_000
+            home.tell({"fault": {"kind": "break_adapter", "device": "adapter", "ailment": "gone", "at": later}})
+            async with asyncio.timeout(WITHIN):
+                await box.adapter.lost.wait()
+        assert len(home.said("refused")) == 1
+        assert home.said("fault") == [{"event": "fault", "device": "adapter", "detail": "gone"}]
+
+
 async def test_faults_may_be_given_beforehand(tmp_path: Path) -> None:
     faults = parse_faults(json.dumps([{"kind": "lose_bond", "device": "cgm", "at": START + 600_000}]))
     async with at_home(settings(tmp_path, faults=faults)) as home:
@@ -162,6 +192,8 @@ async def test_quit_ends_the_home(tmp_path: Path) -> None:
         ({"hci": "unix-server:/nowhere/at/all"}, HomeError),
         ({"recording": Path("/nowhere.csv")}, RecordingError),
         ({"person": "nobody"}, RecordingError),
+        ({"household": "/nowhere.toml"}, HomeError),
+        ({"faults": (BreakAdapter(device="cgm"),)}, FaultError),
         ({"faults": (SkewClock(device="cgm", seconds=1),)}, FaultError),
     ],
 )
@@ -181,8 +213,9 @@ from zoneinfo import ZoneInfo
 from simulators.clock import AcceleratedClock
 from simulators.home import HomeSettings, serve
 folder, clock = Path(sys.argv[1]), AcceleratedClock.from_argument(sys.argv[2])
-hci = f"unix-server:{folder / 'hci.sock'}"
-serve(HomeSettings(hci=hci, ledger=folder / "taken.jsonl", clock=clock, zone=ZoneInfo("Europe/Paris")))
+household = "".join(sys.argv[3:]) or "default"
+hci, ledger = f"unix-server:{folder / 'hci.sock'}", folder / "taken.jsonl"
+serve(HomeSettings(hci=hci, ledger=ledger, clock=clock, zone=ZoneInfo("Europe/Paris"), household=household))
 """
 
 BOX_PROCESS = """
@@ -292,6 +325,82 @@ async def test_a_box_that_is_killed_comes_back_with_its_bond_and_lacks_nothing(t
             await first.end()
         status = await home.end()
     assert status == 0
+
+
+def source_of(device: Furniture, radio: BleakRadio, clock: AcceleratedClock, diary: Diary) -> Source:
+    """What the box reads a device with."""
+    for broadcast in BROADCASTS:
+        if broadcast.name == device.kind:
+            return BroadcastSource(radio=radio, driver=broadcast, device=device.address, zone=PARIS, clock=clock)
+    consents = tuple(Consent(user=user.user, code=1111 * user.user) for user in device.users if user.user)
+    return Session(
+        radio=radio,
+        driver=driver_named(device.kind),
+        device=device.address,
+        zone=PARIS,
+        clock=clock,
+        resume=diary.resume if device.kind == "cgm" else Resume,
+        consents=consents,
+        patience=Patience(quiet=0.1, unheard=0.01, after_visit=0.05, first=0.05, consent=1.0),
+    )
+
+
+@pytest.mark.process
+@pytest.mark.radio
+async def test_a_home_with_one_device_of_every_kind_is_read_from_another_process(tmp_path: Path) -> None:
+    """What the devices of the other process took is what the box knows."""
+    clock = AcceleratedClock.starting_now(start_ms=START, speed=30_000.0)
+    home = await Child.start(HOME_PROCESS, str(tmp_path), clock.as_argument(), "every_kind")
+    furniture = read_household("every_kind").devices
+    diaries = {device.address: Diary() for device in furniture}
+    # A strap gives no time; and what is broadcast half a simulated day after it was measured is no result of now.
+    undated = {device.address for device in furniture if device.kind in {"heart_rate", "xiaomi_scale"}}
+
+    def taken(address: str) -> set[tuple[object, ...]]:
+        entries = [json.loads(line) for line in (tmp_path / "taken.jsonl").read_text().splitlines()]
+        return {
+            (item["quantity"], item["count"], 0 if address in undated else item["measured_at"])
+            for item in entries
+            if item["device"] == address
+        }
+
+    def known(address: str) -> set[tuple[object, ...]]:
+        return {
+            (item.quantity.value, item.count, 0 if address in undated else item.measured_at)
+            for item in diaries[address].readings.values()
+        }
+
+    try:
+        await home.line('"ready"')
+        hci = f"unix:{tmp_path / 'hci.sock'}"
+        async with open_host(hci, address=BOX_ADDRESS, keystore=tmp_path / "bonds.json") as box:
+            radio = BleakRadio(client_backend=box.client, scanner_backend=box.scanner)
+            following = [
+                asyncio.create_task(
+                    diaries[device.address].follow(source_of(device, radio, clock, diaries[device.address]))
+                )
+                for device in furniture
+            ]
+            for diary in diaries.values():
+                await diary.until(partial(bool, diary.readings))
+            assert home.process.stdin is not None
+            home.process.stdin.write(b'{"stop_taking": true}\n')
+            await home.line('"stopped_taking"')
+            for device in furniture:
+                if device.address not in undated:
+                    await diaries[device.address].until(partial(same, taken, known, device.address))
+            for task in following:
+                task.cancel()
+            await asyncio.wait(following)
+        for device in furniture:
+            assert known(device.address) <= taken(device.address), device.kind
+    finally:
+        status = await home.end()
+    assert status == 0
+
+
+def same(taken: Callable[[str], object], known: Callable[[str], object], address: str) -> bool:
+    return taken(address) == known(address)
 
 
 @pytest.mark.process

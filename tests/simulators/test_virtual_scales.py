@@ -67,7 +67,7 @@ def session(room: Room, box: Backends, diary: Diary, consents: tuple[Consent, ..
 
 @asynccontextmanager
 async def following(diary: Diary, source: Source) -> AsyncIterator[None]:
-    task = asyncio.create_task(diary.follow(source))  # type: ignore[arg-type]
+    task = asyncio.create_task(diary.follow(source))
     try:
         yield
     finally:
