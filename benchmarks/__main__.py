@@ -2,12 +2,13 @@
 
 import sys
 
-from benchmarks import codecs, kill_loop, latency, sessions, start, store
+from benchmarks import codecs, kill_loop, latency, recovery, sessions, start, store
 
 ALL = {
     "codecs": codecs.figures,
     "store": store.figures,
     "sessions": sessions.figures,
+    "recovery": recovery.figures,
     "start": start.figures,
     "latency": latency.figures,
     "kill_loop": kill_loop.figures,

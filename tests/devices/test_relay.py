@@ -267,6 +267,29 @@ async def test_the_right_secret_opens_and_the_wrong_one_is_said_once(keeper: Kee
     assert "correct" not in "".join(event.detail for event in keeper.events)
 
 
+@FORMS
+async def test_a_relay_that_refuses_over_and_over_is_spoken_of_once(
+    keeper: Keeper, server: RelayServer, asking: Any
+) -> None:
+    server.faults = RelayFaults(status=403, times=5)
+    server.values += values(0)
+    await asking(lambda: len(keeper.kept) == 1)
+    assert len(server.asked) > 5
+    assert keeper.kinds() == [DeviceEventKind.RELAY_REFUSED, DeviceEventKind.CONNECTED]
+
+
+@FORMS
+async def test_a_record_that_is_not_remembered_is_handed_on_again_and_kept_once(
+    keeper: Keeper, server: RelayServer
+) -> None:
+    keeper.patience = replace(QUICK, remembered=2)
+    server.values += values(0, 5, 10)
+    source = keeper.source()
+    await keeper.follow(source, lambda: len(keeper.order) > 6)
+    assert len(keeper.kept) == 3
+    assert {one.device for one in keeper.kept.values()} == {source.device}
+
+
 @pytest.mark.parametrize("form", [RelayForm.NIGHTSCOUT])
 async def test_a_token_opens_too(keeper: Keeper, server: RelayServer) -> None:
     server.token = "box-0123456789abcdef"
