@@ -5,16 +5,19 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from simulators.home import BLOOD_PRESSURE, CGM, WEIGHT_SCALE
+from simulators.household import read_household
 from simulators.stage import Stage
-from simulators.world import DIABETES, HEART_FAILURE
+from simulators.world import HOUSEHOLD
 
 ALERTS = 8
 NOTES = 4
 NAMES = {
-    CGM: ("Capteur de glucose", "Glucose sensor", DIABETES),
-    BLOOD_PRESSURE: ("Tensiomètre", "Blood-pressure monitor", HEART_FAILURE),
-    WEIGHT_SCALE: ("Balance", "Scale", HEART_FAILURE),
+    "cgm": ("Capteur de glucose", "Glucose sensor"),
+    "glucose_meter": ("Lecteur de glycémie", "Glucose meter"),
+    "blood_pressure": ("Tensiomètre", "Blood-pressure monitor"),
+    "weight_scale": ("Balance", "Scale"),
+    "pulse_oximeter": ("Oxymètre", "Pulse oximeter"),
+    "thermometer": ("Thermomètre", "Thermometer"),
 }
 # Shape and word as well as colour: the list is readable in grey.
 SHAPES = {"high": ("▲", "bold red"), "medium": ("◆", "yellow"), "low": ("●", "cyan")}
@@ -52,12 +55,15 @@ def _devices(stage: Stage, *, french: bool) -> Table:
         ("Appareil", "Patient", "Lien", "Dernières mesures") if french else ("Device", "Patient", "Link", "Last")
     ):
         table.add_column(column)
-    for address, (fr, en, patient) in NAMES.items():
+    for furniture in read_household(HOUSEHOLD).devices:
+        address, (fr, en) = furniture.address, NAMES[furniture.kind]
         values = [(at, text) for (device, _), (text, at) in stage.last.items() if device == address]
         newest = max((at for at, _ in values), default=0)
         shown = " · ".join(text for at, text in values if at == newest)
         when = stage.local(newest) if newest else "-"
-        table.add_row(fr if french else en, patient, "●" if address in stage.linked else "○", f"{when}  {shown}")
+        table.add_row(
+            fr if french else en, furniture.owner, "●" if address in stage.linked else "○", f"{when}  {shown}"
+        )
     return table
 
 

@@ -18,7 +18,7 @@ from exchange.identity import OpeningKey, ReceiptSigner, Recipient, RecipientRol
 from simulators.broker import Broker
 from simulators.clock import AcceleratedClock
 from simulators.errors import WorldError
-from simulators.home import BLOOD_PRESSURE, CGM, WEIGHT_SCALE
+from simulators.household import Furniture, read_household
 from simulators.processes import Child, Event
 
 BOX = "box-0001"
@@ -28,12 +28,12 @@ PROTOCOLS = {DIABETES: "diabetes_cgm", HEART_FAILURE: "heart_failure"}
 START_WITHIN_S = 90.0
 ZONE = "Europe/Paris"
 
+HOUSEHOLD = "demonstration"
+"""The home that ships for a world."""
+
 # Half an hour of a sensor's silence is half a second of a busy machine here: three hours are worth telling.
-_DEVICES = (
-    (CGM, "cgm", DIABETES, 3),
-    (BLOOD_PRESSURE, "blood_pressure", HEART_FAILURE, 36),
-    (WEIGHT_SCALE, "weight_scale", HEART_FAILURE, 36),
-)
+_EXPECT_HOURS = {"cgm": 3}
+_EXPECT_HOURS_OF_OTHERS = 36
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ class World:
         clock = settings.clock.as_argument()
         socket = f"{folder / 'hci.sock'}"
         home = ["home", "--hci", f"unix-server:{socket}", "--clock", clock, "--ledger", str(self.ledger)]
-        home += ["--seed", str(settings.seed), "--days", str(settings.days), "--zone", ZONE]
+        home += ["--home", HOUSEHOLD, "--seed", str(settings.seed), "--days", str(settings.days), "--zone", ZONE]
         home += [] if settings.recording is None else ["--recording", str(settings.recording)]
         home += [] if settings.person is None else ["--person", settings.person]
         box = ["box", "--config", str(self.agent_settings), "--hci", f"unix:{socket}", "--clock", clock]
@@ -177,11 +177,7 @@ def _agent_toml(world: World, given: str) -> str:
         f'\n[[patients]]\npseudonym = "{name}"\nprotocol = "{protocol}"\ntime_zone = "{ZONE}"\n'
         for name, protocol in PROTOCOLS.items()
     )
-    devices = "".join(
-        f'\n[[devices]]\naddress = "{address}"\ndriver = "{driver}"\npatient = "{patient}"\nfrom = {given}\n'
-        f"expect_hours = {hours}\n"
-        for address, driver, patient, hours in _DEVICES
-    )
+    devices = "".join(_device_toml(device, given) for device in read_household(HOUSEHOLD).devices)
     return f"""# Settings of the box in a simulated world: impatient, since an hour passes in a second.
 box = "{BOX}"
 state = "box"
@@ -218,6 +214,14 @@ settle = 1.0
 [now]
 relay = "simulated"
 {patients}{devices}"""
+
+
+def _device_toml(device: Furniture, given: str) -> str:
+    hours = _EXPECT_HOURS.get(device.kind, _EXPECT_HOURS_OF_OTHERS)
+    return (
+        f'\n[[devices]]\naddress = "{device.address}"\ndriver = "{device.kind}"\npatient = "{device.owner}"\n'
+        f"from = {given}\nexpect_hours = {hours}\n"
+    )
 
 
 def _desk_toml(world: World, given: str, public: str) -> str:
