@@ -8,12 +8,13 @@ of the story, the next deadline of the box) once all has arrived. So a week take
 """
 
 import asyncio
+import logging
 import sqlite3
 import time
 import tomllib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -27,12 +28,15 @@ import pytest
 from msgspec import Meta, Struct
 
 from agent import daemon
+from agent.logs import EVENT
 from agent.settings_file import read_settings
 from devices.backoff import Patience
 from devices.bleak_connection import Limits
 from devices.bleak_radio import BleakRadio
 from devices.reading import ClockTrust, Quantity, facts, to_counts
 from devices.recovery import LadderPatience
+from devices.relay_address import RelayForm
+from devices.relay_history import RelayPatience
 from exchange.identity import OpeningKey, ReceiptSigner, Recipient, RecipientRole, SigningKey, TeamKeys, write_team_keys
 from exchange.messages import AlertRecord, ObservationRecord
 from exchange.sealing import Opener
@@ -44,6 +48,7 @@ from simulators.device_kinds import Installed, Order, Sample, install
 from simulators.faults import BreakAdapter, Fault
 from simulators.link import Air, BoxController
 from simulators.peripherals.peripheral import Circumstances, Taken
+from simulators.relay_server import RelayServer, SimulatedValue
 
 BOX = "box-0001"
 BOX_ADDRESS = "F0:F1:F2:F3:F4:F5"
@@ -84,8 +89,15 @@ class Device(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     worn_from: Moment | None = None
 
 
+class Relay(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A telephone that hands on what its own sensor says."""
+
+    name: str
+    people: Annotated[list[Person], Meta(min_length=1)]
+
+
 class Take(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Somebody uses a device: once, or `times` times every `every_minutes`; the box is told the time in between."""
+    """Somebody uses a device, or a relay's sensor measures: once, or `times` times every `every_minutes`."""
 
     device: str
     values: dict[Quantity, str]
@@ -99,21 +111,25 @@ class Step(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     Attributes:
         box: "stop", "start", "power_cut" or "power_cycle" (its adapter).
+        telephone: "off" or "on": all relays of the story.
         unpair: the installer removes the box's bond with a device.
         lost: how many values will never reach the box, which is no fault of it.
         arrives: whether all that was taken so far is waited for.
         told: wait until these technical rules are told of.
+        noticed: wait until the box has noticed these kinds of event since the step before.
         set_right: wait until the box has set the clocks of these devices.
     """
 
     at: Moment
     box: str | None = None
+    telephone: str | None = None
     faults: list[Fault] = []
     take: list[Take] = []
     unpair: str | None = None
     lost: int = 0
     arrives: bool = True
     told: list[str] = []
+    noticed: list[str] = []
     set_right: list[str] = []
 
 
@@ -139,7 +155,8 @@ class Story(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     title: str
     start: Moment
     patients: list[Patient]
-    devices: list[Device]
+    devices: list[Device] = []
+    relays: list[Relay] = []
     steps: Annotated[list[Step], Meta(min_length=1)]
     end: Moment
     expected: Expected
@@ -213,7 +230,7 @@ class Ledger:
 
 
 class House:
-    """The devices of a story and the air."""
+    """The devices of a story, the air, and the telephones on the home network."""
 
     def __init__(self, story: Story, clock: LeapingClock) -> None:
         self.air = Air()
@@ -222,6 +239,9 @@ class House:
         self.addresses = {device.name: device.address for device in story.devices}
         self._clock = clock
         self._running: list[asyncio.Task[None]] = []
+        self.relays = {relay.name: RelayServer(form=RelayForm.NIGHTSCOUT, now=clock.now_ms) for relay in story.relays}
+        for relay in self.relays.values():
+            relay.start()
         where = Circumstances(
             air=self.air,
             clock=clock,
@@ -245,7 +265,16 @@ class House:
             await installed.device.start()
             self._running.append(asyncio.create_task(installed.device.run()))
 
+    def telephone(self, what: str) -> None:
+        for relay in self.relays.values():
+            if what == "off":
+                relay.close()
+            else:
+                relay.start(relay.port)
+
     async def switch_off(self) -> None:
+        for relay in self.relays.values():
+            relay.close()
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
@@ -265,8 +294,18 @@ class House:
         for number in range(take.times):
             if number:
                 await self._clock.leap(self._clock.now_ms() + round(take.every_minutes * 60_000))
-            self.devices[take.device].take(Sample(at=self._clock.now_ms(), counts=counts, user=take.user))
+            if take.device in self.relays:
+                self._hand_on(take.device, counts[Quantity.GLUCOSE_INTERSTITIAL])
+            else:
+                self.devices[take.device].take(Sample(at=self._clock.now_ms(), counts=counts, user=take.user))
             await settled()
+
+    def _hand_on(self, relay: str, count: int) -> None:
+        """Let the sensor of a telephone measure."""
+        at = self._clock.now_ms() // 1000 * 1000
+        self.relays[relay].values.append(SimulatedValue(at=at, sgv=count / 10))
+        quantity = Quantity.GLUCOSE_INTERSTITIAL
+        self.ledger.taken([Taken(device=f"relay:{relay}", quantity=quantity, count=count, measured_at=at)])
 
     async def set_right(self, device: str) -> None:
         """Return when somebody has set a device's clock; it tells nobody, so it is looked at again and again."""
@@ -303,7 +342,18 @@ class Team:
         return Opener(keys=[self.opening], signer_of=lambda _box, _signer: self.signing.public)
 
 
-def settings_text(story: Story, team: Team) -> str:
+def _people(table: str, people: Sequence[Person]) -> str:
+    text = ""
+    for person in people:
+        text += f'[[{table}.people]]\npatient = "{person.patient}"\nfrom = {person.given.isoformat()}\n'
+        text += f"until = {person.until.isoformat()}\n" if person.until else ""
+        text += f"user = {person.user}\n" if person.user is not None else ""
+        text += f"code = {person.code}\n" if person.code is not None else ""
+        text += f"weight_kg = {list(person.weight_kg)}\n" if person.weight_kg else ""
+    return text
+
+
+def settings_text(story: Story, team: Team, house: House) -> str:
     """Return the box's settings, in the words of its file."""
     files = team.certificates.client(BOX)
     text = f"""
@@ -336,22 +386,20 @@ relay = "the story's"
         text += f'time_zone = "{story.zone}"\n'
     for device in story.devices:
         text += f'[[devices]]\naddress = "{device.address}"\ndriver = "{device.kind}"\n'
-        for person in device.people:
-            text += f'[[devices.people]]\npatient = "{person.patient}"\nfrom = {person.given.isoformat()}\n'
-            text += f"until = {person.until.isoformat()}\n" if person.until else ""
-            text += f"user = {person.user}\n" if person.user is not None else ""
-            text += f"code = {person.code}\n" if person.code is not None else ""
-            text += f"weight_kg = {list(person.weight_kg)}\n" if person.weight_kg else ""
+        text += _people("devices", device.people)
+    for relay in story.relays:
+        text += f'[[relays]]\nname = "{relay.name}"\nurl = "{house.relays[relay.name].url}"\n'
+        text += _people("relays", relay.people)
     return text
 
 
 class Box:
     """The box of a story: what survives it is its folder and its bonds."""
 
-    def __init__(self, folder: Path, story: Story, team: Team, clock: LeapingClock, air: Air) -> None:
-        self._folder, self._clock, self._air = folder, clock, air
+    def __init__(self, folder: Path, story: Story, team: Team, clock: LeapingClock, house: House) -> None:
+        self._folder, self._clock, self._air = folder, clock, house.air
         self._config = folder / "agent.toml"
-        self._config.write_text(settings_text(story, team), encoding="utf-8")
+        self._config.write_text(settings_text(story, team, house), encoding="utf-8")
         self.database = folder / "state" / "veilleur.db"
         self._controller: BoxController | None = None
         self._host: Backends | None = None
@@ -427,6 +475,29 @@ class Box:
                 await self.host.adapter.power_cycle()
             case _:
                 raise ValueError(what)
+
+
+class Ears(logging.Handler):
+    """Hears what the box notices about its devices."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.add(str(getattr(record, EVENT, "")))
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        logger = logging.getLogger("agent.daemon")
+        level = logger.level
+        logger.addHandler(self)
+        logger.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+            logger.removeHandler(self)
 
 
 # --- the account -----------------------------------------------------------------------------------------------
@@ -513,11 +584,16 @@ class Player:
         self.story = story
         self.clock = LeapingClock(ms(story.start))
         self.house = House(story, self.clock)
-        self.box = Box(folder, story, team, self.clock, self.house.air)
+        self.box = Box(folder, story, team, self.clock, self.house)
         self.account = Account(self.box.database, team.opener())
+        self.ears = Ears()
         self.lost = 0
 
     async def play(self) -> None:
+        with self.ears.listening():
+            await self._play()
+
+    async def _play(self) -> None:
         await self.house.switch_on()
         try:
             await self.box.start()
@@ -532,8 +608,11 @@ class Player:
 
     async def _do(self, step: Step) -> None:
         await self.clock.leap(ms(step.at))
+        self.ears.heard.clear()
         if step.box is not None:
             await self.box.do(step.box)
+        if step.telephone is not None:
+            self.house.telephone(step.telephone)
         for fault in step.faults:
             await self.house.suffer(fault)
         if step.unpair is not None:
@@ -550,6 +629,9 @@ class Player:
         for take in step.take:
             await self.house.take(take, settled)
         await settled()
+        await self.account.until(
+            lambda: set(step.noticed) <= self.ears.heard, lambda: f"{step.at}: noticed {self.ears.heard}"
+        )
         for device in step.set_right:
             await self.house.set_right(device)
         if step.told:
@@ -592,9 +674,14 @@ LADDER = partial(
 """Likewise for an adapter that fails."""
 
 
+RELAY = partial(RelayPatience, interval=0.03, timeout=2.0, first=0.02, cap=0.05, unreachable_after=0.2, facts_every=1.0)
+"""Likewise for a telephone that is asked."""
+
+
 def be_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the box of this test wait for nothing longer than it must."""
     monkeypatch.setattr("agent.sources.Patience", IMPATIENT)
     monkeypatch.setattr("devices.recovering_radio.LadderPatience", LADDER)
+    monkeypatch.setattr("devices.relay.RelayPatience", RELAY)
     # A leap of the clock is noticed at the next look.
     monkeypatch.setattr("agent.watch.SHORTEST_NAP_S", 0.005)
