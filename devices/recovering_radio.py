@@ -248,7 +248,7 @@ class RecoveringRadio:
     def _give_up(self) -> None:
         """Say what was tried, once until it works again or another thing is wrong."""
         kind = DeviceEventKind.BLUETOOTH_GONE if self._ladder.cause is Cause.GONE else DeviceEventKind.ADAPTER_DEAD
-        if kind is not self._said:
+        if kind is not self._said and self._ladder.worth_telling(self._now):
             self._tell(kind, in_words(self._ladder.tried))
 
     def _tell(self, kind: DeviceEventKind, detail: str) -> None:

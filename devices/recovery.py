@@ -104,6 +104,9 @@ class LadderPatience:
     """How long they must go on: sessions that share a scan all fail with it, at once."""
     silence: float = 900.0
     """How long nothing at all may be heard while a device is there all the time."""
+    deaf: float = 86_400.0
+    """How long an adapter that answers may hear nothing at all before that is told: a patient may have gone out with the
+    one device that there is. That the device is out of reach is told long before, by its own silence."""
     step: float = 45.0
     """Hard bound of one step."""
     links: float = 60.0
@@ -202,6 +205,10 @@ class Ladder:
     def silence_in(self, now: float) -> float:
         """Return in how many seconds the adapter has been silent for too long; 0.0 when it has."""
         return max(0.0, self._heard_at + self._patience.silence - now)
+
+    def worth_telling(self, now: float) -> bool:
+        """Return whether the trouble is surely the adapter's, or has gone on for so long that somebody must look."""
+        return self.cause is not Cause.SILENT or now - self._heard_at >= self._patience.deaf
 
     # What is done about it
 

@@ -317,6 +317,19 @@ async def test_a_deaf_adapter_is_noticed_where_a_device_is_always_there(watch: W
     assert adapter.log == ["power_cycle", "usb_reset"]
 
 
+async def test_a_patient_who_went_out_with_the_only_device_is_no_dead_adapter(watch: Watch) -> None:
+    adapter = SimulatedAdapter(broken="deaf")
+    home = watch(adapter, replace(QUICK, silence=0.005), expects=True)
+    await eventually(lambda: len(adapter.log) >= 6, tick=lambda: asyncio.sleep(0.001))
+    assert home.events == []
+
+
+async def test_a_silence_of_a_whole_day_is_told(watch: Watch) -> None:
+    home = watch(SimulatedAdapter(broken="deaf"), replace(QUICK, silence=0.005, deaf=0.05), expects=True)
+    await home.until(DEAD)
+    assert "switching the adapter off and on" in home.events[0].detail
+
+
 async def test_a_scale_that_nobody_stands_on_is_no_dead_adapter(watch: Watch) -> None:
     adapter = SimulatedAdapter(broken="deaf")
     home = watch(adapter, replace(QUICK, silence=0.005))
