@@ -69,8 +69,8 @@ class StoreAndForward(Peripheral):
             battery: percent.
             hangs_up: whether it disconnects right after its last record was confirmed.
         """
-        self._unsent: deque[tuple[bytes, ...]] = deque()
-        self._sent: deque[tuple[bytes, ...]] = deque(maxlen=_REMEMBERED)
+        self._unsent: deque[bytes] = deque()
+        self._sent: deque[bytes] = deque(maxlen=_REMEMBERED)
         self._fed = asyncio.Event()
         self._listening: Connection | None = None
         self._hangs_up = hangs_up
@@ -87,16 +87,10 @@ class StoreAndForward(Peripheral):
         """Return whether there is something to send."""
         return bool(self._unsent)
 
-    def _keep(self, frame: bytes, readings: Sequence[Taken], *, more: Sequence[bytes] = ()) -> None:
-        """Keep a record that was just taken until it is sent.
-
-        Args:
-            frame: its bytes.
-            readings: what it says.
-            more: the frames that follow it, of a record that is longer than one.
-        """
+    def _keep(self, frame: bytes, readings: Sequence[Taken]) -> None:
+        """Keep a record that was just taken until it is sent."""
         self._where.witness.taken(readings)
-        self._unsent.append((frame, *more))
+        self._unsent.append(frame)
         self._fed.set()
         self._wants_changed.set()
 
@@ -112,11 +106,10 @@ class StoreAndForward(Peripheral):
         while self._listens(link):
             self._fed.clear()
             while self._unsent and self._listens(link):
-                record = self._unsent[-1 if self._manners.newest_first else 0]
-                for frame in record:
-                    await self._send(link, self._indicate, frame)
-                self._unsent.remove(record)
-                self._sent.append(record)
+                frame = self._unsent[-1 if self._manners.newest_first else 0]
+                await self._send(link, self._indicate, frame)
+                self._unsent.remove(frame)
+                self._sent.append(frame)
                 if not self._unsent and self._hangs_up:
                     self._hang_up()
             await self._fed.wait()
