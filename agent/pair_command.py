@@ -178,7 +178,7 @@ class PairCommand:
             (
                 number,
                 item.address,
-                item.heard.name or "-",
+                item.name or "-",
                 f"{self._said(item.signal)} ({item.heard.rssi} dBm)",
                 "-" if item.driver is None else item.driver.name,
                 self._remarks(item, bonded),
@@ -252,7 +252,7 @@ class PairCommand:
 def _as_json(item: Sighting, bonded: set[str]) -> dict[str, object]:
     return {
         "address": item.address,
-        "name": item.heard.name,
+        "name": item.name,
         "rssi": item.heard.rssi,
         "driver": None if item.driver is None else item.driver.name,
         "refused": None if item.refused is None else item.refused.en,

@@ -55,8 +55,13 @@ class About:
 
 
 def _text(said: bytes | None) -> str | None:
-    """Return a name as a device spells it, without what cannot be shown; None when nothing is left."""
-    if said is None:
-        return None
-    shown = "".join(letter for letter in said.decode("utf-8", "replace") if letter.isprintable()).strip()
+    return None if said is None else printable(said.decode("utf-8", "replace"))
+
+
+def printable(name: str | None) -> str | None:
+    """Return a name as a device spells it, without what cannot be shown; None when nothing is left.
+
+    Whoever stands near the box chooses it: it could hold line breaks and what commands a terminal.
+    """
+    shown = "".join(letter for letter in name or "" if letter.isprintable()).strip()
     return shown[:_LONGEST] or None

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from devices.about import printable
 from devices.driver import AnyDriver
 from devices.drivers import ALL, driver_for
 from devices.errors import DriverError
@@ -30,6 +31,11 @@ class Sighting:
     def address(self) -> str:
         """Bluetooth address, upper case."""
         return self.heard.address
+
+    @property
+    def name(self) -> str | None:
+        """What it calls itself, fit to be shown."""
+        return printable(self.heard.name)
 
     @property
     def quirk(self) -> Quirk | None:

@@ -143,6 +143,24 @@ async def test_without_anybody_to_ask_it_shows_who_is_there(capsys: pytest.Captu
     assert any(REFUSED in line for line in shown)
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+async def test_a_name_that_a_stranger_chose_commands_no_terminal_and_fakes_no_line(
+    capsys: pytest.CaptureFixture[str], *, as_json: bool
+) -> None:
+    world = World()
+    hostile = "\x1b[2J\x9b31mScale\r\n1  C4:B0:00:00:00:02  Monitor\u202e" + "x" * 900
+    world.heard[0] = Advertisement(address=STRANGER, name=hostile, rssi=-40)
+    await run(world, as_json=as_json)
+    shown = capsys.readouterr().out
+    assert all(letter.isprintable() or letter == "\n" for letter in shown)
+    assert sum("Monitor" in line and "blood_pressure" in line for line in shown.splitlines()) == 1
+    assert "x" * 41 not in shown
+    if as_json:
+        (name,) = (item["name"] for item in json.loads(shown)["seen"] if item["address"] == STRANGER)
+        assert len(name) <= 40
+        assert name.isprintable()
+
+
 async def test_a_device_is_paired_by_its_address_and_its_settings_are_shown(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
