@@ -6,7 +6,8 @@
   last, and the next start judges again.
 - A disk that refuses is waited out; it is no fault of a reading. A reading that makes judging itself fail three
   times is quarantined, said so with a high technical alert, and still reaches the team.
-- One task (`run`) owns the engines. It lags behind keeping when it must, and never holds it up.
+- One task (`run`) owns the engines. It lags behind keeping when it must, and never holds it up: beyond a bound
+  readings are read from the store, and of what devices did the last of each kind is remembered.
 
 Not here: keeping readings (pipeline), when time passes (watch), and what to do about a fault (daemon's guard).
 """
@@ -30,7 +31,7 @@ from alerting.alert import AlertChange, ChangeKind, Sentence
 from alerting.engine import Engine, Lateness
 from alerting.errors import SnapshotError
 from devices.clock import Clock
-from devices.source import Batch, DeviceEvent, DeviceFacts
+from devices.source import Batch, DeviceEvent, DeviceEventKind, DeviceFacts
 from exchange.sealing import Sealer
 
 logger = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Judging:
         self._guard = guard
         self._queue: asyncio.Queue[Handed | int] = asyncio.Queue(BEHIND)
         self._behind = False
+        self._missed: dict[tuple[str, DeviceEventKind], tuple[Watched | None, DeviceEvent]] = {}
         self._engines: dict[str, Engine] = {}
         self._unkept: set[str] = set()
         self._since: dict[str, int] = {}
@@ -94,14 +96,16 @@ class Judging:
 
     def hand_over(self, handed: Handed) -> None:
         """Let these be judged in their turn."""
-        try:
-            self._queue.put_nowait(handed)
-        except asyncio.QueueFull:
+        # What comes after something that found no place must not overtake it.
+        if self._behind or self._queue.full():
             self._behind = True
+            self._remember_events(handed)
+        else:
+            self._queue.put_nowait(handed)
 
     def tick(self, now: int) -> None:
         """Let time pass up to `now` (ms UTC) after everything handed over before; a later tick serves as well."""
-        if not self._queue.full():
+        if not self._behind and not self._queue.full():
             self._queue.put_nowait(now)
 
     def next_deadline(self) -> int | None:
@@ -116,7 +120,7 @@ class Judging:
         while True:
             work = await self._queue.get()
             done = await self._guard(partial(self._do, work))
-            if self._behind or not done:
+            if not done or (self._behind and self._queue.empty()):
                 await self._take_up_again()
             self._queue.task_done()
 
@@ -145,6 +149,22 @@ class Judging:
             await self._judge(patient, readings)
 
     # --- technical alerts ---------------------------------------------------------------------------------
+
+    def _remember_events(self, handed: Handed) -> None:
+        """Remember what happened last of each kind, in the order of it: nothing else will tell it again."""
+        of_devices = ((device, event) for device, batch in handed.batches for event in batch.events)
+        for device, event in (*((None, event) for event in handed.of_box), *of_devices):
+            self._missed.pop((event.device, event.kind), None)
+            self._missed[event.device, event.kind] = device, event
+
+    async def _tell_missed(self) -> None:
+        for key, (device, event) in list(self._missed.items()):
+            if device is None:
+                await self._keep_technical(self._technical.event(event.device, event))
+            else:
+                await self._tell(device, Batch(events=(event,)))
+            if self._missed[key][1] is event:
+                del self._missed[key]
 
     async def _tell(self, device: Watched, batch: Batch) -> None:
         address, now = device.address, self._clock.now_ms()
@@ -239,15 +259,18 @@ class Judging:
 
     async def _take_up_again(self) -> None:
         """Take up where the store says judging had come to: at start, after a fault, and after falling behind."""
-        while True:
-            self._behind = False
-            done = await self._guard(self._take_up)
+        while not await self._guard(self._take_up):
+            # Also what cannot be judged yet must not keep the box from keeping.
             self.started.set()
-            if done and not self._behind:
-                return
+        self.started.set()
 
     async def _take_up(self) -> None:
+        if self._queue.empty():
+            # From here on there is room again: what comes now is judged after what is taken up here.
+            self._behind = False
         await self._remember()
+        if not self._behind:
+            await self._tell_missed()
         for patient in self._patients.values():
             await self._restore(patient)
             unjudged = await self._store.call(Store.unjudged, patient.pseudonym)

@@ -500,6 +500,42 @@ async def test_a_dead_adapter_is_the_boxs_one_alert_and_goes_on_over_a_restart(t
         assert (await box.sent())[1] == [("raised", "adapter_dead"), ("resolved", "adapter_dead")]
 
 
+async def test_what_happened_while_judging_was_far_behind_is_told_all_the_same_and_in_its_order(
+    tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.judging.BEHIND", 2)
+    clock = ManualClock()
+    dead = DeviceEvent(kind=DeviceEventKind.ADAPTER_DEAD, device="hci0", at=START)
+    lost = DeviceEvent(kind=DeviceEventKind.BOND_LOST, device=CGM, at=START)
+    async with running(tmp_path / "box.db", desk, clock=clock) as box:
+        # Nobody judges in between: nothing here waits.
+        box.pipeline.notice(dead)
+        box.pipeline.notice(dead)
+        box.pipeline.notice(replace(dead, kind=DeviceEventKind.ADAPTER_RECOVERED, at=START + MINUTE))
+        box.judging.hand_over(Handed(((box.device, Batch(events=(lost,))),), {}))
+        box.judging.tick(START + MINUTE)
+        assert (await box.sent())[1] == [
+            ("raised", "adapter_dead"),
+            ("resolved", "adapter_dead"),
+            ("raised", "bond_lost"),
+        ]
+        await box.give(*(glucose("100", minute) for minute in range(5, 60, 5)))
+        assert (await box.sent())[1][-1] == ("resolved", "bond_lost")
+
+
+async def test_readings_that_found_no_place_among_those_to_be_judged_are_judged(
+    tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.judging.BEHIND", 1)
+    async with running(tmp_path / "box.db", desk) as box:
+        for minute in range(0, 30, 5):
+            await box.give(glucose("66", minute))
+            box.judging.tick(START)
+            box.judging.tick(START)
+        await box.settle()
+        assert ("raised", "hypo_level_1") in (await box.sent())[1]
+
+
 async def test_a_device_whose_battery_was_low_is_silent_for_that(tmp_path: Path, desk: Desk) -> None:
     async with running(tmp_path / "box.db", desk) as box:
         await box.hear(DeviceFacts(seen_at=START, battery=6))
