@@ -105,8 +105,8 @@ class LadderPatience:
     silence: float = 900.0
     """How long nothing at all may be heard while a device is there all the time."""
     deaf: float = 86_400.0
-    """How long an adapter that answers may hear nothing at all before that is told: a patient may have gone out with the
-    one device that there is. That the device is out of reach is told long before, by its own silence."""
+    """How long an adapter that answers may hear nothing at all before that is told: the patient may have gone out with
+    the only device. That it is out of reach is told long before, by its own silence."""
     step: float = 45.0
     """Hard bound of one step."""
     links: float = 60.0

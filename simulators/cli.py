@@ -148,6 +148,39 @@ def home(  # noqa: PLR0917 - one parameter an option, given by name
     )
 
 
+@main.command(epilog=SIMULATED)
+@click.option(
+    "--home", "household", default="every_kind", show_default=True, help="Un foyer fourni, ou un fichier TOML."
+)
+@click.option("--address", help="Which one; it is asked for otherwise. / Lequel ; demandé sinon.")
+@click.option("--seconds", type=click.FloatRange(1, 600), default=3.0, show_default=True, help="To listen. / Écoute.")
+@click.option("--settle", type=click.FloatRange(0, 600), default=1.0, show_default=True, help="Without a terminal.")
+@click.option("--passkey", type=click.IntRange(0, 999_999), help="Shown by the device; asked for otherwise. / Code.")
+@click.option("--lang", type=click.Choice(["fr", "en"]), help="Langue des phrases / language of the sentences.")
+def pair(  # noqa: PLR0917 - one parameter an option, given by name
+    household: str,
+    address: str | None,
+    seconds: float,
+    settle: float,
+    passkey: int | None,
+    lang: str | None,
+) -> None:
+    """S'exercer à appairer des appareils simulés. / Practise pairing on simulated devices."""
+    from agent.cli import reader_language
+    from simulators.practice import Practice, practise_pairing
+
+    wanted = Practice(
+        household=household,
+        address=address,
+        seconds=seconds,
+        settle=settle,
+        passkey=passkey,
+        lang=lang or reader_language(),
+        interactive=sys.stdin.isatty(),
+    )
+    sys.exit(practise_pairing(wanted))
+
+
 @main.command(hidden=True)
 @click.option("--config", type=_file, required=True)
 @click.option("--hci", required=True)

@@ -219,7 +219,7 @@ class Peripheral(ABC):
 
     async def _be_found_or_not(self) -> None:
         awake = asyncio.get_running_loop().time() < self._awake_until
-        wanted = self._link is None and not self._door.absent and (awake or self.wants_link())
+        wanted = self._link is None and not self._door.absent and ((awake and self.connectable) or self.wants_link())
         if wanted and (self._data_changed or not self._on_air):
             interval_ms = self._where.advertising_seconds * 1000
             self._on_air, self._data_changed = True, False
