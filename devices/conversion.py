@@ -2,13 +2,17 @@
 
 - A special value is never a number: NaN, NRes and reserved are INVALID with count 0; an infinity is OVERFLOW or
   UNDERFLOW, judged at the quantity's plausible limit.
-- A number that a living person cannot have is INVALID and IMPLAUSIBLE; its count is kept as converted.
+- A device that says "lower than I can measure" in its status, and no number, is heard: UNDERFLOW, and OVERFLOW alike.
+- A number that a living person cannot have is INVALID and IMPLAUSIBLE; its count is kept as converted, as far as
+  counts reach.
 - Of several doubts about one value the gravest is its validity.
+- What a device says is kept no longer than a message can carry it: one absurd frame must not hold up all after it.
 """
 
 from dataclasses import dataclass
 from decimal import Decimal
 from hashlib import sha256
+from typing import Final
 
 from devices.driver import FrameContext
 from devices.medfloat import MedFloat, Special
@@ -32,6 +36,17 @@ _OF_SPECIAL = {
     Special.POSITIVE_INFINITY: Validity.OVERFLOW,
     Special.NEGATIVE_INFINITY: Validity.UNDERFLOW,
 }
+
+_OUT_OF_RANGE: Final = frozenset({Validity.UNDERFLOW, Validity.OVERFLOW})
+
+_LARGEST_COUNT: Final = 2**53
+"""In either direction, inclusive: what every reader of a message can hold."""
+
+_LONGEST_VALUE: Final = 64
+"""Characters of a number written out; a longer one is written with its exponent."""
+
+_LONGEST_FRAME: Final = 512
+"""Bytes of a record that are kept: as many as one value of a characteristic can have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,15 +95,18 @@ def reading_of(
         quality: facts about how it was measured.
     """
     limits = facts(quantity)
-    gravest = max(validity, _validity_of(said), key=_GRAVITY.index)
-    if Validity.OVERFLOW in (gravest, _validity_of(said)):
+    of_number = _validity_of(said)
+    if of_number is Validity.INVALID and validity in _OUT_OF_RANGE:
+        of_number = validity
+    gravest = max(validity, of_number, key=_GRAVITY.index)
+    if Validity.OVERFLOW in (gravest, of_number):
         count = limits.high
-    elif Validity.UNDERFLOW in (gravest, _validity_of(said)):
+    elif Validity.UNDERFLOW in (gravest, of_number):
         count = limits.low
     elif said is None or isinstance(said, Special):
         count = 0
     else:
-        count = to_counts(quantity, said, unit)
+        count = max(-_LARGEST_COUNT, min(to_counts(quantity, said, unit), _LARGEST_COUNT))
         if not plausible(quantity, count):
             gravest, quality = Validity.INVALID, quality | Quality.IMPLAUSIBLE
     return Reading(
@@ -103,14 +121,19 @@ def reading_of(
         quality=quality | origin.moment.quality,
         provenance=Provenance(
             source="device",
-            value=None if said is None or isinstance(said, Special) else f"{said:f}",
+            value=None if said is None or isinstance(said, Special) else _written(said),
             unit=unit,
-            frame=origin.frame,
+            frame=origin.frame[:_LONGEST_FRAME],
             device_time=origin.moment.claimed,
             user=origin.user,
             site=origin.site,
         ),
     )
+
+
+def _written(number: Decimal) -> str:
+    plain = f"{number:f}"
+    return plain if len(plain) <= _LONGEST_VALUE else str(number)
 
 
 def _validity_of(said: MedFloat | None) -> Validity:

@@ -220,7 +220,7 @@ class Provenance:
         source: "device", "relay", "questionnaire" or "file".
         value: the number as the device said it, as decimal text; None when it said a special value.
         unit: the device's own unit.
-        frame: the raw bytes, b"" when there were none.
+        frame: the raw bytes, b"" when there were none; of more than 512 the first 512.
         device_time: the time the device claimed, ISO 8601 without offset, None when it gave none.
         user: which of its users the device thinks this was, None when it does not say or does not know.
         site: where on the body it was measured, in the specification's words such as "tympanum", None when unsaid.
