@@ -6,7 +6,8 @@
   moment.
 - A record without a time may have lain in the device's memory since anybody. It counts only some minutes after the
   box first met the device in its present hands, when what was stored has come; then it is of its arrival.
-- What cannot be decided is nobody's: kept, sent, never judged, and told.
+- What cannot be decided is nobody's: kept, sent, never judged, and told; a weight outside all ranges in words of its
+  own, for it may be the very change that somebody is watched for.
 
 Not here: keeping and sending (pipeline), and whether the assignments make sense (assignments).
 """
@@ -69,6 +70,14 @@ def weights_of(readings: Sequence[Reading]) -> frozenset[int]:
         for reading in readings
         if reading.quantity is Quantity.BODY_WEIGHT and reading.validity is Validity.VALID
     )
+
+
+def out_of_range(device: Watched, reading: Reading) -> bool:
+    """Return whether a reading is a weight outside everybody's range: a guest's, or just the change to be seen."""
+    weight = weights_of([reading])
+    candidates = device.assigned(moment_ms(reading))
+    by_weight = any(person.weight is not None and person.user is None for person in candidates)
+    return bool(weight) and by_weight and not _by_weight(candidates, weight)
 
 
 def _by_weight(candidates: Sequence[Assignment], weights: frozenset[int]) -> list[Assignment]:

@@ -87,7 +87,7 @@ class Judging:
         self._cursor: dict[str, int] = {}
         self._lag: dict[str, int] = {}
         radio = [device.address for device in devices if isinstance(device, Device)]
-        self._technical = TechnicalAlerts(box, radio=radio)
+        self._technical = TechnicalAlerts(box, radio=radio, kinds={device.address: device.kind for device in devices})
         self._silence = Silence(devices, self._technical, now=clock.now_ms())
         self.started = asyncio.Event()
         """Set once what was there at start has been taken up, or could not be."""
@@ -176,7 +176,9 @@ class Judging:
                 changes += self._technical.answered(address, batch.facts.seen_at)
         for event in batch.events:
             self._silence.event(address, event)
-            changes += self._technical.event(keeper, event)
+            concerned = _weighed(device, now) if event.kind is DeviceEventKind.WEIGHT_OUT_OF_RANGE else ()
+            for patient in concerned or (keeper,):
+                changes += self._technical.event(patient, event)
         if batch.readings:
             self._silence.heard(address, DeviceFacts(seen_at=max(reading.received_at for reading in batch.readings)))
             changes += self._technical.read(address, batch.readings, now)
@@ -365,6 +367,11 @@ class Judging:
         changes = self._technical.noticed(patient, "judging_quarantined", kept.reading.device, now)
         self._cursor[patient] = kept.row
         await self._keep_judgement(patient, engine, changes, ((kept.row, ReadingState.QUARANTINED),))
+
+
+def _weighed(device: Watched, now: int) -> tuple[str, ...]:
+    """Return the patients, by pseudonym, who are told apart on the device by their weight."""
+    return tuple(person.patient.pseudonym for person in device.assigned(now) if person.weight is not None)
 
 
 def _ended_by_protocol(change: AlertChange, now: int) -> AlertChange:

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from agent.attribution import Attribution
+from agent.attribution import Attribution, moment_ms, out_of_range
 from agent.counts import Counts
 from agent.device_facts import FactKeeper
 from agent.judging import Handed, Judging
@@ -117,8 +117,8 @@ class Pipeline:
             before = self._last.get(arrival.reading.device)
             if before is None or before.order < arrival.reading.order:
                 self._last[arrival.reading.device] = arrival.reading
-        nobodys = {item.reading.device for item in kept.pop(UNATTRIBUTED, ())}
-        batches = [self._told(work) if work.device.address in nobodys else work.batch for work in works]
+        nobodys = [item.reading for item in kept.pop(UNATTRIBUTED, ())]
+        batches = [self._told(work, nobodys) for work in works]
         for work, batch in zip(works, batches, strict=True):
             for event in batch.events:
                 self._counts.add(f"device.{event.kind}")
@@ -140,7 +140,13 @@ class Pipeline:
             for reading, owner in zip(work.batch.readings, owners, strict=True)
         ]
 
-    def _told(self, work: _Work) -> Batch:
-        """Return a batch that also says that new readings of its device are nobody's."""
-        event = DeviceEvent(kind=DeviceEventKind.TO_BE_ATTRIBUTED, device=work.device.address, at=self._clock.now_ms())
-        return replace(work.batch, events=(*work.batch.events, event))
+    def _told(self, work: _Work, nobodys: Sequence[Reading]) -> Batch:
+        """Return a batch that also says that new readings of its device are nobody's, and whether weight is why."""
+        device, now = work.device, self._clock.now_ms()
+        readings = [reading for reading in nobodys if reading.device == device.address]
+        weighed = {moment_ms(reading) for reading in readings if out_of_range(device, reading)}
+        kinds = [DeviceEventKind.WEIGHT_OUT_OF_RANGE] if weighed else []
+        if any(moment_ms(reading) not in weighed for reading in readings):
+            kinds.append(DeviceEventKind.TO_BE_ATTRIBUTED)
+        events = (DeviceEvent(kind=kind, device=device.address, at=now) for kind in kinds)
+        return replace(work.batch, events=(*work.batch.events, *events))

@@ -10,9 +10,10 @@ the care protocol.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from agent.device_names import Name, Names, names_of
 from agent.technical_rules import RULES, Ends, Owner
 from alerting.alert import AlertChange, Category, ChangeKind, Sentence, alert_id
 from alerting.engine import ENGINE_VERSION
@@ -39,14 +40,16 @@ class _Fact:
 class TechnicalAlerts:
     """Which technical facts hold, which alerts stand, and what each new fact changes. Times are ms UTC."""
 
-    def __init__(self, box: str, *, radio: Collection[str] = ()) -> None:
+    def __init__(self, box: str, *, radio: Collection[str] = (), kinds: Mapping[str, str] | None = None) -> None:
         """Begin without any.
 
         Args:
             box: its id.
             radio: devices reached over Bluetooth: each that answers shows that the adapter is alive.
+            kinds: what reads each device, by which it is called in sentences.
         """
         self._box = box
+        self._kinds = kinds or {}
         self._radio = frozenset(radio)
         self._facts: dict[Key, _Fact] = {}
         self._visits: Counter[str] = Counter()
@@ -54,7 +57,7 @@ class TechnicalAlerts:
         self._measured_at: dict[str, int] = {}
 
     def restore(self, standing: Iterable[AlertChange], devices: Iterable[tuple[str, str]], now: int) -> Changes:
-        """Take up the alerts that stood before a restart, as noticed `now`: what goes on will be noticed again.
+        """Take up the alerts that stand, as noticed `now`: what goes on will be noticed again. What is held stays.
 
         Args:
             standing: every alert that stands; those of care protocols are passed over.
@@ -64,12 +67,12 @@ class TechnicalAlerts:
         Returns:
             The end of each that is about a device or condition which is no longer there.
         """
-        self._facts.clear()
+        self._facts = {key: fact for key, fact in self._facts.items() if fact.told is None}
         known = {change.alert_id: change for change in standing if not change.protocol}
         for device, patient in (*devices, (self._box, self._box)):
             for change in tuple(known.values()):
                 if is_about(change, device) and change.patient == patient and change.rule in RULES:
-                    self._facts[patient, change.rule, device] = _Fact(now, change)
+                    self._facts[patient, change.rule, device] = _Fact(now, change, self._visits[device])
                     del known[change.alert_id]
         return tuple(_ended(change, now) for change in known.values())
 
@@ -118,9 +121,11 @@ class TechnicalAlerts:
                 ended = self._end_where(lambda key, _: key[1] == "adapter_dead", at)
             patient = device = self._box
         fact = self._hold((patient, rule, device), at)
-        if fact.told is not None:
-            return ended
         facts = RULES[rule]
+        if fact.told is not None:
+            if facts.again_ms is None or 0 <= at - fact.told.raised_at < facts.again_ms:
+                return ended
+            ended = (*ended, _ended(fact.told, at))
         fact.told = AlertChange(
             kind=ChangeKind.RAISED,
             alert_id=_id(patient, rule, device, at),
@@ -132,7 +137,7 @@ class TechnicalAlerts:
             raised_at=at,
             resolved_at=None,
             evidence=(),
-            why=_why(rule, device, since, tried),
+            why=_why(rule, names_of(device, self._kinds.get(device)), since, tried),
             late=False,
             supersedes=None,
             protocol="",
@@ -242,6 +247,9 @@ class TechnicalAlerts:
 
     def tick(self, now: int) -> Changes:
         """Return what ends because it was not noticed for long."""
+        for fact in self._facts.values():
+            # A clock that was ahead must not keep a fact for ever.
+            fact.noticed_at = min(fact.noticed_at, now)
 
         def over(key: Key, fact: _Fact) -> bool:
             lasts_ms = RULES[key[1]].lasts_ms
@@ -272,13 +280,17 @@ def owner_of(change: AlertChange) -> Owner | None:
     return None if change.protocol or change.rule not in RULES else RULES[change.rule].owner
 
 
-def _why(rule: str, device: str, since: Sentence | None, tried: str) -> Sentence:
-    facts, name = RULES[rule], device.removeprefix("relay:")
-    fr = facts.fr.format(device=name, since="" if since is None else since.fr)
-    en = facts.en.format(device=name, since="" if since is None else since.en)
+def _why(rule: str, names: Names, since: Sentence | None, tried: str) -> Sentence:
+    facts = RULES[rule]
+    fr = _filled(facts.fr, names.fr, "" if since is None else since.fr)
+    en = _filled(facts.en, names.en, "" if since is None else since.en)
     if facts.tells_tries and tried:
         fr, en = f"{fr} Déjà tenté : {tried[:_LONGEST_DETAIL]}.", f"{en} Already tried: {tried[:_LONGEST_DETAIL]}."
     return Sentence(fr=fr, en=en)
+
+
+def _filled(text: str, name: Name, since: str) -> str:
+    return text.format(The=name.at_start, the=name.the, of_the=name.of_the, since=since)
 
 
 def _id(patient: str, rule: str, device: str, onset: int) -> str:

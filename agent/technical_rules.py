@@ -16,6 +16,9 @@ LONGEST_WARM_UP_MS = 86_400_000
 BATTERY_MS = 604_800_000
 """A low battery not mentioned for a week was changed, where visits do not show it: over one link that lasts."""
 
+AGAIN_MS = 43_200_000
+"""Half a day: a weight that leaves its range again the next morning is news, one weighed again an hour later is not."""
+
 
 class Owner(StrEnum):
     """Who can put it right."""
@@ -62,13 +65,14 @@ class TechnicalRule:
     Attributes:
         priority: how soon somebody must look.
         owner: who acts.
-        fr: what happened and what to do; may hold {device} and {since}.
+        fr: what happened and what to do; may hold {The}, {of_the} (the device's name) and {since}.
         en: the same.
         ends: what ends it.
         of_box: one alert for the whole box, whichever device met it.
         when_silent: told only once a device has been silent for long: it comes and goes in everyday life.
         longest_ms: a fact not noticed for so long has ended, whatever else would end it; None: as `ends` says.
         tells_tries: the alert ends with what the box tried.
+        again_ms: noticed so long after it was told, it is told anew, as a new alert; None: once, while it stands.
     """
 
     priority: Priority
@@ -80,6 +84,7 @@ class TechnicalRule:
     when_silent: bool = False
     longest_ms: int | None = None
     tells_tries: bool = False
+    again_ms: int | None = None
 
     @property
     def lasts_ms(self) -> int | None:
@@ -111,9 +116,9 @@ RULES: Mapping[str, TechnicalRule] = {
     "relay_unreachable": TechnicalRule(
         priority=Priority.MEDIUM,
         owner=Owner.CARER,
-        fr="Le relais {device} ne répond pas, sans mesure depuis {since} : vérifier que le téléphone est allumé, à la "
+        fr="{The} ne répond pas, sans mesure depuis {since} : vérifier que le téléphone est allumé, à la "
         "maison et sur le Wi-Fi, son application ouverte.",
-        en="Relay {device} does not answer, without a reading since {since}: check that the telephone is on, at home "
+        en="{The} does not answer, without a reading since {since}: check that the telephone is on, at home "
         "and on the Wi-Fi, its application open.",
         ends=Ends.CONTACT,
         when_silent=True,
@@ -121,45 +126,44 @@ RULES: Mapping[str, TechnicalRule] = {
     "relay_refused": TechnicalRule(
         priority=Priority.MEDIUM,
         owner=Owner.INSTALLER,
-        fr="Le relais {device} refuse le boîtier : vérifier son adresse et son secret dans les réglages.",
-        en="Relay {device} refuses the box: check its address and its secret in the settings.",
+        fr="{The} refuse le boîtier : vérifier son adresse et son secret dans les réglages.",
+        en="{The} refuses the box: check its address and its secret in the settings.",
         ends=Ends.CONTACT,
     ),
     "bond_lost": TechnicalRule(
         priority=Priority.MEDIUM,
         owner=Owner.INSTALLER,
-        fr="L'appareil {device} ne reconnaît plus le boîtier : refaire l'appairage.",
-        en="Device {device} no longer knows the box: pair it again.",
+        fr="{The} ne reconnaît plus le boîtier : refaire l'appairage.",
+        en="{The} no longer knows the box: pair it again.",
         ends=Ends.READ,
     ),
     "consent_refused": TechnicalRule(
         priority=Priority.MEDIUM,
         owner=Owner.INSTALLER,
-        fr="L'appareil {device} refuse le code d'un de ses utilisateurs : le vérifier sur l'appareil et le corriger "
+        fr="{The} refuse le code d'un de ses utilisateurs : le vérifier sur l'appareil et le corriger "
         "dans les réglages.",
-        en="Device {device} refuses the code of one of its users: check it on the device and correct it in the "
-        "settings.",
+        en="{The} refuses the code of one of its users: check it on the device and correct it in the settings.",
         ends=Ends.VISIT,
     ),
     "driver_refused": TechnicalRule(
         priority=Priority.MEDIUM,
         owner=Owner.INSTALLER,
-        fr="L'appareil {device} n'offre pas ce que le boîtier attend : vérifier le modèle.",
-        en="Device {device} does not offer what the box needs: check its model.",
+        fr="{The} n'offre pas ce que le boîtier attend : vérifier le modèle.",
+        en="{The} does not offer what the box needs: check its model.",
         ends=Ends.READ,
     ),
     "sensor_expired": TechnicalRule(
         priority=Priority.MEDIUM,
         owner=Owner.PATIENT,
-        fr="Le capteur {device} est arrivé en fin de vie : poser un nouveau capteur.",
-        en="Sensor {device} has expired: apply a new one.",
+        fr="{The} est à la fin de sa vie : poser un nouveau capteur.",
+        en="{The} has expired: apply a new one.",
         ends=Ends.MEASURED,
     ),
     "sensor_warming_up": TechnicalRule(
         priority=Priority.LOW,
         owner=Owner.PATIENT,
-        fr="Le capteur {device} se met en route et ne mesure pas encore : le garder en place et attendre.",
-        en="Sensor {device} is warming up and does not measure yet: keep it on and wait.",
+        fr="{The} se met en route et ne mesure pas encore : garder le capteur en place et attendre.",
+        en="{The} is warming up and does not measure yet: keep it on and wait.",
         ends=Ends.MEASURED,
         when_silent=True,
         longest_ms=LONGEST_WARM_UP_MS,
@@ -167,79 +171,86 @@ RULES: Mapping[str, TechnicalRule] = {
     "battery_low": TechnicalRule(
         priority=Priority.LOW,
         owner=Owner.CARER,
-        fr="La pile de l'appareil {device} est faible : la changer.",
-        en="The battery of device {device} is low: change it.",
+        fr="La pile {of_the} est faible : la changer.",
+        en="The battery {of_the} is low: change it.",
         ends=Ends.VISIT,
         longest_ms=BATTERY_MS,
     ),
     "out_of_reach": TechnicalRule(
         priority=Priority.MEDIUM,
         owner=Owner.CARER,
-        fr="L'appareil {device} n'est plus capté, sans mesure depuis {since} : vérifier qu'il est porté et en marche, "
-        "et le rapprocher du boîtier.",
-        en="Device {device} is out of reach, without a reading since {since}: check that it is worn and on, and bring "
+        fr="{The} ne se fait plus entendre, sans mesure depuis {since} : vérifier que l'appareil est porté et en "
+        "marche, et le rapprocher du boîtier.",
+        en="{The} is out of reach, without a reading since {since}: check that it is worn and on, and bring "
         "it near the box.",
         ends=Ends.SILENCE,
     ),
     "no_reading": TechnicalRule(
         priority=Priority.MEDIUM,
         owner=Owner.CARER,
-        fr="L'appareil {device} répond mais ne donne aucune mesure utilisable depuis {since} : vérifier qu'il est bien "
+        fr="{The} répond mais ne donne aucune mesure utilisable depuis {since} : vérifier que l'appareil est bien "
         "posé, sinon prévenir l'installateur.",
-        en="Device {device} answers but has given no usable reading since {since}: check that it sits well, or else "
+        en="{The} answers but has given no usable reading since {since}: check that it sits well, or else "
         "tell the installer.",
         ends=Ends.SILENCE,
     ),
     "not_measured": TechnicalRule(
         priority=Priority.LOW,
         owner=Owner.PATIENT,
-        fr="Aucune mesure de l'appareil {device} depuis {since}, sans défaut connu : prendre une mesure.",
-        en="No reading of device {device} since {since}, no fault known: take one.",
+        fr="Aucune mesure {of_the} depuis {since}, sans défaut connu : prendre une mesure.",
+        en="No reading {of_the} since {since}, no fault known: take one.",
         ends=Ends.SILENCE,
     ),
     "frame_rejected": TechnicalRule(
         priority=Priority.LOW,
         owner=Owner.INSTALLER,
-        fr="L'appareil {device} a envoyé un message illisible, écarté : si cela dure, le remplacer.",
-        en="Device {device} sent a message that cannot be read, set aside: replace it if this goes on.",
+        fr="{The} a envoyé un message illisible, écarté : si cela dure, remplacer l'appareil.",
+        en="{The} sent a message that cannot be read, set aside: replace it if this goes on.",
     ),
     "value_implausible": TechnicalRule(
         priority=Priority.MEDIUM,
         owner=Owner.PATIENT,
-        fr="L'appareil {device} a donné une valeur impossible, gardée mais non jugée : refaire la mesure.",
-        en="Device {device} gave an impossible value, kept but not judged: measure again.",
+        fr="{The} a donné une valeur impossible, gardée mais non jugée : refaire la mesure.",
+        en="{The} gave an impossible value, kept but not judged: measure again.",
     ),
     "clock_wrong": TechnicalRule(
         priority=Priority.LOW,
         owner=Owner.INSTALLER,
-        fr="L'horloge de l'appareil {device} est fausse et n'a pas pu être réglée : la régler à la main.",
-        en="The clock of device {device} is wrong and could not be set: set it by hand.",
+        fr="L'horloge {of_the} est fausse et n'a pas pu être réglée : la régler à la main.",
+        en="The clock {of_the} is wrong and could not be set: set it by hand.",
     ),
     "history_failed": TechnicalRule(
         priority=Priority.MEDIUM,
         owner=Owner.CARER,
-        fr="L'appareil {device} ne rend pas ses mesures gardées : le rapprocher du boîtier, vérifier sa pile.",
-        en="Device {device} does not hand over its stored readings: bring it near the box, check its battery.",
+        fr="{The} ne rend pas ses mesures gardées : rapprocher l'appareil du boîtier, vérifier sa pile.",
+        en="{The} does not hand over its stored readings: bring it near the box, check its battery.",
+    ),
+    "weight_out_of_range": TechnicalRule(
+        priority=Priority.MEDIUM,
+        owner=Owner.TEAM,
+        fr="Un poids donné par {the} est hors des limites de tous ceux qui l'utilisent, il n'est pas jugé : vérifier "
+        "sans attendre si ce patient a pris ou perdu du poids, et dans ce cas faire élargir ses limites.",
+        en="A weight given by {the} is outside the limits of everybody who uses it, it is not judged: check without "
+        "delay whether this patient gained or lost weight, and if so have their limits widened.",
+        again_ms=AGAIN_MS,
     ),
     "to_be_attributed": TechnicalRule(
         priority=Priority.MEDIUM,
         owner=Owner.TEAM,
-        fr="Une mesure de l'appareil {device} n'a pu être attribuée à personne, elle n'est pas jugée : dire de qui "
-        "elle est.",
-        en="A reading of device {device} could not be attributed to anybody, it is not judged: say whose it is.",
+        fr="Une mesure {of_the} n'a pu être attribuée à personne, elle n'est pas jugée : dire de qui elle est.",
+        en="A reading {of_the} could not be attributed to anybody, it is not judged: say whose it is.",
     ),
     "judging_quarantined": TechnicalRule(
         priority=Priority.HIGH,
         owner=Owner.TEAM,
-        fr="Une mesure de l'appareil {device} n'a pas pu être jugée ; elle est transmise : la regarder.",
-        en="A reading of device {device} could not be judged; it is sent on: look at it.",
+        fr="Une mesure {of_the} n'a pas pu être jugée ; elle est transmise : la regarder.",
+        en="A reading {of_the} could not be judged; it is sent on: look at it.",
     ),
     "not_judged": TechnicalRule(
         priority=Priority.LOW,
         owner=Owner.TEAM,
-        fr="Des mesures de l'appareil {device} sont arrivées trop tard pour être jugées ; elles sont transmises : "
-        "les regarder.",
-        en="Readings of device {device} came too late to be judged; they are sent on: look at them.",
+        fr="Des mesures {of_the} sont arrivées trop tard pour être jugées ; elles sont transmises : les regarder.",
+        en="Readings {of_the} came too late to be judged; they are sent on: look at them.",
     ),
 }
 """The most telling cause of a silence first (`silence.Cause`), then what else may go wrong."""

@@ -36,6 +36,8 @@ class DeviceEventKind(StrEnum):
     RELAY_REFUSED = "relay_refused"
     TO_BE_ATTRIBUTED = "to_be_attributed"
     """Said by the box: it cannot say whose a record is."""
+    WEIGHT_OUT_OF_RANGE = "weight_out_of_range"
+    """Said by the box: a weight lies outside the ranges of everybody who has the device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,7 +78,7 @@ def lived(store: Store, desk: Desk) -> Store:
         },
         now_ms=NOW,
     )
-    alerts = TechnicalAlerts(BOX)
+    alerts = TechnicalAlerts(BOX, kinds={CGM: "cgm", SCALE: "weight_scale"})
     since = Sentence(fr="le 30/11/2026 à 08:00", en="2026-11-30 at 08:00")
     for patient, rule, device in (
         ("patient-7f3a", "clock_wrong", CGM),
@@ -135,8 +135,8 @@ def test_a_person_reads_times_on_the_patients_clock_and_who_acts(settings: Setti
     assert french[3].endswith("appairage perdu → l'installateur")
     assert "2026-11-30 08:00 (3\u00a0h ago)" in english[1]
     assert len(french) == len(english) == 1 + 4 + 3
-    assert f"[moyenne] l'entourage\u00a0: L'appareil {CGM} n'est plus capté" in "\n".join(french)
-    assert f"[medium] the installer: Device {SCALE} no longer knows the box: pair it again." in english
+    assert "[moyenne] l'entourage\u00a0: Le capteur de glucose (…00:01) ne se fait plus entendre" in "\n".join(french)
+    assert "[medium] the installer: The scale (…00:03) no longer knows the box: pair it again." in english
 
 
 @pytest.mark.usefixtures("lived")
@@ -161,7 +161,7 @@ def test_a_script_reads_json_with_times_in_utc(config: Path) -> None:
 @pytest.mark.usefixtures("lived")
 def test_the_words_say_who_acts(config: Path) -> None:
     assert "→ l'installateur" in veilleur("devices", "--config", config, lang="fr").stdout
-    assert "patient-21c8 → the installer: Device" in veilleur("status", "--config", config).stdout
+    assert "patient-21c8 → the installer: The scale (…00:03)" in veilleur("status", "--config", config).stdout
 
 
 def test_without_devices_the_next_step_is_said() -> None:

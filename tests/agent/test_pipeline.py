@@ -245,24 +245,44 @@ async def test_what_cannot_be_attributed_is_sent_told_and_judged_for_nobody(tmp_
             ("patient-bruno", 80_000),
             ("to-be-attributed", 120_000),
         ]
-        assert (await box.sent())[1] == [("raised", "to_be_attributed")]
+        assert (await box.sent())[1] == [("raised", "weight_out_of_range")] * 2, "either may be the one"
+        assert {alert.patient for alert in await box.store.call(Store.standing_alerts)} == {
+            "patient-anne",
+            "patient-bruno",
+        }
         # Advertised or stored, it comes again and again: nothing new, and nothing to be told again.
         box.clock.now = START + QUIET_MS // 2
         await box.give(visitor)
         await box.settle()
         await box.tick(START + QUIET_MS)
-        alerts = [alert for alert in (await box.sent())[1] if alert[1] == "to_be_attributed"]
-    assert alerts == [("raised", "to_be_attributed"), ("resolved", "to_be_attributed")]
+        alerts = [alert for alert in (await box.sent())[1] if alert[1] == "weight_out_of_range"]
+    assert sorted(alerts) == [("raised", "weight_out_of_range")] * 2 + [("resolved", "weight_out_of_range")] * 2
 
 
 async def test_who_has_the_device_now_is_told_of_what_cannot_be_attributed(tmp_path: Path, desk: Desk) -> None:
-    for now, keeper in ((START, "patient-anne"), (START + MINUTE, "patient-bruno")):
-        path, clock = tmp_path / f"{keeper}.db", ManualClock(now)
+    for now, told in ((START, ["patient-anne", "patient-bruno"]), (START + MINUTE, ["patient-bruno"])):
+        path, clock = tmp_path / f"{now}.db", ManualClock(now)
         async with running(path, desk, clock=clock, device=shared_scale(until=START + MINUTE)) as box:
             await box.give(weight("120", 0))
             await box.settle()
             records = await box.store.call(desk.waiting)
-        assert [record.patient for record in records if isinstance(record, AlertRecord)] == [keeper]
+        assert [record.patient for record in records if isinstance(record, AlertRecord)] == told
+
+
+async def test_a_patient_who_gains_out_of_their_range_is_told_to_the_team_each_day(tmp_path: Path, desk: Desk) -> None:
+    day = 24 * 60
+    async with running(tmp_path / "box.db", desk, device=shared_scale()) as box:
+        for number, kilograms in enumerate(("80", "101", "102")):
+            box.clock.now = START + number * day * MINUTE
+            await box.give(weight(kilograms, number * day))
+            await box.settle()
+        records = await box.store.call(desk.waiting)
+    told = [record for record in records if isinstance(record, AlertRecord) and record.patient == "patient-bruno"]
+    assert [(record.kind.value, record.rule) for record in told] == [
+        ("raised", "weight_out_of_range"),
+        ("resolved", "weight_out_of_range"),
+        ("raised", "weight_out_of_range"),
+    ]
 
 
 async def test_readings_too_late_to_be_judged_are_sent_and_marked(tmp_path: Path, desk: Desk) -> None:

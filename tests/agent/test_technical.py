@@ -8,6 +8,7 @@ import pytest
 from agent.technical import TechnicalAlerts, is_about, is_usable
 from agent.technical_rules import BATTERY_MS, QUIET_MS, RULES, Ends
 from alerting.alert import AlertChange, Category, ChangeKind, Sentence
+from devices.drivers import ALL
 from devices.reading import Quality, Reading, Validity
 from devices.source import DeviceEvent, DeviceEventKind
 from exchange.messages import AlertRecord, alert
@@ -51,11 +52,66 @@ def test_each_alert_names_the_device_in_both_languages_and_fits_its_message(rule
     facts, record = RULES[rule], alert(raised)
     assert isinstance(record, AlertRecord)
     assert raised.category is Category.TECHNICAL
-    assert (CGM in raised.why.fr, CGM in raised.why.en) == (not facts.of_box, not facts.of_box)
+    assert ("(…00:01)" in raised.why.fr, "(…00:01)" in raised.why.en) == (not facts.of_box, not facts.of_box)
+    assert CGM not in raised.why.fr + raised.why.en
     assert raised.patient == (BOX if facts.of_box else PATIENT)
     assert max(len(raised.why.fr), len(raised.why.en)) <= 1000
     fields = [{name for _, name, _, _ in Formatter().parse(text) if name} for text in (facts.fr, facts.en)]
-    assert fields[0] == fields[1] <= {"device", "since"}
+    assert fields[0] == fields[1] <= {"The", "the", "of_the", "since"}
+
+
+@pytest.mark.parametrize("kind", [driver.name for driver in ALL])
+def test_a_sentence_calls_every_device_what_a_nurse_calls_it(kind: str) -> None:
+    (raised,) = TechnicalAlerts(BOX, kinds={CGM: kind}).noticed(PATIENT, "battery_low", CGM, START)
+    assert "appareil" not in raised.why.fr
+    assert "device" not in raised.why.en
+    assert raised.why.fr.startswith(("La pile du ", "La pile de la ", "La pile de l'"))
+    assert is_about(raised, CGM), "whatever it is called, it is about the same device"
+
+
+@pytest.mark.parametrize(
+    ("kind", "device", "fr", "en"),
+    [
+        ("weight_scale", SCALE, "La balance (…00:03) ne reconnaît plus", "The scale (…00:03) no longer knows"),
+        ("pulse_oximeter", CGM, "L'oxymètre (…00:01) ne reconnaît plus", "The oximeter (…00:01) no longer knows"),
+        ("relay", PHONE, "Le relais phone ne reconnaît plus", "The relay phone no longer knows"),
+    ],
+)
+def test_a_sentence_begins_with_the_device(kind: str, device: str, fr: str, en: str) -> None:
+    (raised,) = TechnicalAlerts(BOX, kinds={device: kind}).noticed(PATIENT, "bond_lost", device, START)
+    assert raised.why.fr.startswith(fr)
+    assert raised.why.en.startswith(en)
+
+
+def test_a_weight_out_of_range_is_told_anew_the_next_morning_and_not_within_the_hour() -> None:
+    log = (
+        Log().event(DeviceEventKind.WEIGHT_OUT_OF_RANGE, 0, SCALE).event(DeviceEventKind.WEIGHT_OUT_OF_RANGE, 60, SCALE)
+    )
+    assert log.said == [("raised", "weight_out_of_range")]
+    log.event(DeviceEventKind.WEIGHT_OUT_OF_RANGE, 24 * 60, SCALE)
+    first, ended, again = log.changes
+    assert (ended.kind, ended.alert_id, again.kind) == (ChangeKind.RESOLVED, first.alert_id, ChangeKind.RAISED)
+    assert again.alert_id != first.alert_id
+    assert log.alerts.told_at(PATIENT, "weight_out_of_range", SCALE) == START + 24 * 60 * MINUTE
+
+
+def test_what_is_only_held_outlasts_taking_up_again() -> None:
+    log = Log().event(DeviceEventKind.RELAY_UNREACHABLE, 0, PHONE).event(DeviceEventKind.BATTERY_LOW, 1)
+    standing = [change for change in log.changes if change.kind is ChangeKind.RAISED]
+    assert log.alerts.restore(standing, [(CGM, PATIENT), (PHONE, PATIENT)], START + MINUTE) == ()
+    assert log.alerts.holding(PHONE) == {"relay_unreachable"}
+
+
+def test_taking_up_again_in_the_middle_of_a_visit_ends_nothing_that_the_visit_showed() -> None:
+    log = Log().event(DeviceEventKind.CONNECTED).event(DeviceEventKind.CONSENT_REFUSED)
+    log.alerts.restore(list(log.changes), [(CGM, PATIENT)], START + MINUTE)
+    assert log.read(glucose("100", 5)).said == [("raised", "consent_refused")]
+
+
+def test_a_clock_that_was_ahead_keeps_no_fact_for_ever() -> None:
+    year = 365 * 24 * 60
+    log = Log().event(DeviceEventKind.CLOCK_WRONG, year).tick(START).tick(START + QUIET_MS)
+    assert log.said == [("raised", "clock_wrong"), ("resolved", "clock_wrong")]
 
 
 def test_a_fact_that_repeats_is_one_alert_and_ends_when_nothing_more_is_noticed() -> None:
