@@ -2,6 +2,8 @@
 
 The radio calls `put` whenever a frame comes and cannot wait. So the queue is bounded, and when it is full it ends:
 what waits is still handed out, then the session closes the link, and what was not taken is fetched again.
+
+A link that is given up is not gone at once: what comes until it is has been confirmed to the device, and is kept too.
 """
 
 import asyncio
@@ -28,7 +30,7 @@ class Arrival:
 
 
 class FrameQueue:
-    """First in, first out; ends when the link is gone or when it overflows."""
+    """First in, first out; ends when the link is gone or given up, or when it overflows."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -44,12 +46,12 @@ class FrameQueue:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more comes."""
+        """Whether nothing more is waited for."""
         return self._ended
 
     def put(self, arrival: Arrival) -> None:
-        """Take a frame; after the end it is left to the device to send it again."""
-        if self._ended:
+        """Take a frame; once one found no room, it is left to the device to send it again."""
+        if self._overflowed:
             return
         if len(self._waiting) >= self._limit:
             self._overflowed = True
@@ -59,12 +61,12 @@ class FrameQueue:
         self._changed.set()
 
     def end(self) -> None:
-        """Take no more frames; those that wait are still handed out."""
+        """Say that nothing more is waited for; what came is still handed out."""
         self._ended = True
         self._changed.set()
 
     async def get(self, within: float | None = None) -> Arrival | None:
-        """Return the next frame, or None at the end.
+        """Return the next frame, or None when none waits and the end has come.
 
         Raises:
             TimeoutError: none came within so many real seconds.

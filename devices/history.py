@@ -57,7 +57,7 @@ class RecordAccess:
             try:
                 arrival = await self._queue.get(max(0.0, deadline - now()))
             except TimeoutError:
-                await self._abort()
+                await self._abort(on_record)
                 raise RecordAccessError("stored records: the device fell silent", device=self._device) from None
             if arrival is None:
                 raise RadioError("stored records: the link was lost", device=self._device)
@@ -84,8 +84,8 @@ class RecordAccess:
             return None
         return response
 
-    async def _abort(self) -> None:
-        """End the procedure; measurements that still come are stored in the device and fetched another time.
+    async def _abort(self, on_record: Callable[[Arrival], Awaitable[bool]]) -> None:
+        """End the procedure; measurements that still come are handed on as before.
 
         Raises:
             RadioError: the link is gone, or the device refuses to be written to.
@@ -93,9 +93,9 @@ class RecordAccess:
         await self._link.write(RECORD_ACCESS_CONTROL_POINT, bytes(RecordRequest.abort()))
         try:
             while (arrival := await self._queue.get(self._patience.abort)) is not None:
-                if arrival.characteristic == RECORD_ACCESS_CONTROL_POINT:
-                    answer = self._answer(arrival, Opcode.ABORT_OPERATION)
-                    if answer is not None:
-                        return
+                if arrival.characteristic != RECORD_ACCESS_CONTROL_POINT:
+                    await on_record(arrival)
+                elif self._answer(arrival, Opcode.ABORT_OPERATION) is not None:
+                    return
         except (TimeoutError, RecordAccessError):
             return

@@ -155,18 +155,25 @@ class Session:
         return pause
 
     async def _visit(self, quirk: Quirk | None, emit: _Emit, remarks: Remarks) -> None:
-        async with self._radio.connect(self._device, within=self._patience.connect) as link:
-            await link.pair()
-            visit = Visit(
-                link=link,
-                charge=self._charge,
-                quirk=quirk,
-                clock=self._clock,
-                patience=self._patience,
-                remarks=remarks,
-                emit=emit,
-            )
-            await visit.run()
+        visit: Visit | None = None
+        try:
+            async with self._radio.connect(self._device, within=self._patience.connect) as link:
+                await link.pair()
+                visit = Visit(
+                    link=link,
+                    charge=self._charge,
+                    quirk=quirk,
+                    clock=self._clock,
+                    patience=self._patience,
+                    remarks=remarks,
+                    emit=emit,
+                )
+                await visit.run()
+        except RadioError:
+            if visit is not None:
+                await visit.take_rest()
+            raise
+        await visit.take_rest()
 
     def _say(self, reason: str) -> None:
         """Log a failure when it is another than the last one; the same one over and over is said once."""

@@ -122,13 +122,24 @@ class Visit:
             if self._record_access:
                 await self._catch_up()
             await self._follow(consents)
-        except RadioError:
-            if not self._record_access:
-                # Their arrival was confirmed, and the device may have forgotten them: nothing would bring them again.
-                await self._take(self._queue.take(self._patience.queue))
-            raise
         finally:
             closing.cancel()
+
+    async def take_rest(self) -> None:
+        """Hand on what was not taken when the link ended, or came while it was being closed.
+
+        It was confirmed, and the device may have forgotten it. One that must keep its records gives them next time.
+        """
+        if self._keeps_all:
+            return
+        self._joiner.flush()
+        self._record_access = False  # Nobody is there any more who could be asked.
+        await self._take(self._queue.take(self._patience.queue))
+
+    @property
+    def _keeps_all(self) -> bool:
+        """Whether whatever the device sends can be asked for again."""
+        return self._driver.stored_records is StoredRecords.REQUIRED
 
     def _needed(self) -> tuple[int, ...]:
         """Return what to listen to.
@@ -268,7 +279,7 @@ class Visit:
         stored = Collected(tolerant=tolerate, anchor=anchor)
         # What waits already was not asked for: live values, and perhaps a late answer to an earlier request.
         waiting = self._queue.take(self._patience.queue)
-        live = [arrival for arrival in waiting if arrival.characteristic in self._driver.measurements]
+        live = [one for one in waiting if one.characteristic in self._driver.measurements]
 
         async def on_record(arrival: Arrival) -> bool:
             readings = await self._intake.readings(arrival)
@@ -289,7 +300,7 @@ class Visit:
             access = RecordAccess(self._device, self._link, self._queue, self._patience)
             await access.report(_from(first, anchor), on_record)
         except RadioError as error:
-            await self._intake.hand_on_stored(self._surely_next(stored.take_settled()))
+            await self._salvage(stored, live)
             if first is not None and isinstance(error, RecordAccessError) and error.code in _NOT_SELECTIVE:
                 return await self._fetch(None, tolerate=tolerate)
             raise
@@ -307,16 +318,20 @@ class Visit:
             anchor.takes(self._driver.sequence(reading, self._intake.context), reading.key) for reading in readings
         )
 
-    def _surely_next(self, readings: Sequence[Reading]) -> Sequence[Reading]:
-        """Return the readings of a fetch that failed when they can only be stored ones, and none otherwise.
+    async def _salvage(self, stored: Collected, live: Sequence[Arrival]) -> None:
+        """Hand on what a fetch that failed brought, when it can only be stored records that are next.
 
         A sensor whose session seems to have begun long ago dates live values like stored ones. Handed on, they would
         hide from the next fetch what is stored before them; held back, they are still in the sensor.
         """
-        if not readings or len(readings) >= _SURELY_STORED:
-            return readings
-        sequence = self._driver.sequence(readings[0], self._intake.context)
-        return readings if sequence is not None and self._course.follows(sequence) else ()
+        # Without numbers there is no order that the next fetch could depend on.
+        readings = stored.take_settled() if self._keeps_all else stored.take_all()
+        first = self._driver.sequence(readings[0], self._intake.context) if readings else None
+        is_next = first is not None and self._course.follows(first)
+        if is_next or len(readings) >= _SURELY_STORED or not self._keeps_all:
+            await self._intake.hand_on_stored(readings)
+        if not self._keeps_all:
+            self._queue.put_back(live)
 
     # Live values
 
@@ -332,8 +347,7 @@ class Visit:
         duties = deque([*consents, *self._duties.when_quiet()])
         # A device may take its time before it begins to send what it holds, also after each consent; one that was
         # asked for its records has sent them, and may hang up soon.
-        asked = self._record_access and self._driver.stored_records is StoredRecords.REQUIRED
-        pause: float | None = self._patience.quiet if asked else self._patience.begin
+        pause: float | None = self._patience.quiet if self._keeps_all else self._patience.begin
         while True:
             try:
                 first = await self._queue.get(pause)

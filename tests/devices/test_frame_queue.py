@@ -16,9 +16,16 @@ async def test_frames_come_out_in_order_and_then_the_end() -> None:
     for number in range(3):
         queue.put(arrival(number))
     queue.end()
-    queue.put(arrival(9))
     assert [await queue.get() for _ in range(4)] == [arrival(0), arrival(1), arrival(2), None]
     assert not queue.overflowed
+
+
+async def test_what_comes_before_a_link_that_was_given_up_is_gone_is_kept() -> None:
+    queue = FrameQueue(10)
+    queue.end()
+    assert await queue.get() is None
+    queue.put(arrival(9))
+    assert [await queue.get() for _ in range(2)] == [arrival(9), None]
 
 
 async def test_a_full_queue_ends_instead_of_dropping_in_the_middle() -> None:
