@@ -3,7 +3,8 @@
 A scale may show a weighing as it happens, without a date or a user, and send it again later as a stored record with
 both; or say the same weight as a weight and within a body composition. The bytes differ, so the record keys do.
 
-Two records are one when every value that both have is the same, they do not name two different users, and either
+Two records are one when every value that both have is the same and as valid, they do not name two different users,
+and either
 
 - both are dated, to the same time; or
 - one came without a time, the other is dated to within a minute of its arrival, and neither is known to belong to
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from devices.reading import ClockTrust, Reading
+from devices.reading import ClockTrust, Reading, Validity
 
 _WITHIN_MS: Final = 60_000
 """How far the dated record may lie from the arrival of the undated one, inclusive."""
@@ -32,7 +33,7 @@ _REMEMBERED: Final = 64
 @dataclass(slots=True)
 class _Record:
     key: str
-    counts: dict[str, int]
+    values: dict[str, tuple[int, Validity]]
     at: int
     dated: bool
     user: int | None
@@ -44,15 +45,15 @@ class _Record:
         first = together[0]
         return cls(
             key=first.key,
-            counts={reading.quantity.value: reading.count for reading in together},
+            values=_values(together),
             at=first.measured_at,
             dated=first.clock is not ClockTrust.UNKNOWN,
             user=first.provenance.user,
         )
 
     def echoes(self, known: "_Record") -> bool:
-        shared = self.counts.keys() & known.counts.keys()
-        if self.key == known.key or not shared or any(self.counts[name] != known.counts[name] for name in shared):
+        shared = self.values.keys() & known.values.keys()
+        if self.key == known.key or not shared or any(self.values[name] != known.values[name] for name in shared):
             return False
         if None not in (self.user, known.user) and self.user != known.user:
             return False
@@ -95,6 +96,10 @@ class Echoes:
         if names_first:
             original.user = record.user
             return together
-        new = [reading for reading in together if reading.quantity.value not in original.counts]
-        original.counts |= {reading.quantity.value: reading.count for reading in new}
+        new = [reading for reading in together if reading.quantity.value not in original.values]
+        original.values |= _values(new)
         return new
+
+
+def _values(readings: Sequence[Reading]) -> dict[str, tuple[int, Validity]]:
+    return {reading.quantity.value: (reading.count, reading.validity) for reading in readings}

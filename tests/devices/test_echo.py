@@ -136,6 +136,11 @@ def test_records_that_share_one_value_and_differ_in_another_are_two() -> None:
     assert len(kept(composition("fat"), other)) == 4
 
 
+def test_a_value_that_counts_is_no_echo_of_the_same_number_that_did_not() -> None:
+    doubted = weight("live", at=AT, validity=Validity.QUESTIONABLE)
+    assert kept(doubted, weight("settled", at=AT, dated=False)) == ["live body_weight", "settled body_weight"]
+
+
 def test_records_without_a_value_in_common_are_two() -> None:
     assert len(kept(weight("weight"), composition("fat")[:1])) == 2
 
