@@ -120,6 +120,7 @@ def run(config: Path) -> None:
     from devices.bleak_radio import BleakRadio
     from devices.bluez_adapter import BluezAdapter
     from devices.bluez_agent import refusing_surprises
+    from devices.bluez_bonds import BluezBonds
     from devices.clock import SystemClock
     from devices.recovery import Controls
     from devices.sysfs_adapter import SysfsAdapter
@@ -129,7 +130,8 @@ def run(config: Path) -> None:
             radio = BleakRadio(adapter=settings.radio.adapter)
             name = settings.radio.adapter_name
             control = Controls(BluezAdapter(name), SysfsAdapter(name))
-            await daemon.run(settings, clock=SystemClock(), radio=radio, control=control)
+            bonds = BluezBonds(adapter=settings.radio.adapter)
+            await daemon.run(settings, clock=SystemClock(), radio=radio, control=control, bonds=bonds)
 
     asyncio.run(until_told(box()))
 

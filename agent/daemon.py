@@ -31,7 +31,9 @@ from agent.store import Store
 from agent.store_thread import StoreThread
 from agent.vault import Vault, kek_from_credential, kek_from_file, make_kek_file
 from agent.watch import watch
+from devices.bonded_once import BondedOnce
 from devices.clock import Clock
+from devices.installer import Bonds
 from devices.radio import Radio
 from devices.recovering_radio import RecoveringRadio
 from devices.recovery import AdapterControl, Controls
@@ -67,6 +69,7 @@ async def run(
     clock: Clock,
     radio: Radio,
     control: AdapterControl | None = None,
+    bonds: Bonds | None = None,
     on_ready: Callable[[], None] = lambda: systemd.notify("READY=1"),
 ) -> None:
     """Run the box until cancelled.
@@ -76,6 +79,7 @@ async def run(
         clock: tells the time that readings and deadlines are judged by.
         radio: the adapter.
         control: what can be done about the adapter when it fails or hears nothing; None: it can only scan anew.
+        bonds: the keys that the system keeps, without which a device is not bonded a second time; None: not looked at.
         on_ready: called once, when readings can be kept and judged.
 
     Raises:
@@ -131,6 +135,8 @@ async def run(
         stack.push_async_callback(forwarder.stop)
         stack.push_async_callback(judging.stop)
         await pipeline.start()
+        if bonds is not None:
+            radio = BondedOnce(radio, bonds, was_kept=pipeline.key_was_kept, on_kept=pipeline.note_key)
         adapter = RecoveringRadio(
             radio,
             control or Controls(),

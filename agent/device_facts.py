@@ -25,7 +25,7 @@ SEEN_MS = 60_000
 """A device seen again so much later is worth writing down."""
 
 _TIMES = ("seen_at", "bonded_at")
-_SAID = ("battery", "clock_error_s", "manufacturer", "model", "firmware")
+_SAID = ("battery", "clock_error_s", "manufacturer", "model", "firmware", "key_kept")
 
 
 def merged(known: DeviceFacts, news: DeviceFacts) -> DeviceFacts:
@@ -65,6 +65,10 @@ class FactKeeper:
         known = self._known[device] = merged(self._known.get(device, DeviceFacts()), news)
         if is_news(self._kept.get(device, DeviceFacts()), known):
             self._news.set()
+
+    def known(self, device: str) -> DeviceFacts:
+        """Return what is known of a device."""
+        return self._known.get(device, DeviceFacts())
 
     async def run(self) -> None:
         """Keep what is learnt, until cancelled; then once more, unless the disk refuses."""

@@ -24,7 +24,7 @@ from agent.store_reader import Kept
 from agent.store_thread import StoreThread
 from devices.clock import Clock
 from devices.reading import Reading
-from devices.source import Batch, DeviceEvent, DeviceEventKind
+from devices.source import Batch, DeviceEvent, DeviceEventKind, DeviceFacts
 from exchange.messages import UNATTRIBUTED
 from exchange.sealing import Sealer
 
@@ -93,6 +93,14 @@ class Pipeline:
     def last_reading(self, device: str) -> Reading | None:
         """Return the newest reading of a device that is safe."""
         return self._last.get(device)
+
+    def key_was_kept(self, device: str) -> bool:
+        """Return whether the box ever kept a key of a device."""
+        return bool(self._facts.known(device).key_kept)
+
+    def note_key(self, device: str) -> None:
+        """Take note, for good, that the box keeps a key of a device."""
+        self._facts.learn(device, DeviceFacts(key_kept=True))
 
     async def run(self) -> None:
         """Keep what is handed over, until cancelled."""

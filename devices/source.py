@@ -62,6 +62,7 @@ class DeviceFacts:
         model: as it names itself.
         firmware: as it names itself.
         bonded_at: ms UTC at which a bonded link was last opened.
+        key_kept: True: the box keeps, or once kept, a key of it.
     """
 
     seen_at: int | None = None
@@ -71,6 +72,7 @@ class DeviceFacts:
     model: str | None = None
     firmware: str | None = None
     bonded_at: int | None = None
+    key_kept: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

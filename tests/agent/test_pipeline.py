@@ -564,6 +564,16 @@ async def test_a_device_whose_battery_was_low_is_silent_for_that(tmp_path: Path,
         assert (await box.sent())[1] == [("raised", "battery_low")]
 
 
+async def test_that_a_key_was_kept_outlasts_a_restart(tmp_path: Path, desk: Desk) -> None:
+    async with running(tmp_path / "box.db", desk) as box:
+        assert not box.pipeline.key_was_kept(CGM)
+        box.pipeline.note_key(CGM)
+        assert box.pipeline.key_was_kept(CGM)
+    async with running(tmp_path / "box.db", desk) as box:
+        await box.hear(DeviceFacts(seen_at=START))
+        assert box.pipeline.key_was_kept(CGM)
+
+
 async def test_a_disk_that_takes_no_facts_holds_no_reading_up(
     tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
