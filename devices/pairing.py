@@ -33,8 +33,6 @@ from devices.survey import Sighting
 
 _TRIES: Final = 3
 """Attempts at a link: the first often fails in a home full of radio, and `veilleur run` may hold the adapter."""
-
-
 _COUNTED: Final = 64
 """Frames kept during the proof, only to count the readings in them."""
 
@@ -130,6 +128,9 @@ class PairingWalk:
             refused = await self._bond(device, driver)
             if refused is not None:
                 return refused
+        if not await self._bonds.bonded(device):
+            # Battery and description are given to anybody: read over such a link they would prove nothing.
+            return _unproved(device, _NO_KEY, _ANOTHER_DEVICE)
         return await self._prove(device, driver, fresh=fresh)
 
     async def _hear(self, device: str, driver: BroadcastDriver) -> Outcome:
@@ -291,6 +292,10 @@ _PROVED: Final = Words(
 _HEARD: Final = Words(
     fr="il diffuse ses mesures, et elles sont lisibles : rien à appairer",
     en="it broadcasts its measurements, and they can be read: nothing to pair",
+)
+_NO_KEY: Final = Words(
+    fr="il s'est laissé lire, mais n'a laissé au boîtier aucune clé à garder",
+    en="it let itself be read, but left the box no key to keep",
 )
 _NOT_HEARD_AGAIN: Final = Words(
     fr="il n'a pas été réentendu hors de son mode appairage", en="it was not heard again without its pairing mode"

@@ -41,6 +41,7 @@ class Device:
         self.bonds: set[str] = set()
         self.log: list[str] = []
         self.hangs_up = False
+        self.keeps_key = True
 
     # The radio
 
@@ -85,7 +86,8 @@ class Device:
 
     async def pair(self) -> None:
         self.log.append("pair")
-        self.bonds.add(ADDRESS)
+        if self.keeps_key:
+            self.bonds.add(ADDRESS)
 
     async def wait_closed(self) -> None:
         if self.hangs_up:
@@ -250,3 +252,11 @@ async def test_a_model_that_advertises_another_of_its_services_is_read_by_its_ow
     (seen,) = await survey(device, seconds=0.05)
     assert seen.driver is driver_named("body_composition")
     assert seen.quirk is not None
+
+
+async def test_what_can_be_read_over_a_link_without_a_kept_key_proves_no_bond(device: Device) -> None:
+    device.keeps_key = False
+    outcome = await pair(device, MONITOR)
+    assert outcome.state is PairingState.BONDED_NOT_PROVED
+    assert "key" in outcome.why.en
+    assert device.log.count("connect") == 1
