@@ -56,7 +56,7 @@ class VaultSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tru
 class RadioSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """The Bluetooth adapter, and how patient the box is with devices (real seconds)."""
 
-    adapter: str | None = None
+    adapter: Annotated[str, Meta(pattern="^hci[0-9]{1,3}\\Z")] | None = None
     slots: Annotated[int, Meta(ge=1, le=32)] = 5
     find: Seconds = 60.0
     connect: Seconds = 30.0

@@ -14,7 +14,7 @@ Not here: the rules and the alerts themselves (technical), and noticing (devices
 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
@@ -165,11 +165,13 @@ class Silence:
         """
         changes: Changes = ()
         deaf = bool(self._technical.of_box)
-        # A clock that was ahead must not put a silence off.
+        # A clock that was ahead must neither put a silence off nor keep a device within reach.
         self._listening_since = now if self._deaf and not deaf else min(self._listening_since, now)
         self._deaf = deaf
         for ear in self._ears.values():
             ear.read_at = None if ear.read_at is None else min(ear.read_at, now)
+            seen_at = ear.facts.seen_at
+            ear.facts = replace(ear.facts, seen_at=None if seen_at is None else min(seen_at, now))
             keeper = ear.watched.keeper(now).pseudonym
             changes += self._technical.hand_over(ear.watched.address, keeper, now)
             changes += self._classify(ear, keeper, now, self._since(ear, now, watched_since(keeper)))

@@ -268,3 +268,9 @@ def test_a_relay_needs_no_secret_where_it_asks_none(tmp_path: Path) -> None:
     (relay,) = read(tmp_path, HEAD + RELAY + HIS).relays
     assert (relay.url, relay.secret_file, relay.token_file) == ("http://192.168.1.20:17580/sgv.json", None, None)
     assert relay.keeper(0).pseudonym == SUGAR
+
+
+@pytest.mark.parametrize("name", ["../../../../tmp", "hci0/../..", "hci", "hci0\\n", "HCI0", ""])
+def test_an_adapter_is_named_by_the_system_and_leads_nowhere_else(tmp_path: Path, name: str) -> None:
+    text = SHIPPED.read_text(encoding="utf-8").replace('# adapter = "hci0"', f'adapter = "{name}"')
+    assert "radio.adapter" in faults_of(tmp_path, text)[0]

@@ -403,3 +403,9 @@ def test_a_clock_that_was_ahead_does_not_put_a_silence_off_for_ever() -> None:
     ward.silence.remember(CGM, DeviceFacts(), read_at=START + 900 * HOUR)
     assert ward.at(START + HOUR).at(START + HOUR + ALWAYS_ON_MS).said == []
     assert ward.at(START + HOUR + ALWAYS_ON_MS + 1).standing == ["out_of_reach"]
+
+
+def test_a_device_heard_by_a_clock_that_was_ahead_is_within_reach_no_longer_than_any() -> None:
+    ward = Ward(sensor(), now=START)
+    ward.silence.remember(CGM, DeviceFacts(seen_at=START + 900 * HOUR), read_at=START)
+    assert ward.at(START + MINUTE).at(START + ALWAYS_ON_MS + 1).standing == ["out_of_reach"]
