@@ -43,12 +43,35 @@ async def test_a_device_without_a_battery_is_not_asked() -> None:
     assert await About(within=5).battery(link({})) is None
 
 
-@pytest.mark.parametrize("said", [None, RadioError("refused")])
-async def test_a_device_that_does_not_answer_is_not_asked_again(said: RadioError | None) -> None:
-    about, silent = About(within=0.001), link({0x2A19: said})
+async def test_a_device_that_does_not_answer_is_not_asked_again() -> None:
+    about, silent = About(within=0.001), link({0x2A19: None})
     assert await about.battery(silent) is None
     assert await about.battery(silent) is None
     assert silent.asked == [0x2A19]
+
+
+async def test_a_device_that_refuses_each_time_is_asked_three_times() -> None:
+    about, refusing = About(within=5), link({0x2A19: RadioError("refused")})
+    for _ in range(5):
+        assert await about.battery(refusing) is None
+    assert refusing.asked == [0x2A19] * 3
+
+
+async def test_links_that_were_lost_now_and_then_do_not_hide_a_battery_that_runs_low() -> None:
+    about = About(within=5)
+    for _ in range(4):
+        assert await about.battery(link({0x2A19: RadioError("the link was lost")})) is None
+        assert await about.battery(link({0x2A19: b"\x05"})) == 5
+
+
+async def test_a_device_that_hung_up_before_it_had_said_all_is_asked_for_the_rest() -> None:
+    about, lost = About(within=5), RadioError("the link was lost")
+    assert await about.introduction(link({0x2A29: b"A&D", 0x2A24: lost, 0x2A26: lost})) == DeviceFacts(
+        manufacturer="A&D"
+    )
+    named = link({0x2A29: b"A&D", 0x2A24: b"UA-651BLE", 0x2A26: b"1.0"})
+    assert await about.introduction(named) == DeviceFacts(manufacturer="A&D", model="UA-651BLE", firmware="1.0")
+    assert await about.introduction(named) is None
 
 
 async def test_a_device_introduces_itself_once() -> None:
