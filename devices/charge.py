@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from devices.about import About
-from devices.consent import Consent
+from devices.consent import Consents
 from devices.course import Course
 from devices.driver import Driver, Resume
 from devices.echo import Echoes
@@ -23,7 +23,7 @@ class Charge:
         course: how far its stored records have been followed.
         about: what it was asked about itself.
         echoes: its newest records.
-        consents: what lets the box read its users' results, in the order in which they are given.
+        consents: what lets the box read its users' results.
     """
 
     device: str
@@ -33,4 +33,4 @@ class Charge:
     course: Course
     about: About
     echoes: Echoes
-    consents: tuple[Consent, ...] = ()
+    consents: Consents

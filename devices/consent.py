@@ -1,9 +1,12 @@
 """The consent procedure: show a scale a user's code, so that it gives that user's results.
 
-A scale may leave a consent unanswered and give the results all the same, so silence is no refusal.
+A scale may leave a consent unanswered and give the results all the same, so silence is no refusal. It may hang up
+after any user's results, so who was left out comes first the next time.
 """
 
 import asyncio
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -37,6 +40,22 @@ class Consent:
         if not 0 <= self.code <= LARGEST_CODE:
             # The code stays out of the message: somebody's real one may be mistyped by one digit.
             raise ValueError(f"a consent code is 0 to {LARGEST_CODE}")
+
+
+class Consents:
+    """The consents of one device's users, in the order in which it is their turn; it outlives a connection."""
+
+    def __init__(self, consents: Iterable[Consent]) -> None:
+        self._waiting = deque(consents)
+
+    def in_turn(self) -> tuple[Consent, ...]:
+        """Return them all, whoever has waited longest first."""
+        return tuple(self._waiting)
+
+    def give(self, consent: Consent) -> None:
+        """Note that it was this one's turn."""
+        self._waiting.remove(consent)
+        self._waiting.append(consent)
 
 
 class ConsentPoint:

@@ -63,16 +63,17 @@ class Duties:
         return Batch(events=events, facts=DeviceFacts(seen_at=now, bonded_at=now, battery=battery))
 
     async def first_consent(self) -> list[Duty]:
-        """Give the first user's consent, and return what gives the others'.
+        """Give the consent of the user who has waited longest, and return what gives the others'.
 
         Raises:
             RadioError: the link failed.
         """
-        if not self._charge.consents or not self._link.has(USER_CONTROL_POINT):
+        consents = self._charge.consents.in_turn()
+        if not consents or not self._link.has(USER_CONTROL_POINT):
             return []
         point = ConsentPoint(self._link, within=self._patience.consent)
         await point.open()
-        first, *others = self._charge.consents
+        first, *others = consents
         await self._consent(point, first)
         return [partial(self._consent, point, consent) for consent in others]
 
@@ -85,6 +86,7 @@ class Duties:
         return self._quirk is not None and self._quirk.clock_first
 
     async def _consent(self, point: ConsentPoint, consent: Consent) -> None:
+        self._charge.consents.give(consent)
         refusal = await point.give(consent)
         if refusal is not None:
             now = self._clock.now_ms()

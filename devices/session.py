@@ -18,7 +18,7 @@ from devices.about import About
 from devices.backoff import Backoff, Patience
 from devices.charge import Charge
 from devices.clock import Clock
-from devices.consent import Consent
+from devices.consent import Consent, Consents
 from devices.course import Course
 from devices.driver import Driver, Resume
 from devices.echo import Echoes
@@ -77,7 +77,7 @@ class Session:
             course=Course(),
             about=About(within=self._patience.about),
             echoes=Echoes(by_user=by_user),
-            consents=consents,
+            consents=Consents(consents),
         )
         self._bond_lost = False
         self._last_failure, self._same = "", 0

@@ -108,6 +108,24 @@ async def test_a_wrong_code_is_told_once_a_visit_and_costs_the_others_nothing(be
     assert known(bench) == {(2, "81.500")}
 
 
+async def test_a_scale_that_hangs_up_after_the_first_users_results_gives_every_users_in_turn(
+    bench: Any, scale: ScriptedScale
+) -> None:
+    scale.codes[3] = 1
+    consented = scale.on_write[CONTROL]
+
+    def hang_up(written: bytes) -> None:
+        consented(written)
+        asyncio.get_running_loop().call_soon(scale.cut)
+
+    scale.on_write[CONTROL] = hang_up
+    scale.memory = {1: [weighing(bench, 1, "70.04")], 2: [weighing(bench, 2, "81.5")], 3: [weighing(bench, 3, "55")]}
+    session = bench.session(scale, "weight_scale", consents=(FIRST, SECOND, Consent(user=3, code=1)))
+    # As many links as users, and no more.
+    await bench.follow(session, lambda: bench.log.count("connect") > 3 or len(known(bench)) == 3)
+    assert known(bench) == {(1, "70.040"), (2, "81.500"), (3, "55.000")}
+
+
 async def test_a_scale_that_leaves_a_consent_unanswered_is_read_all_the_same(bench: Any, scale: ScriptedScale) -> None:
     scale.answers = False
     scale.memory = {1: [weighing(bench, 1, "70.04")], 2: [weighing(bench, 2, "81.5")]}
