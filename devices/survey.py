@@ -77,11 +77,17 @@ async def survey(radio: Radio, *, seconds: float, until: str | None = None) -> t
     return tuple(sorted(sightings, key=lambda item: (item.driver is None, -item.heard.rssi, item.address)))
 
 
+MOST = 200
+"""Devices that are told of, the strongest ones: one that makes up addresses must not hide the one in the hand."""
+
+
 async def _gather(heard: AsyncIterator[Advertisement], seen: dict[str, Advertisement], until: str | None) -> None:
     async for advertisement in heard:
         address = advertisement.address
         known = seen.get(address)
         seen[address] = advertisement if known is None else _both(known, advertisement)
+        if len(seen) > MOST:
+            del seen[min((other for other in seen if other != until), key=lambda other: seen[other].rssi)]
         if address == until and _sighting(seen[address]).driver is not None:
             return
 

@@ -14,7 +14,7 @@ from devices.errors import RadioError
 from devices.installer import Installer
 from devices.pairing import Outcome, PairingPatience, PairingState, PairingWalk
 from devices.radio import Advertisement
-from devices.survey import Sighting, survey
+from devices.survey import MOST, Sighting, survey
 
 ADDRESS = "C4:B0:00:00:00:05"
 WEIGHING = bytes.fromhex("22c83fea070b16080000")
@@ -260,3 +260,15 @@ async def test_what_can_be_read_over_a_link_without_a_kept_key_proves_no_bond(de
     assert outcome.state is PairingState.BONDED_NOT_PROVED
     assert "key" in outcome.why.en
     assert device.log.count("connect") == 1
+
+
+async def test_somebody_who_makes_up_addresses_does_not_hide_the_device_in_the_hand(device: Device) -> None:
+    near = Advertisement(address=ADDRESS, services=frozenset({0x1810}), rssi=-50)
+    crowd = [Advertisement(address=f"D0:00:00:00:{n // 256:02X}:{n % 256:02X}", rssi=-70) for n in range(3 * MOST)]
+    device.said = [*crowd[:MOST], near, *crowd[MOST:]]
+    seen = await survey(device, seconds=0.3)
+    assert len(seen) == MOST
+    assert seen[0].address == ADDRESS
+    far = Advertisement(address=ADDRESS, rssi=-95)
+    device.said = [far, *crowd, Advertisement(address=ADDRESS, services=frozenset({0x1810}), rssi=-95)]
+    assert ADDRESS in {item.address for item in await survey(device, seconds=5.0, until=ADDRESS)}
