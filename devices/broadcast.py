@@ -5,6 +5,7 @@ It costs no connection and no bond; its box only listens. The same result is hea
 Rules of this room:
 
 - A result counts as handed on only when its batch is persisted.
+- A result without a date is the same as long as it is heard, however long that is; after a silence it is another.
 - What is refused is told once, then counted: anybody nearby can send a wrong advertisement.
 - A radio that fails is listened to again after a pause; what it costs is silence, which others judge.
 """
@@ -24,7 +25,7 @@ from devices.driver import BroadcastDriver, FrameContext
 from devices.errors import FrameError, RadioError
 from devices.quirks import quirk_of
 from devices.radio import Advertisement, Radio
-from devices.reading import Quality, Reading
+from devices.reading import ClockTrust, Quality, Reading
 from devices.remarks import Remarks
 from devices.source import Batch, DeviceEvent, DeviceEventKind, DeviceFacts
 
@@ -32,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 _REMEMBERED: Final = 256
 """Results that are recognised when they are heard again; the store recognises older ones."""
+_LINGERS_MS: Final = 5 * 60_000
+"""A result without a date that was not heard for longer is over."""
 _SEEN_EVERY_MS: Final = 60_000
 """That a device was heard is not told more often."""
 _COUNTED_EVERY_MS: Final = 3_600_000
@@ -72,6 +75,8 @@ class BroadcastSource:
         self._backoff = Backoff(first=patience.first, cap=patience.cap_brief, rng=rng)
         self._remarks = Remarks(self._device)
         self._handed_on: deque[str] = deque(maxlen=_REMEMBERED)
+        self._undated: tuple[int, str | None] | None = None
+        self._undated_heard_at = 0
         self._seen_told_at: int | None = None
         self._counted_at = clock.now_ms()
         self._last_failure = ""
@@ -88,7 +93,7 @@ class BroadcastSource:
                 async with aclosing(self._hear()) as batches:
                     async for batch in batches:
                         yield batch
-                        self._handed_on.extend(reading.key for reading in batch.readings)
+                        self._mark(batch)
             except RadioError as error:
                 self._say(str(error))
             await asyncio.sleep(self._backoff.next())
@@ -110,7 +115,7 @@ class BroadcastSource:
     def _batch(self, advertisement: Advertisement, now: int) -> Batch:
         """Return what is new in an advertisement; often nothing."""
         readings, events = self._decoded(advertisement, now)
-        readings = tuple(reading for reading in readings if reading.key not in self._handed_on)
+        readings = tuple(reading for reading in readings if self._is_new(reading, now))
         events += tuple(
             self._implausible(reading, now) for reading in readings if Quality.IMPLAUSIBLE in reading.quality
         )
@@ -123,6 +128,23 @@ class BroadcastSource:
             self._seen_told_at = now
             facts = DeviceFacts(seen_at=now)
         return Batch(readings=readings, events=events, facts=facts)
+
+    def _is_new(self, reading: Reading, now: int) -> bool:
+        """Return whether a result was not handed on before."""
+        known = reading.key in self._handed_on
+        if reading.clock is not ClockTrust.UNKNOWN:
+            return not known
+        lingers = self._undated == _said(reading) and abs(now - self._undated_heard_at) <= _LINGERS_MS
+        if known or lingers:
+            self._undated, self._undated_heard_at = _said(reading), now
+        return not (known or lingers)
+
+    def _mark(self, batch: Batch) -> None:
+        """Remember what is persisted."""
+        for reading in batch.readings:
+            self._handed_on.append(reading.key)
+            if reading.clock is ClockTrust.UNKNOWN:
+                self._undated, self._undated_heard_at = _said(reading), reading.received_at
 
     def _decoded(self, advertisement: Advertisement, now: int) -> tuple[tuple[Reading, ...], tuple[DeviceEvent, ...]]:
         quirk = quirk_of(advertisement)
@@ -143,3 +165,8 @@ class BroadcastSource:
         if reason != self._last_failure:
             self._last_failure = reason
             _log.info("device %s: %s", self._device[-5:], reason)
+
+
+def _said(reading: Reading) -> tuple[int, str | None]:
+    """Return what a result without a date says: the value, and what its clock shows."""
+    return reading.count, reading.provenance.device_time

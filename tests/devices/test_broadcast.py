@@ -5,6 +5,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +17,7 @@ from devices.drivers.xiaomi_scale import CompositionBroadcast
 from devices.errors import RadioError
 from devices.radio import Advertisement, Connection
 from devices.source import Batch, DeviceEventKind
-from devices.wall_clock import DateTime
+from devices.wall_clock import UNKNOWN_DATE_TIME, DateTime
 
 DEVICE = "C4:B0:00:00:00:05"
 (DRIVER,) = (driver for driver in BROADCASTS if driver.name == "xiaomi_scale")
@@ -114,6 +115,20 @@ async def test_a_result_is_handed_on_once_from_settling_to_long_after(bench: Any
     assert weights(batches) == ["70.040"]
     assert (air.asked, air.listening) == ([DEVICE], 0)
     assert batches[-1].readings[0].device == DEVICE
+
+
+async def test_an_undated_result_that_is_repeated_for_hours_is_one(bench: Any) -> None:
+    payload = bytes(CompositionBroadcast(weight=Decimal("70.04"), time_stamp=UNKNOWN_DATE_TIME, settled=True))
+    undated = replace(result(bench), service_data={0x181B: payload})
+
+    def later(minutes: int) -> Callable[[], None]:
+        return lambda: setattr(bench.clock, "now", bench.clock.now + minutes * MINUTE)
+
+    script = [step for _ in range(50) for step in (undated, later(3))]
+    assert weights(await collect(bench, ScriptedAir(*script))) == ["70.040"]
+    # After a silence it is another weighing, though it weighs the same.
+    again = ScriptedAir(undated, later(3), undated, later(61), undated)
+    assert weights(await collect(bench, again)) == ["70.040", "70.040"]
 
 
 async def test_the_next_weighing_is_another(bench: Any) -> None:
