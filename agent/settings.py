@@ -109,6 +109,10 @@ class PersonSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     code: Annotated[int, Meta(ge=0, le=9999)] | None = None
     weight_kg: tuple[float, float] | None = None
 
+    def __repr__(self) -> str:
+        """Return who, without the code: it is a secret."""
+        return f"{type(self).__name__}(patient={self.patient!r}, user={self.user!r})"
+
 
 class GivenSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """To whom something was given: one person in short, or a list of people."""

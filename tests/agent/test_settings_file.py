@@ -1,12 +1,13 @@
 """The box's settings: strict, every fault at once, in both languages."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from agent.assignments import NAMING_USERS, WEIGHING
 from agent.errors import SettingsError
-from agent.settings import Settings
+from agent.settings import Assignment, GivenSettings, PersonSettings, Settings
 from agent.settings_file import load_protocol, packaged_protocols, read_settings
 from devices.consent import Consent
 from devices.drivers import ALL
@@ -274,3 +275,22 @@ def test_a_relay_needs_no_secret_where_it_asks_none(tmp_path: Path) -> None:
 def test_an_adapter_is_named_by_the_system_and_leads_nowhere_else(tmp_path: Path, name: str) -> None:
     text = SHIPPED.read_text(encoding="utf-8").replace('# adapter = "hci0"', f'adapter = "{name}"')
     assert "radio.adapter" in faults_of(tmp_path, text)[0]
+
+
+def test_a_consent_code_is_shown_by_nothing_that_holds_it(tmp_path: Path) -> None:
+    person = PersonSettings(patient="patient-7f3a", given_on=datetime(2026, 2, 1, tzinfo=UTC), user=1, code=4321)
+    given = GivenSettings(people=[person])
+    read = Assignment(patient=read_settings(SHIPPED).patients[0], given_on=0, user=1, code=4321)
+    assert all(
+        "4321" not in shown for shown in (repr(person), repr(given), repr(read), repr(Consent(user=1, code=4321)))
+    )
+    wrong = (
+        SHIPPED.read_text(encoding="utf-8")
+        + """
+[[devices]]
+address = "C4:B0:00:00:00:99"
+driver = "weight_scale"
+people = [{ patient = "patient-7f3a", from = 2026-02-01T08:00:00Z, user = 1, code = 43219 }]
+"""
+    )
+    assert all("43219" not in fault for fault in faults_of(tmp_path, wrong))
