@@ -4,8 +4,9 @@ Such a device numbers nothing, is asked for nothing, dates by its own wall clock
 sent is safe.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from devices.driver import ClockSetting, FrameContext, Resume, StoredRecords
 from devices.radio import Advertisement
@@ -14,7 +15,13 @@ from devices.reading import Reading
 
 @dataclass(frozen=True, slots=True)
 class StoreAndForward:
-    """A driver but for `decode`; see `devices.driver.Driver`."""
+    """A driver but for `decode`; see `devices.driver.Driver`.
+
+    Attributes:
+        VALUES: how the value of each characteristic in `reads` is read.
+    """
+
+    VALUES: ClassVar[Mapping[int, Callable[[bytes], object]]]
 
     name: str
     service: int
@@ -23,6 +30,19 @@ class StoreAndForward:
     always_on: bool = False
     described_by: tuple[int, ...] = ()
     clock_setting: ClockSetting = ClockSetting.CURRENT_TIME
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """Every characteristic in `VALUES`."""
+        return tuple(self.VALUES)
+
+    def value(self, characteristic: int, frame: bytes, context: FrameContext) -> object:
+        """Return the value class of one of `reads`.
+
+        Raises:
+            FrameError: cut short.
+        """
+        return self.VALUES[characteristic](frame)
 
     def claims(self, advertisement: Advertisement) -> bool:
         """Return whether the device advertises the service."""

@@ -10,10 +10,10 @@ pressure (0x2A36) is that of a cuff still filling, nobody's blood pressure: it i
 Source: Blood Pressure Service 1.1.1 (BLS); field layouts in the GATT Specification Supplement.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntFlag
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from devices import gatt
 from devices.conversion import Origin, dated_key, reading_of
@@ -229,33 +229,19 @@ class BloodPressureFeature:
         return uint_bytes(self.features, 2) + self.trailing
 
 
-_VALUES: Final[dict[int, Callable[[bytes], object]]] = {
-    gatt.BLOOD_PRESSURE_MEASUREMENT: BloodPressureMeasurement.from_bytes,
-    gatt.INTERMEDIATE_CUFF_PRESSURE: IntermediateCuffPressure.from_bytes,
-    gatt.BLOOD_PRESSURE_FEATURE: BloodPressureFeature.from_bytes,
-}
-
-
 @dataclass(frozen=True, slots=True)
 class BloodPressureDriver(StoreAndForward):
     """Reads a standard blood-pressure monitor, which sends unsent measurements as soon as it is listened to."""
 
+    VALUES: ClassVar[Mapping[int, Callable[[bytes], object]]] = {
+        gatt.BLOOD_PRESSURE_MEASUREMENT: BloodPressureMeasurement.from_bytes,
+        gatt.INTERMEDIATE_CUFF_PRESSURE: IntermediateCuffPressure.from_bytes,
+        gatt.BLOOD_PRESSURE_FEATURE: BloodPressureFeature.from_bytes,
+    }
+
     name: str = "blood_pressure"
     service: int = gatt.BLOOD_PRESSURE_SERVICE
     measurements: tuple[int, ...] = (gatt.BLOOD_PRESSURE_MEASUREMENT,)
-
-    @property
-    def reads(self) -> tuple[int, ...]:
-        """The measurement, the intermediate cuff pressure and the feature."""
-        return tuple(_VALUES)
-
-    def value(self, characteristic: int, frame: bytes, context: FrameContext) -> object:
-        """Return the value class of a characteristic.
-
-        Raises:
-            FrameError: cut short.
-        """
-        return _VALUES[characteristic](frame)
 
     def decode(
         self,

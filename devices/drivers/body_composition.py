@@ -16,11 +16,11 @@ Source: Body Composition Service 1.0 (BCS), section 3.2.1.2 for the body fat; fi
 GATT Specification Supplement, Body Composition Measurement and Body Composition Feature.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import IntFlag
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from devices import gatt
 from devices.conversion import Origin, dated_key, reading_of
@@ -257,15 +257,14 @@ class BodyCompositionFeature:
         return uint_bytes(raw, 4) + self.trailing
 
 
-_VALUES: Final[dict[int, Callable[[bytes], object]]] = {
-    gatt.BODY_COMPOSITION_MEASUREMENT: BodyCompositionMeasurement.from_bytes,
-    gatt.BODY_COMPOSITION_FEATURE: BodyCompositionFeature.from_bytes,
-}
-
-
 @dataclass(frozen=True, slots=True)
 class BodyCompositionDriver(StoreAndForward):
     """Reads a scale that measures fat, muscle and water besides the weight."""
+
+    VALUES: ClassVar[Mapping[int, Callable[[bytes], object]]] = {
+        gatt.BODY_COMPOSITION_MEASUREMENT: BodyCompositionMeasurement.from_bytes,
+        gatt.BODY_COMPOSITION_FEATURE: BodyCompositionFeature.from_bytes,
+    }
 
     name: str = "body_composition"
     service: int = gatt.BODY_COMPOSITION_SERVICE
@@ -280,19 +279,6 @@ class BodyCompositionDriver(StoreAndForward):
             either = {self.service, gatt.WEIGHT_SCALE_SERVICE} & advertisement.services
             return self.name in quirk.drivers and bool(either)
         return self.service in advertisement.services
-
-    @property
-    def reads(self) -> tuple[int, ...]:
-        """The composition and its feature; a weight is shown by `weight_scale`."""
-        return tuple(_VALUES)
-
-    def value(self, characteristic: int, frame: bytes, context: FrameContext) -> object:
-        """Return the value class of a characteristic.
-
-        Raises:
-            FrameError: cut short.
-        """
-        return _VALUES[characteristic](frame)
 
     def awaits(self, characteristic: int, frame: bytes) -> int | None:
         """Return the composition's number for the first of two packets."""

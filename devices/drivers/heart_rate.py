@@ -10,11 +10,11 @@ besides is read as what it is, not as a strap.
 Source: Heart Rate Service 1.0 (HRS); field layouts in the GATT Specification Supplement.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum, IntFlag
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from devices import gatt
 from devices.conversion import Origin, dated_key, reading_of
@@ -138,12 +138,6 @@ class BodySensorLocation:
         return uint_bytes(self.number, 1) + self.trailing
 
 
-_VALUES: Final[dict[int, Callable[[bytes], object]]] = {
-    gatt.HEART_RATE_MEASUREMENT: HeartRateMeasurement.from_bytes,
-    gatt.BODY_SENSOR_LOCATION: BodySensorLocation.from_bytes,
-}
-
-
 _BESIDES: Final = frozenset(
     {
         gatt.GLUCOSE_SERVICE,
@@ -162,6 +156,11 @@ _BESIDES: Final = frozenset(
 class HeartRateDriver(StoreAndForward):
     """Reads a standard heart-rate sensor, which sends what it measures while it is worn and keeps nothing."""
 
+    VALUES: ClassVar[Mapping[int, Callable[[bytes], object]]] = {
+        gatt.HEART_RATE_MEASUREMENT: HeartRateMeasurement.from_bytes,
+        gatt.BODY_SENSOR_LOCATION: BodySensorLocation.from_bytes,
+    }
+
     name: str = "heart_rate"
     service: int = gatt.HEART_RATE_SERVICE
     measurements: tuple[int, ...] = (gatt.HEART_RATE_MEASUREMENT,)
@@ -170,19 +169,6 @@ class HeartRateDriver(StoreAndForward):
     def claims(self, advertisement: Advertisement) -> bool:
         """Return whether the device advertises the service and none that it would have it for besides."""
         return self.service in advertisement.services and not _BESIDES & advertisement.services
-
-    @property
-    def reads(self) -> tuple[int, ...]:
-        """The measurement and the location."""
-        return tuple(_VALUES)
-
-    def value(self, characteristic: int, frame: bytes, context: FrameContext) -> object:
-        """Return the value class of a characteristic.
-
-        Raises:
-            FrameError: cut short.
-        """
-        return _VALUES[characteristic](frame)
 
     def decode(
         self, characteristic: int, frame: bytes, context: FrameContext, *, rest: bytes = b""

@@ -15,10 +15,10 @@ signal is in `pulse_oximeter_status`.
 Source: Pulse Oximeter Service 1.0.1 (PLXS); field layouts in the GATT Specification Supplement.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import IntFlag
-from typing import Final, Self
+from typing import ClassVar, Self
 
 from devices import gatt
 from devices.conversion import Origin, dated_key, reading_of
@@ -269,34 +269,20 @@ def _sensor_status(reader: FrameReader) -> SensorStatus:
     return SensorStatus(reader.uint(3, "the device and sensor status") & 0xFFFF)
 
 
-_VALUES: Final[dict[int, Callable[[bytes], object]]] = {
-    gatt.PLX_SPOT_CHECK_MEASUREMENT: SpotCheck.from_bytes,
-    gatt.PLX_CONTINUOUS_MEASUREMENT: Continuous.from_bytes,
-    gatt.PLX_FEATURES: PlxFeatures.from_bytes,
-}
-
-
 @dataclass(frozen=True, slots=True)
 class PulseOximeterDriver(StoreAndForward):
     """Reads a standard pulse oximeter: what it stored, what it sends when a finger leaves, what it sends meanwhile."""
+
+    VALUES: ClassVar[Mapping[int, Callable[[bytes], object]]] = {
+        gatt.PLX_SPOT_CHECK_MEASUREMENT: SpotCheck.from_bytes,
+        gatt.PLX_CONTINUOUS_MEASUREMENT: Continuous.from_bytes,
+        gatt.PLX_FEATURES: PlxFeatures.from_bytes,
+    }
 
     name: str = "pulse_oximeter"
     service: int = gatt.PULSE_OXIMETER_SERVICE
     measurements: tuple[int, ...] = (gatt.PLX_SPOT_CHECK_MEASUREMENT, gatt.PLX_CONTINUOUS_MEASUREMENT)
     stored_records: StoredRecords = StoredRecords.WHERE_OFFERED
-
-    @property
-    def reads(self) -> tuple[int, ...]:
-        """The spot-check, the continuous value and the features."""
-        return tuple(_VALUES)
-
-    def value(self, characteristic: int, frame: bytes, context: FrameContext) -> object:
-        """Return the value class of a characteristic.
-
-        Raises:
-            FrameError: cut short.
-        """
-        return _VALUES[characteristic](frame)
 
     def decode(
         self, characteristic: int, frame: bytes, context: FrameContext, *, rest: bytes = b""

@@ -9,11 +9,11 @@ never listened to. A thermometer without a clock of its own sends no time, or on
 Source: Health Thermometer Service 1.0 (HTS); field layouts in the GATT Specification Supplement.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 from functools import partial
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 from devices import gatt
 from devices.conversion import Origin, dated_key, reading_of
@@ -169,36 +169,22 @@ class MeasurementInterval:
         return uint_bytes(self.seconds, 2) + self.trailing
 
 
-_VALUES: Final[dict[int, Callable[[bytes], object]]] = {
-    gatt.TEMPERATURE_MEASUREMENT: TemperatureMeasurement.from_bytes,
-    gatt.INTERMEDIATE_TEMPERATURE: partial(
-        TemperatureMeasurement.from_bytes, characteristic=gatt.INTERMEDIATE_TEMPERATURE
-    ),
-    gatt.TEMPERATURE_TYPE: TemperatureType.from_bytes,
-    gatt.MEASUREMENT_INTERVAL: MeasurementInterval.from_bytes,
-}
-
-
 @dataclass(frozen=True, slots=True)
 class ThermometerDriver(StoreAndForward):
     """Reads a standard thermometer, which sends unsent measurements as soon as it is listened to."""
 
+    VALUES: ClassVar[Mapping[int, Callable[[bytes], object]]] = {
+        gatt.TEMPERATURE_MEASUREMENT: TemperatureMeasurement.from_bytes,
+        gatt.INTERMEDIATE_TEMPERATURE: partial(
+            TemperatureMeasurement.from_bytes, characteristic=gatt.INTERMEDIATE_TEMPERATURE
+        ),
+        gatt.TEMPERATURE_TYPE: TemperatureType.from_bytes,
+        gatt.MEASUREMENT_INTERVAL: MeasurementInterval.from_bytes,
+    }
+
     name: str = "thermometer"
     service: int = gatt.HEALTH_THERMOMETER_SERVICE
     measurements: tuple[int, ...] = (gatt.TEMPERATURE_MEASUREMENT,)
-
-    @property
-    def reads(self) -> tuple[int, ...]:
-        """The measurement, the intermediate temperature, the type and the interval."""
-        return tuple(_VALUES)
-
-    def value(self, characteristic: int, frame: bytes, context: FrameContext) -> object:
-        """Return the value class of a characteristic.
-
-        Raises:
-            FrameError: cut short.
-        """
-        return _VALUES[characteristic](frame)
 
     def decode(
         self, characteristic: int, frame: bytes, context: FrameContext, *, rest: bytes = b""

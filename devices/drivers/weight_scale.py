@@ -8,11 +8,11 @@ Reading. Many disconnect right after their last indication. A scale that also of
 Source: Weight Scale Service 1.0.1 (WSS); field layouts in the GATT Specification Supplement.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import IntFlag
-from typing import Final, Self
+from typing import ClassVar, Self
 
 from devices import gatt
 from devices.conversion import Origin, dated_key, reading_of
@@ -169,15 +169,14 @@ class WeightScaleFeature:
         return uint_bytes(raw, 4) + self.trailing
 
 
-_VALUES: Final[dict[int, Callable[[bytes], object]]] = {
-    gatt.WEIGHT_MEASUREMENT: WeightMeasurement.from_bytes,
-    gatt.WEIGHT_SCALE_FEATURE: WeightScaleFeature.from_bytes,
-}
-
-
 @dataclass(frozen=True, slots=True)
 class WeightScaleDriver(StoreAndForward):
     """Reads a standard scale, which is there for a few seconds after a weighing and then gone."""
+
+    VALUES: ClassVar[Mapping[int, Callable[[bytes], object]]] = {
+        gatt.WEIGHT_MEASUREMENT: WeightMeasurement.from_bytes,
+        gatt.WEIGHT_SCALE_FEATURE: WeightScaleFeature.from_bytes,
+    }
 
     name: str = "weight_scale"
     service: int = gatt.WEIGHT_SCALE_SERVICE
@@ -191,19 +190,6 @@ class WeightScaleDriver(StoreAndForward):
         if quirk is not None and quirk.drivers:
             return self.name in quirk.drivers
         return gatt.BODY_COMPOSITION_SERVICE not in advertisement.services
-
-    @property
-    def reads(self) -> tuple[int, ...]:
-        """The measurement and the feature."""
-        return tuple(_VALUES)
-
-    def value(self, characteristic: int, frame: bytes, context: FrameContext) -> object:
-        """Return the value class of a characteristic.
-
-        Raises:
-            FrameError: cut short.
-        """
-        return _VALUES[characteristic](frame)
 
     def decode(
         self,
