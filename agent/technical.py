@@ -18,6 +18,7 @@ from agent.technical_rules import RULES, Ends, Owner
 from alerting.alert import AlertChange, Category, ChangeKind, Sentence, alert_id
 from alerting.engine import ENGINE_VERSION
 from devices.reading import JUDGED, Quality, Reading, Validity
+from devices.recovery import in_french
 from devices.source import DeviceEvent, DeviceEventKind
 
 _FROM_EVENTS = frozenset(kind.value for kind in DeviceEventKind) & frozenset(RULES)
@@ -285,7 +286,8 @@ def _why(rule: str, names: Names, since: Sentence | None, tried: str) -> Sentenc
     fr = _filled(facts.fr, names.fr, "" if since is None else since.fr)
     en = _filled(facts.en, names.en, "" if since is None else since.en)
     if facts.tells_tries and tried:
-        fr, en = f"{fr} Déjà tenté : {tried[:_LONGEST_DETAIL]}.", f"{en} Already tried: {tried[:_LONGEST_DETAIL]}."
+        tried_fr = in_french(tried)
+        fr, en = f"{fr} Déjà tenté : {tried_fr[:_LONGEST_DETAIL]}.", f"{en} Already tried: {tried[:_LONGEST_DETAIL]}."
     return Sentence(fr=fr, en=en)
 
 

@@ -39,6 +39,14 @@ _WORDS: Final = {
     Step.RESTART_BLUETOOTHD: "restarting the Bluetooth service",
 }
 
+_WORDS_FR: Final = {
+    Step.RESCAN: "nouvelle écoute",
+    Step.POWER_CYCLE: "adaptateur éteint et rallumé",
+    Step.USB_RESET: "son périphérique USB réinitialisé",
+    Step.DRIVER_REBIND: "son pilote rattaché",
+    Step.RESTART_BLUETOOTHD: "service Bluetooth relancé",
+}
+
 
 class StepError(DeviceError):
     """A step that could not be taken; its text is one clause in plain English that says why."""
@@ -142,6 +150,13 @@ class Tried:
 def in_words(tried: Sequence[Tried]) -> str:
     """Return what was tried as one plain English clause; empty when nothing was."""
     return ", ".join(str(one) for one in tried)
+
+
+def in_french(clause: str) -> str:
+    """Return what `in_words` said, in French but for the reasons why a step could not be taken."""
+    for step, words in _WORDS.items():
+        clause = clause.replace(words, _WORDS_FR[step])
+    return clause.replace("(not done: ", "(impossible : ")
 
 
 class Ladder:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.recovery import Cause, Controls, Ladder, LadderPatience, Step, StepError, Tried, in_words
+from devices.recovery import Cause, Controls, Ladder, LadderPatience, Step, StepError, Tried, in_french, in_words
 
 PATIENCE = LadderPatience(failures=3, failing=10.0, silence=900.0, again=600.0, cap=3600.0)
 ALL = tuple(Step)
@@ -207,3 +207,11 @@ async def test_several_controls_are_one() -> None:
     assert (bluez.taken, kernel.taken) == ([Step.POWER_CYCLE, Step.RESTART_BLUETOOTHD], [Step.USB_RESET])
     with pytest.raises(StepError, match="not possible"):
         await both.take(Step.DRIVER_REBIND)
+
+
+def test_what_was_tried_is_said_in_french_too() -> None:
+    tried = [Tried(step=step) for step in Step] + [Tried(step=Step.USB_RESET, refusal="no permission")]
+    said = in_french(in_words(tried))
+    assert said.startswith("nouvelle écoute, adaptateur éteint et rallumé, ")
+    assert said.endswith("son périphérique USB réinitialisé (impossible : no permission)")
+    assert "ing " not in said
