@@ -26,7 +26,7 @@ from devices.errors import DriverError, RadioError
 from devices.quirks import Quirk, quirk_of
 from devices.radio import Radio
 from devices.remarks import Remarks
-from devices.source import Batch, DeviceEvent, DeviceEventKind
+from devices.source import Batch, DeviceEvent, DeviceEventKind, DeviceFacts
 from devices.visit import Visit
 
 _log = logging.getLogger(__name__)
@@ -121,6 +121,7 @@ class Session:
         """Visit the device once, if it is there; return the pause in seconds before the next attempt."""
         remarks = Remarks(self._device)
         visited = fruitful = False
+        heard_at: int | None = None
 
         async def watched(batch: Batch) -> None:
             nonlocal visited, fruitful
@@ -136,6 +137,8 @@ class Session:
             heard = await self._radio.find(self._device, within=self._patience.find)
             if heard is None:
                 return self._patience.unheard
+            # Heard is within reach, whether or not it lets the box in.
+            heard_at = self._clock.now_ms()
             await self._visit(quirk_of(heard), watched, remarks)
             pause = self._patience.after_visit if fruitful else self._backoff.next()
         except RadioError as error:
@@ -150,8 +153,8 @@ class Session:
         events = remarks.counts(self._clock.now_ms())
         if visited:
             events += (self._event(DeviceEventKind.DISCONNECTED, reason),)
-        if events:
-            await emit(Batch(events=events))
+        if events or heard_at is not None:
+            await emit(Batch(events=events, facts=DeviceFacts(seen_at=heard_at)))
         return pause
 
     async def _visit(self, quirk: Quirk | None, emit: _Emit, remarks: Remarks) -> None:

@@ -561,3 +561,16 @@ def test_every_default_duration_is_positive_and_the_bounds_are_in_order() -> Non
     assert 0 < patience.first <= patience.cap_brief <= patience.cap
     assert patience.quiet <= patience.begin
     assert patience.batch <= 200 < patience.queue
+
+
+async def test_a_device_that_is_heard_and_lets_nobody_in_is_within_reach(bench: Any, sensor: Any) -> None:
+    sensor.connect_errors = [RadioError("connecting: no answer", device=sensor.device)] * 3
+    seen: list[int | None] = []
+    async with asyncio.timeout(10), aclosing(bench.session(sensor, "cgm").batches()) as batches:
+        async for batch in batches:
+            if batch.facts is not None:
+                seen.append(batch.facts.seen_at)
+            if len(seen) == 2:
+                break
+    assert seen == [bench.clock.now] * 2
+    assert sensor.connect_errors
