@@ -19,6 +19,7 @@ from msgspec import Meta, Struct
 from agent.assignments import Assignments
 from agent.errors import SettingsError
 from agent.faults import Faults
+from agent.schema_fault import in_words
 from agent.settings import (
     MOST_DEVICES,
     MOST_PATIENTS,
@@ -102,7 +103,7 @@ def _read(path: Path, faults: Faults) -> Settings | None:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         faults.add(name, f"n'est pas du TOML ({error})", f"is not TOML ({error})")
     except msgspec.ValidationError as error:
-        faults.add(name, f"clé refusée ({error})", f"key refused ({error})")
+        faults.add(*in_words(error, file=name))
     else:
         return _check(found, path.resolve().parent, faults)
     return None
