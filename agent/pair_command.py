@@ -154,18 +154,20 @@ class PairCommand:
             return next((item for item in seen if item.address == self._address), None)
         if not seen:
             return None
-        typed = await self._terminal.ask(
-            Sentence(fr="Lequel appairer ? (numéro, vide : aucun)", en="Which one to pair? (number, empty: none)")
+        question = Sentence(
+            fr="Lequel appairer ? (numéro, vide : aucun)", en="Which one to pair? (number, empty: none)"
         )
-        if not typed:
-            return None
-        number = int(typed) if typed.isascii() and typed.isdigit() else 0
-        if not 1 <= number <= len(seen):
-            raise RequestError(
-                Sentence(fr=f"« {typed} » n'est pas un des numéros.", en=f"'{typed}' is none of the numbers."),
-                Sentence(fr="Recommencer « veilleur pair ».", en="Run 'veilleur pair' again."),
+        while typed := await self._terminal.ask(question):
+            number = int(typed) if typed.isascii() and typed.isdigit() else 0
+            if 1 <= number <= len(seen):
+                return seen[number - 1]
+            self._terminal.tell(
+                Sentence(
+                    fr=f"« {typed} » n'est pas un des numéros : de 1 à {len(seen)}.",
+                    en=f"'{typed}' is none of the numbers: 1 to {len(seen)}.",
+                )
             )
-        return seen[number - 1]
+        return None
 
     def _show(self, seen: Sequence[Sighting], bonded: set[str]) -> None:
         french = self._terminal.lang == "fr"

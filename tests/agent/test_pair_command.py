@@ -267,10 +267,13 @@ async def test_somebody_at_a_terminal_chooses_types_the_code_and_says_when_done(
 
 
 @pytest.mark.parametrize("answer", ["9", "0", "le premier"])
-async def test_a_number_that_is_not_there_is_refused(typed: Callable[[str], None], answer: str) -> None:
-    typed(answer)
-    with pytest.raises(RequestError, match="none of the numbers"):
-        await run(World(), terminal=Terminal(lang="en", interactive=True))
+async def test_a_number_that_is_not_there_is_asked_for_again(
+    typed: Callable[[str], None], capsys: pytest.CaptureFixture[str], answer: str
+) -> None:
+    for line in (answer, "1", ""):
+        typed(line)
+    assert await run(World(), terminal=Terminal(lang="en", interactive=True)) == 0
+    assert f"'{answer}' is none of the numbers: 1 to 3." in capsys.readouterr().err
 
 
 async def test_a_terminal_confirms_codes_and_takes_no_other_for_one(
