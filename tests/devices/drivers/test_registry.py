@@ -1,11 +1,14 @@
 """Which driver reads which device."""
 
+from pathlib import Path
+
 import pytest
 
 from devices.driver import Resume
-from devices.drivers import DRIVERS, driver_for, driver_named
+from devices.drivers import ALL, DRIVERS, driver_for, driver_named
 from devices.errors import DriverError
 from devices.radio import Advertisement
+from tests.devices.kit import known_frames
 
 # Advertisements made here after the devices' published descriptions; services that no driver reads are among them.
 ADVERTISED = [
@@ -26,6 +29,18 @@ ADVERTISED = [
     ({0x1808, 0x1805, 0x180A}, "glucose_meter"),
     (set(), None),
 ]
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize("name", [driver.name for driver in ALL])
+def test_every_driver_has_its_page(name: str) -> None:
+    assert f"`{name}`" in (ROOT / "docs" / "devices" / f"{name}.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", [driver.name for driver in DRIVERS])
+def test_every_driver_has_known_frames(name: str) -> None:
+    assert name in {frame.driver for frame in known_frames()}
 
 
 @pytest.mark.parametrize(("services", "name"), ADVERTISED)
