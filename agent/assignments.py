@@ -37,6 +37,8 @@ WEIGHING: Final = frozenset({"weight_scale", "body_composition", "xiaomi_scale"}
 """Drivers whose records hold a weight."""
 NAMING_USERS: Final = frozenset({"weight_scale", "body_composition", "blood_pressure"})
 """Drivers whose records can say which of the device's users they are of."""
+_KINDS: Final = frozenset({"relay", *(driver.name for driver in ALL)})
+"""Of a kind that does not exist only that is told, not what such a thing cannot do."""
 
 _ADDRESS = re.compile(r"([0-9A-F]{2}:){5}[0-9A-F]{2}")
 _RELAY = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -186,7 +188,7 @@ class Assignments:
             self._faults.add(
                 f"{where}.code", "ne sert qu'avec user, l'index de la personne", "is of use with user only, their index"
             )
-        if item.user is not None and kind not in NAMING_USERS:
+        if item.user is not None and kind in _KINDS - NAMING_USERS:
             self._faults.add(
                 f"{where}.user", "cet appareil ne dit pas de qui sont ses mesures", "this device names no users"
             )
@@ -205,7 +207,7 @@ class Assignments:
         return round(at.astimezone(UTC).timestamp() * 1000)
 
     def _weight(self, where: str, given: tuple[float, float], *, kind: str) -> tuple[int, int] | None:
-        if kind not in WEIGHING:
+        if kind in _KINDS - WEIGHING:
             self._faults.add(where, "cet appareil ne pèse pas", "this device does not weigh")
         try:
             low, high = (to_counts(Quantity.BODY_WEIGHT, Decimal(str(kilograms)), Unit.KILOGRAM) for kilograms in given)

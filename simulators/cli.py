@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
@@ -62,6 +62,19 @@ class _Clock(click.ParamType[AcceleratedClock]):
             self.fail(str(error), param, ctx)
 
 
+class _Zone(click.ParamType[ZoneInfo]):
+    """An IANA time zone, by name."""
+
+    name = "zone"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> ZoneInfo:
+        """Return the time zone."""
+        try:
+            return ZoneInfo(str(value))
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            self.fail(f"'{value}' is not an IANA time zone such as Europe/Paris", param, ctx)
+
+
 _clock = click.option("--clock", type=_Clock(), required=True, help="start_ms:origin_ns:speed, shared by all.")
 _file = click.Path(path_type=Path)
 
@@ -113,7 +126,7 @@ def demo(  # noqa: PLR0917 - one parameter an option, given by name
 @click.option("--person", help="Whose trace of the recording; otherwise the one with the most values.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the modelled heart failure.")
 @click.option("--days", type=click.IntRange(1, 14), default=2, show_default=True)
-@click.option("--zone", default="Europe/Paris", show_default=True)
+@click.option("--zone", type=_Zone(), default="Europe/Paris", show_default=True)
 @click.option("--home", "household", default="default", show_default=True, help="Un foyer fourni, ou un fichier TOML.")
 def home(  # noqa: PLR0917 - one parameter an option, given by name
     hci: str,
@@ -124,7 +137,7 @@ def home(  # noqa: PLR0917 - one parameter an option, given by name
     person: str | None,
     seed: int,
     days: int,
-    zone: str,
+    zone: ZoneInfo,
     household: str,
 ) -> None:
     """Être un foyer d'appareils virtuels. / Be a home of virtual devices (commands: JSON lines on stdin)."""
@@ -138,7 +151,7 @@ def home(  # noqa: PLR0917 - one parameter an option, given by name
             hci=hci,
             ledger=ledger,
             clock=clock,
-            zone=ZoneInfo(zone),
+            zone=zone,
             household=household,
             recording=recording or DEFAULT_RECORDING,
             person=person,

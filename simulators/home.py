@@ -16,7 +16,9 @@ It takes commands on its input, one JSON object a line: `{"fault": {...}}` (see 
 import asyncio
 import json
 import logging
+import os
 import signal
+import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -314,7 +316,7 @@ def serve(settings: HomeSettings) -> None:
     """Be a home on this process's standard input and output, until SIGTERM or SIGINT at the latest.
 
     Raises:
-        HomeError: as `run_home`.
+        HomeError: as `run_home`; or standard input is a file.
         RecordingError: as `run_home`.
         FaultError: as `run_home`.
     """
@@ -324,6 +326,9 @@ def serve(settings: HomeSettings) -> None:
 
 
 async def _serve(settings: HomeSettings) -> None:
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()):
+        raise HomeError("commands come over a pipe or from a terminal: 'cat FILE | veilleur-sim home ...'")
     loop = asyncio.get_running_loop()
     commands = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)

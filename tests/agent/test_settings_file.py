@@ -280,6 +280,13 @@ def test_a_device_can_only_tell_apart_by_what_it_says(tmp_path: Path) -> None:
     assert any("names no users" in fault for fault in faults)
 
 
+def test_of_a_driver_that_does_not_exist_only_that_is_told(tmp_path: Path) -> None:
+    misspelt = SCALE.replace("weight_scale", "weigth_scale")
+    people = person(BODY, user=1, weight_kg="[60, 75]") + person(SUGAR, user=2)
+    (fault,) = faults_of(tmp_path, HEAD + TWO + misspelt + people)
+    assert "devices[1].driver: must be one of" in fault
+
+
 def test_drivers_said_to_weigh_or_to_name_users_are_there() -> None:
     assert {driver.name for driver in ALL} >= WEIGHING | NAMING_USERS
 

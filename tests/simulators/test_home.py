@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ from simulators.faults import BreakAdapter, SkewClock, parse_faults
 from simulators.home import BLOOD_PRESSURE, CGM, WEIGHT_SCALE, HomeSettings, run_home
 from simulators.household import Furniture, read_household
 from simulators.patients import DEFAULT_RECORDING, decompensation, glucose_trace
+from simulators.processes import command
 from tests.simulators.kit import BOX_ADDRESS, START, WITHIN, Diary
 
 PARIS = ZoneInfo("Europe/Paris")
@@ -411,3 +413,18 @@ async def test_a_home_ends_in_order_when_it_is_told_to(tmp_path: Path) -> None:
     home.process.send_signal(signal.SIGTERM)
     assert await home.end() == 0
     assert not (tmp_path / "hci.sock").exists()
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("options", "said"), [((), "over a pipe"), (("--zone", "Mars/Olympus"), "not an IANA time zone")]
+)
+def test_a_home_that_is_started_wrongly_says_so(tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+    line = [command("veilleur-sim"), "home", "--hci", f"unix-server:{tmp_path}/hci", "--ledger", str(tmp_path / "l")]
+    commands = tmp_path / "commands.jsonl"
+    commands.write_text('{"quit": true}\n', encoding="utf-8")
+    with commands.open(encoding="utf-8") as given:
+        done = subprocess.run([*line, *options], stdin=given, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "unforeseen" not in done.stderr
