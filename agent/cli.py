@@ -208,6 +208,7 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
     from tabulate import tabulate
 
     from agent.daemon import open_vault
+    from agent.devices_command import PRIORITIES
     from agent.settings_file import read_settings
     from agent.status import iso, read_state
     from agent.technical import owner_of
@@ -220,7 +221,10 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
         return
     rows = [
         ("boîtier / box", f"{state.box} · epoch {state.epoch[:8]} · seq {state.next_seq}"),
-        ("en attente / waiting", f"{state.waiting_alerts} alertes, {state.waiting_readings} mesures"),
+        (
+            "en attente / waiting",
+            f"{state.waiting_alerts} alertes / alerts, {state.waiting_readings} mesures / readings",
+        ),
         ("clé / key", state.key_place),
         ("prévient tout de suite / tells at once", state.tells_now or "-"),
         ("disque / disk", f"{state.free_bytes // 2**20} MiB"),
@@ -239,7 +243,8 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
     for alert in state.standing:
         owner = owner_of(alert)
         who = "" if owner is None else f" → {_said(ctx, OWNERS[owner])}"
-        click.echo(f"[{alert.priority}] {alert.patient}{who}: {_said(ctx, alert.why)}")
+        priority = _said(ctx, PRIORITIES[alert.priority])
+        click.echo(f"[{priority}] {alert.patient}{who}: {_said(ctx, alert.why)}")
 
 
 @main.command()

@@ -161,7 +161,8 @@ def test_a_script_reads_json_with_times_in_utc(config: Path) -> None:
 @pytest.mark.usefixtures("lived")
 def test_the_words_say_who_acts(config: Path) -> None:
     assert "→ l'installateur" in veilleur("devices", "--config", config, lang="fr").stdout
-    assert "patient-21c8 → the installer: The scale (…00:03)" in veilleur("status", "--config", config).stdout
+    assert "[medium] patient-21c8 → the installer: The scale (…00:03)" in veilleur("status", "--config", config).stdout
+    assert "[moyenne] patient-21c8 → l'installateur" in veilleur("status", "--config", config, lang="fr").stdout
 
 
 def test_without_devices_the_next_step_is_said() -> None:
