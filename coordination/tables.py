@@ -172,6 +172,6 @@ def _local(at: int, language: Language) -> str:
     moment = moment_of(at)
     if moment is None:
         return "?"
-    return (
-        f"{moment.astimezone():%d/%m/%Y %H:%M}" if language is Language.FR else f"{moment.astimezone():%Y-%m-%d %H:%M}"
-    )
+    # The zone is this machine's and says so: sentences are in the patient's.
+    shown = moment.astimezone()
+    return f"{shown:%d/%m/%Y %H:%M %Z}" if language is Language.FR else f"{shown:%Y-%m-%d %H:%M %Z}"

@@ -194,6 +194,17 @@ def pair(  # noqa: PLR0917 - one parameter an option, given by name
     sys.exit(practise_pairing(wanted))
 
 
+@main.command(epilog=SIMULATED)
+@click.option("--form", type=click.Choice(["xdrip", "nightscout"]), default="xdrip", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=17580, show_default=True, help="0: un port libre.")
+@click.option("--secret-file", type=_file, help="Secret demandé / the API secret that it asks for.")
+def relay(form: str, port: int, secret_file: Path | None) -> None:
+    """Être un téléphone qui relaie un capteur. / Be a telephone that relays a sensor, on this machine only."""
+    from simulators.telephone import Telephone, be_a_telephone
+
+    be_a_telephone(Telephone(form=form, port=port, secret_file=secret_file))
+
+
 @main.command(hidden=True)
 @click.option("--config", type=_file, required=True)
 @click.option("--hci", required=True)

@@ -34,18 +34,18 @@ def picture(stage: Stage) -> Group:
         if french
         else f"taken {stage.taken} · with the team {stage.stored} · waiting at the box {stage.waiting}"
     )
+    # First, so that no small screen cuts it off.
+    warning = (
+        "Ni dispositif médical certifié, ni service d'urgence"
+        if french
+        else "Not a certified medical device, not an emergency service"
+    )
     head = Text.assemble((stage.local(stage.clock.now_ms()), "bold"), "   ", counts)
     return Group(
-        Panel(head, title=title, title_align="left"),
+        Panel(head, title=title, title_align="left", subtitle=warning, subtitle_align="left"),
         _devices(stage, french=french),
         _alerts(stage, french=french),
         Panel(Text("\n".join(list(stage.notes)[-NOTES:])), title="Journal" if french else "Log", title_align="left"),
-        Text(
-            "Ni dispositif médical certifié, ni service d'urgence."
-            if french
-            else "Not a certified medical device, not an emergency service.",
-            style="dim",
-        ),
     )
 
 

@@ -180,7 +180,7 @@ def test_the_table_of_alerts_says_who_is_next_and_when_boxes_were_heard(config: 
     assert "Haute" in french
     assert "Hypoglycémie (raised)" in french
     assert "retirée" in french
-    assert re.search(r"Dernier message reçu le \d\d/11/2025 \d\d:\d\d\.\n", french)
+    assert re.search(r"Dernier message reçu le \d\d/11/2025 \d\d:\d\d \w+\.\n", french)
     assert "Boîtiers muets\u00a0: 0 sur 2.\n" in french
     assert french.endswith("en cas d'urgence, appeler le 15.\n")
     assert [french.index(word) for word in ("(raised)", "(retracted)")] == sorted(
