@@ -188,9 +188,9 @@ RULES: Mapping[str, TechnicalRule] = {
     "no_reading": TechnicalRule(
         priority=Priority.MEDIUM,
         owner=Owner.CARER,
-        fr="{The} répond mais ne donne aucune mesure utilisable depuis {since} : vérifier que l'appareil est bien "
-        "posé, sinon prévenir l'installateur.",
-        en="{The} answers but has given no usable reading since {since}: check that it sits well, or else "
+        fr="{The} est à portée mais ne donne aucune mesure utilisable depuis {since} : vérifier que l'appareil est "
+        "bien posé, sinon prévenir l'installateur.",
+        en="{The} is within reach but has given no usable reading since {since}: check that it sits well, or else "
         "tell the installer.",
         ends=Ends.SILENCE,
     ),

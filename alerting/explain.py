@@ -63,6 +63,11 @@ class Telling:
     withdrawn: bool = False
 
 
+def shown_unit(unit: Unit) -> str:
+    """Return a unit as a nurse writes it, such as "mmHg"; its UCUM code where that is the same."""
+    return _UNITS.get(unit, unit.value)
+
+
 def explain(telling: Telling, zone: ZoneInfo) -> Sentence:
     """Return the sentence of an alert, its times in `zone`."""
     words = telling.rule.words
@@ -165,7 +170,7 @@ def _amount(quantity: Quantity, count: int) -> Sentence:
     whole, _, decimals = number.partition(".")
     decimals = decimals.rstrip("0").ljust(_FEWEST_DECIMALS.get(quantity, 0), "0")
     unit = facts(quantity).unit
-    shown = _UNITS.get(unit, unit.value)
+    shown = shown_unit(unit)
     comma = f"{whole},{decimals}" if decimals else whole
     point = f"{whole}.{decimals}" if decimals else whole
     return Sentence(fr=f"{comma}{_NB}{shown}", en=f"{point}{shown}" if shown == "%" else f"{point} {shown}")

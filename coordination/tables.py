@@ -9,10 +9,11 @@ from enum import StrEnum
 from tabulate import tabulate
 
 from alerting.alert import Category, ChangeKind, Priority, Sentence
+from alerting.explain import shown_unit
 from coordination.alert_events import PRIO
 from coordination.lines import moment_of
 from coordination.view import AlertView, FleetView, ReadingView
-from devices.reading import Quantity, Unit, Validity
+from devices.reading import Quantity, Validity
 
 EMERGENCY = Sentence(
     fr="Veilleur n'est pas un service d'urgence\u00a0: en cas d'urgence, appeler le 15.",
@@ -46,7 +47,6 @@ _PRIORITY = {
     Priority.LOW: Sentence(fr="Basse", en="Low"),
 }
 _TECHNICAL = Sentence(fr="technique", en="technical")
-_UNITS = {Unit.MM_HG: "mmHg", Unit.CELSIUS: "°C", Unit.KG_PER_M2: "kg/m²"}
 _QUANTITIES = {
     Quantity.GLUCOSE_INTERSTITIAL: Sentence(fr="glucose interstitiel", en="interstitial glucose"),
     Quantity.GLUCOSE_CAPILLARY: Sentence(fr="glycémie capillaire", en="capillary glucose"),
@@ -165,7 +165,7 @@ def _end(alert: AlertView, language: Language) -> str:
 
 def _amount(reading: ReadingView, language: Language) -> str:
     number = str(reading.value).replace(".", "," if language is Language.FR else ".")
-    return f"{number}{_NB}{_UNITS.get(reading.unit, reading.unit.value)}"
+    return f"{number}{_NB}{shown_unit(reading.unit)}"
 
 
 def _local(at: int, language: Language) -> str:

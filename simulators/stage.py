@@ -7,6 +7,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from alerting.alert import ChangeKind
+from alerting.explain import shown_unit
 from coordination.view import AlertView
 from devices.reading import Quantity, facts, to_value
 from simulators.clock import AcceleratedClock
@@ -65,7 +66,7 @@ class Stage:
         match origin, event:
             case "home", {"event": "taken", "device": str(device), "quantity": str(name), "count": int(count)}:
                 quantity = Quantity(name)
-                text = f"{self.number(to_value(quantity, count))} {facts(quantity).unit}"
+                text = f"{self.number(to_value(quantity, count))} {shown_unit(facts(quantity).unit)}"
                 at = event["measured_at"]
                 self.taken += 1
                 self.last[device, name] = (text, at if isinstance(at, int) else 0)
