@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 SIM := $(VENV)/.installed-sim
 DEV := $(VENV)/.installed-dev
+PEERS := $(VENV)/.installed-peers
 
 .PHONY: help demo test bench fuzz coverage lint types arrows pytest lock clean
 
@@ -31,6 +32,11 @@ $(DEV): requirements/dev.txt $(SIM)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
+$(PEERS): requirements/peers.txt $(DEV)
+	@echo "Installing what the engine is measured against into $(VENV) (once)..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/peers.txt
+	@touch $@
+
 demo: $(SIM)
 	@$(BIN)/veilleur-sim demo $(ARGS)
 
@@ -54,7 +60,7 @@ coverage: $(DEV)
 	NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q -p no:randomly tests/alerting tests/devices
 	$(BIN)/coverage report --include="alerting/*,devices/drivers/*" --show-missing --fail-under=100
 
-bench: $(DEV)
+bench: $(PEERS)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 fuzz: $(DEV)
@@ -65,7 +71,9 @@ LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url
 lock:
 	$(LOCK) pyproject.toml requirements/build.in -o requirements/box.txt
 	$(LOCK) pyproject.toml requirements/build.in --extra sim -c requirements/box.txt -o requirements/sim.txt
-	$(LOCK) pyproject.toml requirements/build.in --extra sim --extra dev -c requirements/sim.txt -o requirements/dev.txt
+	$(LOCK) pyproject.toml requirements/build.in --extra analysis -c requirements/sim.txt -o requirements/analysis.txt
+	$(LOCK) pyproject.toml requirements/build.in --extra sim --extra analysis --extra dev -c requirements/sim.txt -c requirements/analysis.txt -o requirements/dev.txt
+	$(LOCK) pyproject.toml requirements/build.in --extra sim --extra analysis --extra dev --extra peers -c requirements/dev.txt -o requirements/peers.txt
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
