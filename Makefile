@@ -7,7 +7,7 @@ SIM := $(VENV)/.installed-sim
 DEV := $(VENV)/.installed-dev
 PEERS := $(VENV)/.installed-peers
 
-.PHONY: help demo test bench fuzz coverage lint types arrows pytest lock clean
+.PHONY: help demo test bench quality fuzz coverage lint types arrows pytest lock clean
 
 help:
 	@echo "make demo   the main job, end to end, on simulated devices   (ARGS=--headless for plain lines)"
@@ -15,6 +15,7 @@ help:
 	@echo "make coverage  every branch of what judges and of the drivers"
 	@echo "make fuzz   a million spoilt frames into every codec   (ARGS='--frames 20000 heart_rate.2A37' for some)"
 	@echo "make bench  the figures, one JSON line each"
+	@echo "make quality  what the alerts see and what they cost, as tables   (ARGS=heart_failure for one)"
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Veilleur needs Python 3.11 or later: install it, or name it with 'make PYTHON=python3.12 $(MAKECMDGOALS)'."; exit 2; }
@@ -62,6 +63,9 @@ coverage: $(DEV)
 
 bench: $(PEERS)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+quality: $(PEERS)
+	$(BIN)/python -m benchmarks.quality $(ARGS)
 
 fuzz: $(DEV)
 	$(BIN)/python -m tests.fuzz $(ARGS)
