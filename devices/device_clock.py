@@ -47,13 +47,13 @@ async def set_clock(link: Connection, setting: ClockSetting, clock: Clock, zone:
 
     Returns:
         How it went; None when the device has no clock to set.
+
+    Raises:
+        RadioError: the device refused, or the link failed.
     """
     for characteristic in _CHARACTERISTICS[setting]:
         if "write" in link.properties(characteristic):
-            try:
-                return await _set(link, characteristic, clock, zone)
-            except RadioError as error:
-                return ClockOutcome(kind=DeviceEventKind.CLOCK_WRONG, detail=f"the clock could not be set ({error})")
+            return await _set(link, characteristic, clock, zone)
     return None
 
 

@@ -4,6 +4,7 @@ Consents of users, the clock, the battery, the maker and the model. None of it m
 meanwhile says nothing about the device.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -12,7 +13,8 @@ from devices.backoff import Patience
 from devices.charge import Charge
 from devices.clock import Clock
 from devices.consent import Consent, ConsentPoint
-from devices.device_clock import set_clock
+from devices.device_clock import ClockOutcome, set_clock
+from devices.errors import RadioError
 from devices.gatt import USER_CONTROL_POINT
 from devices.quirks import Quirk
 from devices.radio import Connection
@@ -35,9 +37,8 @@ class Duties:
         patience: Patience,
         remarks: Remarks,
         emit: Callable[[Batch], Awaitable[None]],
-        is_over: Callable[[], bool],
     ) -> None:
-        """Take an open link; `is_over` says whether it has gone."""
+        """Take an open link."""
         self._link = link
         self._charge = charge
         self._quirk = quirk
@@ -45,7 +46,6 @@ class Duties:
         self._patience = patience
         self._remarks = remarks
         self._emit = emit
-        self._is_over = is_over
 
     async def before_listening(self) -> Batch:
         """Do what cannot wait, because many devices hang up right after their last reading; return what was learnt.
@@ -96,10 +96,25 @@ class Duties:
         setting = self._charge.driver.clock_setting
         if self._quirk is not None and self._quirk.clock is not None:
             setting = self._quirk.clock
-        outcome = await set_clock(self._link, setting, self._clock, self._charge.zone)
-        if outcome is not None and not self._is_over():
+        try:
+            outcome = await set_clock(self._link, setting, self._clock, self._charge.zone)
+        except RadioError as error:
+            if await self._hung_up():
+                return
+            detail = f"the clock could not be set ({error})"
+            outcome = ClockOutcome(kind=DeviceEventKind.CLOCK_WRONG, detail=detail)
+        if outcome is not None:
             events = self._remarks.note(outcome.kind, outcome.detail, self._clock.now_ms())
             await self._emit(Batch(events=events, facts=DeviceFacts(clock_error_s=outcome.error_s)))
+
+    async def _hung_up(self) -> bool:
+        """Return whether the link ends: what fails for it fails a moment before its end is told."""
+        try:
+            async with asyncio.timeout(self._patience.quiet):
+                await self._link.wait_closed()
+        except TimeoutError:
+            return False
+        return True
 
     async def _be_introduced(self) -> None:
         facts = await self._charge.about.introduction(self._link)

@@ -99,7 +99,6 @@ class Visit:
             patience=patience,
             remarks=remarks,
             emit=emit,
-            is_over=lambda: self._queue.ended,
         )
 
     async def run(self) -> None:

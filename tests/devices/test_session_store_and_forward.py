@@ -140,6 +140,31 @@ async def test_a_refused_clock_does_not_end_the_visit(bench: Any, monitor: Any) 
     assert DeviceEventKind.DISCONNECTED not in bench.store.kinds()
 
 
+async def test_a_device_that_hangs_up_while_its_clock_is_set_is_not_said_to_have_a_wrong_one(
+    bench: Any, monitor: Any
+) -> None:
+    def hang_up(_: bytes) -> None:
+        # The write fails first; that the link is gone is told a turn of the loop later.
+        asyncio.get_running_loop().call_soon(monitor.cut)
+        raise RadioError("writing 2A2B: the link was lost")
+
+    monitor.on_write[0x2A2B] = hang_up
+    await bench.follow(
+        bench.session(monitor, "blood_pressure"), lambda: DeviceEventKind.DISCONNECTED in bench.store.kinds()
+    )
+    assert bench.store.kinds() == [DeviceEventKind.CONNECTED, DeviceEventKind.DISCONNECTED]
+
+
+async def test_a_clock_that_was_read_back_wrong_is_told_although_the_device_hangs_up(bench: Any, monitor: Any) -> None:
+    monitor.values[0x2A2B] = bytes(CurrentTime.of(bench.clock.now - 3 * 3_600_000, bench.zone))
+    # Read back as wrong as before; the link is cut right after.
+    monitor.on_write[0x2A2B] = lambda _: asyncio.get_running_loop().call_soon(monitor.cut)
+    await bench.follow(
+        bench.session(monitor, "blood_pressure"), lambda: DeviceEventKind.DISCONNECTED in bench.store.kinds()
+    )
+    assert [event.kind for event in clock_events(bench)] == [DeviceEventKind.CLOCK_WRONG]
+
+
 async def test_a_date_time_is_set_where_there_is_no_current_time(bench: Any, monitor: Any) -> None:
     del monitor.offered[0x2A2B]
     monitor.offered[0x2A08] = {"write"}
