@@ -26,7 +26,11 @@ _ATTEMPTS: Final = 3
 
 
 class About:
-    """What one device was asked; it outlives a connection."""
+    """What one device was asked; it outlives a connection.
+
+    Attributes:
+        model: how it last named its model; None until it has.
+    """
 
     def __init__(self, *, within: float) -> None:
         """Begin without having asked; an answer is waited for `within` real seconds."""
@@ -34,6 +38,7 @@ class About:
         self._silent: set[int] = set()
         self._failed: Counter[int] = Counter()
         self._introduced = False
+        self.model: str | None = None
 
     async def battery(self, link: Connection) -> int | None:
         """Return the battery in percent; None when the device does not say."""
@@ -46,6 +51,7 @@ class About:
             return None
         said = {characteristic: await self._ask(link, characteristic) for characteristic in _NAMES}
         self._introduced = all(name is not None or not self._answers(link, number) for number, name in said.items())
+        self.model = _text(said[gatt.MODEL_NUMBER]) or self.model
         return DeviceFacts(
             manufacturer=_text(said[gatt.MANUFACTURER_NAME]),
             model=_text(said[gatt.MODEL_NUMBER]),

@@ -23,8 +23,8 @@ from devices.course import Course
 from devices.driver import Driver, Resume
 from devices.echo import Echoes
 from devices.errors import DriverError, RadioError
-from devices.quirks import Quirk, quirk_of
-from devices.radio import Radio
+from devices.quirks import Quirk, quirk_named, quirk_of
+from devices.radio import Advertisement, Radio
 from devices.remarks import Remarks
 from devices.source import Batch, DeviceEvent, DeviceEventKind, DeviceFacts
 from devices.visit import Visit
@@ -80,6 +80,7 @@ class Session:
             consents=Consents(consents),
         )
         self._bond_lost = False
+        self._quirk_by_name: Quirk | None = None
         self._last_failure, self._same = "", 0
         cap = self._patience.cap if driver.always_on else self._patience.cap_brief
         self._backoff = Backoff(first=self._patience.first, cap=cap, rng=rng)
@@ -139,7 +140,7 @@ class Session:
                 return self._patience.unheard
             # Heard is within reach, whether or not it lets the box in.
             heard_at = self._clock.now_ms()
-            await self._visit(quirk_of(heard), watched, remarks)
+            await self._visit(self._quirk_of(heard), watched, remarks)
             pause = self._patience.after_visit if fruitful else self._backoff.next()
         except RadioError as error:
             reason = str(error)
@@ -156,6 +157,14 @@ class Session:
         if events or heard_at is not None:
             await emit(Batch(events=events, facts=DeviceFacts(seen_at=heard_at)))
         return pause
+
+    def _quirk_of(self, heard: Advertisement) -> Quirk | None:
+        """Return what is known of the device by its name, now or before, or else by its model.
+
+        What is heard of a device that is still connected has no name, and many names lie in a scan response.
+        """
+        self._quirk_by_name = quirk_of(heard) or self._quirk_by_name
+        return self._quirk_by_name or quirk_named(self._charge.about.model)
 
     async def _visit(self, quirk: Quirk | None, emit: _Emit, remarks: Remarks) -> None:
         visit: Visit | None = None

@@ -94,6 +94,7 @@ class ScriptedDevice:
         self.on_write: dict[int, Callable[[bytes], None]] = {}
         self.on_subscribed: Callable[[], None] = lambda: None
         self.absent = 0
+        self.name: str | None = None
         self.find_error: RadioError | None = None
         self.connect_errors: list[RadioError] = []
         self.read_errors: dict[int, list[RadioError]] = {}
@@ -111,7 +112,7 @@ class ScriptedDevice:
         if self.absent:
             self.absent -= 1
             return None
-        return Advertisement(address=address)
+        return Advertisement(address=address, name=self.name)
 
     @asynccontextmanager
     async def connect(self, address: str, *, within: float) -> AsyncIterator["ScriptedDevice"]:

@@ -71,6 +71,7 @@ async def test_a_device_that_hung_up_before_it_had_said_all_is_asked_for_the_res
     )
     named = link({0x2A29: b"A&D", 0x2A24: b"UA-651BLE", 0x2A26: b"1.0"})
     assert await about.introduction(named) == DeviceFacts(manufacturer="A&D", model="UA-651BLE", firmware="1.0")
+    assert about.model == "UA-651BLE"
     assert await about.introduction(named) is None
 
 

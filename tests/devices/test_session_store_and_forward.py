@@ -180,6 +180,37 @@ async def test_a_date_time_is_read_back_where_it_can_be(bench: Any, monitor: Any
     assert clock_events(bench)[0].detail == "set and read back"
 
 
+def clocks_written(bench: Any) -> list[str]:
+    return [entry.split()[1] for entry in bench.log if entry.startswith("write 2A")]
+
+
+async def test_a_quirk_is_known_by_the_model_once_the_device_has_named_it(bench: Any, monitor: Any) -> None:
+    monitor.offered |= {0x2A08: {"write"}, 0x2A24: {"read"}}
+    monitor.values[0x2A24] = b"UA-651BLE"
+
+    def until() -> bool:
+        if "read 2A24" in bench.log and bench.log.count("connect") == 1:
+            monitor.cut()
+        return len(clocks_written(bench)) == 2
+
+    await bench.follow(bench.session(monitor, "blood_pressure"), until)
+    assert clocks_written(bench) == ["2A2B", "2A08"]
+
+
+async def test_a_quirk_is_not_forgotten_when_the_device_is_heard_without_its_name(bench: Any, monitor: Any) -> None:
+    monitor.offered[0x2A08] = {"write"}
+    monitor.name = "A&D_UA-651BLE_D57B3F"
+
+    def until() -> bool:
+        if clocks_written(bench) and bench.log.count("connect") == 1:
+            monitor.name = None
+            monitor.cut()
+        return len(clocks_written(bench)) == 2
+
+    await bench.follow(bench.session(monitor, "blood_pressure"), until)
+    assert clocks_written(bench) == ["2A08", "2A08"]
+
+
 async def test_a_device_without_a_clock_is_left_alone(bench: Any, monitor: Any) -> None:
     monitor.offered[0x2A2B] = {"read"}
 
