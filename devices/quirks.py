@@ -5,19 +5,9 @@ here was seen by us on a device unless `reported` says so: it is what others rep
 """
 
 from dataclasses import dataclass
-from enum import Enum
 
 from devices.driver import ClockSetting
 from devices.radio import Advertisement
-
-
-class Pairing(Enum):
-    """How a device is bonded."""
-
-    JUST_WORKS = "just_works"
-    PASSKEY_SHOWN = "passkey_shown"
-    """The device shows six digits, which are typed in at the box."""
-    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +26,8 @@ class Quirk:
         model: as on its label, such as "A&D UA-651BLE".
         names: beginnings of the name that it advertises or of the model that it names itself.
         drivers: names of the drivers that read it; empty when none does.
-        pairing: how it is bonded.
         clock: how its clock is set when otherwise than its driver says; None: as the driver says.
         clock_first: whether its clock is set before its records are read, because it hangs up after the last one.
-        consent: whether it gives results only to who shows a user's consent code.
         refused: why it is not read although it offers a standard service; None: it is read.
         note: what whoever installs it should know.
         reported: where each of these was reported.
@@ -48,10 +36,8 @@ class Quirk:
     model: str
     names: tuple[str, ...]
     drivers: tuple[str, ...]
-    pairing: Pairing = Pairing.JUST_WORKS
     clock: ClockSetting | None = None
     clock_first: bool = False
-    consent: bool = False
     refused: Words | None = None
     note: Words
     reported: tuple[str, ...]
@@ -88,7 +74,6 @@ QUIRKS: tuple[Quirk, ...] = (
         model="Omron HEM-9200T",
         names=("BLEsmart_0000011", "BLESmart_0000011"),
         drivers=("blood_pressure",),
-        pairing=Pairing.PASSKEY_SHOWN,
         note=Words(
             fr="Affiche un code à six chiffres à l'appairage ; envoie ce qui ne l'a pas été, puis se déconnecte.",
             en="Shows a code of six digits when paired; sends what it has not sent yet, then disconnects.",
@@ -180,7 +165,6 @@ QUIRKS: tuple[Quirk, ...] = (
         model="Accu-Chek Guide, Instant",
         names=("meter+",),
         drivers=("glucose_meter",),
-        pairing=Pairing.PASSKEY_SHOWN,
         note=Words(
             fr="Menu du lecteur : Réglages, Sans fil, Appairage ; saisir le code qu'il affiche.",
             en="Menu of the meter: Settings, Wireless, Pairing; type in the code that it shows.",
@@ -262,7 +246,6 @@ QUIRKS: tuple[Quirk, ...] = (
         names=("BF105", "BF500", "BF720", "BF788", "BF950"),
         drivers=("body_composition",),
         clock_first=True,
-        consent=True,
         note=Words(
             fr="Ne donne les pesées d'un utilisateur que contre son code, lu sur la balance ou dans l'application ; un"
             " code faux est refusé, un bon code reste parfois sans réponse. N'annonce souvent que le service Poids.",
@@ -281,7 +264,6 @@ QUIRKS: tuple[Quirk, ...] = (
         model="Xiaomi Mi Scale, Mi Body Composition Scale",
         names=("MIBCS", "MIBFS", "MI_SCALE"),
         drivers=("xiaomi_scale",),
-        pairing=Pairing.NONE,
         note=Words(
             fr="Rien à appairer : les voisins l'entendent aussi. Sa date n'est juste qu'une fois réglée par"
             " l'application.",
@@ -297,7 +279,6 @@ QUIRKS: tuple[Quirk, ...] = (
         model="Xiaomi S200, S400, S800",
         names=("Xiaomi Scale S200", "Xiaomi Scale S400", "Mijia Scale S800"),
         drivers=(),
-        pairing=Pairing.NONE,
         refused=Words(
             fr="chiffre ses annonces avec une clé gardée dans le compte Xiaomi de son propriétaire",
             en="encrypts its advertisements with a key that is kept in its owner's Xiaomi account",

@@ -4,7 +4,7 @@ import pytest
 
 from devices.drivers import ALL, driver_for
 from devices.errors import DriverError
-from devices.quirks import QUIRKS, Pairing, Quirk, quirk_named, quirk_of
+from devices.quirks import QUIRKS, Quirk, quirk_named, quirk_of
 from devices.radio import Advertisement
 
 ROWS = pytest.mark.parametrize("quirk", QUIRKS, ids=lambda quirk: quirk.model)
@@ -93,6 +93,9 @@ def test_a_known_model_is_read_by_the_driver_that_its_row_names(name: str, servi
     assert driver in quirk.drivers
 
 
-def test_a_device_that_shows_a_code_says_so_before_it_is_paired() -> None:
-    shown = {quirk.model for quirk in QUIRKS if quirk.pairing is Pairing.PASSKEY_SHOWN}
-    assert {"Omron HEM-9200T", "Accu-Chek Guide, Instant"} <= shown
+@pytest.mark.parametrize("name", ["BLEsmart_00000116B0495F086C71", "meter+02252924"])
+def test_a_device_that_shows_a_code_says_so_before_it_is_paired(name: str) -> None:
+    quirk = quirk_named(name)
+    assert quirk is not None
+    assert "code" in quirk.note.fr
+    assert "code" in quirk.note.en
