@@ -36,7 +36,8 @@ from agent.settings import (
     VaultSettings,
     WatchSettings,
 )
-from alerting.care_protocol import Audience, CareProtocol
+from alerting.alert import Audience
+from alerting.care_protocol import CareProtocol
 from alerting.errors import ProtocolError
 from alerting.protocol_file import read_protocol
 from exchange.messages import UNATTRIBUTED

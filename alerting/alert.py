@@ -24,6 +24,10 @@ class ChangeKind(StrEnum):
     CONFIRMED = "confirmed"
     RETRACTED = "retracted"
     REVISED = "revised"
+    SUPPRESSED = "suppressed"
+    """It stands and is told no more, and why; it was told before."""
+    RELEASED = "released"
+    """It stands, was suppressed, and is told now."""
 
 
 class Priority(StrEnum):
@@ -32,6 +36,13 @@ class Priority(StrEnum):
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
+
+
+class Audience(StrEnum):
+    """Who an alert is meant for: the patient or a carer at once, or the nurse in the desk's hours."""
+
+    PATIENT_NOW = "patient_now"
+    NURSE = "nurse"
 
 
 class Category(StrEnum):
@@ -59,6 +70,84 @@ class Evidence:
     received_at: int
     device: str
     key: str
+    quality: int = 0
+
+
+class Reason(StrEnum):
+    """Why an alert that stands is not told."""
+
+    ABSORBED = "absorbed"
+    """A graver alert of the same problem stands."""
+    REFRACTORY = "refractory"
+    """One of the same rule ended a short while ago."""
+    TOO_MANY = "too_many"
+    """As many as the protocol allows were told within its time."""
+    QUIET_HOURS = "quiet_hours"
+    SHELVED = "shelved"
+    """Somebody set it aside until a time."""
+    DIGEST = "digest"
+    """It is told once a day, with the others of its rule."""
+    STALE = "stale"
+    """The readings it rests on arrived so late that nothing can be done about it now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression:
+    """An alert stands and is not told.
+
+    Attributes:
+        reason: why.
+        since: ms UTC, event time.
+        until: ms UTC at which it is told if it still stands; None when that depends on something else.
+        by: id of the alert that absorbs it, or who shelved it; "" otherwise.
+    """
+
+    reason: Reason
+    since: int
+    until: int | None
+    by: str = ""
+
+
+class Outcome(StrEnum):
+    """What came of an alert, as a nurse records it."""
+
+    ACTION = "action"
+    """True, and something was done."""
+    NO_ACTION = "no_action"
+    """True, and nothing needed doing."""
+    ARTEFACT = "artefact"
+    WRONG_PERSON = "wrong_person"
+    DUPLICATE = "duplicate"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Similar:
+    """The last alert of the same rule before this one; `outcome` is None when none was recorded."""
+
+    alert_id: str
+    raised_at: int
+    outcome: Outcome | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """The numbers of an alert, in units of the rule's measure (`alerting.rules.Measure`).
+
+    Attributes:
+        measure: the measure's name; "" when the alert has no numbers.
+        value: what was compared.
+        threshold: with what; signed as the value is.
+        baseline: in quanta of the rule's quantity: what the value was counted from; None without one.
+        readings: how many readings the value rests on.
+        span: ms between the first and the last of them.
+    """
+
+    measure: str = ""
+    value: int | None = None
+    threshold: int | None = None
+    baseline: int | None = None
+    readings: int = 0
+    span: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +172,17 @@ class AlertChange:
         protocol_version: its version; 0 for a technical alert of the box itself.
         protocol_hash: SHA-256 of its resolved canonical form, hexadecimal; "" likewise.
         engine_version: version of the engine that judged.
+        audience: whom it is for.
+        due_by: ms UTC by which somebody must look, None when the protocol does not say.
+        check: one verification to ask for, never a dose.
+        finding: the numbers.
+        recent: the last 14 values of the quantity up to `raised_at`, oldest first.
+        signals: the newest reading of each other quantity of the protocol up to `raised_at`.
+        higher: why its priority is not higher, None when no rule of the protocol is graver.
+        lacking: what was missing for a fuller judgement, None when nothing was.
+        similar: the last alert of the same rule.
+        suppressed: why it is not told, None when it is.
+        improving: since it was raised its value has moved towards its end.
     """
 
     kind: ChangeKind
@@ -102,6 +202,17 @@ class AlertChange:
     protocol_version: int
     protocol_hash: str
     engine_version: str
+    audience: Audience = Audience.NURSE
+    due_by: int | None = None
+    check: Sentence = Sentence(fr="", en="")
+    finding: Finding = Finding()
+    recent: tuple[Evidence, ...] = ()
+    signals: tuple[Evidence, ...] = ()
+    higher: Sentence | None = None
+    lacking: Sentence | None = None
+    similar: Similar | None = None
+    suppressed: Suppression | None = None
+    improving: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,151 +2,41 @@
 
 Rules of this room:
 
-- A threshold is an integer count of its quantity's quantum; a duration is milliseconds.
-- A rule is data. Its comparisons are exact: `below` and `above` are strict (`<`, `>`), `at_most` and `at_least` are
-  not; a change raises at `>= delta`. An alert ends at the complement of its end threshold.
-- Persistence counts readings through the cadence: 15 min at one reading every 5 min is three readings (the
-  definition of iglu: ceil(15/dt) points; Battelino 2023), with half a cadence of tolerance for jitter.
+- A threshold is an integer count of its rule's measure; a duration is milliseconds; a time of day is minutes after
+  midnight in the patient's time zone.
+- A rule is data (`rules`, `scheduled_rules`); its comparisons are exact.
 - Telling that nothing arrives is mandatory (arrêté of 22 June 2023): a protocol without it is refused.
 
-What is not here: reading the file (protocol_file), and judging (engine).
+What is not here: reading the file (protocol_file), what does not fit together (contradictions), and judging (engine).
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
 
-from alerting.alert import Category, Priority, Sentence
-from devices.reading import Quantity, facts, to_value
+from alerting.alert import Audience, Priority, Sentence
+from alerting.rules import BaselineRule, ChangeRule, ForecastRule, LevelRule, RateRule, ShareRule
+from alerting.scheduled_rules import CompositeRule, MeanRule, MissingRule, QualityRule, ScoreRule
+from devices.reading import Quantity, Unit
 
+ValueRule = (
+    LevelRule
+    | RateRule
+    | ForecastRule
+    | ChangeRule
+    | BaselineRule
+    | ShareRule
+    | MeanRule
+    | QualityRule
+    | ScoreRule
+    | CompositeRule
+)
+"""A rule with a value and limits."""
 
-class Audience(StrEnum):
-    """Who an alert is meant for: the patient or a carer at once, or the nurse in the desk's hours."""
+Rule = ValueRule | MissingRule
 
-    PATIENT_NOW = "patient_now"
-    NURSE = "nurse"
-
-
-class Side(StrEnum):
-    """Which values are beyond a threshold: `<`, `<=`, `>=` or `>` it."""
-
-    BELOW = "below"
-    AT_MOST = "at_most"
-    AT_LEAST = "at_least"
-    ABOVE = "above"
-
-    @property
-    def low(self) -> bool:
-        """Whether low values are beyond."""
-        return self in {Side.BELOW, Side.AT_MOST}
-
-
-class Direction(StrEnum):
-    """Which way a change is counted: up from the lowest, or down from the highest value of the window."""
-
-    RISE = "rise"
-    FALL = "fall"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleWords:
-    """What a rule says about itself.
-
-    Attributes:
-        title: the condition, as a nurse calls it.
-        check: one verification to ask for, never a dose.
-        sources: keys of `CareProtocol.sources`.
-    """
-
-    title: Sentence
-    check: Sentence
-    sources: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LevelRule:
-    """A value beyond a threshold, with its own end threshold.
-
-    Attributes:
-        side: which values are beyond.
-        threshold: in quanta.
-        end_threshold: in quanta; the alert ends on the other side of it.
-        persist: ms for which the values must be beyond, 0 for one reading.
-        end_persist: ms for which they must be back.
-    """
-
-    id: str
-    quantity: Quantity
-    priority: Priority
-    audience: Audience
-    words: RuleWords
-    side: Side
-    threshold: int
-    end_threshold: int
-    persist: int
-    end_persist: int
-
-    @property
-    def category(self) -> Category:
-        """About the patient."""
-        return Category.CLINICAL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeRule:
-    """A value above the minimum, or below the maximum, of its last window.
-
-    Attributes:
-        direction: rise or fall.
-        delta: in quanta; raised at `>=`.
-        end_delta: in quanta; ended at `<`.
-        window: ms.
-        slack: ms added to the window, so that a weighing a little more than three days ago still counts.
-    """
-
-    id: str
-    quantity: Quantity
-    priority: Priority
-    audience: Audience
-    words: RuleWords
-    direction: Direction
-    delta: int
-    end_delta: int
-    window: int
-    slack: int
-
-    @property
-    def category(self) -> Category:
-        """About the patient."""
-        return Category.CLINICAL
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MissingRule:
-    """No judged reading for longer than expected.
-
-    Attributes:
-        expected: ms within which the next reading is due.
-        grace: ms allowed beyond that.
-    """
-
-    id: str
-    quantity: Quantity
-    priority: Priority
-    audience: Audience
-    words: RuleWords
-    expected: int
-    grace: int
-
-    @property
-    def category(self) -> Category:
-        """About what watches the patient."""
-        return Category.TECHNICAL
-
-
-Rule = LevelRule | ChangeRule | MissingRule
+_NOT_JUDGED = ("signatures", "pack", "bounds")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,12 +44,65 @@ class Timing:
     """How often a quantity is measured.
 
     Attributes:
-        cadence: ms between two readings of a regular sensor.
+        cadence: ms between two readings of a regular sensor; 0 when it is measured now and then.
         gap: ms; a silence longer than this breaks a run that was still waiting to persist.
     """
 
     cadence: int
     gap: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Who is told when nobody has seen an alert `after` ms."""
+
+    after: int
+    audience: Audience
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellingPolicy:
+    """When and to whom alerts are told; raising them is not changed by it.
+
+    Attributes:
+        quiet: (from inclusive, to exclusive) minutes after local midnight, may pass midnight, in which low and medium
+            alerts wait; None for none. A high alert never waits.
+        at_most: low and medium alerts of the patient told within any `within` ms, the others suppressed; 0: no limit.
+        within: ms.
+        due: priority -> ms within which somebody must look.
+        steps: priority -> whom else to tell, in order of `after`.
+        digest_at: minutes after local midnight at which the rules of a digest are told.
+        longest_shelf: ms; no alert is set aside for longer.
+    """
+
+    quiet: tuple[int, int] | None = None
+    at_most: int = 0
+    within: int = 0
+    due: Mapping[Priority, int] = field(default_factory=dict)
+    steps: Mapping[Priority, tuple[Step, ...]] = field(default_factory=dict)
+    digest_at: int = 8 * 60
+    longest_shelf: int = 7 * 86_400_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """Between which values (inclusive, in the field's own unit) a nurse may set a field of a rule."""
+
+    rule: str
+    key: str
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signature:
+    """A person's signature over the protocol's hash; checked where keys are known, not here."""
+
+    person: str
+    role: str
+    at: int
+    key: str
+    signature: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +117,11 @@ class CareProtocol:
         timings: of the quantities measured by a regular sensor.
         rules: in the order of the file, which is the canonical order of alerts at the same time.
         sources: key -> citation.
+        telling: when and to whom alerts are told.
+        units: in which unit a quantity is shown; its canonical one where it is not named.
+        pack: name and version of the pack it inherits, None for a pack itself.
+        bounds: within which a nurse may adapt it.
+        signatures: over its hash.
     """
 
     name: str
@@ -183,6 +131,11 @@ class CareProtocol:
     timings: dict[Quantity, Timing]
     rules: tuple[Rule, ...]
     sources: dict[str, str]
+    telling: TellingPolicy = TellingPolicy()
+    units: Mapping[Quantity, Unit] = field(default_factory=dict)
+    pack: str | None = None
+    bounds: tuple[Bound, ...] = ()
+    signatures: tuple[Signature, ...] = ()
 
     @property
     def protocol_hash(self) -> str:
@@ -191,143 +144,23 @@ class CareProtocol:
 
 
 def canonical(protocol: CareProtocol) -> bytes:
-    """Return the canonical JSON of a resolved protocol: sorted keys, no spaces, UTF-8, quanta and milliseconds."""
+    """Return the canonical JSON of a resolved protocol: sorted keys, no spaces, UTF-8, quanta and milliseconds.
+
+    Signatures are left out, and where it was inherited from: only what is judged and said counts.
+    """
     document = {
-        "name": protocol.name,
-        "version": protocol.version,
-        "title": _sentence(protocol.title),
-        "not_transmitted_after": protocol.not_transmitted_after,
-        "timings": {
-            quantity.value: {"cadence": timing.cadence, "gap": timing.gap}
-            for quantity, timing in protocol.timings.items()
-        },
-        "rules": [_rule(rule) for rule in protocol.rules],
-        "sources": protocol.sources,
+        field.name: _plain(getattr(protocol, field.name)) for field in fields(protocol) if field.name not in _NOT_JUDGED
     }
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _sentence(sentence: Sentence) -> dict[str, str]:
-    return {"fr": sentence.fr, "en": sentence.en}
-
-
-def _rule(rule: Rule) -> dict[str, object]:
-    document: dict[str, object] = {
-        "id": rule.id,
-        "quantity": rule.quantity.value,
-        "priority": rule.priority.value,
-        "audience": rule.audience.value,
-        "title": _sentence(rule.words.title),
-        "check": _sentence(rule.words.check),
-        "sources": list(rule.words.sources),
-    }
-    match rule:
-        case LevelRule():
-            document |= {
-                "kind": "level",
-                "side": rule.side.value,
-                "threshold": rule.threshold,
-                "end_threshold": rule.end_threshold,
-                "persist": rule.persist,
-                "end_persist": rule.end_persist,
-            }
-        case ChangeRule():
-            document |= {
-                "kind": "change",
-                "direction": rule.direction.value,
-                "delta": rule.delta,
-                "end_delta": rule.end_delta,
-                "window": rule.window,
-                "slack": rule.slack,
-            }
-        case _:
-            document |= {"kind": "missing", "expected": rule.expected, "grace": rule.grace}
-    return document
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contradiction:
-    """Fields that are each well written and do not fit together.
-
-    Attributes:
-        field: the one to look at first.
-        message: what is wrong and what to do.
-    """
-
-    field: str
-    message: Sentence
-
-
-def contradictions(rule: Rule, timing: Timing | None) -> Iterator[Contradiction]:
-    """Yield what does not fit together in one rule, given how its quantity is measured."""
-    match rule:
-        case LevelRule():
-            yield from _level_contradictions(rule, timing)
-        case ChangeRule():
-            yield from _change_contradictions(rule)
-        case _:
-            if timing is not None and 0 < rule.expected < timing.cadence:
-                yield Contradiction(
-                    field="expected",
-                    message=Sentence(
-                        fr="la mesure est attendue plus souvent que le capteur ne mesure (cadence) : "
-                        "l'alerte serait permanente",
-                        en="the reading is expected more often than the sensor measures (cadence): "
-                        "the alert would always stand",
-                    ),
-                )
-
-
-def _level_contradictions(rule: LevelRule, timing: Timing | None) -> Iterator[Contradiction]:
-    known = facts(rule.quantity)
-    if (rule.side is Side.BELOW and rule.threshold == known.low) or (
-        rule.side is Side.ABOVE and rule.threshold == known.high
-    ):
-        yield Contradiction(
-            field="threshold",
-            message=Sentence(
-                fr="cette règle ne pourra jamais alerter : aucune valeur possible n'est au-delà de ce seuil",
-                en="this rule can never be raised: no possible value is beyond this threshold",
-            ),
-        )
-    wrong_side = rule.end_threshold < rule.threshold if rule.side.low else rule.end_threshold > rule.threshold
-    if wrong_side:
-        fr, en = ("supérieur ou égal", "at or above") if rule.side.low else ("inférieur ou égal", "at or below")
-        yield Contradiction(
-            field="end_threshold",
-            message=Sentence(
-                fr=f"le seuil de fin doit être {fr} au seuil d'alerte : sinon l'alerte finirait avant d'avoir commencé",
-                en=f"the end threshold must be {en} the threshold: or the alert would end before it begins",
-            ),
-        )
-    if timing is None and (rule.persist or rule.end_persist):
-        yield Contradiction(
-            field="persist" if rule.persist else "end_persist",
-            message=Sentence(
-                fr=f"une durée demande de savoir à quel rythme on mesure : ajouter [quantities.{rule.quantity}] "
-                "avec cadence et gap",
-                en=f"a duration needs the rhythm of measurement: add [quantities.{rule.quantity}] with cadence and gap",
-            ),
-        )
-
-
-def _change_contradictions(rule: ChangeRule) -> Iterator[Contradiction]:
-    known = facts(rule.quantity)
-    if not 0 < rule.delta <= known.high - known.low:
-        widest = to_value(rule.quantity, known.high - known.low)
-        yield Contradiction(
-            field="delta",
-            message=Sentence(
-                fr=f"cette règle ne pourra jamais alerter : la variation doit être positive et au plus de "
-                f"{widest} {known.unit}",
-                en=f"this rule can never be raised: the change must be positive and at most {widest} {known.unit}",
-            ),
-        )
-    elif not 0 < rule.end_delta <= rule.delta:
-        yield Contradiction(
-            field="end_delta",
-            message=Sentence(
-                fr="la variation de fin doit être positive et au plus égale à delta",
-                en="the end change must be positive and at most delta",
-            ),
-        )
+def _plain(value: object) -> object:
+    """Return dataclasses as tables that name their class, everything else as JSON has it."""
+    if is_dataclass(value) and not isinstance(value, type):
+        named: dict[str, object] = {"is": type(value).__name__}
+        return named | {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    return value

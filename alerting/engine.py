@@ -27,11 +27,12 @@ from zoneinfo import ZoneInfo
 
 from alerting import layout, snapshot
 from alerting.alert import AlertChange, ChangeKind, Evidence, alert_id
-from alerting.care_protocol import CareProtocol, MissingRule
+from alerting.care_protocol import CareProtocol
 from alerting.errors import HistoryError, OrderError, SnapshotError
 from alerting.explain import Telling, explain
 from alerting.program import compile_program
 from alerting.reading_order import canonical
+from alerting.scheduled_rules import MissingRule
 from alerting.stream import DAY_MS, Event, Place, Stream, fingerprint, lateness_bound
 from alerting.told import Difference, Told, compare, record
 from devices.reading import Reading
@@ -249,12 +250,13 @@ class Engine:
         told, rule = difference.told, self._protocol.rules[difference.told.rule]
         evidence = tuple(
             Evidence(
-                quantity=rule.quantity,
+                quantity=kept.quantity,
                 count=kept.count,
                 measured_at=kept.measured_at,
                 received_at=kept.received_at,
                 device=kept.device,
                 key=kept.key,
+                quality=kept.quality,
             )
             for kept in told.evidence
         )

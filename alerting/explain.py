@@ -11,7 +11,9 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from alerting.alert import Evidence, Sentence
-from alerting.care_protocol import ChangeRule, Direction, LevelRule, MissingRule, Rule, Side
+from alerting.care_protocol import Rule
+from alerting.rules import ChangeRule, Direction, LevelRule, Side
+from alerting.scheduled_rules import MissingRule
 from devices.reading import Quantity, Unit, facts, to_value
 
 _NB = "\u00a0"
@@ -88,8 +90,10 @@ def _what(telling: Telling, zone: ZoneInfo) -> Sentence:
             return _level(rule, telling, zone)
         case ChangeRule() as rule:
             return _change(rule, telling, zone)
-        case rule:
+        case MissingRule() as rule:
             return _missing(rule, telling, zone)
+        case _:
+            return telling.rule.words.title
 
 
 def _level(rule: LevelRule, telling: Telling, zone: ZoneInfo) -> Sentence:

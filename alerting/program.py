@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerting import layout
-from alerting.care_protocol import CareProtocol, ChangeRule, Direction, LevelRule, Rule, Side, Timing
+from alerting.care_protocol import CareProtocol, Rule, Timing
+from alerting.rules import ChangeRule, Direction, LevelRule, Side
+from alerting.scheduled_rules import MissingRule
 from devices.reading import Quantity
 
 WINDOW_READINGS = 128
@@ -110,7 +112,7 @@ def _row(rule: Rule, column: int, timing: Timing | None) -> list[int]:
             row[layout.R_END] = rule.end_delta
             row[layout.R_WINDOW] = rule.window + rule.slack
             row[layout.R_COUNT] = WINDOW_READINGS
-        case _:
+        case MissingRule():
             row[layout.R_KIND] = layout.KIND_MISSING
             row[layout.R_AGE] = rule.expected + rule.grace
     return row

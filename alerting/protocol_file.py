@@ -15,18 +15,9 @@ from typing import Any, cast
 import msgspec
 from msgspec import Struct
 
-from alerting.alert import Priority, Sentence
-from alerting.care_protocol import (
-    Audience,
-    CareProtocol,
-    ChangeRule,
-    LevelRule,
-    MissingRule,
-    Rule,
-    RuleWords,
-    Timing,
-    contradictions,
-)
+from alerting.alert import Audience, Priority, Sentence
+from alerting.care_protocol import CareProtocol, Rule, Timing
+from alerting.contradictions import contradictions
 from alerting.errors import Fault, ProtocolError
 from alerting.protocol_schema import (
     ABSENCE,
@@ -41,6 +32,8 @@ from alerting.protocol_schema import (
     convert,
     expectation,
 )
+from alerting.rules import ChangeRule, Direction, LevelRule, RuleWords, Statistic
+from alerting.scheduled_rules import MissingRule
 from alerting.toml_lines import Path, key_lines, line_of
 from devices.errors import UnitError
 from devices.reading import Quantity, facts, plausible, to_counts, to_value
@@ -247,7 +240,9 @@ class _Reader:
             case "level":
                 return LevelRule(side=values["side"], **fields)
             case "change":
-                return ChangeRule(direction=values["direction"], **fields)
+                direction: Direction = values["direction"]
+                statistic = Statistic.LOWEST if direction is Direction.RISE else Statistic.HIGHEST
+                return ChangeRule(direction=direction, statistic=statistic, **fields)
             case _:
                 return MissingRule(**fields)
 

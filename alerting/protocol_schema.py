@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from alerting.alert import Priority, Sentence
-from alerting.care_protocol import Audience, Direction, Side
+from alerting.alert import Audience, Priority, Sentence
+from alerting.rules import Direction, Side
 from devices.reading import Quantity, Unit
 
 _MS = {

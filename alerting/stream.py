@@ -52,13 +52,15 @@ class Place(Enum):
 
 
 class Kept(Struct, array_like=True, frozen=True, gc=False):
-    """What an alert shows of a reading; times in ms UTC, value in quanta."""
+    """What an alert shows of a reading; times in ms UTC, value in quanta, `quality` as bits."""
 
     measured_at: int
     count: int
     received_at: int
     device: str
     key: str
+    quantity: Quantity
+    quality: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,13 @@ class Event:
         onset: ms UTC at which the run began.
         evidence: the readings it rests on, oldest first; empty when `raised` is False.
         received_late: the reading that made it came long after it was measured.
+        value: the rule's value then, in its measure; None for a missing rule.
+        baseline: what the value was counted from, in quanta; None without one.
+        readings: how many readings the value rests on.
+        span: ms between the first and the last of those.
+        recent: the last readings of the rule's quantity up to then, oldest first.
+        signals: the newest reading up to then of each other quantity that any rule judges.
+        lacking: quantities of the rule without a fresh reading then.
     """
 
     rule: int
@@ -80,6 +89,13 @@ class Event:
     onset: int
     evidence: tuple[Kept, ...]
     received_late: bool
+    value: int | None = None
+    baseline: int | None = None
+    readings: int = 0
+    span: int = 0
+    recent: tuple[Kept, ...] = ()
+    signals: tuple[Kept, ...] = ()
+    lacking: tuple[Quantity, ...] = ()
 
 
 def fingerprint(reading: Reading) -> int:
@@ -170,7 +186,15 @@ class Stream:
         for reading, column in zip(readings, columns.tolist(), strict=True):
             if column >= 0:
                 self.tails[column].append(
-                    Kept(reading.measured_at, reading.count, reading.received_at, reading.device, reading.key)
+                    Kept(
+                        reading.measured_at,
+                        reading.count,
+                        reading.received_at,
+                        reading.device,
+                        reading.key,
+                        reading.quantity,
+                        int(reading.quality),
+                    )
                 )
         events: list[Event] = []
         done = 0

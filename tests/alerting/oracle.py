@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from alerting.care_protocol import CareProtocol, ChangeRule, Direction, LevelRule, MissingRule, Rule, Side
+from alerting.care_protocol import CareProtocol, Rule
+from alerting.rules import ChangeRule, Direction, LevelRule, Side
+from alerting.scheduled_rules import MissingRule
 from devices.reading import Quantity, Reading, Validity
 
 

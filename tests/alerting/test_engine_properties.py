@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerting.alert import AlertChange
-from alerting.care_protocol import ChangeRule, Direction
 from alerting.engine import Engine
 from alerting.reading_order import canonical
+from alerting.rules import ChangeRule, Direction, Statistic
 from devices.reading import Reading
 from tests.alerting.oracle import expected_alerts
 from tests.alerting.worlds import (
@@ -50,7 +50,16 @@ def test_engine_raises_what_the_oracle_expects(world: World, wait: int) -> None:
 def test_a_long_window_follows_the_oracle(direction: Direction, steps: list[tuple[int, int]]) -> None:
     (change,) = [rule for rule in packaged("heart_failure").rules if rule.id == "weight_gain_1_day"]
     assert isinstance(change, ChangeRule)
-    rule = replace(change, direction=direction, delta=4_000, end_delta=2_000, window=90 * MINUTE, slack=10 * MINUTE)
+    statistic = Statistic.LOWEST if direction is Direction.RISE else Statistic.HIGHEST
+    rule = replace(
+        change,
+        direction=direction,
+        statistic=statistic,
+        delta=4_000,
+        end_delta=2_000,
+        window=90 * MINUTE,
+        slack=10 * MINUTE,
+    )
     protocol = replace(packaged("heart_failure"), rules=(rule,))
     at, kilograms = START, 70
     readings: list[Reading] = []

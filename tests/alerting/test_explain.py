@@ -6,8 +6,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alerting.alert import Evidence, Sentence
-from alerting.care_protocol import ChangeRule, Direction, LevelRule, MissingRule, Rule, Side
+from alerting.care_protocol import Rule
 from alerting.explain import Telling, explain
+from alerting.rules import ChangeRule, Direction, LevelRule, Side
+from alerting.scheduled_rules import MissingRule
 from devices.reading import Quantity
 from tests.alerting.worlds import DAY, HOUR, MINUTE, PARIS, START, packaged
 

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alerting.alert import Priority
-from alerting.care_protocol import Audience, ChangeRule, LevelRule, MissingRule, Side, canonical
+from alerting.alert import Audience, Priority
+from alerting.care_protocol import canonical
 from alerting.errors import Fault, ProtocolError
 from alerting.protocol_file import read_protocol
+from alerting.rules import ChangeRule, LevelRule, Side
+from alerting.scheduled_rules import MissingRule
 from devices.reading import Quantity
 from tests.alerting.worlds import DAY, HOUR, MINUTE, packaged
 

@@ -8,21 +8,12 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-from alerting.alert import AlertChange, ChangeKind, Priority, Sentence
-from alerting.care_protocol import (
-    Audience,
-    CareProtocol,
-    ChangeRule,
-    Direction,
-    LevelRule,
-    MissingRule,
-    Rule,
-    RuleWords,
-    Side,
-    Timing,
-)
+from alerting.alert import AlertChange, Audience, ChangeKind, Priority, Sentence
+from alerting.care_protocol import CareProtocol, Rule, Timing
 from alerting.engine import Engine, Lateness
 from alerting.protocol_file import read_protocol
+from alerting.rules import ChangeRule, Direction, LevelRule, RuleWords, Side, Statistic
+from alerting.scheduled_rules import MissingRule
 from devices.reading import ClockTrust, Provenance, Quantity, Reading, Unit, Validity, facts, to_counts
 from tests.alerting.oracle import Expected
 
@@ -179,9 +170,11 @@ def _rules(draw: st.DrawFn, quantity: Quantity, index: int) -> Rule:
         case "change":
             deltas = (1, 10, 50, 2_000)
             end_delta, delta = sorted(draw(st.tuples(st.sampled_from(deltas), st.sampled_from(deltas))))
+            direction = draw(st.sampled_from(Direction))
             return ChangeRule(
                 **common,
-                direction=draw(st.sampled_from(Direction)),
+                direction=direction,
+                statistic=Statistic.LOWEST if direction is Direction.RISE else Statistic.HIGHEST,
                 delta=delta,
                 end_delta=end_delta,
                 window=draw(st.sampled_from((10 * MINUTE, 3 * HOUR))),
