@@ -5,16 +5,19 @@ and one thing to check, never a dose. Numbers are in the reader's form and never
 compared. A French number and its unit, and a sign and the word before it, stay on one line (U+00A0).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from alerting.alert import Evidence, Sentence
+from alerting.alert import Evidence, Priority, Sentence
 from alerting.care_protocol import Rule
+from alerting.quantity_words import NAMES
 from alerting.rules import ChangeRule, Direction, LevelRule, Side
 from alerting.scheduled_rules import MissingRule
+from alerting.telling import Members, Telling
 from devices.reading import Quantity, Unit, facts, to_value
+
+__all__ = ["Members", "Telling", "explain", "shown_unit", "what_is_missing", "why_not_higher"]
 
 _NB = "\u00a0"
 _MINUS = "\u2212"
@@ -44,27 +47,6 @@ _HOUR = 60 * _MINUTE
 _DAY = 24 * _HOUR
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Telling:
-    """What is to be told of one alert; times in ms UTC.
-
-    Attributes:
-        rule: the rule that raised it.
-        onset: when it began.
-        raised_at: when the rule was satisfied.
-        evidence: the readings it rests on, oldest first.
-        late: it came from readings that arrived after their time.
-        withdrawn: readings that arrived after their time do not bear it out.
-    """
-
-    rule: Rule
-    onset: int
-    raised_at: int
-    evidence: Sequence[Evidence]
-    late: bool = False
-    withdrawn: bool = False
-
-
 def shown_unit(unit: Unit) -> str:
     """Return a unit as a nurse writes it, such as "mmHg"; its UCUM code where that is the same."""
     return _UNITS.get(unit, unit.value)
@@ -82,6 +64,70 @@ def explain(telling: Telling, zone: ZoneInfo) -> Sentence:
         fr = f"{fr}{_NB}; retirée{_NB}: les mesures reçues en retard ne la confirment pas"
         en = f"{en}; withdrawn: readings received late do not bear it out"
     return Sentence(fr=fr, en=en)
+
+
+def why_not_higher(
+    telling: Telling,
+    rules: Sequence[Rule],
+    *,
+    standing: Collection[str] = (),
+    members: Mapping[str, Members] | None = None,
+) -> Sentence | None:
+    """Return what the next graver rule of the protocol would take; None when no rule is graver.
+
+    Args:
+        telling: the alert.
+        rules: of its protocol, in canonical order.
+        standing: ids of the rules whose alerts stood when this one was raised.
+        members: id of a composite rule -> how its members stood then.
+    """
+    graver = _next_graver(telling.rule, rules)
+    if graver is None:
+        return None
+    title = graver.words.title
+    if graver.id in standing:
+        return Sentence(
+            fr=f"«{_NB}{title.fr}{_NB}», plus grave, est levée aussi",
+            en=f"“{title.en}”, which is graver, is raised too",
+        )
+    unmet = (members or {}).get(graver.id, Members()).false
+    return Sentence(
+        fr=f"«{_NB}{title.fr}{_NB}» n'est pas levée" + "".join(f"{_NB}; non remplie{_NB}: {one.fr}" for one in unmet),
+        en=f"“{title.en}” is not raised" + "".join(f"; not met: {one.en}" for one in unmet),
+    )
+
+
+def what_is_missing(telling: Telling, zone: ZoneInfo) -> Sentence | None:
+    """Return what was missing for a fuller judgement, with when it was last measured; None when nothing was."""
+    parts = []
+    for quantity in telling.lacking:
+        last = next((one for one in telling.signals if one.quantity is quantity), None)
+        name = NAMES[quantity]
+        if last is None:
+            parts.append(Sentence(fr=f"{name.fr}{_NB}: aucune mesure", en=f"{name.en}: no reading"))
+        else:
+            value, when = _measured(last), _time(last.measured_at, zone)
+            parts.append(
+                Sentence(
+                    fr=f"{name.fr}{_NB}: dernière mesure {value.fr} {when.fr}",
+                    en=f"{name.en}: last reading {value.en} {when.en}",
+                )
+            )
+    if not parts:
+        return None
+    return Sentence(fr=f"{_NB}; ".join(part.fr for part in parts), en="; ".join(part.en for part in parts))
+
+
+def _next_graver(rule: Rule, rules: Sequence[Rule]) -> Rule | None:
+    ranks = list(Priority)
+    graver = [
+        other
+        for other in rules
+        if other.quantity is rule.quantity
+        and other.category is rule.category
+        and ranks.index(other.priority) > ranks.index(rule.priority)
+    ]
+    return min(graver, key=lambda other: ranks.index(other.priority), default=None)
 
 
 def _what(telling: Telling, zone: ZoneInfo) -> Sentence:
