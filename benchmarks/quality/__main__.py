@@ -3,7 +3,13 @@
 import sys
 from collections.abc import Callable
 
-ALL: dict[str, Callable[[], None]] = {}
+from benchmarks.quality.glucose import report as glucose
+from benchmarks.quality.heart_failure import table as heart_failure
+
+ALL: dict[str, Callable[[], None]] = {
+    "glucose": glucose.tables,
+    "heart_failure": heart_failure.figures,
+}
 
 
 def main() -> int:
