@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from alerting.alert import AlertChange, Category, Evidence, Priority, Sentence
+from alerting.alert import AlertChange, Audience, Category, ChangeKind, Evidence, Priority, Reason, Sentence
 from alerting.care_protocol import CareProtocol
 from alerting.engine import Engine
+from alerting.history import History
 from alerting.reading_order import canonical
 from devices.reading import Reading, facts, to_value
 
@@ -29,9 +30,12 @@ class AlertOutcome:
         rule: id of the rule in its protocol.
         priority: how soon somebody must look.
         category: about the patient or about the watching.
+        audience: whom it is for.
         onset: when the condition began.
         raised_at: when the rule was satisfied.
         resolved_at: when it ended, None when it still stands.
+        told_at: when somebody was told; None when it was suppressed to its end.
+        suppressed: why it was not told at once, None when it was.
         evidence: the readings it rests on.
         why: one sentence with its numbers.
     """
@@ -41,9 +45,12 @@ class AlertOutcome:
     rule: str
     priority: Priority
     category: Category
+    audience: Audience
     onset: int
     raised_at: int
     resolved_at: int | None
+    told_at: int | None
+    suppressed: Reason | None
     evidence: tuple[Evidence, ...]
     why: Sentence
 
@@ -77,16 +84,24 @@ def backtest(
             continue
         begun = ordered[0].measured_at if since is None else since
         engine = Engine(protocol, patient=patient, zone=zone, since=begun)
-        outcomes: dict[str, AlertOutcome] = {}
+        outcomes = _Outcomes(protocol)
         for start in range(0, len(ordered), _CHUNK):
             chunk = ordered[start : start + _CHUNK]
-            _gather(outcomes, engine.feed(chunk))
+            outcomes.follow(engine.feed(chunk))
             if progress is not None:
                 progress(done + start + len(chunk), total)
         if until is not None:
-            _gather(outcomes, engine.tick(until))
+            outcomes.follow(engine.tick(until))
         done += len(readings)
-        yield from sorted(outcomes.values(), key=lambda one: (one.raised_at, one.rule))
+        yield from outcomes.in_order()
+
+
+def judge_patient(
+    protocol: CareProtocol, history: History, *, zone: ZoneInfo, since: int | None = None, until: int | None = None
+) -> tuple[AlertOutcome, ...]:
+    """Return the alerts of one recorded patient, ordered by (raised_at, rule); arguments as in `backtest`."""
+    known = {history.patient: history.until(until).readings()}
+    return tuple(backtest(protocol, known, zone=zone, since=since, until=until))
 
 
 def line(outcome: AlertOutcome) -> dict[str, object]:
@@ -95,9 +110,12 @@ def line(outcome: AlertOutcome) -> dict[str, object]:
         "patient": outcome.patient,
         "rule": outcome.rule,
         "priority": outcome.priority.value,
+        "audience": outcome.audience.value,
         "onset": _iso(outcome.onset),
         "raised_at": _iso(outcome.raised_at),
         "resolved_at": None if outcome.resolved_at is None else _iso(outcome.resolved_at),
+        "told_at": None if outcome.told_at is None else _iso(outcome.told_at),
+        "suppressed": None if outcome.suppressed is None else outcome.suppressed.value,
         "evidence": [
             {
                 "quantity": item.quantity.value,
@@ -111,21 +129,43 @@ def line(outcome: AlertOutcome) -> dict[str, object]:
     }
 
 
-def _gather(outcomes: dict[str, AlertOutcome], changes: Sequence[AlertChange]) -> None:
-    """Keep the latest state of each alert; readings in order raise and resolve only."""
-    for change in changes:
-        outcomes[change.alert_id] = AlertOutcome(
-            patient=change.patient,
-            alert_id=change.alert_id,
-            rule=change.rule,
-            priority=change.priority,
-            category=change.category,
-            onset=change.onset,
-            raised_at=change.raised_at,
-            resolved_at=change.resolved_at,
-            evidence=change.evidence,
-            why=change.why,
-        )
+class _Outcomes:
+    """The latest state of each alert; readings in order raise, resolve, suppress and release only."""
+
+    def __init__(self, protocol: CareProtocol) -> None:
+        self._audiences = {rule.id: rule.audience for rule in protocol.rules}
+        self._found: dict[str, AlertOutcome] = {}
+        self._awaited: dict[str, int | None] = {}
+
+    def follow(self, changes: Sequence[AlertChange]) -> None:
+        for change in changes:
+            before = self._found.get(change.alert_id)
+            if before is None:
+                told_at = change.raised_at if change.suppressed is None else None
+                reason = None if change.suppressed is None else change.suppressed.reason
+            else:
+                told_at, reason = before.told_at, before.suppressed
+                if change.kind is ChangeKind.RELEASED and told_at is None:
+                    told_at = self._awaited.get(change.alert_id) or change.raised_at
+            self._awaited[change.alert_id] = None if change.suppressed is None else change.suppressed.until
+            self._found[change.alert_id] = AlertOutcome(
+                patient=change.patient,
+                alert_id=change.alert_id,
+                rule=change.rule,
+                priority=change.priority,
+                category=change.category,
+                audience=self._audiences[change.rule],
+                onset=change.onset,
+                raised_at=change.raised_at,
+                resolved_at=change.resolved_at,
+                told_at=told_at,
+                suppressed=reason,
+                evidence=change.evidence,
+                why=change.why,
+            )
+
+    def in_order(self) -> list[AlertOutcome]:
+        return sorted(self._found.values(), key=lambda one: (one.raised_at, one.rule))
 
 
 def _iso(ms: int) -> str:

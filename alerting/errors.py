@@ -51,12 +51,19 @@ class RecordingError(AlertingError):
     """A recording of readings that cannot be read.
 
     Attributes:
-        line: line in the file, from 1.
-        reason: one clause in plain English.
+        line: line in a text file, or row of a table, from 1; None when the fault is of the file as a whole.
+        reason: one clause.
+        why: file, place and reason.
     """
 
-    def __init__(self, name: str, line: int, reason: str) -> None:
-        super().__init__(f"{name}, line {line}: {reason}")
+    def __init__(self, name: str, line: int | None, reason: Sentence, *, row: bool = False) -> None:
+        where = Sentence(fr="", en="")
+        if line is not None:
+            where = Sentence(
+                fr=f", {'rangée' if row else 'ligne'}\u00a0{line}", en=f", {'row' if row else 'line'} {line}"
+            )
+        self.why = Sentence(fr=f"{name}{where.fr}\u00a0: {reason.fr}", en=f"{name}{where.en}: {reason.en}")
+        super().__init__(self.why.en)
         self.line = line
         self.reason = reason
 

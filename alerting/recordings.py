@@ -1,10 +1,15 @@
-"""Recordings of readings: CSV files, plain or gzipped, read line by line.
+"""Recordings of readings: a CSV file (plain or gzipped), a Parquet file, or a folder of them.
 
 Columns, by name: patient, time, quantity, value, unit. A time without an offset is UTC. Every reading has a trusted
 clock, the device "file" and a key made of its time and value, so that a repeated line is the same reading.
 
 A malformed line or an unknown unit is an error that names the line: nothing is guessed. A value that no living
 patient has is kept as INVALID, as a box keeps it. A quantity that this program does not know is set aside and counted.
+
+A CSV text may open with remarks, lines that begin with `#`; one that begins with `# simulated` says that nobody was
+measured.
+
+What is not here: how Parquet is read (recordings_parquet), which needs a library that a box does not install.
 """
 
 import csv
@@ -13,103 +18,248 @@ import re
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 
+from alerting.alert import Sentence
 from alerting.errors import RecordingError
+from alerting.history import file_reading
 from alerting.reading_order import canonical
-from devices.errors import UnitError
-from devices.reading import (
-    ClockTrust,
-    Provenance,
-    Quality,
-    Quantity,
-    Reading,
-    Unit,
-    Validity,
-    facts,
-    plausible,
-    to_counts,
-)
+from devices.reading import Quantity, Reading, Unit, Validity, facts, to_counts
 
 COLUMNS = ("patient", "time", "quantity", "value", "unit")
-DEVICE = "file"
+PARQUET = ".parquet"
+SUFFIXES = (".csv", ".csv.gz", PARQUET)
+WRONG_COLUMNS = Sentence(
+    fr=f"les colonnes doivent être {', '.join(COLUMNS)}", en=f"the columns must be {', '.join(COLUMNS)}"
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _QUANTITIES = {quantity.value: quantity for quantity in Quantity}
 _NUMBER = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_SIMULATED = re.compile(r"#\s*simulated\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """The readings of a file.
+    """The readings of a file or a folder.
 
     Attributes:
         readings: patient -> readings in canonical order, each once; patients sorted.
         implausible: how many readings are INVALID because no living patient has such a value.
         set_aside: name -> lines of a quantity that this program does not know.
+        simulated: a file says that nobody was measured.
     """
 
     readings: dict[str, tuple[Reading, ...]]
     implausible: int
     set_aside: dict[str, int]
+    simulated: bool = False
+
+
+class FieldError(ValueError):
+    """A field that cannot be read; `reason` says why in one clause."""
+
+    def __init__(self, reason: Sentence) -> None:
+        super().__init__(reason.en)
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class _Gathered:
+    readings: defaultdict[str, list[Reading]] = field(default_factory=lambda: defaultdict(list))
+    set_aside: Counter[str] = field(default_factory=Counter)
+    remarks: list[str] = field(default_factory=list)
+    simulated: bool = False
 
 
 def read_recording(path: Path) -> Recording:
-    """Read a CSV file, gzipped when its name ends in `.gz`.
+    """Read a CSV file, gzipped when its name ends in `.gz`, a `.parquet` file, or every such file of a folder.
 
     Raises:
-        RecordingError: a line cannot be read.
-        OSError: the file cannot be opened.
+        RecordingError: a line cannot be read, or there is no recording in the folder.
+        OSError: a file cannot be opened.
+        ImportError: a Parquet file is to be read and pyarrow is not installed.
     """
-    set_aside: Counter[str] = Counter()
-    gathered: defaultdict[str, list[Reading]] = defaultdict(list)
-    with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-        for patient, reading in read_lines(_text(file, path.name), name=path.name, set_aside=set_aside):
-            gathered[patient].append(reading)
-    readings = {patient: tuple(canonical(gathered[patient])) for patient in sorted(gathered)}
+    gathered = _Gathered()
+    for file in recording_files(path):
+        if file.name.endswith(PARQUET):
+            _add_parquet(file, gathered)
+        else:
+            with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as opened:
+                lines = _text(opened, file.name)
+                for patient, reading in read_lines(
+                    lines, name=file.name, set_aside=gathered.set_aside, remarks=gathered.remarks
+                ):
+                    gathered.readings[patient].append(reading)
+    readings = {patient: tuple(canonical(gathered.readings[patient])) for patient in sorted(gathered.readings)}
     return Recording(
         readings=readings,
         implausible=sum(one.validity is Validity.INVALID for several in readings.values() for one in several),
-        set_aside=dict(sorted(set_aside.items())),
+        set_aside=dict(sorted(gathered.set_aside.items())),
+        simulated=gathered.simulated or any(map(_SIMULATED.match, gathered.remarks)),
     )
 
 
-def read_lines(lines: Iterable[str], *, name: str, set_aside: Counter[str]) -> Iterator[tuple[str, Reading]]:
+def recording_files(path: Path) -> list[Path]:
+    """Return the recordings of a folder and those below it, sorted; of a file itself.
+
+    Raises:
+        RecordingError: there is none in the folder.
+    """
+    if not path.is_dir():
+        return [path]
+    found = sorted(file for file in path.rglob("*") if file.name.endswith(SUFFIXES) and file.is_file())
+    if not found:
+        raise RecordingError(
+            str(path),
+            None,
+            Sentence(
+                fr="aucun fichier .csv, .csv.gz ou .parquet dans ce dossier",
+                en="there is no .csv, .csv.gz or .parquet file in this folder",
+            ),
+        )
+    return found
+
+
+def read_lines(
+    lines: Iterable[str], *, name: str, set_aside: Counter[str], remarks: list[str] | None = None
+) -> Iterator[tuple[str, Reading]]:
     """Yield (patient, reading) from the lines of a CSV text, in its order and with its repeats.
 
     Args:
-        lines: the text, header first.
+        lines: the text, header first but for remarks.
         name: what to call it in an error.
         set_aside: counts the lines of each quantity that this program does not know.
+        remarks: takes the remarks before the header.
 
     Raises:
         RecordingError: a line cannot be read.
     """
-    table = csv.reader(lines, strict=True)
+    rest = iter(lines)
+    skipped = 0
+    first = next(rest, "")
+    while first.startswith("#"):
+        skipped += 1
+        if remarks is not None:
+            remarks.append(first.strip())
+        first = next(rest, "")
+    table = csv.reader(chain([first], rest), strict=True)
     try:
-        header = [column.strip() for column in next(table, [])]
-        if sorted(header) != sorted(COLUMNS):
-            raise RecordingError(name, 1, f"the columns must be {', '.join(COLUMNS)}")
-        places = [header.index(column) for column in COLUMNS]
-        for row in table:
-            if not row:
-                continue
-            if len(row) != len(COLUMNS):
-                raise RecordingError(name, table.line_num, f"{len(row)} fields instead of {len(COLUMNS)}")
-            patient, time, quantity, value, unit = (row[place].strip() for place in places)
-            if quantity not in _QUANTITIES:
-                set_aside[quantity] += 1
-                continue
-            try:
-                yield _patient(patient), _reading(_QUANTITIES[quantity], time, value, unit)
-            except (ValueError, UnitError) as error:
-                raise RecordingError(name, table.line_num, str(error)) from error
+        yield from _rows(table, set_aside)
     except csv.Error as error:
-        raise RecordingError(name, table.line_num, str(error)) from error
+        raise RecordingError(name, skipped + table.line_num, Sentence(fr=str(error), en=str(error))) from error
+    except FieldError as error:
+        raise RecordingError(name, skipped + max(1, table.line_num), error.reason) from error
+
+
+def _rows(table: Iterator[list[str]], set_aside: Counter[str]) -> Iterator[tuple[str, Reading]]:
+    header = [column.strip() for column in next(table, [])]
+    if sorted(header) != sorted(COLUMNS):
+        raise FieldError(WRONG_COLUMNS)
+    places = [header.index(column) for column in COLUMNS]
+    for row in table:
+        if not row:
+            continue
+        if len(row) != len(COLUMNS):
+            raise FieldError(
+                Sentence(
+                    fr=f"{len(row)} champs au lieu de {len(COLUMNS)}", en=f"{len(row)} fields instead of {len(COLUMNS)}"
+                )
+            )
+        patient, time, quantity, value, unit = (row[place].strip() for place in places)
+        if quantity not in _QUANTITIES:
+            set_aside[quantity] += 1
+            continue
+        known = _QUANTITIES[quantity]
+        count, said_in = amount(known, value, unit)
+        yield pseudonym(patient), file_reading(known, count, milliseconds(time), said=value, unit=said_in)
+
+
+def pseudonym(text: str) -> str:
+    """Return a pseudonym that may be one.
+
+    Raises:
+        FieldError: it is too short, too long, or has spaces around it.
+    """
+    if not 1 <= len(text) <= 64 or text != text.strip():
+        raise FieldError(
+            Sentence(
+                fr="le pseudonyme du patient doit avoir de 1 à 64 caractères, sans espace autour",
+                en="the patient's pseudonym must have 1 to 64 characters, without spaces around them",
+            )
+        )
+    return text
+
+
+@lru_cache(maxsize=8192)  # a recording repeats few values many times
+def amount(quantity: Quantity, value: str, unit: str) -> tuple[int, Unit]:
+    """Return a value's quanta and its unit.
+
+    Raises:
+        FieldError: it is no number, or the quantity has no such unit.
+    """
+    if _NUMBER.fullmatch(value) is None:
+        raise FieldError(
+            Sentence(
+                fr=f"la valeur {value!r} n'est pas un nombre écrit avec un point décimal",
+                en=f"the value {value!r} is not a number with a decimal point",
+            )
+        )
+    return to_counts(quantity, Decimal(value), unit_of(quantity, unit)), Unit(unit)
+
+
+def unit_of(quantity: Quantity, unit: str) -> Unit:
+    """Return a unit that values of the quantity can have.
+
+    Raises:
+        FieldError: they cannot have it.
+    """
+    allowed = (facts(quantity).unit, *facts(quantity).conversions)
+    if unit not in allowed:
+        units = ", ".join(allowed)
+        raise FieldError(
+            Sentence(
+                fr=f"{quantity} n'a pas d'unité {unit!r} ; {units} peuvent servir",
+                en=f"{quantity} has no unit {unit!r}; it can be in {units}",
+            )
+        )
+    return Unit(unit)
+
+
+def milliseconds(text: str) -> int:
+    """Return an ISO 8601 time as ms UTC; without an offset it is UTC.
+
+    Raises:
+        FieldError: it is no time of day of a day from 1971 to 2199.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or ":" not in text or not 1970 < moment.year < 2200:
+        raise FieldError(
+            Sentence(
+                fr=f"l'heure {text!r} n'est pas comme 2026-03-05T07:28:00",
+                en=f"the time {text!r} is not like 2026-03-05T07:28:00",
+            )
+        )
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // timedelta(milliseconds=1)
+
+
+def _add_parquet(file: Path, gathered: _Gathered) -> None:
+    from alerting.recordings_parquet import ParquetRecording  # noqa: PLC0415 - a box reads no Parquet
+
+    recording = ParquetRecording((file,))
+    for history in recording.histories():
+        gathered.readings[history.patient] += history.readings()
+    gathered.set_aside.update(recording.set_aside)
+    gathered.simulated |= recording.simulated
 
 
 def _text(file: Iterable[bytes], name: str) -> Iterator[str]:
@@ -118,53 +268,10 @@ def _text(file: Iterable[bytes], name: str) -> Iterator[str]:
         for number, line in enumerate(file, start=1):
             yield line.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
-        raise RecordingError(name, number, "not UTF-8") from error
+        raise RecordingError(name, number, Sentence(fr="le texte n'est pas en UTF-8", en="not UTF-8")) from error
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise RecordingError(name, number + 1, "the gzip file is damaged or cut short") from error
-
-
-def _patient(text: str) -> str:
-    if not 1 <= len(text) <= 64:
-        raise ValueError("the patient's pseudonym must have 1 to 64 characters")
-    return text
-
-
-def _reading(quantity: Quantity, time: str, value: str, unit: str) -> Reading:
-    measured_at = _milliseconds(time)
-    count, known = _amount(quantity, value, unit)
-    possible = plausible(quantity, count)
-    return Reading(
-        quantity=quantity,
-        count=count,
-        validity=Validity.VALID if possible else Validity.INVALID,
-        measured_at=measured_at,
-        clock=ClockTrust.TRUSTED,
-        received_at=measured_at,
-        device=DEVICE,
-        key=f"{measured_at}:{count}",
-        quality=Quality.NONE if possible else Quality.IMPLAUSIBLE,
-        provenance=Provenance(source="file", value=value, unit=known),
-    )
-
-
-@lru_cache(maxsize=8192)  # a recording repeats few values many times
-def _amount(quantity: Quantity, value: str, unit: str) -> tuple[int, Unit]:
-    if _NUMBER.fullmatch(value) is None:
-        raise ValueError(f"the value {value!r} is not a number with a decimal point")
-    try:
-        known = Unit(unit)
-    except ValueError:
-        units = ", ".join((facts(quantity).unit, *facts(quantity).conversions))
-        raise UnitError(f"unknown unit {unit!r}; {quantity} can be in {units}") from None
-    return to_counts(quantity, Decimal(value), known), known
-
-
-def _milliseconds(text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        moment = None
-    if moment is None or ":" not in text or not 1970 < moment.year < 2200:
-        raise ValueError(f"the time {text!r} is not like 2026-03-05T07:28:00")
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(milliseconds=1)
+        raise RecordingError(
+            name,
+            number + 1,
+            Sentence(fr="le fichier gzip est abîmé ou incomplet", en="the gzip file is damaged or cut short"),
+        ) from error

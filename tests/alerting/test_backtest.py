@@ -44,9 +44,12 @@ def test_a_line_says_everything_in_units_and_utc() -> None:
         "patient": "b",
         "rule": "hypo_level_1",
         "priority": "medium",
+        "audience": "patient_now",
         "onset": "2026-03-03T07:16:00Z",
         "raised_at": "2026-03-03T07:26:00Z",
         "resolved_at": "2026-03-03T07:46:00Z",
+        "told_at": "2026-03-03T07:26:00Z",
+        "suppressed": None,
     }
 
 

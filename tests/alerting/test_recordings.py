@@ -85,8 +85,8 @@ def test_a_quantity_of_no_device_of_ours_is_set_aside_and_counted(file: Path) ->
 @pytest.mark.parametrize(
     ("line", "word"),
     [
-        ("a,2026-03-03T07:31:00,body_weight,11,stone", "unknown unit 'stone'; body_weight can be in kg, [lb_av]"),
-        ("a,2026-03-03T07:31:00,body_weight,11,mmol/L", "no unit mmol/L"),
+        ("a,2026-03-03T07:31:00,body_weight,11,stone", "body_weight has no unit 'stone'; it can be in kg, [lb_av]"),
+        ("a,2026-03-03T07:31:00,body_weight,11,mmol/L", "no unit 'mmol/L'"),
         ("a,2026-03-03T07:31:00,body_weight,,kg", "not a number"),
         ("a,2026-03-03T07:31:00,body_weight,nan,kg", "not a number"),
         ("a,2026-03-03T07:31:00,body_weight,1e9,kg", "not a number"),
