@@ -21,8 +21,12 @@ from benchmarks.quality.glucose.traces import MINUTE, Cohort, Trace, cohorts, fo
 
 LEVELS = {1: 70.0, 2: 54.0}
 METHODS = ("threshold", "linear", "ar2", "holt_ar2", "kalman")
-GIVEN = {"holt_ar2": (-69.0,), "ar2": (-70.0,), "linear": (-70.0,), "kalman": (0.36, 0.53)}
-"""Thresholds from other people's recordings: Holt with AR2 at 69 mg/dL, Kalman .36 for recall and .53 for burden."""
+GIVEN = {"holt_ar2": (-1.0,), "ar2": (0.0,), "linear": (0.0,)}
+"""mg/dL from the level at which a forecast alarms, from other people's recordings: Holt with AR2 at 69 for level 1."""
+GIVEN_PROBABILITIES = (0.36, 0.53)
+"""Of the Kalman filter, from other people's recordings: for recall, and for burden."""
+FEWEST_EVENTS = 10
+"""With fewer, no threshold is chosen: it would be one person's."""
 SEEDS = 8
 FEWEST_PEOPLE = 10
 """With fewer, no threshold can be chosen on some for others."""
@@ -114,6 +118,11 @@ class People:
         self.labels = {trace.patient: label(trace, LEVELS[level]) for trace in cohort.traces}
         self._folds = folds(list(self.labels))
 
+    @property
+    def events(self) -> int:
+        """How many episodes could be forecast."""
+        return sum(episode.fair for labels in self.labels.values() for episode in labels.episodes)
+
     def setting(self, seed: int = 0) -> Setting:
         """Return what every scorer is told of these people."""
         cadence = self.cohort.cadence
@@ -121,13 +130,16 @@ class People:
 
     def rows(self, method: str) -> list[Row]:
         """Return the rows of one scorer."""
-        blank = [Sitting(trace=trace, task=self._task(method)) for trace in self.cohort.traces]
-        watched = {
+        watched = self.watched(method)
+        return self.judged_rows(method, [*self._given(method), *self.chosen(method, watched)], watched)
+
+    def watched(self, method: str) -> dict[str, Watched]:
+        """Return the risks that a scorer gives each person, for choosing its thresholds."""
+        sittings = [Sitting(trace=trace, task=self._task(method)) for trace in self.cohort.traces]
+        return {
             sitting.trace.patient: Watched(labels=self.labels[sitting.trace.patient], risks=_risks(answers))
-            for sitting, answers in zip(blank, judged(blank), strict=True)
+            for sitting, answers in zip(sittings, judged(sittings), strict=True)
         }
-        choices = [*self._given(method), *self._chosen(method, watched)]
-        return self.judged_rows(method, choices, watched)
 
     def judged_rows(self, method: str, choices: Sequence[Choice], watched: Mapping[str, Watched]) -> list[Row]:
         """Return one row a choice, from what a judge that knows the thresholds answers."""
@@ -199,12 +211,14 @@ class People:
         return Scoring(scorer=method, setting=self.setting(seed), thresholds=thresholds)
 
     def _given(self, method: str) -> Iterator[Choice]:
-        for threshold in GIVEN.get(method, ()) if self.level == 1 else ():
+        thresholds = [-LEVELS[self.level] - offset for offset in GIVEN.get(method, ())]
+        for threshold in GIVEN_PROBABILITIES if method == "kalman" else thresholds:
             point = f"{abs(threshold):.4g}"
             yield Choice(point=point, chosen_on="given", by_patient=dict.fromkeys(self.labels, threshold))
 
-    def _chosen(self, method: str, watched: Mapping[str, Watched]) -> Iterator[Choice]:
-        if len(watched) < FEWEST_PEOPLE:
+    def chosen(self, method: str, watched: Mapping[str, Watched]) -> Iterator[Choice]:
+        """Yield thresholds for each operating point: for each fold from the other folds, then from everybody."""
+        if len(watched) < FEWEST_PEOPLE or self.events < FEWEST_EVENTS:
             return
         thresholds = grid(method, LEVELS[self.level])
         patients = list(watched)
@@ -261,13 +275,12 @@ def tables() -> None:
 
 def _title(people: People) -> str:
     cohort = people.cohort
-    days = sum(trace.days for trace in cohort.traces)
+    size = f"{sum(trace.days for trace in cohort.traces):.0f} days, {people.events} events"
     kind = "SIMULATED people" if cohort.simulated else "recorded people"
-    cut = f", every {cohort.decimated}th reading of the recording" if cohort.decimated > 1 else ""
-    fair = sum(episode.fair for labels in people.labels.values() for episode in labels.episodes)
+    cut = f" (decimated: one reading in {cohort.decimated} kept)" if cohort.decimated > 1 else ""
     return (
         f"Sensor lows below {LEVELS[people.level]:.0f} mg/dL (level {people.level}) seen beforehand: {cohort.name}, "
-        f"{len(cohort.traces)} {kind}, {days:.0f} days, a reading every {cohort.cadence} min{cut}, {fair} events"
+        f"{len(cohort.traces)} {kind}, {size}, a reading every {cohort.cadence} min{cut}"
     )
 
 
