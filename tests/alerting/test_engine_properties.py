@@ -14,15 +14,16 @@ from tests.alerting.oracle import expected_alerts
 from tests.alerting.worlds import (
     HOUR,
     MINUTE,
-    PARIS,
     PATIENT,
     START,
     WEIGHT,
     Box,
     World,
+    dense_worlds,
     fold,
     packaged,
     reading,
+    sparse_worlds,
     worlds,
 )
 
@@ -30,8 +31,12 @@ MANY = settings(max_examples=100, deadline=None)
 
 
 def batch(world: World, until: int) -> tuple[Engine, list[AlertChange]]:
-    engine = Engine(world.protocol, patient=PATIENT, zone=PARIS, since=world.since)
+    engine = Engine(world.protocol, patient=PATIENT, zone=world.zone, since=world.since)
     return engine, [*engine.feed(world.readings), *engine.tick(until)]
+
+
+def last_step(change: AlertChange) -> int:
+    return change.raised_at if change.resolved_at is None else change.resolved_at
 
 
 @MANY
@@ -39,7 +44,22 @@ def batch(world: World, until: int) -> tuple[Engine, list[AlertChange]]:
 def test_engine_raises_what_the_oracle_expects(world: World, wait: int) -> None:
     until = world.end + wait
     _, changes = batch(world, until)
-    assert fold(changes) == expected_alerts(world.protocol, world.readings, since=world.since, until=until)
+    assert world.shown(changes) == world.expected(until)
+
+
+@MANY
+@given(sparse_worlds(), st.sampled_from((0, 5 * HOUR, 40 * HOUR)))
+def test_weeks_of_measurements_follow_the_oracle(world: World, wait: int) -> None:
+    until = world.end + wait
+    _, changes = batch(world, until)
+    assert world.shown(changes) == world.expected(until)
+
+
+@MANY
+@given(dense_worlds())
+def test_a_glucose_sensor_follows_the_oracle(world: World) -> None:
+    _, changes = batch(world, world.end)
+    assert world.shown(changes) == world.expected()
 
 
 @MANY
@@ -72,13 +92,13 @@ def test_a_long_window_follows_the_oracle(direction: Direction, steps: list[tupl
 
 
 @MANY
-@given(worlds(), st.data())
+@given(st.one_of(worlds(), sparse_worlds(), dense_worlds()), st.data())
 def test_cuts_ticks_and_restarts_change_neither_alerts_nor_snapshot(world: World, data: st.DataObject) -> None:
     whole, told_at_once = batch(world, world.end)
-    box = Box(world.protocol, world.since)
+    box = Box(world.protocol, world.since, world.zone)
     rest = canonical(world.readings)
     while rest:
-        size = data.draw(st.integers(1, len(rest)))
+        size = data.draw(st.integers(min(len(rest), 1 + len(rest) // 8), len(rest)))
         box.arrive([*rest[:size], *data.draw(st.lists(st.sampled_from(rest[:size]), max_size=2))])
         rest = rest[size:]
         if data.draw(st.booleans()):
@@ -97,7 +117,7 @@ def test_cuts_ticks_and_restarts_change_neither_alerts_nor_snapshot(world: World
 def test_arrival_in_any_order_ends_with_the_alerts_and_state_of_the_batch(world: World, data: st.DataObject) -> None:
     until = world.end + data.draw(st.sampled_from((0, HOUR)))
     whole, told_at_once = batch(world, until)
-    box = Box(world.protocol, world.since)
+    box = Box(world.protocol, world.since, world.zone)
     rest = data.draw(st.permutations(world.readings))
     rest += rest[: data.draw(st.integers(0, 3))]
     while rest:
@@ -120,7 +140,7 @@ def test_days_of_delayed_arrivals_end_with_the_alerts_and_state_of_the_batch(wor
     arrivals = [(one.measured_at + delay, one) for one, delay in zip(world.readings, delays, strict=False)]
     until = max([world.since, *(at for at, _ in arrivals)])
     whole, told_at_once = batch(world, until)
-    box = Box(world.protocol, world.since)
+    box = Box(world.protocol, world.since, world.zone)
     for at, one in sorted(arrivals, key=lambda arrival: arrival[0]):
         box.tick(at)
         box.arrive([one])
@@ -129,19 +149,19 @@ def test_days_of_delayed_arrivals_end_with_the_alerts_and_state_of_the_batch(wor
 
 
 @MANY
-@given(worlds(), st.data())
+@given(st.one_of(worlds(), sparse_worlds(), dense_worlds()), st.data())
 def test_what_comes_later_changes_nothing_that_was_told_before(world: World, data: st.DataObject) -> None:
-    cut = data.draw(st.integers(min(START, world.since), world.end))
-    past = World(world.protocol, tuple(one for one in world.readings if one.measured_at <= cut), world.since)
+    cut = data.draw(st.integers(min([world.since, *(one.measured_at for one in world.readings)]), world.end))
+    past = replace(world, readings=tuple(one for one in world.readings if one.measured_at <= cut))
     _, told_then = batch(past, cut)
     _, told_at_once = batch(world, world.end)
-    first = [one for one in told_at_once if (one.resolved_at or one.raised_at) < cut]
-    then = [one for one in told_then if (one.resolved_at or one.raised_at) < cut]
+    first = [one for one in told_at_once if last_step(one) < cut]
+    then = [one for one in told_then if last_step(one) < cut]
     assert then == first
 
 
 @MANY
-@given(worlds(), st.data())
+@given(st.one_of(worlds(), sparse_worlds()), st.data())
 def test_a_deadline_is_when_a_tick_first_tells_something(world: World, data: st.DataObject) -> None:
     engine, _ = batch(world, world.end)
     deadline = engine.next_deadline()

@@ -1,21 +1,41 @@
 """Protocols, readings and arrivals for the tests of the engine."""
 
+import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from importlib import resources
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-from alerting.alert import AlertChange, Audience, ChangeKind, Priority, Sentence
+from alerting.alert import AlertChange, ChangeKind, Sentence
 from alerting.care_protocol import CareProtocol, Rule, Timing
 from alerting.engine import Engine, Lateness
 from alerting.protocol_file import read_protocol
-from alerting.rules import ChangeRule, Direction, LevelRule, RuleWords, Side, Statistic
+from alerting.rules import ChangeRule, LevelRule, Statistic
 from alerting.scheduled_rules import MissingRule
-from devices.reading import ClockTrust, Provenance, Quantity, Reading, Unit, Validity, facts, to_counts
-from tests.alerting.oracle import Expected
+from devices.reading import ClockTrust, Provenance, Quality, Quantity, Reading, Unit, Validity, facts, to_counts
+from tests.alerting.drawn_rules import (
+    CGM,
+    DAYS,
+    ENGINE_KINDS,
+    FIRST_KINDS,
+    FLAGS,
+    HOURS,
+    LEVELS,
+    PULSE,
+    SENSOR,
+    SPO2,
+    SYSTOLIC,
+    TEMPERATURE,
+    WEIGHT,
+    Scale,
+    rules,
+)
+from tests.alerting.oracle import Expected, expected_alerts
+
+__all__ = ["CGM", "PULSE", "SPO2", "SYSTOLIC", "TEMPERATURE", "WEIGHT"]
 
 PARIS = ZoneInfo("Europe/Paris")
 PATIENT = "patient-7f3a"
@@ -23,11 +43,8 @@ START = 1_772_521_860_000  # 2026-03-03T07:11:00Z
 MINUTE = 60_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
-CGM = Quantity.GLUCOSE_INTERSTITIAL
-WEIGHT = Quantity.BODY_WEIGHT
-SYSTOLIC = Quantity.BLOOD_PRESSURE_SYSTOLIC
-
-_WORDS = RuleWords(title=Sentence(fr="titre", en="title"), check=Sentence(fr="voir", en="look"), sources=("s",))
+MARCH = 1_773_014_400_000  # 2026-03-09T00:00:00Z; Paris moves its clocks on 29 March
+OCTOBER = 1_760_918_400_000  # 2025-10-20T00:00:00Z; Paris moves them back on 26 October
 
 
 def packaged(name: str) -> CareProtocol:
@@ -45,6 +62,7 @@ def reading(
     key: str | None = None,
     validity: Validity = Validity.VALID,
     received_at: int | None = None,
+    quality: Quality = Quality.NONE,
 ) -> Reading:
     """Return a reading; `value` is decimal text in the canonical unit, or a count."""
     unit = facts(quantity).unit
@@ -57,6 +75,7 @@ def reading(
         received_at=at if received_at is None else received_at,
         device=device,
         key=key or str(at),
+        quality=quality,
         provenance=Provenance(source="device", value=None, unit=Unit(unit)),
     )
 
@@ -97,9 +116,10 @@ def fold(changes: Iterable[AlertChange]) -> list[Expected]:
 class Box:
     """Hands what arrives to an engine as the box's pipeline does, and remembers what was told."""
 
-    def __init__(self, protocol: CareProtocol, since: int) -> None:
-        self.engine = Engine(protocol, patient=PATIENT, zone=PARIS, since=since)
+    def __init__(self, protocol: CareProtocol, since: int, zone: ZoneInfo = PARIS) -> None:
+        self.engine = Engine(protocol, patient=PATIENT, zone=zone, since=since)
         self.since = since
+        self.zone = zone
         self.kept: dict[tuple[Quantity, str, str], Reading] = {}
         self.told: list[AlertChange] = []
 
@@ -125,7 +145,7 @@ class Box:
 
     def restart(self) -> None:
         before = self.engine.open_alerts
-        self.engine = Engine.restore(self.engine.protocol, self.engine.snapshot(), zone=PARIS)
+        self.engine = Engine.restore(self.engine.protocol, self.engine.snapshot(), zone=self.zone)
         assert self.engine.open_alerts == before
 
 
@@ -136,66 +156,53 @@ class World:
     protocol: CareProtocol
     readings: tuple[Reading, ...]
     since: int
+    zone: ZoneInfo = PARIS
 
     @property
     def end(self) -> int:
         return max([self.since, *(one.measured_at for one in self.readings)])
 
+    def expected(self, until: int | None = None) -> list[Expected]:
+        """Return what the oracle expects, comparable with `shown`."""
+        found = expected_alerts(
+            self.protocol,
+            self.readings,
+            since=self.since,
+            until=self.end if until is None else until,
+            zone=self.zone,
+        )
+        return [self._comparable(one) for one in found]
 
-_LEVELS = {CGM: (650, 700, 701, 710, 1800), WEIGHT: (70_000, 72_000, 72_001, 74_000), SYSTOLIC: (890, 900, 950, 1800)}
-_SPANS = (0, 5 * MINUTE, 12 * MINUTE, 15 * MINUTE, 16 * MINUTE, 2 * HOUR)
+    def shown(self, changes: Iterable[AlertChange]) -> list[Expected]:
+        """Return the alerts that hold after changes, with the evidence of the rules whose evidence is defined."""
+        return [self._comparable(one) for one in fold(changes)]
+
+    def _comparable(self, alert: Expected) -> Expected:
+        (rule,) = [one for one in self.protocol.rules if one.id == alert.rule]
+        return alert if _shows_its_evidence(rule) else replace(alert, evidence=())
 
 
-@st.composite
-def _rules(draw: st.DrawFn, quantity: Quantity, index: int) -> Rule:
-    common = {
-        "id": f"rule_{index}",
-        "quantity": quantity,
-        "priority": draw(st.sampled_from(Priority)),
-        "audience": Audience.NURSE,
-        "words": _WORDS,
-    }
-    match draw(st.sampled_from(("level", "change", "missing"))):
-        case "level":
-            side = draw(st.sampled_from(Side))
-            low, high = sorted(draw(st.tuples(st.sampled_from(_LEVELS[quantity]), st.sampled_from(_LEVELS[quantity]))))
-            return LevelRule(
-                **common,
-                side=side,
-                threshold=low if side.low else high,
-                end_threshold=high if side.low else low,
-                persist=draw(st.sampled_from(_SPANS)),
-                end_persist=draw(st.sampled_from(_SPANS)),
-            )
-        case "change":
-            deltas = (1, 10, 50, 2_000)
-            end_delta, delta = sorted(draw(st.tuples(st.sampled_from(deltas), st.sampled_from(deltas))))
-            direction = draw(st.sampled_from(Direction))
-            return ChangeRule(
-                **common,
-                direction=direction,
-                statistic=Statistic.LOWEST if direction is Direction.RISE else Statistic.HIGHEST,
-                delta=delta,
-                end_delta=end_delta,
-                window=draw(st.sampled_from((10 * MINUTE, 3 * HOUR))),
-                slack=draw(st.sampled_from((0, MINUTE))),
-            )
-        case _:
-            return MissingRule(
-                **common,
-                expected=draw(st.sampled_from((30 * MINUTE, 4 * HOUR))),
-                grace=draw(st.sampled_from((0, 15 * MINUTE))),
-            )
+def _shows_its_evidence(rule: Rule) -> bool:
+    if isinstance(rule, ChangeRule):
+        return rule.statistic is not Statistic.MEAN
+    return isinstance(rule, LevelRule | MissingRule)
 
 
 @st.composite
-def protocols(draw: st.DrawFn) -> CareProtocol:
+def protocols(
+    draw: st.DrawFn,
+    quantities: tuple[Quantity, ...],
+    *,
+    kinds: tuple[str, ...] = ENGINE_KINDS,
+    scale: Scale = HOURS,
+    most: int = 6,
+) -> CareProtocol:
     """Return any small protocol, most kinds of rules together."""
-    quantities = draw(st.lists(st.sampled_from((CGM, WEIGHT, SYSTOLIC)), min_size=1, max_size=5))
-    rules = tuple(draw(_rules(quantity, index)) for index, quantity in enumerate(quantities))
+    found = draw(rules(quantities, kinds, scale, most=most))
+    cadences = (5 * MINUTE, 15 * MINUTE, 7_001) if _first(kinds) else (5 * MINUTE, 15 * MINUTE, 7_001, 0)
     timings = {
-        quantity: Timing(cadence=draw(st.sampled_from((5 * MINUTE, 15 * MINUTE, 7_001))), gap=45 * MINUTE)
-        for quantity in set(quantities)
+        quantity: Timing(cadence=draw(st.sampled_from(cadences)), gap=45 * MINUTE)
+        for quantity in sorted({quantity for rule in found for quantity in rule.inputs})
         if draw(st.booleans())
     }
     return CareProtocol(
@@ -204,45 +211,120 @@ def protocols(draw: st.DrawFn) -> CareProtocol:
         title=Sentence(fr="?", en="?"),
         not_transmitted_after=DAY,
         timings=timings,
-        rules=rules,
+        rules=found,
         sources={"s": "?"},
     )
 
 
+def _first(kinds: tuple[str, ...]) -> bool:
+    return set(kinds) <= set(FIRST_KINDS)
+
+
 @st.composite
-def worlds(draw: st.DrawFn, *, stretch: int = 1) -> World:
+def worlds(draw: st.DrawFn, *, stretch: int = 1, kinds: tuple[str, ...] = ENGINE_KINDS) -> World:
     """Return a protocol and up to 40 readings in runs of like values, some before watching begins.
 
     They lie within 20 h, or `stretch` times that.
     """
-    protocol = draw(protocols())
+    among = (CGM, WEIGHT, SYSTOLIC) if _first(kinds) else tuple(LEVELS)
+    quantities = tuple(draw(st.lists(st.sampled_from(among), min_size=1, max_size=3, unique=True)))
+    protocol = draw(protocols(quantities, kinds=kinds))
     minutes = (0, 1, 5, 5, 5, 15, 45, 46, 180)
     steps = st.sampled_from((1, *(one * MINUTE for one in minutes)))
-    watched = sorted({rule.quantity for rule in protocol.rules})
-    at = START
+    watched = sorted({quantity for rule in protocol.rules for quantity in rule.inputs})
+    validities: tuple[Validity, ...] = (Validity.VALID,) * 6 + (Validity.UNDERFLOW, Validity.INVALID)
+    flags: tuple[Quality, ...] = (Quality.NONE,)
+    if not _first(kinds):
+        validities += (Validity.QUESTIONABLE, Validity.OVERFLOW)
+        flags += (Quality.NONE,) * 4 + (*FLAGS, Quality.WARMING_UP)
+    at = begin = draw(st.sampled_from((START, START, MARCH + 20 * DAY - 9 * HOUR, OCTOBER + 6 * DAY - 9 * HOUR)))
     found: list[Reading] = []
     for _ in range(draw(st.integers(0, 8))):
-        quantity = draw(st.sampled_from((*watched, *watched, *watched, SYSTOLIC, Quantity.SPO2)))
-        count = draw(st.sampled_from(_LEVELS.get(quantity, (950,)))) + draw(st.sampled_from((-1, 0, 0, 1)))
+        quantity = draw(st.sampled_from((*watched, *watched, *watched, SYSTOLIC, SPO2)))
+        count = draw(st.sampled_from(LEVELS[quantity])) + draw(st.sampled_from((-1, 0, 0, 1)))
+        slope = draw(st.sampled_from((0, 0, 0, 1, -10, 60)))
         step = draw(steps)
         pause = draw(st.sampled_from((0, 0, 5 * MINUTE, HOUR))) * stretch
         device = draw(st.sampled_from(("a", "a", "b")))
-        validity = draw(st.sampled_from((Validity.VALID,) * 6 + (Validity.UNDERFLOW, Validity.INVALID)))
+        validity = draw(st.sampled_from(validities))
+        quality = draw(st.sampled_from(flags))
         delay = draw(st.sampled_from((0, 0, HOUR)))
         at += pause
-        for _ in range(draw(st.integers(1, 5))):
+        for number in range(draw(st.integers(1, 5))):
             at += step
-            if at <= START + 20 * HOUR * stretch:
+            if at <= begin + 20 * HOUR * stretch:
                 found.append(
                     reading(
                         quantity,
-                        count,
+                        count + slope * number,
                         at,
                         device=device,
                         key=f"k{len(found)}",
                         validity=validity,
                         received_at=at + delay,
+                        quality=quality,
                     )
                 )
-    since = START + draw(st.sampled_from((0, 0, -HOUR, 10 * MINUTE, 2 * HOUR)))
-    return World(protocol, tuple(found), since)
+    since = begin + draw(st.sampled_from((0, 0, -HOUR, 10 * MINUTE, 2 * HOUR)))
+    return World(protocol, tuple(found), since, draw(ZONES))
+
+
+ZONES = st.sampled_from((PARIS, PARIS, ZoneInfo("America/St_Johns"), ZoneInfo("Pacific/Chatham")))
+
+
+@st.composite
+def sparse_worlds(draw: st.DrawFn, *, kinds: tuple[str, ...] = ENGINE_KINDS) -> World:
+    """Return a protocol and weeks of daily measurements, around a night on which the clocks change."""
+    among = (WEIGHT, SYSTOLIC) if _first(kinds) else (WEIGHT, WEIGHT, SYSTOLIC, PULSE, SPO2, TEMPERATURE)
+    quantities = tuple(dict.fromkeys(draw(st.lists(st.sampled_from(among), min_size=1, max_size=4))))
+    protocol = draw(protocols(quantities, kinds=kinds, scale=DAYS))
+    zone = draw(ZONES)
+    begin = draw(st.sampled_from((MARCH, OCTOBER)))
+    found: list[Reading] = []
+    for _ in range(draw(st.integers(1, 5))):
+        quantity = draw(st.sampled_from(quantities))
+        first, days = draw(st.integers(0, 30)), draw(st.integers(1, 30))
+        minutes = draw(
+            st.lists(st.sampled_from((0, 150, 359, 360, 540, 660, 661, 1_200, 1_439)), min_size=1, max_size=2)
+        )
+        base, slope = draw(st.sampled_from(LEVELS[quantity])), draw(st.sampled_from((0, 0, 1, -1, 50, 400)))
+        chance = random.Random(draw(st.integers(0, 999)))
+        spread = draw(st.sampled_from((0, 1, 300)))
+        for day in range(first, min(first + days, 60)):
+            for minute in minutes:
+                at = begin + day * DAY + (minute + _lateness(chance)) * MINUTE
+                count = base + slope * (day - first) + chance.randint(-spread, spread)
+                quality = chance.choice((Quality.NONE,) * 20 + (() if _first(kinds) else FLAGS))
+                found.append(reading(quantity, count, at, key=f"k{len(found)}", quality=quality))
+    since = begin + draw(st.sampled_from((0, 0, 9 * HOUR, 3 * DAY)))
+    return World(protocol, tuple(found), since, zone)
+
+
+def _lateness(chance: random.Random) -> int:
+    """Return how many minutes a person is late: mostly none, and once in a while a day or more."""
+    return chance.choice((0,) * 12 + (1, 61, 1_440, 4_321))
+
+
+@st.composite
+def dense_worlds(draw: st.DrawFn, *, kinds: tuple[str, ...] = ENGINE_KINDS) -> World:
+    """Return a protocol of a glucose sensor and up to 400 of its readings, in stretches that rise, fall and pause."""
+    protocol = draw(protocols((CGM,), kinds=kinds, scale=SENSOR, most=4))
+    at = begin = draw(st.sampled_from((START, MARCH + 19 * DAY + 20 * HOUR, OCTOBER + 5 * DAY + 20 * HOUR)))
+    cadence = draw(st.sampled_from((5 * MINUTE, 5 * MINUTE, 15 * MINUTE)))
+    count = draw(st.sampled_from(LEVELS[CGM]))
+    chance = random.Random(draw(st.integers(0, 999)))
+    found: list[Reading] = []
+    for _ in range(draw(st.integers(1, 8))):
+        slope = draw(st.sampled_from((0, 0, -5, 5, -40, 40, -150, 150)))
+        spread = draw(st.sampled_from((0, 1, 20)))
+        jitter = draw(st.sampled_from((0, 0, 1, 59_999)))
+        quality = Quality.NONE
+        if not _first(kinds) and draw(st.integers(0, 5)) == 0:
+            quality = Quality.WARMING_UP
+        for _ in range(draw(st.integers(1, 50))):
+            at += cadence + (chance.randint(0, jitter) if jitter else 0)
+            count = min(max(count + slope + chance.randint(-spread, spread), 400), 4_000)
+            validity = Validity.UNDERFLOW if count == 400 else Validity.VALID
+            found.append(reading(CGM, count, at, key=f"k{len(found):03}", validity=validity, quality=quality))
+        at += draw(st.sampled_from((0, 0, 0, 15, 16, 29, 40, 41, 300))) * MINUTE
+    return World(protocol, tuple(found), begin + draw(st.sampled_from((0, 0, 2 * HOUR))))
