@@ -17,25 +17,17 @@ from alerting.rules import ChangeRule, LevelRule, Statistic
 from alerting.scheduled_rules import MissingRule
 from devices.reading import ClockTrust, Provenance, Quality, Quantity, Reading, Unit, Validity, facts, to_counts
 from tests.alerting.drawn_rules import (
-    CGM,
     DAYS,
     ENGINE_KINDS,
     FIRST_KINDS,
     FLAGS,
     HOURS,
     LEVELS,
-    PULSE,
     SENSOR,
-    SPO2,
-    SYSTOLIC,
-    TEMPERATURE,
-    WEIGHT,
     Scale,
     rules,
 )
 from tests.alerting.oracle import Expected, expected_alerts
-
-__all__ = ["CGM", "PULSE", "SPO2", "SYSTOLIC", "TEMPERATURE", "WEIGHT"]
 
 PARIS = ZoneInfo("Europe/Paris")
 PATIENT = "patient-7f3a"
@@ -43,6 +35,12 @@ START = 1_772_521_860_000  # 2026-03-03T07:11:00Z
 MINUTE = 60_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+CGM = Quantity.GLUCOSE_INTERSTITIAL
+WEIGHT = Quantity.BODY_WEIGHT
+SYSTOLIC = Quantity.BLOOD_PRESSURE_SYSTOLIC
+PULSE = Quantity.PULSE_RATE
+SPO2 = Quantity.SPO2
+TEMPERATURE = Quantity.BODY_TEMPERATURE
 MARCH = 1_773_014_400_000  # 2026-03-09T00:00:00Z; Paris moves its clocks on 29 March
 OCTOBER = 1_760_918_400_000  # 2025-10-20T00:00:00Z; Paris moves them back on 26 October
 
