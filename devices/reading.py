@@ -24,6 +24,7 @@ class Unit(StrEnum):
 
     MG_PER_DL = "mg/dL"
     MMOL_PER_L = "mmol/L"
+    G_PER_L = "g/L"
     MM_HG = "mm[Hg]"
     K_PA = "kPa"
     PER_MINUTE = "/min"
@@ -155,7 +156,7 @@ def _facts(
     )
 
 
-_MMOL_GLUCOSE = {Unit.MMOL_PER_L: (Fraction("18.0156"), Fraction(0))}
+_GLUCOSE = {Unit.MMOL_PER_L: (Fraction("18.0156"), Fraction(0)), Unit.G_PER_L: (Fraction(100), Fraction(0))}
 _K_PA = {Unit.K_PA: (Fraction("7.50062"), Fraction(0))}
 _FAHRENHEIT = {Unit.FAHRENHEIT: (Fraction(5, 9), Fraction(-160, 9))}
 _POUND = {Unit.POUND: (Fraction("0.45359237"), Fraction(0))}
@@ -163,8 +164,8 @@ _POUND = {Unit.POUND: (Fraction("0.45359237"), Fraction(0))}
 # Plausible ranges are engineering limits of what home devices report on a living person, wide on purpose:
 # they catch a wrong unit or a broken frame, not a sick patient.
 _FACTS: dict[Quantity, QuantityFacts] = {
-    Quantity.GLUCOSE_INTERSTITIAL: _facts(Unit.MG_PER_DL, "0.1", "10", "1000", _MMOL_GLUCOSE),
-    Quantity.GLUCOSE_CAPILLARY: _facts(Unit.MG_PER_DL, "0.1", "10", "1000", _MMOL_GLUCOSE),
+    Quantity.GLUCOSE_INTERSTITIAL: _facts(Unit.MG_PER_DL, "0.1", "10", "1000", _GLUCOSE),
+    Quantity.GLUCOSE_CAPILLARY: _facts(Unit.MG_PER_DL, "0.1", "10", "1000", _GLUCOSE),
     Quantity.BLOOD_PRESSURE_SYSTOLIC: _facts(Unit.MM_HG, "0.1", "40", "300", _K_PA),
     Quantity.BLOOD_PRESSURE_DIASTOLIC: _facts(Unit.MM_HG, "0.1", "20", "250", _K_PA),
     Quantity.BLOOD_PRESSURE_MEAN: _facts(Unit.MM_HG, "0.1", "25", "270", _K_PA),

@@ -268,7 +268,7 @@ def test_a_high_side_has_its_end_threshold_below() -> None:
 @pytest.mark.parametrize(
     ("delta", "end_delta", "key"),
     [
-        ("0 kg", "0 kg", "delta"),
+        ("0 kg", "1 kg", "delta"),
         ("-2 kg", "1 kg", "delta"),
         ("399.001 kg", "1 kg", "delta"),
         ("2 kg", "2.001 kg", "end_delta"),
