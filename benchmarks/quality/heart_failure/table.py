@@ -19,6 +19,7 @@ from benchmarks.quality.heart_failure.acceptance import CohortRefusedError, Verd
 from benchmarks.quality.heart_failure.cohort import Cohort, pooled, simulate, with_another_future
 from benchmarks.quality.heart_failure.comparison import window_area
 from benchmarks.quality.heart_failure.detectors import RULES, Detector, Signals, chance, detectors, signals
+from benchmarks.quality.heart_failure.engine_rows import POUNDS, TWO_KILOGRAMS, agreement, judged, raised
 from benchmarks.quality.heart_failure.learned import boosting, logistic, without_discharge
 from benchmarks.quality.heart_failure.outcomes import outcomes, raise_alerts, threshold_for
 from benchmarks.quality.heart_failure.parameters import SCENARIOS, TEXTBOOK, UNRELATED, Parameters
@@ -31,12 +32,18 @@ SCENARIO_SEEDS = (401, 402, 403, 404)
 AIM = 0.9
 AIMS = {"random": (AIM, 4.6), "weight, MACD 3/14": (AIM, 1.5, 4.6), "log-odds of four signals": (AIM, 1.5)}
 IN_SCENARIOS = ("weight, MACD 3/14", "weight, personal SPC", "log-odds of four signals", "boosting (bound)")
+ENGINE = {"3 lb in 1 day or 5 lb in 3 days": POUNDS, "2 kg in 3 days": TWO_KILOGRAMS}
+"""Protocols that say the same as the rule of that name in `detectors.RULES`."""
 _CHANCE_DRAWS = 5
 _PROBED, _PROBE_DAY = 100, 200
 
 
 class LookAheadError(Exception):
     """A detector's past changes when its future does."""
+
+
+class DisagreementError(Exception):
+    """The engine and the detector of the same rule differ, and no hour of a weighing explains it."""
 
 
 class People:
@@ -56,7 +63,7 @@ def figures() -> None:
     """
     try:
         print_rows(list(rows()), rerun=f"QUALITY_PATIENTS={PATIENTS} make quality ARGS=heart_failure")
-    except (CohortRefusedError, LookAheadError) as refused:
+    except (CohortRefusedError, LookAheadError, DisagreementError) as refused:
         raise SystemExit(str(refused)) from refused
 
 
@@ -66,6 +73,7 @@ def rows() -> Iterator[Row]:
     Raises:
         CohortRefusedError: the people that would be scored, or those on whom thresholds are chosen, are not accepted.
         LookAheadError: see there.
+        DisagreementError: see there.
     """
     chosen, scored = (pooled(seeds, patients=PATIENTS) for seeds in (CHOSEN, SCORED))
     accept(chosen)
@@ -77,6 +85,9 @@ def rows() -> Iterator[Row]:
     for name, (detector, threshold) in RULES.items():
         refuse_look_ahead(name, detector)
         yield score(people, name, detector, threshold)
+    for name in ENGINE:
+        yield engine_row(people, name)
+        _say(f"engine: {name}")
     every = {**detectors(seed=1), **_learned()}
     thresholds: dict[str, float] = {}
     for name, detector in every.items():
@@ -103,6 +114,34 @@ def score(people: People, name: str, detector: Detector, threshold: float, *, ai
         outcomes=result,
         chance=chance_at(people, result.alerts.value),
         area=window_area(people.cohort, found),
+    )
+
+
+def engine_row(people: People, name: str) -> Row:
+    """Return the row of the alerts that the box's engine raises by a protocol that says what the detector does.
+
+    Raises:
+        DisagreementError: the alerts stand on other days than those on which the detector is beyond its threshold.
+    """
+    alerts = judged(people.cohort, ENGINE[name])
+    detector, threshold = RULES[name]
+    found = agreement(people.cohort, alerts, detector(people.seen), threshold)
+    told = (
+        f"engine and detector of {name} differ on {found.differ} of {found.days} days with a weighing, "
+        f"{found.by_the_clock} of them within reach of an evening weighing"
+    )
+    if found.differ != found.by_the_clock:
+        raise DisagreementError(f"the row is refused: {told}")
+    print(f"simulated | {told}")
+    result = outcomes(people.cohort, raised(people.cohort, alerts))
+    return Row(
+        people=people.name,
+        name=f"engine: {name}",
+        aim=None,
+        threshold=None,
+        outcomes=result,
+        chance=chance_at(people, result.alerts.value),
+        area=None,
     )
 
 
