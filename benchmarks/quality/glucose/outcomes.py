@@ -1,7 +1,7 @@
 """Outcomes: what some alarms were worth, on labels of their own code.
 
-An alarm counts for an episode when it comes 5 to 45 min before the onset (15 to 45 at a 15-minute cadence: one
-reading at least). One inside an episode, or too close to it, is neither for nor against. One for an episode that
+An alarm counts for an episode when it comes 5 to 45 min before the onset, and one reading before it at least (15 to 45
+at a 15-minute cadence). One inside an episode, or too close to it, is neither for nor against. One for an episode that
 nobody could have forecast, or within 45 min before the trace breaks off, cannot be scored. All others are false.
 """
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.quality.glucose.labels import Labels
 from benchmarks.quality.glucose.traces import MINUTE
 
+NEAREST = 5 * MINUTE
 FARTHEST = 45 * MINUTE
 JITTER = MINUTE // 2
 EARLY = 15 * MINUTE
@@ -83,7 +84,7 @@ def outcome(labels: Labels, alarms: Sequence[int]) -> Outcome:
         if episode is not None and labels.segments[episode.onset] == labels.segments[index]:
             lead = trace.times[episode.onset] - now
         if episode is not None and lead is not None and lead <= FARTHEST + JITTER:
-            if lead >= trace.cadence - JITTER and episode.fair:
+            if lead >= max(NEAREST, trace.cadence) - JITTER and episode.fair:
                 true += 1
                 leads[episode.onset] = max(lead, leads.get(episode.onset, 0))
         elif labels.known_until[index] - now >= FARTHEST - JITTER:

@@ -14,6 +14,8 @@ from typing import Protocol
 
 HORIZON = 20.0
 """Minutes ahead."""
+FEWEST = 3
+"""Readings on a line."""
 
 
 class Scorer(Protocol):
@@ -71,7 +73,10 @@ class Value:
 
 
 class Linear:
-    """A least-squares line through the last 15 min (at least two readings), read off 20 min ahead."""
+    """A least-squares line through the last 15 min, read off 20 min ahead.
+
+    None (minus infinity) with fewer than three readings, or when they span less than half of the window.
+    """
 
     WINDOW = 15.0
     JITTER = 0.75
@@ -84,10 +89,11 @@ class Linear:
         if self._kept and minutes - self._kept[-1][0] > self._setting.gap:
             self._kept.clear()
         self._kept.append((minutes, value))
-        while minutes - self._kept[0][0] > self.WINDOW + self.JITTER:
+        window = self.WINDOW + self.JITTER
+        while minutes - self._kept[0][0] > window:
             self._kept.popleft()
-        if len(self._kept) < 2:
-            return -value
+        if len(self._kept) < FEWEST or minutes - self._kept[0][0] < window / 2:
+            return -math.inf
         lags = [time - minutes for time, _ in self._kept]
         middle, mean = math.fsum(lags) / len(lags), math.fsum(one for _, one in self._kept) / len(lags)
         spread = math.fsum((lag - middle) ** 2 for lag in lags)

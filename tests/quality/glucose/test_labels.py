@@ -65,6 +65,12 @@ def test_what_one_alarm_is_worth(index: int, true: int, false: int, leads: tuple
     assert (found.events, found.true, found.false, found.leads) == (1, true, false, leads)
 
 
+def test_an_alarm_less_than_five_minutes_ahead_is_neither_even_with_a_reading_every_three() -> None:
+    labels = label(trace((900,) * 20 + (600,) * 6 + (900,) * 20, step=3), 70)
+    assert [outcome(labels, [index]).leads for index in (19, 18)] == [(), (6 * MINUTE,)]
+    assert outcome(labels, [19]).false == 0
+
+
 def test_the_earliest_alarm_gives_the_lead_and_an_event_counts_once() -> None:
     found = outcome(label(LONG, 70), [12, 18])
     assert (found.true, found.leads) == (2, (40 * MINUTE,))
