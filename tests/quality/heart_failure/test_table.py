@@ -55,7 +55,7 @@ def test_textbook_people_end_the_table(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr(table, "PATIENTS", 150)
     monkeypatch.setattr(table, "accept", partial(accept, patients=600))
     monkeypatch.setattr(table, "pooled", partial(pooled, parameters=TEXTBOOK))
-    with pytest.raises(SystemExit, match="nothing is scored: .*window area, weight is 0.9"):
+    with pytest.raises(SystemExit, match=r"nothing is scored: .*window area, weight is 0.9"):
         table.figures()
     assert capsys.readouterr().out == ""
 
