@@ -2,9 +2,10 @@
 
 Rules of this room:
 
-- A day's readings are dated 08:00, or 20:00 when the weight was taken in the evening; the zone is UTC. The engine's
-  windows are hours on a clock, those of the detectors are days: where they differ, an evening weighing lies within the
-  window. `agreement` counts the days and shows that there is no other reason.
+- A day's weight is dated 08:00, or 20:00 when it was taken in the evening, and the other readings ten minutes before;
+  the zone is UTC. A cuff or an oximeter gives the heart rate as a pulse rate too.
+- The engine's windows are hours on a clock, those of the detectors are days: where they differ, an evening weighing
+  lies within the window. `agreement` counts the days and shows that there is no other reason.
 - An alert ends where its condition ends (`end_delta` is `delta`), so that it stands exactly on the days on which the
   detector of the same rule is beyond its threshold.
 - The engine's rows count the alerts that it raised, as a nurse would receive them; the pause of a week that the
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from importlib import resources
 from multiprocessing import get_context
 from zoneinfo import ZoneInfo
 
@@ -27,6 +29,7 @@ from numpy.typing import NDArray
 from alerting.alert import Audience, Category, Priority, Sentence
 from alerting.backtest import backtest
 from alerting.care_protocol import CareProtocol, Rule
+from alerting.protocol_file import read_protocol
 from alerting.rules import ChangeRule, Direction, RuleWords, Statistic
 from benchmarks.quality.heart_failure.cohort import Cohort
 from benchmarks.quality.heart_failure.detectors import GRAMS_A_POUND
@@ -40,6 +43,7 @@ BEGUN = 1_767_225_600_000
 """2026-01-01T00:00:00Z: midnight of day 0."""
 _ZONE = ZoneInfo("UTC")
 _MORNING, _EVENING = 8 * HOUR, 20 * HOUR
+_BEFORE_THE_SCALE = HOUR // 6
 _CHUNK = 40
 _PROCESSES = int(os.environ.get("QUALITY_PROCESSES", "0")) or os.cpu_count() or 1
 _WORDS = RuleWords(title=Sentence(fr="simulé", en="simulated"), check=Sentence(fr="-", en="-"), sources=("table",))
@@ -92,6 +96,12 @@ def protocol(*rules: Rule) -> CareProtocol:
         rules=rules,
         sources={"table": "a table, not a care protocol"},
     )
+
+
+def packaged() -> CareProtocol:
+    """Return the heart-failure protocol that ships, as a nurse finds it."""
+    data = (resources.files("configs") / "protocols" / "heart_failure.toml").read_bytes()
+    return read_protocol(data, name_hint="heart_failure.toml")
 
 
 def gain_rule(name: str, *, grams: int, days: int, slack: int) -> ChangeRule:
@@ -171,6 +181,7 @@ class _Life:
             measured={
                 Quantity.BODY_WEIGHT: cohort.weight[rows],
                 Quantity.HEART_RATE: cohort.heart_rate[rows],
+                Quantity.PULSE_RATE: cohort.heart_rate[rows],
                 Quantity.BLOOD_PRESSURE_SYSTOLIC: cohort.systolic[rows],
                 Quantity.SPO2: cohort.spo2[rows],
             },
@@ -185,8 +196,9 @@ class _Life:
             known = facts(quantity)
             provenance = Provenance(source="file", value=None, unit=known.unit)
             quantum = float(known.quantum)
+            early = 0 if quantity is Quantity.BODY_WEIGHT else _BEFORE_THE_SCALE
             for day in np.flatnonzero(np.isfinite(values[row])):
-                at = BEGUN + int(day) * DAY + (_EVENING if self.in_the_evening[row, day] else _MORNING)
+                at = BEGUN + int(day) * DAY + (_EVENING if self.in_the_evening[row, day] else _MORNING) - early
                 yield Reading(
                     quantity=quantity,
                     count=round(values[row, day] / quantum),

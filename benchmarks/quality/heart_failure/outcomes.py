@@ -47,7 +47,7 @@ class Outcomes:
         precision_14: % of alerts followed by an admission within 14 days.
         precision_30: % within 30 days.
         lead: days from the first alert of the fortnight to its admission: median, with the quartiles as low and high.
-        alerts_a_day: a patient-day at home.
+        alerts_a_day: that a nurse receives, a patient-day at home.
         by_course: % of events seen, for each `courses.Course`, in its order.
     """
 

@@ -10,7 +10,9 @@ so does a detector whose past changes when its future does.
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -19,7 +21,15 @@ from benchmarks.quality.heart_failure.acceptance import CohortRefusedError, Verd
 from benchmarks.quality.heart_failure.cohort import Cohort, pooled, simulate, with_another_future
 from benchmarks.quality.heart_failure.comparison import window_area
 from benchmarks.quality.heart_failure.detectors import RULES, Detector, Signals, chance, detectors, signals
-from benchmarks.quality.heart_failure.engine_rows import POUNDS, TWO_KILOGRAMS, agreement, judged, raised
+from benchmarks.quality.heart_failure.engine_rows import (
+    POUNDS,
+    TWO_KILOGRAMS,
+    EngineAlert,
+    agreement,
+    judged,
+    packaged,
+    raised,
+)
 from benchmarks.quality.heart_failure.learned import boosting, logistic, without_discharge
 from benchmarks.quality.heart_failure.outcomes import outcomes, raise_alerts, threshold_for
 from benchmarks.quality.heart_failure.parameters import SCENARIOS, TEXTBOOK, UNRELATED, Parameters
@@ -88,6 +98,7 @@ def rows() -> Iterator[Row]:
     for name in ENGINE:
         yield engine_row(people, name)
         _say(f"engine: {name}")
+    yield packaged_row(people)
     every = {**detectors(seed=1), **_learned()}
     thresholds: dict[str, float] = {}
     for name, detector in every.items():
@@ -133,13 +144,28 @@ def engine_row(people: People, name: str) -> Row:
     if found.differ != found.by_the_clock:
         raise DisagreementError(f"the row is refused: {told}")
     print(f"simulated | {told}")
+    return _engine_row(people, f"engine: {name}", alerts)
+
+
+def packaged_row(people: People) -> Row:
+    """Return the row of the protocol that ships, all its clinical alerts together; absences count as told only."""
+    alerts = judged(people.cohort, packaged())
+    by_rule = Counter(one.rule for one in alerts)
+    days = float(people.cohort.at_home.sum())
+    told = ", ".join(f"{rule} {number / days:.4f}" for rule, number in by_rule.most_common())
+    print(f"simulated | the shipped protocol tells a nurse, alerts a patient-day by rule: {told}")
+    return _engine_row(people, "engine: the shipped protocol", alerts)
+
+
+def _engine_row(people: People, name: str, alerts: Sequence[EngineAlert]) -> Row:
     result = outcomes(people.cohort, raised(people.cohort, alerts))
     return Row(
         people=people.name,
-        name=f"engine: {name}",
+        name=name,
         aim=None,
         threshold=None,
-        outcomes=result,
+        # A nurse receives two alerts of one day, and those of absence, one by one.
+        outcomes=replace(result, alerts_a_day=len(alerts) / float(people.cohort.at_home.sum())),
         chance=chance_at(people, result.alerts.value),
         area=None,
     )

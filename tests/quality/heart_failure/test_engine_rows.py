@@ -21,10 +21,11 @@ from benchmarks.quality.heart_failure.engine_rows import (
     _Life,
     agreement,
     judged,
+    packaged,
     raised,
     standing,
 )
-from benchmarks.quality.heart_failure.table import DisagreementError, People, engine_row
+from benchmarks.quality.heart_failure.table import DisagreementError, People, engine_row, packaged_row
 from devices.reading import Quantity
 from tests.quality.heart_failure.kit import NOBODY, few, written
 
@@ -82,7 +83,7 @@ def test_readings_carry_the_counts_that_devices_showed() -> None:
     )
     at = BEGUN + day * DAY + 8 * HOUR
     assert counts[Quantity.BODY_WEIGHT, at] == round(1000 * cohort.weight[0, day])
-    assert counts[Quantity.SPO2, at] == round(10 * cohort.spo2[0, day])
+    assert counts[Quantity.SPO2, at - HOUR // 6] == round(10 * cohort.spo2[0, day])
     assert {quantity for quantity, _ in counts} == {Quantity.BODY_WEIGHT, Quantity.SPO2}
 
 
@@ -110,3 +111,16 @@ def test_the_engines_row_counts_the_alerts_it_raised(
     days = np.count_nonzero(raised(few(), here(few(), TWO_KILOGRAMS)))
     assert row.outcomes.alerts.value == pytest.approx(days / few().patient_years.sum())
     assert capsys.readouterr().out.startswith("simulated | engine and detector of 2 kg in 3 days differ on")
+
+
+def test_the_shipped_protocol_has_a_row_with_every_alert_a_nurse_receives(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(table, "judged", here)
+    alerts = here(few(), packaged())
+    row = packaged_row(People("accepted", few()))
+    assert {one.category for one in alerts} == {Category.CLINICAL, Category.TECHNICAL}
+    assert row.outcomes.alerts_a_day == pytest.approx(len(alerts) / few().at_home.sum())
+    assert row.outcomes.alerts.value / 365.25 < row.outcomes.alerts_a_day
+    told = capsys.readouterr().out
+    assert all(one.rule in told for one in alerts)
