@@ -1,0 +1,143 @@
+"""What a recording holds of what a protocol asks for: a quiet week without readings is not a quiet week.
+
+Everything is a count that adds up over patients. A gap is a silence longer than the protocol allows: the quantity's
+`gap` where it has a cadence, otherwise what a rule of kind *missing* waits before it raises.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from alerting.burden import DAY_MS, Watched
+from alerting.care_protocol import CareProtocol
+from alerting.history import CODES, QUANTITIES, History
+from alerting.local_time import DAY_MINUTES, MINUTE_MS, offsets
+from alerting.scheduled_rules import MissingRule
+from devices.reading import Quantity
+
+_SCHEDULED_SILENCE = 36 * 3_600_000
+"""What a day's reading that is due by an hour may lie apart from the day before's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """What a protocol asks for of a quantity.
+
+    Attributes:
+        a_day: readings a day, None when it does not say.
+        silence: ms between two readings beyond which there is a gap, None when it does not say.
+        ruled: a rule looks at it.
+    """
+
+    a_day: float | None
+    silence: int | None
+    ruled: bool
+
+
+class Coverage(Struct, kw_only=True):
+    """The readings of one quantity while patients were watched.
+
+    Attributes:
+        readings: all of them.
+        not_judged: those whose value or validity no threshold may judge.
+        days: local days of patients that were watched.
+        days_with: those with a judged reading.
+        watched_ms: for how long, all patients together.
+        gaps: silences longer than the protocol allows.
+        longest_ms: the longest silence.
+        silent_ms: how long the gaps were together.
+        expected: readings that the protocol asks for in that time, None when it does not say.
+        ruled: a rule looks at it.
+    """
+
+    readings: int = 0
+    not_judged: int = 0
+    days: int = 0
+    days_with: int = 0
+    watched_ms: int = 0
+    gaps: int = 0
+    longest_ms: int = 0
+    silent_ms: int = 0
+    expected: float | None = None
+    ruled: bool = False
+
+
+def expectation(protocol: CareProtocol, quantity: Quantity) -> Expectation:
+    """Return what a protocol asks for of a quantity."""
+    timing = protocol.timings.get(quantity)
+    missing = [rule for rule in protocol.rules if isinstance(rule, MissingRule) and rule.quantity is quantity]
+    a_day = max((_a_day(rule) for rule in missing), default=None)
+    silence = min((_silence(rule) for rule in missing), default=None)
+    if timing is not None and timing.cadence:
+        a_day, silence = DAY_MS / timing.cadence, timing.gap
+    return Expectation(a_day=a_day, silence=silence, ruled=any(quantity in rule.inputs for rule in protocol.rules))
+
+
+def coverage_of(protocol: CareProtocol, history: History, watched: Watched) -> dict[Quantity, Coverage]:
+    """Return what one patient's history holds of each quantity that it or a rule names, in canonical order."""
+    codes = {CODES[quantity] for rule in protocol.rules for quantity in rule.inputs}
+    codes |= set(np.unique(history.quantities).tolist())
+    return {QUANTITIES[code]: _of_one(protocol, history, watched, code) for code in sorted(codes)}
+
+
+def all_coverage(several: Iterable[dict[Quantity, Coverage]]) -> dict[Quantity, Coverage]:
+    """Return the coverage of several patients together."""
+    result: dict[Quantity, Coverage] = {}
+    for coverages in several:
+        for quantity, one in coverages.items():
+            kept = result.setdefault(quantity, Coverage(ruled=one.ruled))
+            kept.readings += one.readings
+            kept.not_judged += one.not_judged
+            kept.days += one.days
+            kept.days_with += one.days_with
+            kept.watched_ms += one.watched_ms
+            kept.gaps += one.gaps
+            kept.longest_ms = max(kept.longest_ms, one.longest_ms)
+            kept.silent_ms += one.silent_ms
+            if one.expected is not None:
+                kept.expected = one.expected + (kept.expected or 0.0)
+    return dict(sorted(result.items(), key=lambda item: CODES[item[0]]))
+
+
+def local_days(watched: Watched, times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the local days of moments (ms UTC), counted from 1970-01-01."""
+    return local_minutes_of(watched, times) // DAY_MINUTES
+
+
+def local_minutes_of(watched: Watched, times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the local minutes of moments (ms UTC), counted from 1970-01-01 00:00."""
+    table = offsets(watched.zone)
+    rows = np.maximum(0, np.searchsorted(table[:, 0], times, side="right") - 1)
+    return np.asarray(times // MINUTE_MS + table[rows, 1])
+
+
+def _of_one(protocol: CareProtocol, history: History, watched: Watched, code: int) -> Coverage:
+    asked = expectation(protocol, QUANTITIES[code])
+    within = (history.quantities == code) & (history.times >= watched.begin) & (history.times <= watched.end)
+    times = history.times[within & history.judged]
+    silences = np.diff(times, prepend=watched.begin, append=watched.end)
+    gaps = silences[silences > asked.silence] if asked.silence is not None else silences[:0]
+    time = watched.end - watched.begin
+    return Coverage(
+        readings=int(np.count_nonzero(within)),
+        not_judged=int(np.count_nonzero(within & ~history.judged)),
+        days=len(watched.days),
+        days_with=len(np.unique(local_days(watched, times))),
+        watched_ms=time,
+        gaps=len(gaps),
+        longest_ms=int(silences.max()),
+        silent_ms=int(gaps.sum()),
+        expected=None if asked.a_day is None else asked.a_day * time / DAY_MS,
+        ruled=asked.ruled,
+    )
+
+
+def _a_day(rule: MissingRule) -> float:
+    return DAY_MS / rule.expected if rule.by is None else rule.days.bit_count() / 7
+
+
+def _silence(rule: MissingRule) -> int:
+    return rule.expected + rule.grace if rule.by is None else _SCHEDULED_SILENCE

@@ -1,0 +1,236 @@
+"""What a trial counts, on histories whose figures were worked out by hand."""
+
+import dataclasses
+
+import pytest
+
+from alerting.alert import Audience, Priority, Reason
+from alerting.backtest import AlertOutcome, backtest
+from alerting.burden import Burden, BusyDay, Watched, burden_of, middle, total
+from alerting.comparison import Verdict, compare
+from alerting.coverage import Expectation, expectation
+from alerting.history import History
+from alerting.scheduled_rules import MissingRule
+from alerting.trial import together, trial_of, watching
+from devices.reading import Quantity, Reading, Validity
+from tests.alerting.worlds import CGM, DAY, HOUR, MINUTE, PARIS, START, SYSTOLIC, WEIGHT, cgm, packaged, reading
+
+DIABETES = packaged("diabetes_cgm")
+HEART = packaged("heart_failure")
+MIDNIGHT = START - 7 * HOUR - 11 * MINUTE - HOUR  # 2026-03-03T00:00 in Paris
+
+
+def outcome(rule: str, raised_at: int, ended: int | None = None, **changes: object) -> AlertOutcome:
+    """An alert of `diabetes_cgm`, told at once, raised a quarter of an hour after its onset."""
+    known = {one.id: one for one in DIABETES.rules}[rule]
+    made = AlertOutcome(
+        patient="p",
+        alert_id=f"{rule}{raised_at}",
+        rule=rule,
+        priority=known.priority,
+        category=known.category,
+        audience=known.audience,
+        onset=raised_at - 15 * MINUTE,
+        raised_at=raised_at,
+        resolved_at=ended,
+        told_at=raised_at,
+        suppressed=None,
+        evidence=(),
+        why=known.words.title,
+    )
+    return dataclasses.replace(made, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def busy() -> Burden:
+    """Four local days: 4 alerts on the first, none on the second, 1 told on the third, 1 that stands on the fourth."""
+    at = MIDNIGHT + HOUR
+    outcomes = [
+        outcome("hyper_level_1", at, at + 30 * MINUTE),
+        outcome("hyper_level_1", at + 2 * HOUR, at + 3 * HOUR),
+        outcome("hyper_level_2", at + 2 * HOUR + 9 * MINUTE, at + 3 * HOUR),
+        outcome("hyper_level_1", at + 23 * HOUR - MINUTE, at + 23 * HOUR),
+        outcome("hyper_level_1", at + 49 * HOUR, at + 50 * HOUR, told_at=None, suppressed=Reason.REFRACTORY),
+        outcome("hypo_level_1", at + 50 * HOUR, at + 76 * HOUR),
+        outcome("no_glucose", at + 80 * HOUR),
+    ]
+    return burden_of(DIABETES, outcomes, Watched(begin=MIDNIGHT, end=MIDNIGHT + 4 * DAY - 1000, zone=PARIS))
+
+
+def test_alerts_are_counted_by_rule_told_and_not_told(busy: Burden) -> None:
+    assert list(busy.rules) == [rule.id for rule in DIABETES.rules]
+    one = busy.rules["hyper_level_1"]
+    assert (one.raised, one.told, one.suppressed) == (4, 3, {Reason.REFRACTORY: 1})
+    assert (one.priority, one.audience) == (Priority.LOW, Audience.NURSE)
+    assert (busy.raised, busy.told, busy.told_to_nurse) == (7, 6, 5)
+    assert busy.rules["hypo_level_2"].raised == 0
+
+
+def test_durations_count_what_stands_up_to_the_end(busy: Burden) -> None:
+    assert busy.rules["hyper_level_1"].minutes == {30: 1, 60: 2, 1: 1}
+    assert busy.rules["hyper_level_1"].longest_ms == HOUR
+    assert (busy.rules["hypo_level_1"].over_a_day, busy.rules["hypo_level_1"].minutes) == (1, {1500: 1})
+    silent = busy.rules["no_glucose"]
+    assert (silent.standing, silent.longest_ms) == (1, 15 * HOUR - 1000)
+    assert silent.minutes == {890: 1}  # 899 min, cut to two figures
+
+
+def test_days_are_local_and_count_what_was_told(busy: Burden) -> None:
+    assert busy.days == {4: 1, 0: 1, 1: 2}
+    first = (MIDNIGHT + HOUR) // DAY
+    assert busy.busiest == [
+        BusyDay(told=4, day=first, patient="p"),
+        BusyDay(told=1, day=first + 3, patient="p"),
+        BusyDay(told=1, day=first + 2, patient="p"),
+    ]
+
+
+def test_bunched_and_chattering_alerts_are_counted(busy: Burden) -> None:
+    assert (busy.bunched, busy.most_at_once) == (1, 2)
+    # The third hyper_level_1 came 23 h after the first; the fourth 47 h after the second.
+    assert busy.rules["hyper_level_1"].chattering == 1
+
+
+def test_exactly_ten_minutes_and_24_hours_are_outside() -> None:
+    alerts = [outcome("hyper_level_1", START + at, START + at + 1) for at in (0, 10 * MINUTE, DAY)]
+    one = burden_of(DIABETES, alerts, Watched(begin=START, end=START + 2 * DAY, zone=PARIS))
+    assert (one.bunched, one.most_at_once, one.rules["hyper_level_1"].chattering) == (0, 1, 0)
+    assert (one.a_week(3), one.nurse_rates) == (10.5, {1500: 1})
+
+
+def test_what_was_never_watched_has_no_rate() -> None:
+    one = burden_of(DIABETES, [], Watched(begin=START, end=START, zone=PARIS))
+    assert (one.a_week(0), one.nurse_rates, one.days, one.busiest, one.most_at_once) == (None, {}, {0: 1}, [], 0)
+
+
+def test_the_burden_of_two_patients_is_the_sum_of_theirs(busy: Burden) -> None:
+    both = total([busy, burden_of(DIABETES, [], Watched(begin=START, end=START + DAY, zone=PARIS)), busy])
+    assert (both.patients, both.watched_ms) == (3, 2 * busy.watched_ms + DAY)
+    assert both.days == {4: 2, 0: 4, 1: 4}
+    assert (both.bunched, both.most_at_once, len(both.busiest)) == (2, 2, 5)
+    assert both.rules["hyper_level_1"].suppressed == {Reason.REFRACTORY: 2}
+    assert both.rules["hyper_level_1"].minutes == {30: 2, 60: 4, 1: 2}
+    assert (busy.raised, busy.days) == (7, {4: 1, 0: 1, 1: 2})  # what was added up is left as it was
+
+
+def test_the_middle_is_the_least_value_that_half_do_not_exceed() -> None:
+    assert middle({}) is None
+    assert middle({5: 1, 1: 1}) == 1
+    assert middle({5: 2, 1: 1}) == 5
+    assert middle({3: 9, 7: 1}, 0.95) == 7
+
+
+def test_coverage_counts_gaps_days_and_what_is_not_judged() -> None:
+    readings = [
+        *cgm([100] * 10, MIDNIGHT),
+        reading(CGM, 1, MIDNIGHT + 50 * MINUTE, validity=Validity.INVALID),
+        *cgm([100] * 3, MIDNIGHT + 45 * MINUTE + 45 * MINUTE),  # 45 min are no gap
+        *cgm([100], MIDNIGHT + DAY),
+        reading(WEIGHT, "70", MIDNIGHT + DAY),
+    ]
+    found = trial_of(DIABETES, History.of("p", readings), [], Watched(begin=MIDNIGHT, end=MIDNIGHT + DAY, zone=PARIS))
+    assert list(found.coverage) == [WEIGHT, CGM]
+    glucose = found.coverage[CGM]
+    assert (glucose.readings, glucose.not_judged, glucose.days, glucose.days_with) == (15, 1, 2, 2)
+    assert (glucose.gaps, glucose.silent_ms) == (1, DAY - 100 * MINUTE)
+    assert (glucose.longest_ms, glucose.expected, glucose.ruled) == (DAY - 100 * MINUTE, 288.0, True)
+    weight = found.coverage[WEIGHT]
+    assert (weight.readings, weight.gaps, weight.longest_ms, weight.expected, weight.ruled) == (1, 0, DAY, None, False)
+    assert (found.protocol, found.readings) == ("diabetes_cgm v1", 16)
+
+
+def test_a_protocol_expects_what_its_cadence_or_its_missing_rules_say() -> None:
+    assert expectation(DIABETES, CGM) == Expectation(a_day=288.0, silence=45 * MINUTE, ruled=True)
+    assert expectation(HEART, WEIGHT) == Expectation(a_day=1.0, silence=36 * HOUR, ruled=True)
+    assert expectation(HEART, Quantity.SPO2) == Expectation(a_day=None, silence=None, ruled=False)
+    rules = [
+        dataclasses.replace(rule, by=660, days=0b0010101) if isinstance(rule, MissingRule) else rule
+        for rule in HEART.rules
+    ]
+    scheduled = dataclasses.replace(HEART, rules=tuple(rules))
+    assert expectation(scheduled, WEIGHT) == Expectation(a_day=3 / 7, silence=36 * HOUR, ruled=True)
+
+
+def test_watching_begins_and_ends_as_a_backtest_does() -> None:
+    history = History.of("p", cgm([100] * 3))
+    assert watching(history, PARIS, None, None) == Watched(begin=START, end=START + 10 * MINUTE, zone=PARIS)
+    assert watching(history, PARIS, START + MINUTE, START + DAY) == Watched(
+        begin=START + MINUTE, end=START + DAY, zone=PARIS
+    )
+    assert watching(history, PARIS, START + DAY, None) == Watched(begin=START + DAY, end=START + DAY, zone=PARIS)
+    assert watching(history, PARIS, None, START - 1) is None
+    assert watching(history, PARIS, START - DAY, START - 1) == Watched(begin=START - DAY, end=START - 1, zone=PARIS)
+
+
+def test_trials_of_several_patients_add_up() -> None:
+    trace = cgm([100, *[60] * 6, *[100] * 4])
+    watched = Watched(begin=START, end=START + 50 * MINUTE, zone=PARIS)
+    single = [
+        trial_of(DIABETES, History.of(name, trace), list(backtest(DIABETES, {name: trace}, zone=PARIS)), watched)
+        for name in ("a", "b")
+    ]
+    both = together(DIABETES, single)
+    assert (both.first_ms, both.last_ms, both.readings) == (START, START + 50 * MINUTE, 22)
+    assert both.burden.rules["hypo_level_1"].raised == 2
+    glucose = both.coverage[CGM]
+    assert (glucose.readings, glucose.days) == (22, 2)
+    assert glucose.expected == pytest.approx(20.0)
+    nothing = together(DIABETES, [])
+    assert (nothing.first_ms, nothing.last_ms, nothing.burden.patients, nothing.coverage) == (None, None, 0, {})
+
+
+def test_quantities_without_an_expectation_add_up_to_none() -> None:
+    watched = Watched(begin=START, end=START + DAY, zone=PARIS)
+    one = trial_of(DIABETES, History.of("a", [reading(SYSTOLIC, "120", START)]), [], watched)
+    both = together(DIABETES, [one, one])
+    assert (both.coverage[SYSTOLIC].expected, both.coverage[SYSTOLIC].readings) == (None, 2)
+
+
+@pytest.mark.parametrize(
+    ("second", "verdict", "by"),
+    [
+        (outcome("hyper_level_1", START, START + HOUR), Verdict.SAME, 0),
+        (outcome("hyper_level_1", START + 5 * MINUTE, START + HOUR), Verdict.EARLIER, 5 * MINUTE),
+        (outcome("hyper_level_1", START - 5 * MINUTE, START + HOUR), Verdict.LATER, -5 * MINUTE),
+        (outcome("hyper_level_1", START, START + HOUR, priority=Priority.HIGH), Verdict.REGRADED, 0),
+        (outcome("hyper_level_1", START, START + HOUR, audience=Audience.PATIENT_NOW), Verdict.REGRADED, 0),
+        (outcome("hyper_level_1", START, START + HOUR, told_at=None), Verdict.REGRADED, 0),
+        (outcome("hyper_level_1", START, None), Verdict.SAME, 0),
+    ],
+)
+def test_alerts_of_a_rule_that_overlap_are_one(second: AlertOutcome, verdict: Verdict, by: int) -> None:
+    first = outcome("hyper_level_1", START, START + HOUR)
+    (found,) = compare([first], [second])
+    assert (found.verdict, found.by, found.shown) == (verdict, by, (first, second))
+
+
+def test_alerts_that_only_one_protocol_raises_are_told_in_order() -> None:
+    early, late = outcome("hyper_level_1", START, START + HOUR), outcome("hyper_level_1", START + DAY)
+    other = outcome("hypo_level_1", START, START + HOUR)
+    before = outcome("hyper_level_1", START - DAY, START - DAY + HOUR)
+    elsewhere = dataclasses.replace(early, patient="a")
+    found = compare([early, other], [before, late, elsewhere])
+    assert [(one.verdict, one.shown[0]) for one in found] == [
+        (Verdict.ONLY_SECOND, elsewhere),
+        (Verdict.ONLY_SECOND, before),
+        (Verdict.ONLY_FIRST, early),
+        (Verdict.ONLY_FIRST, other),
+        (Verdict.ONLY_SECOND, late),
+    ]
+    assert all(one.by == 0 for one in found)
+
+
+def test_each_alert_is_paired_once() -> None:
+    long = outcome("hyper_level_1", START, START + DAY)
+    short = [outcome("hyper_level_1", START + n * HOUR, START + n * HOUR + MINUTE) for n in (0, 2)]
+    assert [one.verdict for one in compare([long], short)] == [Verdict.SAME, Verdict.ONLY_SECOND]
+    assert [one.verdict for one in compare(short, [long])] == [Verdict.SAME, Verdict.ONLY_FIRST]
+
+
+def test_columns_of_a_history_are_its_readings() -> None:
+    readings: list[Reading] = [*cgm([100, 40]), reading(WEIGHT, 5, START + DAY, validity=Validity.INVALID)]
+    history = History.of("p", readings)
+    assert len(history) == 3
+    assert history.judged.tolist() == [True, True, False]
+    assert len(history.until(START + DAY - 1)) == 2
+    assert history.until(None) is history
