@@ -30,6 +30,7 @@ from alerting.alert import AlertChange, ChangeKind, Evidence, alert_id
 from alerting.care_protocol import CareProtocol
 from alerting.errors import HistoryError, OrderError, SnapshotError
 from alerting.explain import Telling, explain
+from alerting.local_time import offsets
 from alerting.program import compile_program
 from alerting.reading_order import canonical
 from alerting.scheduled_rules import MissingRule
@@ -68,7 +69,8 @@ class Engine:
         self._program = compile_program(protocol)
         self._patient = patient
         self._zone = zone
-        self._stream = Stream.begin(self._program, since)
+        self._offsets = offsets(zone)
+        self._stream = Stream.begin(protocol, self._program, self._offsets, since)
         self._told: list[Told] = []
 
     @classmethod
@@ -86,7 +88,7 @@ class Engine:
         engine = cls(protocol, patient=kept.patient, zone=zone, since=0)
         if len(kept.state) != engine._program.state_size or kept.state[layout.S_LAYOUT] != layout.LAYOUT:
             raise SnapshotError("the snapshot has another layout than this version of the engine")
-        engine._stream = Stream(engine._program, kept.words(), kept.tails, kept.books())
+        engine._stream = Stream(protocol, engine._program, engine._offsets, kept.words(), kept.tails, kept.books())
         engine._told = kept.told
         return engine
 
@@ -181,7 +183,7 @@ class Engine:
             KernelError: the compiled kernel is of another version.
         """
         before = self._stream
-        replay = Stream.begin(self._program, before.since)
+        replay = Stream.begin(self._protocol, self._program, self._offsets, before.since)
         ordered = [reading for reading in canonical(history) if replay.place(reading) is Place.NEXT]
         new_times = self._new_times(ordered)
         events = replay.judge(ordered) + replay.advance(before.event_time)

@@ -34,6 +34,11 @@ class Side(StrEnum):
         """Whether low values are beyond."""
         return self in {Side.BELOW, Side.AT_MOST}
 
+    @property
+    def strict(self) -> bool:
+        """Whether the threshold itself is not beyond."""
+        return self in {Side.BELOW, Side.ABOVE}
+
 
 class Direction(StrEnum):
     """Which way a change counts."""

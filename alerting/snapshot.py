@@ -12,7 +12,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from alerting.errors import SnapshotError
-from alerting.stream import Kept
+from alerting.kept import Kept
 from alerting.told import Told
 
 _MARK = b"veilleur engine 1\n"

@@ -11,24 +11,28 @@ What is not here: what was told about alerts (told, engine), and re-judging.
 """
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
 import numpy as np
-from msgspec import Struct
 from numpy.typing import NDArray
 
 from alerting import kernel, layout
+from alerting.care_protocol import CareProtocol
 from alerting.errors import KernelError
-from alerting.program import RUN_EVIDENCE, WINDOW_READINGS, RuleProgram
-from devices.reading import JUDGED, Quantity, Reading
+from alerting.findings import Findings, Tails, find
+from alerting.kept import Kept
+from alerting.program import RUN_EVIDENCE, RuleProgram
+from devices.reading import JUDGED, Quality, Quantity, Reading, Validity
 
 DAY_MS = 86_400_000
 LATE_AFTER_MS = 30 * 60_000
 """What a reading received longer than this after it was measured raises or ends is told as late."""
 
-_OUT_ROWS = 4096
+_MOST_ROWS = 8192
+_SAYS_NOTHING = frozenset({Validity.CALIBRATING, Validity.INVALID})
 
 
 def lateness_bound(quantity: Quantity) -> int:
@@ -51,18 +55,6 @@ class Place(Enum):
     """Of a validity that no threshold may judge."""
 
 
-class Kept(Struct, array_like=True, frozen=True, gc=False):
-    """What an alert shows of a reading; times in ms UTC, value in quanta, `quality` as bits."""
-
-    measured_at: int
-    count: int
-    received_at: int
-    device: str
-    key: str
-    quantity: Quantity
-    quality: int
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """A rule was satisfied, or its end.
@@ -81,6 +73,8 @@ class Event:
         recent: the last readings of the rule's quantity up to then, oldest first.
         signals: the newest reading up to then of each other quantity that any rule judges.
         lacking: quantities of the rule without a fresh reading then.
+        members: of a composite, the rules (index in the protocol) that were true.
+        unknown: of a composite, the rules of which it was not known.
     """
 
     rule: int
@@ -96,6 +90,8 @@ class Event:
     recent: tuple[Kept, ...] = ()
     signals: tuple[Kept, ...] = ()
     lacking: tuple[Quantity, ...] = ()
+    members: tuple[int, ...] = ()
+    unknown: tuple[int, ...] = ()
 
 
 def fingerprint(reading: Reading) -> int:
@@ -108,15 +104,19 @@ class Stream:
     """Judges the readings of one patient.
 
     Args:
-        program: the rules.
+        protocol: what to judge by.
+        program: the same as numbers.
+        zone: offsets of the patient's zone (`alerting.local_time`).
         state: int64, see `layout`; owned from here on.
-        tails: a row's last readings, oldest first: what evidence may still be drawn from.
-        ledgers: a row's readings within the lateness bound, fingerprint -> measured_at, in canonical order.
+        tails: a column's last readings, oldest first: what evidence may still be drawn from.
+        ledgers: a column's readings within the lateness bound, fingerprint -> measured_at, in canonical order.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what it is made of
         self,
+        protocol: CareProtocol,
         program: RuleProgram,
+        zone: NDArray[np.int64],
         state: NDArray[np.int64],
         tails: list[list[Kept]],
         ledgers: list[dict[int, int]],
@@ -125,14 +125,15 @@ class Stream:
         self.state = state
         self.tails = tails
         self.ledgers = ledgers
-        self._bounds = [lateness_bound(quantity) for quantity in program.columns]
-        self._out = np.zeros((_OUT_ROWS, layout.O_WIDTH), np.int64)
+        self._protocol = protocol
+        self._zone = zone.copy()
+        self._bounds = [lateness_bound(channel.quantity) for channel in program.channels]
 
     @classmethod
-    def begin(cls, program: RuleProgram, since: int) -> "Stream":
+    def begin(cls, protocol: CareProtocol, program: RuleProgram, zone: NDArray[np.int64], since: int) -> "Stream":
         """Return a stream watched from `since` (ms UTC) on."""
-        rows = range(len(program.columns))
-        return cls(program, program.fresh_state(since), [[] for _ in rows], [{} for _ in rows])
+        columns = range(len(program.channels))
+        return cls(protocol, program, zone, program.fresh_state(since), [[] for _ in columns], [{} for _ in columns])
 
     @property
     def since(self) -> int:
@@ -144,32 +145,51 @@ class Stream:
         """How far time went, ms UTC."""
         return int(self.state[layout.S_EVENT_TIME])
 
+    def columns_of(self, reading: Reading) -> tuple[int, ...]:
+        """Return the columns that a reading enters: that of its value when it may be judged, that of its flags."""
+        found: list[int] = []
+        if not _is_ready(reading):
+            return ()
+        if reading.validity in JUDGED and reading.quantity in self.program.columns:
+            found.append(self.program.columns[reading.quantity])
+        if reading.validity not in _SAYS_NOTHING and reading.quantity in self.program.flag_columns:
+            found.append(self.program.flag_columns[reading.quantity])
+        return tuple(found)
+
     def place(self, reading: Reading) -> Place:
         """Return where a reading stands; changes nothing."""
-        if reading.validity not in JUDGED:
+        columns = self.columns_of(reading)
+        if not columns and (reading.validity not in JUDGED or not _is_ready(reading)):
             return Place.UNJUDGED
-        column = self.program.columns.get(reading.quantity)
-        prelude = 0 if column is None else self.program.preludes[column]
+        prelude = max((self.program.preludes[column] for column in columns), default=0)
         oldest = max(self.event_time - lateness_bound(reading.quantity), self.since - prelude)
         if reading.measured_at < oldest:
             return Place.TOO_OLD
-        if column is None:
+        if not columns:
             return Place.NEXT
-        ledger = self.ledgers[column]
-        if ledger and fingerprint(reading) in ledger:
+        known = fingerprint(reading)
+        if any(known in self.ledgers[column] for column in columns):
             return Place.KNOWN
+        return Place.LATE if any(self._is_late(reading, column) for column in columns) else Place.NEXT
+
+    def _is_late(self, reading: Reading, column: int) -> bool:
         tail = self.tails[column]
         if tail and (reading.measured_at, reading.device, reading.key) <= (
             tail[-1].measured_at,
             tail[-1].device,
             tail[-1].key,
         ):
-            return Place.LATE
-        return Place.LATE if reading.measured_at <= self._absence_told(column) else Place.NEXT
+            return True
+        return reading.measured_at <= self._absence_told(column)
 
     def watermark(self, column: int) -> int:
-        """Return the time of a row's last judged reading, ms UTC; NEVER when there is none."""
+        """Return the time of a column's last judged reading, ms UTC; NEVER when there is none."""
         return self.tails[column][-1].measured_at if self.tails[column] else layout.NEVER
+
+    def value(self, rule: int) -> int | None:
+        """Return the last value of a rule (index in the protocol) in its measure, None when it never had one."""
+        value = int(self.state[self.program.first_life + rule * layout.SR_WIDTH + layout.SR_VALUE])
+        return None if value == layout.NEVER else value
 
     def judge(self, readings: Sequence[Reading]) -> list[Event]:
         """Judge readings that are all NEXT, in canonical order, each once.
@@ -177,33 +197,19 @@ class Stream:
         Raises:
             KernelError: the compiled kernel is of another version.
         """
-        total = len(readings)
-        of = self.program.columns
-        times = np.fromiter((reading.measured_at for reading in readings), np.int64, total)
-        columns = np.fromiter((of.get(reading.quantity, -1) for reading in readings), np.int64, total)
-        counts = np.fromiter((reading.count for reading in readings), np.int64, total)
-        bases = [self._judged(column) - len(tail) for column, tail in enumerate(self.tails)]
-        for reading, column in zip(readings, columns.tolist(), strict=True):
-            if column >= 0:
-                self.tails[column].append(
-                    Kept(
-                        reading.measured_at,
-                        reading.count,
-                        reading.received_at,
-                        reading.device,
-                        reading.key,
-                        reading.quantity,
-                        int(reading.quality),
-                    )
-                )
-        events: list[Event] = []
-        done = 0
-        while done < total:
-            rows, taken = kernel.judge(
-                self.program.words, self.state, times[done:], columns[done:], counts[done:], self._out
-            )
-            events += self._events(rows, bases)
-            done += taken
+        bases = self._bases()
+        times: list[int] = []
+        columns: list[int] = []
+        values: list[int] = []
+        flags = set(self.program.flag_columns.values())
+        for reading in readings:
+            for column in self.columns_of(reading) or (-1,):
+                times.append(reading.measured_at)
+                columns.append(column)
+                values.append(int(reading.quality) if column in flags else reading.count)
+                if column >= 0:
+                    self.tails[column].append(_kept(reading))
+        events = self._run(np.array(times, np.int64), np.array(columns, np.int64), np.array(values, np.int64), bases)
         events += self._advance(self.event_time, bases)
         self._remember(readings)
         self._forget()
@@ -215,84 +221,120 @@ class Stream:
         Raises:
             KernelError: the compiled kernel is of another version.
         """
-        bases = [self._judged(column) - len(tail) for column, tail in enumerate(self.tails)]
-        events = self._advance(now, bases)
+        events = self._advance(now, self._bases())
         self._forget()
         return events
 
     def next_deadline(self) -> int | None:
         """Return the first `now` (ms UTC) at which `advance` would raise something, None when nothing would."""
-        deadline = kernel.next_deadline(self.program.words, self.state)
+        deadline = kernel.next_deadline(self.program.words, self._zone, self.state)
         return None if deadline == layout.NEVER else deadline + 1
 
-    def _advance(self, now: int, bases: list[int]) -> list[Event]:
-        return self._events(kernel.advance(self.program.words, self.state, now, self._out), bases)
+    def _run(
+        self, times: NDArray[np.int64], columns: NDArray[np.int64], values: NDArray[np.int64], bases: list[int]
+    ) -> list[Event]:
+        rules = int(self.program.words[layout.P_RULES])
+        out = np.zeros((min(_MOST_ROWS, (4 + 2 * len(times)) * rules), layout.O_WIDTH), np.int64)
+        events: list[Event] = []
+        done = 0
+        while done < len(times):
+            rows, taken = kernel.judge(
+                self.program.words, self._zone, self.state, times[done:], columns[done:], values[done:], out
+            )
+            events += self._events(rows, out, bases)
+            done += taken
+        return events
 
-    def _judged(self, column: int) -> int:
-        return int(self.state[layout.S_HEADER + column * layout.SQ_WIDTH + layout.SQ_JUDGED])
+    def _advance(self, now: int, bases: list[int]) -> list[Event]:
+        rules = int(self.program.words[layout.P_RULES])
+        out = np.zeros((2 * rules * rules + rules, layout.O_WIDTH), np.int64)
+        return self._events(kernel.advance(self.program.words, self._zone, self.state, now, out), out, bases)
+
+    def _bases(self) -> list[int]:
+        """Return the ordinal of each tail's first reading."""
+        judged = self.state[
+            layout.S_HEADER : layout.S_HEADER + len(self.tails) * layout.SQ_WIDTH : layout.SQ_WIDTH
+        ].tolist()
+        return [judged[column] - len(tail) for column, tail in enumerate(self.tails)]
 
     def _absence_told(self, column: int) -> int:
-        """Return the latest deadline of a row that stands as missing, NEVER when none does."""
-        words = self.program.words
-        row = layout.P_HEADER + len(self.program.columns) * layout.Q_WIDTH
-        mine = layout.S_HEADER + len(self.program.columns) * layout.SQ_WIDTH
+        """Return the latest deadline of a column that stands as missing, NEVER when none does."""
         latest = layout.NEVER
-        for _ in range(int(words[layout.P_RULES])):
+        for rule, row in enumerate(self.program.rules):
+            mine = self.program.first_life + rule * layout.SR_WIDTH
             if (
-                words[row + layout.R_KIND] == layout.KIND_MISSING
-                and words[row + layout.R_COLUMN] == column
+                row[layout.R_KIND] == layout.MISSING
+                and row[layout.R_COLUMN] == column
                 and self.state[mine + layout.SR_PHASE] == layout.STANDING
             ):
                 latest = max(latest, int(self.state[mine + layout.SR_ONSET]))
-            row += layout.R_WIDTH
-            mine += layout.SR_WIDTH
         return latest
 
-    def _events(self, rows: int, bases: list[int]) -> list[Event]:
+    def _events(self, rows: int, out: NDArray[np.int64], bases: list[int]) -> list[Event]:
         if rows < 0:
             raise KernelError
-        return [self._event(row, bases) for row in self._out[:rows].tolist()]
+        tails = Tails(self.tails, bases)
+        return [self._event(row, tails) for row in out[:rows].tolist()]
 
-    def _event(self, row: list[int], bases: list[int]) -> Event:
-        at, rule, raised, onset, first, last = row
-        start = layout.P_HEADER + len(self.program.columns) * layout.Q_WIDTH + rule * layout.R_WIDTH
-        kind, column = self.program.words[start : start + 2].tolist()
-        tail, base = self.tails[column], bases[column]
-        latest = tail[last - base] if last >= 0 else None
-        evidence: tuple[Kept, ...] = ()
-        if raised and latest is not None:
-            if kind == layout.KIND_LEVEL:
-                evidence = tuple(tail[max(first, last - RUN_EVIDENCE + 1) - base : last - base + 1])
-            elif kind == layout.KIND_CHANGE:
-                evidence = (tail[first - base], latest)
-            else:
-                evidence = (latest,)
+    def _event(self, row: list[int], tails: Tails) -> Event:
+        at, column, value = row[layout.O_AT], row[layout.O_COLUMN], row[layout.O_VALUE]
+        latest = tails.one(column, row[layout.O_LAST]) if column >= 0 else None
+        raised = row[layout.O_RAISED] == 1
+        found = find(self._protocol, self.program, tails, row) if raised else Findings()
         return Event(
-            rule=rule,
-            raised=raised == 1,
+            rule=row[layout.O_RULE],
+            raised=raised,
             at=at,
-            onset=onset,
-            evidence=evidence,
-            received_late=latest is not None
-            and latest.measured_at == at
-            and latest.received_at - latest.measured_at > LATE_AFTER_MS,
+            onset=row[layout.O_ONSET],
+            evidence=found.evidence,
+            received_late=latest is not None and latest.received_at - latest.measured_at > LATE_AFTER_MS,
+            value=None if value == layout.NEVER else value,
+            baseline=found.baseline,
+            readings=found.readings,
+            span=found.span,
+            recent=found.recent,
+            signals=found.signals,
+            lacking=found.lacking,
+            members=found.members,
+            unknown=found.unknown,
         )
 
     def _remember(self, readings: Sequence[Reading]) -> None:
         """Enter into the ledgers what the lateness bound does not already exclude."""
         for reading in readings:
-            column = self.program.columns.get(reading.quantity)
-            if column is not None and reading.measured_at >= self.event_time - self._bounds[column]:
-                self.ledgers[column][fingerprint(reading)] = reading.measured_at
+            for column in self.columns_of(reading):
+                if reading.measured_at >= self.event_time - self._bounds[column]:
+                    self.ledgers[column][fingerprint(reading)] = reading.measured_at
 
     def _forget(self) -> None:
         """Drop what neither evidence nor lateness needs any more."""
         for column, tail in enumerate(self.tails):
             if len(tail) > RUN_EVIDENCE:
                 oldest = tail[-1].measured_at - self.program.windows[column]
-                within = sum(1 for kept in tail[-WINDOW_READINGS:] if kept.measured_at >= oldest)
+                recent = tail[-self.program.counts[column] :]
+                within = len(recent) - bisect_left(recent, oldest, key=_measured_at)
                 del tail[: -max(RUN_EVIDENCE, within)]
             ledger = self.ledgers[column]
             floor = self.event_time - self._bounds[column]
             for known in [known for known, at in ledger.items() if at < floor]:
                 del ledger[known]
+
+
+def _measured_at(kept: Kept) -> int:
+    return kept.measured_at
+
+
+def _is_ready(reading: Reading) -> bool:
+    return Quality.WARMING_UP not in reading.quality
+
+
+def _kept(reading: Reading) -> Kept:
+    return Kept(
+        reading.measured_at,
+        reading.count,
+        reading.received_at,
+        reading.device,
+        reading.key,
+        reading.quantity,
+        int(reading.quality),
+    )

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from msgspec import Struct
 
 from alerting.alert import ChangeKind
-from alerting.stream import Event, Kept
+from alerting.kept import Kept
+from alerting.stream import Event
 
 
 class Told(Struct, array_like=True):

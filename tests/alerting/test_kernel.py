@@ -14,13 +14,17 @@ from alerting import kernel, layout
 from alerting.care_protocol import Timing
 from alerting.engine import Engine
 from alerting.errors import KernelError
-from alerting.program import compile_program, needed_span
+from alerting.kernel import compiling
+from alerting.local_time import offsets
+from alerting.program import SPARSE_READINGS, compile_program, needed_span
 from tests.alerting.worlds import MINUTE, PARIS, PATIENT, START, cgm, packaged
 
 ROOT = Path(__file__).parents[2]
+ZONE = offsets(PARIS).copy()
 _DIGEST = """
 import hashlib, random
-from tests.alerting.worlds import *
+from alerting.engine import Engine
+from tests.alerting.worlds import CGM, DAY, MINUTE, PARIS, PATIENT, START, SYSTOLIC, WEIGHT, packaged, reading
 chance = random.Random(20260303)
 text = []
 for name, quantity, values in (("diabetes_cgm", CGM, (500, 2600)), ("heart_failure", WEIGHT, (70000, 73000)),
@@ -75,7 +79,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch: pytest.Monk
         return lambda function: function
 
     monkeypatch.setattr(numba, "njit", njit)
-    assert kernel._compiled("int64(int64)")(len) is len
+    assert compiling.compiled("int64(int64)")(len) is len
     assert asked == [("int64(int64)", {"nogil": True, "cache": True}), ("int64(int64)", {"nogil": True})]
 
 
@@ -107,8 +111,8 @@ def test_a_kernel_refuses_either_array_of_another_layout(foreign: str) -> None:
         program.words[layout.P_LAYOUT] += 1
     else:
         state[layout.S_LAYOUT] += 1
-    assert kernel.advance(program.words, state, START, out) == -1
-    assert kernel.judge(program.words, state, one, one, one, out) == (-1, 0)
+    assert kernel.advance(program.words, ZONE, state, START, out) == -1
+    assert kernel.judge(program.words, ZONE, state, one, one, one, out) == (-1, 0)
 
 
 def test_judging_stops_when_the_rows_are_full_and_goes_on() -> None:
@@ -117,12 +121,12 @@ def test_judging_stops_when_the_rows_are_full_and_goes_on() -> None:
     times = START + 6 * 3_600_000 * np.arange(count, dtype=np.int64)
     columns, counts = np.zeros(count, np.int64), np.full(count, 1000, np.int64)
     whole, state = program.fresh_state(START), program.fresh_state(START)
-    big, small = (np.zeros((rows, layout.O_WIDTH), np.int64) for rows in (1000, 10))
-    rows, done = kernel.judge(program.words, whole, times, columns, counts, big)
+    big, small = (np.zeros((rows, layout.O_WIDTH), np.int64) for rows in (4000, 20))
+    rows, done = kernel.judge(program.words, ZONE, whole, times, columns, counts, big)
     assert (rows, done) == (2 * (count - 1), count)
     pieces, done = [], 0
     while done < count:
-        some, taken = kernel.judge(program.words, state, times[done:], columns[done:], counts[done:], small)
+        some, taken = kernel.judge(program.words, ZONE, state, times[done:], columns[done:], counts[done:], small)
         assert 0 < taken < count
         pieces += small[:some].tolist()
         done += taken
@@ -153,7 +157,7 @@ def test_a_duration_without_a_cadence_is_itself() -> None:
 def test_a_window_holds_a_bounded_number_of_readings() -> None:
     program = compile_program(packaged("heart_failure"))
     weights = program.columns[next(one for one in program.columns if one == "body_weight")]
-    count = 129
+    count = SPARSE_READINGS + 1
     times = START + MINUTE * np.arange(count, dtype=np.int64)
     columns = np.full(count, weights, np.int64)
     out = np.zeros((4096, layout.O_WIDTH), np.int64)
@@ -161,5 +165,7 @@ def test_a_window_holds_a_bounded_number_of_readings() -> None:
         counts = np.full(count - 1 + forgotten, 71_000, np.int64)
         counts[0], counts[-1] = 70_000, 72_000
         size = counts.shape[0]
-        rows, _ = kernel.judge(program.words, program.fresh_state(START), times[:size], columns[:size], counts, out)
+        rows, _ = kernel.judge(
+            program.words, ZONE, program.fresh_state(START), times[:size], columns[:size], counts, out
+        )
         assert (rows == 0) is bool(forgotten)
