@@ -4,7 +4,7 @@ What fits together depends on how long the readings go on: a `Scale` says that.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import strategies as st
@@ -301,7 +301,7 @@ def _compression_low(draw: st.DrawFn, place: Place) -> Rule:
 
 
 def _news2(draw: st.DrawFn, place: Place) -> Rule:
-    of = tuple(one for one in (SYSTOLIC, PULSE, SPO2, TEMPERATURE) if one in place.quantities) or (place.quantity,)
+    of = tuple(one for one in (SYSTOLIC, PULSE, SPO2, TEMPERATURE) if one in place.quantities)
     end_threshold, threshold = _ordered(draw, (1, 2, 3, 5))
     return ScoreRule(
         **place.common | {"quantity": of[0]},
@@ -375,24 +375,35 @@ ALL_KINDS = tuple(DRAWERS)
 ENGINE_KINDS = FIRST_KINDS
 """The kinds that the engine judges."""
 
-_NEEDS_GLUCOSE = ("glucose_model", "kalman", "compression_low")
+NEEDED: dict[str, tuple[Quantity, ...]] = {
+    "glucose_model": (CGM,),
+    "kalman": (CGM,),
+    "compression_low": (CGM,),
+    "news2": (SYSTOLIC, SPO2),
+    "heart_failure": (WEIGHT, SPO2),
+}
+"""Without which quantities there is no rule of a kind."""
 
 
 @st.composite
 def rules(
-    draw: st.DrawFn, quantities: tuple[Quantity, ...], kinds: tuple[str, ...], scale: Scale, *, most: int = 6
+    draw: st.DrawFn,
+    quantities: tuple[Quantity, ...],
+    kinds: tuple[str, ...],
+    scale: Scale,
+    *,
+    about: str | None = None,
+    most: int = 6,
 ) -> tuple[Rule, ...]:
-    """Return up to `most` rules of `kinds` over `quantities`."""
+    """Return up to `most` rules of `kinds` over `quantities`, the last one of the kind `about` if that is not None."""
+    fitting = [kind for kind in kinds if set(NEEDED.get(kind, ())) <= set(quantities) and kind != "composite"]
+    drawn = draw(st.lists(st.sampled_from(fitting), min_size=1, max_size=most - 1))
+    if "composite" in kinds and draw(st.booleans()):
+        drawn.append("composite")
+    if about is not None:
+        drawn.append(about)
     found: tuple[Rule, ...] = ()
-    for index in range(draw(st.integers(1, most))):
-        fitting = tuple(
-            kind
-            for kind in kinds
-            if (CGM in quantities or kind not in _NEEDS_GLUCOSE)
-            and (WEIGHT in quantities or kind != "heart_failure")
-            and (found or kind != "composite")
-            and (kind != "news2" or {SYSTOLIC, PULSE, SPO2, TEMPERATURE} & set(quantities))
-        )
+    for index, kind in enumerate(drawn):
         quantity = draw(st.sampled_from(quantities))
         common = {
             "id": f"rule_{index}",
@@ -401,6 +412,38 @@ def rules(
             "audience": Audience.NURSE,
             "words": WORDS,
         }
-        place = Place(common, quantity, scale, found, quantities)
-        found = (*found, DRAWERS[draw(st.sampled_from(fitting))](draw, place))
+        found = (*found, DRAWERS[kind](draw, Place(common, quantity, scale, found, quantities)))
     return found
+
+
+def meeting(rule: Rule, value: int, ease: int) -> Rule:
+    """Return a rule that raises at exactly `value`, and ends `ease` easier than that, where it has a value at all."""
+    match rule:
+        case LevelRule() | MeanRule() | ForecastRule() if not _is_kalman(rule):
+            return replace(rule, threshold=value, end_threshold=value + (ease if rule.side.low else -ease))
+        case ForecastRule():
+            return replace(rule, probability=value, end_probability=value - ease)
+        case RateRule():
+            return replace(rule, direction=_way(value), per_minute=abs(value), end_per_minute=abs(value) - ease)
+        case ChangeRule() | BaselineRule():
+            return replace(rule, direction=_way(value), delta=abs(value), end_delta=abs(value) - ease)
+        case ShareRule():
+            return replace(rule, share=value, end_share=value - ease)
+        case ScoreRule():
+            return replace(rule, threshold=value, end_threshold=value - ease)
+        case QualityRule(concern=Concern.FLAGS) if value > 0:
+            return replace(rule, times=value)
+        case QualityRule(concern=Concern.STUCK) if value > 0:
+            return replace(rule, window=value)
+        case QualityRule(concern=Concern.JUMP) if value > 0:
+            return replace(rule, delta=value)
+        case _:
+            return rule
+
+
+def _is_kalman(rule: Rule) -> bool:
+    return isinstance(rule, ForecastRule) and rule.model is Model.KALMAN
+
+
+def _way(value: int) -> Direction:
+    return Direction.FALL if value < 0 else Direction.RISE

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,6 +11,7 @@ from alerting.engine import Engine
 from alerting.reading_order import canonical
 from alerting.rules import ChangeRule, Direction, Statistic
 from devices.reading import Reading
+from tests.alerting.drawn_rules import ENGINE_KINDS
 from tests.alerting.oracle import expected_alerts
 from tests.alerting.worlds import (
     HOUR,
@@ -25,6 +27,7 @@ from tests.alerting.worlds import (
     reading,
     sparse_worlds,
     worlds,
+    worlds_about,
 )
 
 MANY = settings(max_examples=100, deadline=None)
@@ -33,6 +36,15 @@ MANY = settings(max_examples=100, deadline=None)
 def batch(world: World, until: int) -> tuple[Engine, list[AlertChange]]:
     engine = Engine(world.protocol, patient=PATIENT, zone=world.zone, since=world.since)
     return engine, [*engine.feed(world.readings), *engine.tick(until)]
+
+
+@pytest.mark.parametrize("kind", ENGINE_KINDS)
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_each_kind_follows_the_oracle_to_the_count(kind: str, data: st.DataObject) -> None:
+    world = data.draw(worlds_about(kind))
+    _, changes = batch(world, world.end)
+    assert world.shown(changes) == world.expected()
 
 
 def last_step(change: AlertChange) -> int:

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from importlib import resources
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-from alerting.alert import AlertChange, ChangeKind, Sentence
+from alerting.alert import AlertChange, Audience, ChangeKind, Priority, Sentence
 from alerting.care_protocol import CareProtocol, Rule, Timing
 from alerting.engine import Engine, Lateness
 from alerting.protocol_file import read_protocol
@@ -23,11 +24,14 @@ from tests.alerting.drawn_rules import (
     FLAGS,
     HOURS,
     LEVELS,
+    NEEDED,
     SENSOR,
+    WORDS,
     Scale,
+    meeting,
     rules,
 )
-from tests.alerting.oracle import Expected, expected_alerts
+from tests.alerting.oracle import Expected, expected_alerts, expected_values
 
 PARIS = ZoneInfo("Europe/Paris")
 PATIENT = "patient-7f3a"
@@ -76,6 +80,30 @@ def reading(
         quality=quality,
         provenance=Provenance(source="device", value=None, unit=Unit(unit)),
     )
+
+
+def protocol_of(*rules: Rule, timings: dict[Quantity, Timing] | None = None) -> CareProtocol:
+    """Return a protocol of these rules alone."""
+    return CareProtocol(
+        name="any",
+        version=1,
+        title=Sentence(fr="?", en="?"),
+        not_transmitted_after=DAY,
+        timings=timings or {},
+        rules=rules,
+        sources={"s": "?"},
+    )
+
+
+def common(quantity: Quantity, rule_id: str = "rule") -> dict[str, Any]:
+    """Return what every rule has."""
+    return {
+        "id": rule_id,
+        "quantity": quantity,
+        "priority": Priority.LOW,
+        "audience": Audience.NURSE,
+        "words": WORDS,
+    }
 
 
 def cgm(values: Iterable[int | str], begin: int = START, step: int = 5 * MINUTE) -> list[Reading]:
@@ -192,26 +220,24 @@ def protocols(
     quantities: tuple[Quantity, ...],
     *,
     kinds: tuple[str, ...] = ENGINE_KINDS,
+    about: str | None = None,
     scale: Scale = HOURS,
     most: int = 6,
 ) -> CareProtocol:
     """Return any small protocol, most kinds of rules together."""
-    found = draw(rules(quantities, kinds, scale, most=most))
+    found = draw(rules(quantities, kinds, scale, about=about, most=most))
     cadences = (5 * MINUTE, 15 * MINUTE, 7_001) if _first(kinds) else (5 * MINUTE, 15 * MINUTE, 7_001, 0)
     timings = {
         quantity: Timing(cadence=draw(st.sampled_from(cadences)), gap=45 * MINUTE)
         for quantity in sorted({quantity for rule in found for quantity in rule.inputs})
         if draw(st.booleans())
     }
-    return CareProtocol(
-        name="any",
-        version=1,
-        title=Sentence(fr="?", en="?"),
-        not_transmitted_after=DAY,
-        timings=timings,
-        rules=found,
-        sources={"s": "?"},
-    )
+    return protocol_of(*found, timings=timings)
+
+
+def _with_needed(quantities: Sequence[Quantity], about: str | None) -> tuple[Quantity, ...]:
+    """Return quantities, each once, and those without which there is no rule of a kind."""
+    return tuple(dict.fromkeys((*NEEDED.get(about or "", ()), *quantities)))
 
 
 def _first(kinds: tuple[str, ...]) -> bool:
@@ -219,14 +245,16 @@ def _first(kinds: tuple[str, ...]) -> bool:
 
 
 @st.composite
-def worlds(draw: st.DrawFn, *, stretch: int = 1, kinds: tuple[str, ...] = ENGINE_KINDS) -> World:
+def worlds(
+    draw: st.DrawFn, *, stretch: int = 1, kinds: tuple[str, ...] = ENGINE_KINDS, about: str | None = None
+) -> World:
     """Return a protocol and up to 40 readings in runs of like values, some before watching begins.
 
-    They lie within 20 h, or `stretch` times that.
+    They lie within 20 h, or `stretch` times that. There is a rule of the kind `about`, None for any.
     """
     among = (CGM, WEIGHT, SYSTOLIC) if _first(kinds) else tuple(LEVELS)
-    quantities = tuple(draw(st.lists(st.sampled_from(among), min_size=1, max_size=3, unique=True)))
-    protocol = draw(protocols(quantities, kinds=kinds))
+    quantities = _with_needed(draw(st.lists(st.sampled_from(among), min_size=1, max_size=3)), about)
+    protocol = draw(protocols(quantities, kinds=kinds, about=about))
     minutes = (0, 1, 5, 5, 5, 15, 45, 46, 180)
     steps = st.sampled_from((1, *(one * MINUTE for one in minutes)))
     watched = sorted({quantity for rule in protocol.rules for quantity in rule.inputs})
@@ -237,7 +265,7 @@ def worlds(draw: st.DrawFn, *, stretch: int = 1, kinds: tuple[str, ...] = ENGINE
         flags += (Quality.NONE,) * 4 + (*FLAGS, Quality.WARMING_UP)
     at = begin = draw(st.sampled_from((START, START, MARCH + 20 * DAY - 9 * HOUR, OCTOBER + 6 * DAY - 9 * HOUR)))
     found: list[Reading] = []
-    for _ in range(draw(st.integers(0, 8))):
+    for _ in range(draw(st.sampled_from((8, 6, 4, 1, 0)))):
         quantity = draw(st.sampled_from((*watched, *watched, *watched, SYSTOLIC, SPO2)))
         count = draw(st.sampled_from(LEVELS[quantity])) + draw(st.sampled_from((-1, 0, 0, 1)))
         slope = draw(st.sampled_from((0, 0, 0, 1, -10, 60)))
@@ -248,7 +276,7 @@ def worlds(draw: st.DrawFn, *, stretch: int = 1, kinds: tuple[str, ...] = ENGINE
         quality = draw(st.sampled_from(flags))
         delay = draw(st.sampled_from((0, 0, HOUR)))
         at += pause
-        for number in range(draw(st.integers(1, 5))):
+        for number in range(draw(st.sampled_from((5, 4, 3, 2, 1)))):
             at += step
             if at <= begin + 20 * HOUR * stretch:
                 found.append(
@@ -271,17 +299,17 @@ ZONES = st.sampled_from((PARIS, PARIS, ZoneInfo("America/St_Johns"), ZoneInfo("P
 
 
 @st.composite
-def sparse_worlds(draw: st.DrawFn, *, kinds: tuple[str, ...] = ENGINE_KINDS) -> World:
+def sparse_worlds(draw: st.DrawFn, *, kinds: tuple[str, ...] = ENGINE_KINDS, about: str | None = None) -> World:
     """Return a protocol and weeks of daily measurements, around a night on which the clocks change."""
     among = (WEIGHT, SYSTOLIC) if _first(kinds) else (WEIGHT, WEIGHT, SYSTOLIC, PULSE, SPO2, TEMPERATURE)
-    quantities = tuple(dict.fromkeys(draw(st.lists(st.sampled_from(among), min_size=1, max_size=4))))
-    protocol = draw(protocols(quantities, kinds=kinds, scale=DAYS))
+    quantities = _with_needed(draw(st.lists(st.sampled_from(among), min_size=1, max_size=4)), about)
+    protocol = draw(protocols(quantities, kinds=kinds, about=about, scale=DAYS))
     zone = draw(ZONES)
     begin = draw(st.sampled_from((MARCH, OCTOBER)))
     found: list[Reading] = []
-    for _ in range(draw(st.integers(1, 5))):
+    for _ in range(draw(st.sampled_from((1, 3, 5)))):
         quantity = draw(st.sampled_from(quantities))
-        first, days = draw(st.integers(0, 30)), draw(st.integers(1, 30))
+        first, days = draw(st.integers(0, 20)), draw(st.sampled_from((5, 20, 40)))
         minutes = draw(
             st.lists(st.sampled_from((0, 150, 359, 360, 540, 660, 661, 1_200, 1_439)), min_size=1, max_size=2)
         )
@@ -303,26 +331,53 @@ def _lateness(chance: random.Random) -> int:
     return chance.choice((0,) * 12 + (1, 61, 1_440, 4_321))
 
 
+DIPS = st.tuples(st.sampled_from((0, 100, 300, 600)), st.integers(1, 4), st.sampled_from((50, 74, 75, 100)))
+"""A fall by so many quanta for so many readings, of which a part in percent is regained."""
+
+
 @st.composite
-def dense_worlds(draw: st.DrawFn, *, kinds: tuple[str, ...] = ENGINE_KINDS) -> World:
+def dense_worlds(draw: st.DrawFn, *, kinds: tuple[str, ...] = ENGINE_KINDS, about: str | None = None) -> World:
     """Return a protocol of a glucose sensor and up to 400 of its readings, in stretches that rise, fall and pause."""
-    protocol = draw(protocols((CGM,), kinds=kinds, scale=SENSOR, most=4))
+    protocol = draw(protocols((CGM,), kinds=kinds, about=about, scale=SENSOR, most=4))
     at = begin = draw(st.sampled_from((START, MARCH + 19 * DAY + 20 * HOUR, OCTOBER + 5 * DAY + 20 * HOUR)))
     cadence = draw(st.sampled_from((5 * MINUTE, 5 * MINUTE, 15 * MINUTE)))
     count = draw(st.sampled_from(LEVELS[CGM]))
     chance = random.Random(draw(st.integers(0, 999)))
     found: list[Reading] = []
-    for _ in range(draw(st.integers(1, 8))):
+    for _ in range(draw(st.sampled_from((1, 4, 8)))):
         slope = draw(st.sampled_from((0, 0, -5, 5, -40, 40, -150, 150)))
         spread = draw(st.sampled_from((0, 1, 20)))
         jitter = draw(st.sampled_from((0, 0, 1, 59_999)))
         quality = Quality.NONE
         if not _first(kinds) and draw(st.integers(0, 5)) == 0:
             quality = Quality.WARMING_UP
-        for _ in range(draw(st.integers(1, 50))):
+        for _ in range(draw(st.sampled_from((3, 12, 30, 50)))):
             at += cadence + (chance.randint(0, jitter) if jitter else 0)
             count = min(max(count + slope + chance.randint(-spread, spread), 400), 4_000)
             validity = Validity.UNDERFLOW if count == 400 else Validity.VALID
             found.append(reading(CGM, count, at, key=f"k{len(found):03}", validity=validity, quality=quality))
+        depth, low_for, part = draw(DIPS)
+        for number in range(2 * low_for if depth else 0):
+            at += cadence
+            dipped = count - depth if number < low_for else count - depth + depth * part // 100
+            found.append(reading(CGM, max(dipped, 400), at, key=f"k{len(found):03}", quality=quality))
         at += draw(st.sampled_from((0, 0, 0, 15, 16, 29, 40, 41, 300))) * MINUTE
     return World(protocol, tuple(found), begin + draw(st.sampled_from((0, 0, 2 * HOUR))))
+
+
+@st.composite
+def worlds_about(draw: st.DrawFn, kind: str, *, kinds: tuple[str, ...] = ENGINE_KINDS) -> World:
+    """Return any world whose last rule is of a kind, its threshold met to the count by what was measured."""
+    several = kind in ("news2", "heart_failure")
+    drawn = (worlds, sparse_worlds) if several else (worlds, sparse_worlds, dense_worlds)
+    world = draw(draw(st.sampled_from(drawn))(kinds=kinds, about=kind))
+    *others, last = world.protocol.rules
+    if isinstance(last, MissingRule):
+        return world
+    values = expected_values(world.protocol, world.readings, last.id, world.zone, since=world.since)
+    known = sorted({value for value in values if value is not None})
+    if not known:
+        return world
+    value = draw(st.sampled_from(known)) + draw(st.sampled_from((0, 0, 0, 1, -1)))
+    sharp = meeting(last, value, draw(st.sampled_from((0, 1, 50))))
+    return replace(world, protocol=replace(world.protocol, rules=(*others, sharp)))
