@@ -7,7 +7,9 @@ Run with NUMBA_DISABLE_JIT=1 the same source is plain Python.
 
 - `arithmetic`: quotients, logarithm, exponential, normal distribution.
 - `windows`, `memories`, `forecasts`, `scores`: features, a column of values for a block of readings.
-- `machine`: hysteresis and persistence of one rule over such a column; absences; rules made of rules.
+- `features`: which function works out which.
+- `machine`: hysteresis and persistence of one rule over such a column. `absences`: what passing time raises.
+  `composites`: rules made of other rules.
 - `judging`: the walk of readings through all of it.
 """
 

@@ -10,44 +10,22 @@ from typing import Any
 
 import numpy as np
 
+from alerting.kernel.absences import deadline_of, end_absence, pass_deadlines
 from alerting.kernel.compiling import Words, compiled
-from alerting.kernel.forecasts import ar2, kalman, least_squares, pairwise_slopes
+from alerting.kernel.composites import judge_composites
+from alerting.kernel.features import evaluate
 from alerting.kernel.local_days import Zone
-from alerting.kernel.machine import compose, deadline_of, first_life, first_rule, pass_deadlines, put, walk
-from alerting.kernel.memories import compression_low, jump, macd, offset, smoothed, stuck
-from alerting.kernel.scores import heart_failure, is_spike, news2, scheduled_mean
-from alerting.kernel.windows import extreme, flagged, from_mean, rate, share, since_first
+from alerting.kernel.machine import first_life, first_rule, walk
 from alerting.layout import (
-    AR2,
     BLOCK,
-    COMPOSITE,
-    COMPRESSION,
-    CUSUM,
-    EWMA,
-    F_DESPIKE,
     F_INPUTS,
     F_KIND,
-    F_MASK,
-    F_RING,
     F_WIDTH,
-    FIRST,
-    FLAGS,
-    HEART_FAILURE,
-    HIGHEST,
-    HOLT_AR2,
     IDLE,
     JUDGED_VALUE,
-    JUMP,
-    KALMAN,
     LAYOUT,
-    LINEAR,
-    LOWEST,
-    MACD,
-    MEAN,
     MISSING,
     NEVER,
-    NEWS2,
-    OFFSET,
     P_COLUMNS,
     P_FEATURES,
     P_HEADER,
@@ -59,113 +37,32 @@ from alerting.layout import (
     Q_RING,
     Q_RULES,
     Q_WIDTH,
-    R_AGE,
-    R_COLUMN,
     R_END,
     R_FEATURE,
     R_KIND,
     R_MEMBER,
-    R_OF,
     R_RAISE,
     R_SIGN,
     R_WIDTH,
-    R_WINDOW,
-    RATE,
     RING_ENTRY,
-    ROBUST_LINEAR,
     S_EVENT_TIME,
     S_HEADER,
     S_LAYOUT,
-    S_SINCE,
-    SCHEDULE,
     SF_OWN,
     SF_WIDTH,
-    SHARE,
-    SPC,
     SQ_JUDGED,
     SQ_LAST,
     SQ_WIDTH,
-    SR_KNOWN_AT,
-    SR_ONSET,
     SR_PHASE,
-    SR_TRUE_AT,
     SR_VALUE,
     SR_WIDTH,
     STANDING,
-    STUCK,
     VALUE,
 )
 
 JUDGE = "UniTuple(int64, 2)(int64[::1], int64[:, ::1], int64[::1], int64[::1], int64[::1], int64[::1], int64[:, ::1])"
 ADVANCE = "int64(int64[::1], int64[:, ::1], int64[::1], int64, int64[:, ::1])"
 NEXT_DEADLINE = "int64(int64[::1], int64[:, ::1], int64[::1])"
-
-
-@compiled(
-    "void(int64[::1], int64, int64[::1], int64, int64[:, ::1], int64, int64, int64, int64[::1], int64[::1], int64[::1])"
-)
-def evaluate(
-    program: Words,
-    row: int,
-    state: Words,
-    own: int,
-    zone: Zone,
-    ring: int,
-    mask: int,
-    first: int,
-    times: Words,
-    values: Words,
-    column: Words,
-) -> None:
-    """Write a feature's values for a block into `column`; those with a filter or several inputs have one."""
-    kind = program[row + F_KIND]
-    if program[row + F_DESPIKE] > 0 and kind != HEART_FAILURE:
-        if is_spike(program, row, state, ring, mask, first, times[0], values[0]):
-            column[0] = NEVER
-            return
-        # What the filter lets pass goes into a ring of its own, which the window is then taken from.
-        ring, mask, first = program[row + F_RING], program[row + F_MASK], state[own + SF_OWN]
-        state[ring + (first & mask) * RING_ENTRY] = times[0]
-        state[ring + (first & mask) * RING_ENTRY + 1] = values[0]
-        state[own + SF_OWN] = first + 1
-    if kind == RATE:
-        rate(program, row, state, own, ring, mask, first, times, values, column)
-    elif kind in (LOWEST, HIGHEST):
-        extreme(program, row, state, own, ring, mask, first, times, values, column)
-    elif kind == FIRST:
-        since_first(program, row, state, own, ring, mask, first, times, values, column)
-    elif kind in (MEAN, SPC):
-        from_mean(program, row, state, own, ring, mask, first, times, values, column)
-    elif kind in (EWMA, CUSUM):
-        smoothed(program, row, state, own, ring, mask, first, times, values, column)
-    elif kind == MACD:
-        macd(program, row, state, own, ring, mask, first, times, values, column)
-    elif kind == SHARE:
-        share(program, row, state, own, ring, mask, first, times, values, column)
-    elif kind == LINEAR:
-        least_squares(program, row, state, own, ring, mask, first, times, values, column)
-    elif kind == ROBUST_LINEAR:
-        pairwise_slopes(program, row, state, own, ring, mask, first, times, values, column)
-    elif kind in (AR2, HOLT_AR2):
-        ar2(program, row, state, own, ring, mask, first, times, values, column)
-    elif kind == KALMAN:
-        kalman(program, row, state, own, ring, mask, first, times, values, column)
-    elif kind == FLAGS:
-        flagged(program, row, state, own, ring, mask, first, times, values, column)
-    elif kind == STUCK:
-        stuck(program, row, state, own, ring, mask, first, times, values, column)
-    elif kind == JUMP:
-        jump(program, row, state, own, ring, mask, first, times, values, column)
-    elif kind == OFFSET:
-        offset(program, row, state, own, ring, mask, first, times, values, column)
-    elif kind == COMPRESSION:
-        compression_low(program, row, state, own, zone, times, values, column)
-    elif kind == SCHEDULE:
-        column[0] = scheduled_mean(program, row, state, own, zone, ring, mask, first, times[0])
-    elif kind == NEWS2:
-        column[0] = news2(program, row, state, own, times[0])
-    else:
-        column[0] = heart_failure(program, row, state, own, zone, ring, mask, first, times[0], values[0])
 
 
 @compiled("UniTuple(int64, 3)(int64[::1])")
@@ -242,97 +139,6 @@ def judge_feature(
                 state[mine + SR_VALUE] = column[last]
         row += R_WIDTH
         mine += SR_WIDTH
-    return rows
-
-
-@compiled("int64(int64[::1], int64[::1], int64, int64, int64[::1], int64[:, ::1], int64)")
-def end_absence(program: Words, state: Words, judged_in: int, first: int, times: Words, out: Words, rows: int) -> int:
-    """End the absences that stand, and tell those between the readings of the block; return the rows of `out`.
-
-    Absences before the block's first reading were raised already; within a block they are by age.
-    """
-    row, mine = first_rule(program), first_life(program)
-    for rule in range(program[P_RULES]):
-        if program[row + R_KIND] == MISSING and program[row + R_COLUMN] == judged_in:
-            for index in range(times.shape[0]):
-                if index > 0:
-                    deadline = max(times[index - 1], state[S_SINCE]) + program[row + R_AGE]
-                    if deadline < times[index]:
-                        last = first + index - 1
-                        state[mine + SR_PHASE] = STANDING
-                        state[mine + SR_ONSET] = deadline
-                        rows = put(out, rows, deadline, rule, 1, deadline, -1, last, last, NEVER, 0)
-                if state[mine + SR_PHASE] == STANDING:
-                    state[mine + SR_PHASE] = IDLE
-                    onset, here = state[mine + SR_ONSET], first + index
-                    rows = put(out, rows, times[index], rule, 0, onset, judged_in, here, here, NEVER, 0)
-        row += R_WIDTH
-        mine += SR_WIDTH
-    return rows
-
-
-@compiled("boolean(int64[::1], int64, int64[::1], int64, int64)")
-def may_matter(program: Words, rule: int, state: Words, begin: int, acted: int) -> bool:
-    """Return whether a composite could change in a block.
-
-    Args:
-        begin: time (ms UTC) of the block's first reading.
-        acted: a bit for each member that stood somewhere in the block.
-    """
-    row, life = first_rule(program) + rule * R_WIDTH, first_life(program)
-    if state[life + rule * SR_WIDTH + SR_PHASE] != IDLE:
-        return True
-    possible = 0
-    for member in range(program[P_RULES]):
-        if program[row + R_OF] >> member & 1 and (
-            acted >> member & 1 or state[life + member * SR_WIDTH + SR_TRUE_AT] >= begin - program[row + R_WINDOW]
-        ):
-            possible += 1
-    return bool(possible >= program[row + R_RAISE])
-
-
-@compiled(
-    "int64(int64[::1], int64[::1], int64, int64, int64, int64[::1], int64[::1], int64[::1], int64[:, ::1], int64)"
-)
-def judge_composites(
-    program: Words,
-    state: Words,
-    judged_in: int,
-    first: int,
-    looked_at: int,
-    times: Words,
-    acts: Words,
-    knowns: Words,
-    out: Words,
-    rows: int,
-) -> int:
-    """Take what the members did in a block through the composites that ask for them; return the rows of `out`.
-
-    Args:
-        looked_at: a bit for each rule whose readings the block holds.
-        acts: shape (n,), a bit for each member that stood with a value at that reading; `knowns` that had one.
-    """
-    begin, life = first_rule(program), first_life(program)
-    size, rules = times.shape[0], program[P_RULES]
-    acted, matters = 0, size == 1
-    for index in range(size):
-        acted |= acts[index]
-    for rule in range(rules):
-        row = begin + rule * R_WIDTH
-        if program[row + R_KIND] == COMPOSITE and program[row + R_OF] & looked_at and not matters:
-            matters = may_matter(program, rule, state, times[0], acted)
-    for index in range(size):
-        if knowns[index] != 0:
-            for member in range(rules):
-                if knowns[index] >> member & 1:
-                    state[life + member * SR_WIDTH + SR_KNOWN_AT] = times[index]
-                    if acts[index] >> member & 1:
-                        state[life + member * SR_WIDTH + SR_TRUE_AT] = times[index]
-        if matters:
-            for rule in range(rules):
-                row = begin + rule * R_WIDTH
-                if program[row + R_KIND] == COMPOSITE and program[row + R_OF] & looked_at:
-                    rows = compose(program, rule, state, times[index], judged_in, first + index, out, rows)
     return rows
 
 
