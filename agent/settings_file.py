@@ -39,7 +39,7 @@ from agent.settings import (
 from alerting.alert import Audience
 from alerting.care_protocol import CareProtocol
 from alerting.errors import ProtocolError
-from alerting.protocol_file import read_protocol
+from alerting.protocol_file import Checked, Packs, check_protocol, read_protocol
 from exchange.messages import UNATTRIBUTED
 from exchange.topics import valid_box
 
@@ -74,11 +74,34 @@ def load_protocol(name: str, folder: Path) -> CareProtocol:
         ProtocolError: the protocol has faults.
         OSError: there is no such file.
     """
+    return read_protocol(_protocol_bytes(name, folder), name_hint=name, packs=_packs((folder / name).parent))
+
+
+def look_at_protocol(name: str, folder: Path) -> Checked:
+    """Return everything that there is to say about a protocol, found as `load_protocol` finds it.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    return check_protocol(_protocol_bytes(name, folder), packs=_packs((folder / name).parent))
+
+
+def _packs(folder: Path) -> Packs:
+    """Return what finds the packs of a protocol: those that ship, and those that lie in its folder."""
+
+    def find(name: str) -> bytes:
+        try:
+            return _protocol_bytes(name, folder)
+        except OSError as error:
+            raise LookupError(name) from error
+
+    return find
+
+
+def _protocol_bytes(name: str, folder: Path) -> bytes:
     if name in packaged_protocols():
-        data = files("configs").joinpath("protocols").joinpath(f"{name}.toml").read_bytes()
-    else:
-        data = (folder / name).read_bytes()
-    return read_protocol(data, name_hint=name)
+        return files("configs").joinpath("protocols").joinpath(f"{name}.toml").read_bytes()
+    return (folder / name).read_bytes()
 
 
 def read_settings(path: Path) -> Settings:

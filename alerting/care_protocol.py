@@ -36,7 +36,7 @@ ValueRule = (
 
 Rule = ValueRule | MissingRule
 
-_NOT_JUDGED = ("signatures", "pack", "bounds")
+_NOT_JUDGED = ("signatures", "pack", "bounds", "keep")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,14 @@ class TellingPolicy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:
-    """Between which values (inclusive, in the field's own unit) a nurse may set a field of a rule."""
+    """Between which values (inclusive, in the field's own unit) a nurse may set a field of a rule.
+
+    Attributes:
+        rule: id of the rule; "transmission", "telling" or a quantity for the keys of those tables.
+        key: as a protocol file writes it.
+        low: least.
+        high: greatest.
+    """
 
     rule: str
     key: str
@@ -121,6 +128,7 @@ class CareProtocol:
         units: in which unit a quantity is shown; its canonical one where it is not named.
         pack: name and version of the pack it inherits, None for a pack itself.
         bounds: within which a nurse may adapt it.
+        keep: ids of rules that a protocol inheriting this one may not remove.
         signatures: over its hash.
     """
 
@@ -135,6 +143,7 @@ class CareProtocol:
     units: Mapping[Quantity, Unit] = field(default_factory=dict)
     pack: str | None = None
     bounds: tuple[Bound, ...] = ()
+    keep: tuple[str, ...] = ()
     signatures: tuple[Signature, ...] = ()
 
     @property

@@ -6,6 +6,7 @@ What is not here: which key takes which of them (protocol_schema), and whether t
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
@@ -40,7 +41,7 @@ class RefusedError(Exception):
         self.why = why
 
 
-class Amount:
+class Amount(ABC):
     """A number with its unit, as written."""
 
     __slots__ = ("number", "unit")
@@ -64,13 +65,18 @@ class Amount:
             raise ValueError(text)
         return cls(Decimal(match[1]), cls.units[match[2]])
 
+    @abstractmethod
     def counts(self, quantity: Quantity) -> int:
         """Return it in the measure of a rule of that quantity.
 
         Raises:
             RefusedError: not possible for that quantity.
         """
-        raise RefusedError(_not_measured(quantity, self.unit))
+
+    @classmethod
+    def text(cls, quantity: Quantity, count: int) -> str:
+        """Return what counts so many, as a protocol is written."""
+        return _amount_text(quantity, count)
 
 
 class Level(Amount):
@@ -144,6 +150,11 @@ class PerMinute(Difference):
 
     per_quantum: ClassVar = 1000
 
+    @classmethod
+    def text(cls, quantity: Quantity, count: int) -> str:
+        """Return it, as a protocol is written."""
+        return _amount_text(quantity, count, per_quantum=cls.per_quantum)
+
 
 class Fraction100(Amount):
     """A share or a probability, such as "75 %": basis points."""
@@ -167,6 +178,11 @@ class Fraction100(Amount):
                 )
             )
         return count
+
+    @classmethod
+    def text(cls, quantity: Quantity, count: int) -> str:  # noqa: ARG003 - a share is one of any quantity
+        """Return it, as a protocol is written."""
+        return _ratio_text(count, 100, "%")
 
 
 class Change(Difference):
@@ -209,6 +225,11 @@ class Deviations(Amount):
         """
         return _thousandths(self.number, 20, "SD")
 
+    @classmethod
+    def text(cls, quantity: Quantity, count: int) -> str:  # noqa: ARG003 - a deviation is one of any quantity
+        """Return it, as a protocol is written."""
+        return _ratio_text(count, 1000, "SD")
+
 
 class Points(Amount):
     """Points of a score, such as "5 points"."""
@@ -231,6 +252,11 @@ class Points(Amount):
             )
         return int(self.number)
 
+    @classmethod
+    def text(cls, quantity: Quantity, count: int) -> str:  # noqa: ARG003 - points are filed under any quantity
+        """Return it, as a protocol is written."""
+        return _ratio_text(count, 1, "points")
+
 
 class LogOdds(Points):
     """Points of a score that adds logarithms of odds, such as "5.65 points": thousandths."""
@@ -245,15 +271,20 @@ class LogOdds(Points):
         """
         return _thousandths(self.number, 100, "points")
 
+    @classmethod
+    def text(cls, quantity: Quantity, count: int) -> str:  # noqa: ARG003 - points are filed under any quantity
+        """Return it, as a protocol is written."""
+        return _ratio_text(count, 1000, "points")
 
-def amount_text(quantity: Quantity, count: int, *, per_quantum: int = 1) -> str:
+
+def _amount_text(quantity: Quantity, count: int, *, per_quantum: int = 1) -> str:
     """Return an amount in the canonical unit, exactly, as a protocol is written."""
     known = facts(quantity)
     return f"{_shortest(known.quantum * count / per_quantum, known)} {known.unit}"
 
 
-def ratio_text(count: int, one: int, unit: str) -> str:
-    """Return what is counted in parts of which `one` make one unit, such as basis points, as a protocol is written."""
+def _ratio_text(count: int, one: int, unit: str) -> str:
+    """Return what is counted in parts of which `one` make one unit, such as basis points."""
     return f"{_plain(Decimal(count) / one)} {unit}"
 
 

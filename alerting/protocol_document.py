@@ -7,6 +7,7 @@ What is not here: what the tables mean (protocol_file, protocol_rules, protocol_
 """
 
 import difflib
+import re
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ from alerting.errors import Fault
 from alerting.protocol_expectations import absence, expectation
 from alerting.protocol_schema import convert
 from alerting.toml_lines import Path, key_lines, line_of
+
+_TOML_PLACE = re.compile(r"\(at line (\d+), column \d+\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,23 +46,31 @@ class Document:
         lines: path -> line.
         faults: found so far.
         remarks: what is allowed and probably not meant, found so far.
+        heir: it inherits a pack.
     """
 
-    def __init__(self, content: dict[str, Any], lines: dict[Path, int]) -> None:
+    def __init__(self, content: dict[str, Any], lines: dict[Path, int], *, heir: bool = False) -> None:
         self.content = content
         self.lines = lines
+        self.heir = heir
         self.faults: list[Fault] = []
         self.remarks: list[Fault] = []
 
     @classmethod
-    def parse(cls, text: str) -> "Document":
-        """Return the document of a text.
-
-        Raises:
-            ValueError: it is not TOML, or holds a number too long for the parser.
-            RecursionError: its brackets are too deep for the parser.
-        """
-        return cls(tomllib.loads(text), key_lines(text))
+    def parse(cls, data: bytes) -> "Document":
+        """Return the document of a file; one without content and with a fault when it is not TOML."""
+        nothing = cls({}, {})
+        try:
+            text = data.decode()
+            return cls(tomllib.loads(text), key_lines(text))
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            message = Sentence(fr="le fichier doit être enregistré en UTF-8", en="the file must be saved as UTF-8")
+            nothing.faults.append(Fault(line=line, key="", message=message))
+        except (ValueError, RecursionError) as error:
+            # Besides its own error the parser lets through those of a number too long and of brackets too deep.
+            nothing.faults.append(_syntax_fault(str(error), data.count(b"\n") + 1))
+        return nothing
 
     def table(self, table: object, schema: type[Struct], path: Path, *, elsewhere: Collection[str] = ()) -> Table:
         """Return the fields of one table that fit its schema; the others are faults.
@@ -96,8 +107,9 @@ class Document:
         return Table(values=values, spoiled=frozenset(spoiled))
 
     def subtable(self, key: str, schema: type[Struct]) -> Table:
-        """Return a table of the file, empty when it is not there."""
-        return self.table(self.content[key], schema, (key,)) if key in self.content else Table()
+        """Return a table of the file, empty when it is not there or, as the file's own schema says, no table."""
+        table = self.content.get(key)
+        return self.table(table, schema, (key,)) if isinstance(table, dict) else Table()
 
     def unknown(self, path: Path, word: str, known: Collection[str]) -> None:
         """Say that a word is unknown here, and which one it might have been."""
@@ -128,6 +140,18 @@ class Document:
             name = table.get("id") if isinstance(table, Mapping) else None
             parts[1] = name if isinstance(name, str) else f"[{int(path[1]) + 1}]"
         return ".".join(parts)
+
+
+def _syntax_fault(reason: str, last_line: int) -> Fault:
+    place = _TOML_PLACE.search(reason)
+    return Fault(
+        line=int(place[1]) if place else last_line,
+        key="",
+        message=Sentence(
+            fr=f"ce n'est pas du TOML lisible (guillemet, crochet ou signe = oublié ?) : {reason}",
+            en=f"this is not readable TOML (a quote, a bracket or an = forgotten?): {reason}",
+        ),
+    )
 
 
 _OF_ANOTHER_FORM = Sentence(

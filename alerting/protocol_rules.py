@@ -15,59 +15,27 @@ from alerting.alert import Audience, Priority, Sentence
 from alerting.care_protocol import Rule
 from alerting.protocol_amounts import Amount, Change, RefusedError
 from alerting.protocol_document import Document, Table
+from alerting.protocol_forms import LIFE, RULES
 from alerting.protocol_rule_schema import (
     FORMS,
-    AnyBaselineTable,
-    AnyForecastTable,
     AnyMissingTable,
-    AnyQualityTable,
-    AnyScoreTable,
     ChangeTable,
     CompositeTable,
     KalmanTable,
-    LevelTable,
-    MeanTable,
-    RateTable,
     RuleTable,
     ScheduledTable,
-    ShareTable,
     form_of,
 )
 from alerting.protocol_schema import Bilingual
 from alerting.protocol_values import Days, Duration, Flags, Span, TimeOfDay
 from alerting.rules import (
-    BaselineRule,
-    ChangeRule,
     Direction,
-    ForecastRule,
-    LevelRule,
-    RateRule,
     RuleLife,
     RuleWords,
-    ShareRule,
     Statistic,
 )
-from alerting.scheduled_rules import CompositeRule, MeanRule, MissingRule, QualityRule, ScoreRule
 from alerting.toml_lines import Path
 from devices.reading import Quantity
-
-RULES: tuple[tuple[type[RuleTable], type[Rule]], ...] = (
-    (LevelTable, LevelRule),
-    (RateTable, RateRule),
-    (AnyForecastTable, ForecastRule),
-    (ChangeTable, ChangeRule),
-    (AnyBaselineTable, BaselineRule),
-    (ShareTable, ShareRule),
-    (MeanTable, MeanRule),
-    (AnyMissingTable, MissingRule),
-    (AnyQualityTable, QualityRule),
-    (AnyScoreTable, ScoreRule),
-    (CompositeTable, CompositeRule),
-)
-"""A table, and the rule that every form of it becomes."""
-
-LIFE = ("refractory", "per_day", "absorbs", "latched", "digest")
-"""Keys of a rule that say how its alerts are told."""
 
 _UNSAID = Bilingual(fr="?", en="?")
 # Stand in for descriptive fields that were at fault, so that the numbers of the same rule are still checked.
@@ -114,9 +82,9 @@ class RuleReader:
         if "id" not in values:
             return
         if values["id"] in self._ids:
-            self._document.fault(
-                (*path, "id"), Sentence(fr="une autre règle porte déjà cet id", en="another rule already has this id")
-            )
+            self._document.fault((*path, "id"), _ADAPT_IT if self._document.heir else _TWICE)
+        if values["id"] in _TABLES:
+            self._document.fault((*path, "id"), _RESERVED)
         self._ids.append(values["id"])
 
     def _cite(self, values: Mapping[str, Any], path: Path) -> None:
@@ -167,7 +135,7 @@ class RuleReader:
         derived = self._derived(schema, known, path)
         if derived is None:
             return None
-        rule = next(rule for form, rule in RULES if issubclass(schema, form))
+        rule = next(rule for form, rule in RULES.items() if issubclass(schema, form))
         arguments: dict[str, Any] = derived | known | {"words": words, "life": life}
         return rule(**arguments)
 
@@ -215,6 +183,17 @@ class RuleReader:
         return {"of_quantities": tuple(dict.fromkeys(quantity for name in of for quantity in rules[name].inputs))}
 
 
+_TABLES = ("transmission", "telling", *(quantity.value for quantity in Quantity))
+"""Names under which bounds are given to what is no rule."""
+_TWICE = Sentence(fr="une autre règle porte déjà cet id", en="another rule already has this id")
+_ADAPT_IT = Sentence(
+    fr="une autre règle porte déjà cet id ; pour changer une règle du pack, écrire [adapt.ID]",
+    en="another rule already has this id; to change a rule of the pack, write [adapt.ID]",
+)
+_RESERVED = Sentence(
+    fr="ce nom est celui d'une table ou d'une mesure : choisir un autre id",
+    en="this is the name of a table or of a quantity: choose another id",
+)
 _TELLS: Mapping[Quantity, tuple[Quantity, ...]] = {
     Quantity.BLOOD_PRESSURE_SYSTOLIC: (Quantity.BLOOD_PRESSURE_SYSTOLIC, Quantity.BLOOD_PRESSURE_DIASTOLIC),
     Quantity.BLOOD_PRESSURE_DIASTOLIC: (Quantity.BLOOD_PRESSURE_SYSTOLIC, Quantity.BLOOD_PRESSURE_DIASTOLIC),

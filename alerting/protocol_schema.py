@@ -45,6 +45,8 @@ class FileTable(Struct, frozen=True, kw_only=True):
     sources: dict[str, Line]
     telling: dict[str, Any] = LEFT_OUT
     units: dict[str, Any] = LEFT_OUT
+    bounds: dict[str, Any] = LEFT_OUT
+    keep: Identifiers = LEFT_OUT
     signatures: Annotated[list[Any], Meta(max_length=8)] = LEFT_OUT
 
 

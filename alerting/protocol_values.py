@@ -197,6 +197,16 @@ def time_text(minutes: int) -> str:
     return f"{minutes // 60:02}:{minutes % 60:02}"
 
 
+def days_text(bits: int) -> list[str]:
+    """Return days of the week as a protocol is written."""
+    return [name for bit, name in enumerate(WEEKDAYS) if bits >> bit & 1]
+
+
+def flags_text(quality: int) -> list[str]:
+    """Return quality flags as a protocol is written."""
+    return [str(flag.name).lower() for flag in Quality if flag & quality]
+
+
 def text_of(value: object) -> str:
     """Return a text.
 

@@ -149,6 +149,19 @@ def packaged_protocols() -> tuple[str, ...]:
     return tuple(sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml")))
 
 
+def _protocol_bytes(name: str, folder: Path) -> bytes:
+    if name in packaged_protocols():
+        return files("configs").joinpath("protocols").joinpath(f"{name}.toml").read_bytes()
+    return (folder / name).read_bytes()
+
+
+def _pack_bytes(name: str, folder: Path) -> bytes:
+    try:
+        return _protocol_bytes(name, folder)
+    except OSError as error:
+        raise LookupError(name) from error
+
+
 _Table = TypeVar("_Table", bound=Struct)
 
 
@@ -284,15 +297,12 @@ class _Reader:
             protocols[name] = protocol
 
     def _protocol(self, name: str, where: str) -> CareProtocol | None:
-        packaged = packaged_protocols()
+        folder = (self._folder / name).parent
         try:
-            if name in packaged:
-                data = files("configs").joinpath("protocols").joinpath(f"{name}.toml").read_bytes()
-            else:
-                data = (self._folder / name).read_bytes()
-            return read_protocol(data, name_hint=name)
+            data = _protocol_bytes(name, self._folder)
+            return read_protocol(data, name_hint=name, packs=lambda pack: _pack_bytes(pack, folder))
         except OSError:
-            known = ", ".join(packaged)
+            known = ", ".join(packaged_protocols())
             self._fault(
                 where,
                 fr=f"'{name}' n'est ni un fichier lisible ni l'un de : {known}",

@@ -8,7 +8,7 @@ import pytest
 from agent.assignments import NAMING_USERS, WEIGHING
 from agent.errors import SettingsError
 from agent.settings import Assignment, GivenSettings, PersonSettings, Settings
-from agent.settings_file import load_protocol, packaged_protocols, read_settings
+from agent.settings_file import load_protocol, look_at_protocol, packaged_protocols, read_settings
 from devices.consent import Consent
 from devices.drivers import ALL
 
@@ -357,3 +357,17 @@ people = [{ patient = "patient-7f3a", from = 2026-02-01T08:00:00Z, user = 1, cod
 """
     )
     assert all("43219" not in fault for fault in faults_of(tmp_path, wrong))
+
+
+def test_a_protocol_of_ones_own_takes_a_packaged_one_or_one_beside_it(tmp_path: Path) -> None:
+    head = 'schema = 1\nname = "{}"\nversion = 1\npack = "{}"\n'
+    folder = tmp_path / "protocols"
+    folder.mkdir()
+    (folder / "service.toml").write_text(head.format("service", "heart_failure"), encoding="utf-8")
+    (folder / "mine.toml").write_text(head.format("mine", "service.toml"), encoding="utf-8")
+    mine = load_protocol("protocols/mine.toml", tmp_path)
+    assert (mine.name, mine.pack) == ("mine", "service 1")
+    assert mine.rules == load_protocol("heart_failure", tmp_path).rules
+    (folder / "lost.toml").write_text(head.format("lost", "nowhere"), encoding="utf-8")
+    checked = look_at_protocol("protocols/lost.toml", tmp_path)
+    assert [fault.key for fault in checked.faults] == ["pack"]

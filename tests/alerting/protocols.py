@@ -1,8 +1,15 @@
 """Protocol files for tests: a head, the absences that must be told, and one rule of every form."""
 
+from collections.abc import Mapping
+from importlib import resources
+
 from alerting.care_protocol import CareProtocol, Rule
 from alerting.errors import Fault
-from alerting.protocol_file import check_protocol, read_protocol
+from alerting.protocol_file import Packs, check_protocol, read_protocol
+
+MINUTE = 60_000
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
 
 HEAD = """
 schema = 1
@@ -141,11 +148,29 @@ def rule(text: str, name: str) -> Rule:
     return next(one for one in read(text).rules if one.id == name)
 
 
-def read(text: str) -> CareProtocol:
-    """Return what a file means."""
-    return read_protocol(text.encode(), name_hint="mine.toml")
+def read(text: str, **packs: str) -> CareProtocol:
+    """Return what a file means, `packs` being those that there are."""
+    return read_protocol(text.encode(), name_hint="mine.toml", packs=shelf(packs))
 
 
-def faults(text: str) -> tuple[Fault, ...]:
-    """Return what is wrong with a file."""
-    return check_protocol(text.encode()).faults
+def faults(text: str, **packs: str) -> tuple[Fault, ...]:
+    """Return what is wrong with a file, `packs` being those that there are."""
+    return check_protocol(text.encode(), packs=shelf(packs)).faults
+
+
+def shelf(packs: Mapping[str, str]) -> Packs:
+    """Return what finds one of these packs."""
+    return lambda name: packs[name].encode()
+
+
+def shipped(name: str) -> bytes:
+    """Return the bytes of a protocol that ships."""
+    try:
+        return (resources.files("configs") / "protocols" / f"{name}.toml").read_bytes()
+    except FileNotFoundError as error:
+        raise LookupError(name) from error
+
+
+def packaged(name: str) -> CareProtocol:
+    """Return a protocol that ships."""
+    return read_protocol(shipped(name), name_hint=name, packs=shipped)

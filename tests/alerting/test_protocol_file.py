@@ -14,7 +14,7 @@ from alerting.protocol_file import read_protocol
 from alerting.rules import ChangeRule, LevelRule, Side
 from alerting.scheduled_rules import MissingRule
 from devices.reading import Quantity
-from tests.alerting.worlds import DAY, HOUR, MINUTE, packaged
+from tests.alerting.protocols import DAY, HOUR, MINUTE, packaged
 
 GOOD = """
 schema = 1

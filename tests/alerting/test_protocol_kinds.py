@@ -19,8 +19,7 @@ from alerting.scheduled_rules import (
 )
 from devices.reading import Quality, Quantity, Unit
 from tests.alerting import protocols
-from tests.alerting.protocols import CGM, FORMS, HEAD, WEIGHT, faults, file, only_form, read, table
-from tests.alerting.worlds import DAY, HOUR, MINUTE
+from tests.alerting.protocols import CGM, DAY, FORMS, HEAD, HOUR, MINUTE, WEIGHT, faults, file, only_form, read, table
 
 
 def rule(name: str) -> Any:

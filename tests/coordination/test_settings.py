@@ -104,6 +104,17 @@ def test_a_protocol_file_beside_the_settings_is_read_and_its_faults_told(team: T
     assert any("own.toml" in fault.fr and "not_transmitted" in fault.fr for fault in _faults(path))
 
 
+def test_a_protocol_file_takes_a_packaged_one_or_one_beside_it(team: Team) -> None:
+    head = 'schema = 1\nname = "{}"\nversion = 1\npack = "{}"\n'
+    (team.folder / "service.toml").write_text(head.format("service", "diabetes_cgm"), encoding="utf-8")
+    own = team.folder / "own.toml"
+    own.write_text(head.format("own", "service.toml"), encoding="utf-8")
+    path = team.write_settings(patients=[(PATIENT, BOX, "2025-11-01T00:00:00Z", "own.toml")])
+    assert read_settings(path).protocols[PATIENT].pack == "service 1"
+    own.write_text(head.format("own", "nowhere.toml"), encoding="utf-8")
+    assert any("introuvable" in fault.fr for fault in _faults(path))
+
+
 def test_one_key_for_two_boxes_is_refused(team: Team) -> None:
     team.boxes[OTHER_BOX] = team.boxes[BOX]
     assert any("key given twice" in fault.en for fault in _faults(team.write_settings()))
