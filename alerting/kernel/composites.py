@@ -85,6 +85,15 @@ def may_matter(program: Words, rule: int, state: Words, begin: int, acted: int) 
     return bool(possible >= program[row + R_RAISE])
 
 
+@compiled("int64(int64[::1], int64)")
+def last_with(bits: Words, member: int) -> int:
+    """Return the last place at which a member's bit is set, -1 for none."""
+    for index in range(bits.shape[0] - 1, -1, -1):
+        if bits[index] >> member & 1:
+            return index
+    return -1
+
+
 @compiled(
     "int64(int64[::1], int64[::1], int64, int64, int64, int64[::1], int64[::1], int64[::1], int64[:, ::1], int64)"
 )
@@ -115,16 +124,22 @@ def judge_composites(
         row = begin + rule * R_WIDTH
         if program[row + R_KIND] == COMPOSITE and program[row + R_OF] & looked_at and not matters:
             matters = may_matter(program, rule, state, times[0], acted)
-    for index in range(size):
-        if knowns[index] != 0:
-            for member in range(rules):
-                if knowns[index] >> member & 1:
-                    state[life + member * SR_WIDTH + SR_KNOWN_AT] = times[index]
-                    if acts[index] >> member & 1:
-                        state[life + member * SR_WIDTH + SR_TRUE_AT] = times[index]
-        if matters:
-            for rule in range(rules):
-                row = begin + rule * R_WIDTH
-                if program[row + R_KIND] == COMPOSITE and program[row + R_OF] & looked_at:
-                    rows = compose(program, rule, state, times[index], judged_in, first + index, out, rows)
+    for index in range(size if matters else 0):
+        for member in range(rules):
+            if knowns[index] >> member & 1:
+                state[life + member * SR_WIDTH + SR_KNOWN_AT] = times[index]
+                if acts[index] >> member & 1:
+                    state[life + member * SR_WIDTH + SR_TRUE_AT] = times[index]
+        for rule in range(rules):
+            row = begin + rule * R_WIDTH
+            if program[row + R_KIND] == COMPOSITE and program[row + R_OF] & looked_at:
+                rows = compose(program, rule, state, times[index], judged_in, first + index, out, rows)
+    for member in range(0 if matters else rules):
+        if looked_at >> member & 1:
+            last = last_with(knowns, member)
+            if last >= 0:
+                state[life + member * SR_WIDTH + SR_KNOWN_AT] = times[last]
+            last = last_with(acts, member) if acted >> member & 1 else -1
+            if last >= 0:
+                state[life + member * SR_WIDTH + SR_TRUE_AT] = times[last]
     return rows
