@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import click
 
@@ -352,29 +353,23 @@ def decode(characteristic: str | None, frame: str | None, advertisement: str | N
 
 
 @main.command()
-@click.option("--protocol", required=True, help="File, or name of a packaged one. / Fichier ou nom.")
-@click.option(
-    "--readings", required=True, type=click.Path(path_type=Path), help="CSV[.gz]: patient,time,quantity,value,unit"
-)
-@click.option("--format", "form", type=click.Choice(["jsonl", "table"]), default="jsonl", show_default=True)
-@click.option("--zone", default="Europe/Paris", show_default=True, help="Time zone of the sentences. / Fuseau.")
+@click.option("--protocol", "protocols", required=True, multiple=True, help="File, or name of a packaged one.")
+@click.option("--readings", type=click.Path(path_type=Path), help="CSV[.gz], Parquet, or a folder. / Fichier, dossier.")
+@click.option("--against", help="The protocol that holds now, beside it. / Le protocole actuel, à côté.")
+@click.option("--patient", help="One patient of the recording. / Un seul patient.")
+@click.option("--format", "form", type=click.Choice(["report", "jsonl", "table", "json"]), default="report")
+@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE.png|svg", help="A picture. / Une image.")
+@click.option("--zone", default="Europe/Paris", show_default=True, help="The patients' time zone. / Fuseau.")
 @click.option("--since", help="Watching began then (ISO 8601); each patient's first reading otherwise.")
 @click.option("--until", help="Time passes until then (ISO 8601); each patient's last reading otherwise.")
+@click.option("--population", type=click.Path(path_type=Path), help="Folder of Parquet partitions. / Population.")
+@click.option("--results", type=click.Path(path_type=Path), help="Where a population's results are kept.")
+@click.option("--jobs", type=click.IntRange(1, 256), help="Processes; as many as processors otherwise. / Processus.")
+@click.option("--scheduler", metavar="ADDRESS", help="A Dask scheduler instead, such as tcp://10.0.0.1:8786.")
+@click.option("--lang", "own_lang", type=click.Choice(["fr", "en"]), help="Langue / language.")
 @click.pass_context
-def backtest(  # noqa: PLR0917 - one parameter an option, given by name
-    ctx: click.Context, protocol: str, readings: Path, form: str, zone: str, since: str | None, until: str | None
-) -> None:
-    """Say which alerts a protocol would have raised on recorded readings. / Rejouer un protocole."""
-    from agent.backtest_command import BacktestRequest, moment, print_backtest
+def backtest(ctx: click.Context, /, own_lang: str | None, **asked: Any) -> None:  # noqa: ANN401 - click fills it by name
+    """Say what a protocol would have done on recorded readings. / Essayer un protocole sur un historique."""
+    from agent.backtest_request import run_backtest
 
-    print_backtest(
-        BacktestRequest(
-            protocol=protocol,
-            readings=readings,
-            form=form,
-            zone=zone,
-            since=moment(since),
-            until=moment(until),
-            lang=ctx.find_root().params["lang"],
-        )
-    )
+    ctx.exit(run_backtest(**asked, lang=own_lang or ctx.find_root().params["lang"]))

@@ -128,7 +128,7 @@ class Demonstration:
             _run("veilleur-desk", "readings", "--database", database, "--patient", patient, "--csv", recording)
             since = state["watched_since"][patient]
             options = ("--protocol", protocol, "--readings", recording, "--since", since, "--until", iso(until))
-            for line in _run("veilleur", "backtest", *options).splitlines():
+            for line in _run("veilleur", "backtest", *options, "--format", "jsonl").splitlines():
                 alert = json.loads(line)
                 resolved = alert["resolved_at"]
                 yield (

@@ -89,7 +89,8 @@ def test_a_file_that_is_not_there_is_one_sentence(command: str, tmp_path: Path) 
 
 
 def test_backtest_prints_one_alert_a_line(tmp_path: Path) -> None:
-    result = veilleur("backtest", "--protocol", "diabetes_cgm", "--readings", low_for_an_hour(tmp_path / "r.csv"))
+    path = low_for_an_hour(tmp_path / "r.csv")
+    result = veilleur("backtest", "--protocol", "diabetes_cgm", "--readings", path, "--format", "jsonl")
     assert result.exit_code == 0, result.stderr
     first = json.loads(result.stdout.splitlines()[0])
     assert first.keys() >= {"patient", "rule", "priority", "onset", "raised_at", "resolved_at", "evidence", "why"}
@@ -101,13 +102,13 @@ def test_backtest_prints_one_alert_a_line(tmp_path: Path) -> None:
 
 def test_backtest_still_open_alerts_end_in_null(tmp_path: Path) -> None:
     path = low_for_an_hour(tmp_path / "r.csv")
-    options = ("--until", "2026-03-01T08:30:00")
+    options = ("--until", "2026-03-01T08:30:00", "--format", "jsonl")
     result = veilleur("backtest", "--protocol", "diabetes_cgm", "--readings", path, *options)
     assert [json.loads(line)["resolved_at"] for line in result.stdout.splitlines()] == [None]
 
 
 def test_backtest_of_the_shipped_excerpt_has_lows_and_highs() -> None:
-    result = veilleur("backtest", "--protocol", "diabetes_cgm", "--readings", EXCERPT)
+    result = veilleur("backtest", "--protocol", "diabetes_cgm", "--readings", EXCERPT, "--format", "jsonl")
     rules = {json.loads(line)["rule"] for line in result.stdout.splitlines()}
     assert {"hypo_level_1", "hyper_level_1"} <= rules
     table = veilleur("backtest", "--protocol", "diabetes_cgm", "--readings", EXCERPT, "--format", "table", lang="fr")
@@ -136,7 +137,7 @@ def test_backtest_says_what_it_set_aside(tmp_path: Path) -> None:
     path.write_text(
         HEADER + "p1,2026-03-01T08:00:00,body_weight,900,kg\np1,2026-03-01T08:00:00,moon_phase,1,1\n", encoding="utf-8"
     )
-    result = veilleur("backtest", "--protocol", "heart_failure", "--readings", path)
+    result = veilleur("backtest", "--protocol", "heart_failure", "--readings", path, "--format", "table")
     assert result.exit_code == 0
     assert "1 × moon_phase" in result.stderr
     assert "1 × valeur impossible" in result.stderr
