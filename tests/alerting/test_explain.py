@@ -21,12 +21,18 @@ def evidence(quantity: Quantity, count: int, at: int) -> Evidence:
 
 
 def sentence(
-    rule: Rule, *counts: tuple[int, int], onset: int | None = None, zone: ZoneInfo = PARIS, **how: bool
+    rule: Rule,
+    *counts: tuple[int, int],
+    onset: int | None = None,
+    zone: ZoneInfo = PARIS,
+    late: bool = False,
+    withdrawn: bool = False,
 ) -> Sentence:
     shown = [evidence(rule.quantity, count, at) for count, at in counts]
     raised_at = counts[-1][1] if onset is None or not isinstance(rule, MissingRule) else onset
     first = counts[0][1] if onset is None else onset
-    return explain(Telling(rule=rule, onset=first, raised_at=raised_at, evidence=shown, **how), zone)
+    telling = Telling(rule=rule, onset=first, raised_at=raised_at, evidence=shown, late=late, withdrawn=withdrawn)
+    return explain(telling, zone)
 
 
 def plain(text: str) -> str:
@@ -113,10 +119,10 @@ def test_an_absence_from_the_beginning_says_so() -> None:
     rule = replace(rule, expected=90 * MINUTE, grace=0)
     told = explain(Telling(rule=rule, onset=START + 90 * MINUTE, raised_at=START + 90 * MINUTE, evidence=()), PARIS)
     assert plain(told.fr).startswith(
-        "Poids non reçu~: aucune mesure depuis le début de la surveillance le 3 mars à 08:11~; "
+        "Poids non reçu~: aucune pesée depuis le début de la surveillance le 3 mars à 08:11~; "
         "attendue sous 1~h~30~min~; "
     )
-    assert "no reading since watching began on 3 March at 08:11; expected within 1 h 30 min; to check" in told.en
+    assert "no weighing since watching began on 3 March at 08:11; expected within 1 h 30 min; to check" in told.en
 
 
 def test_a_reading_from_before_watching_began_is_not_what_absence_counts_from() -> None:
