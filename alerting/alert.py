@@ -2,8 +2,9 @@
 
 An alert is *raised*, may be *acknowledged* by a named person, and is *resolved*; acknowledged is not resolved.
 Late readings may show that an alert should have been raised earlier (*added*), still holds (*confirmed*), has
-another onset (*revised*) or should never have been (*retracted*). The box owns those; taking, returning,
-closing and escalating belong to the team.
+another onset (*revised*) or should never have been (*retracted*). One that is not told is *suppressed*, and *released*
+when it is told at last: it stands all the same. The box owns those; taking, returning, closing and escalating belong
+to the team.
 
 Ids are deterministic: judging the same readings twice yields the same alert. Time is an argument everywhere.
 """
@@ -182,7 +183,9 @@ class AlertChange:
         lacking: what was missing for a fuller judgement, None when nothing was.
         similar: the last alert of the same rule.
         suppressed: why it is not told, None when it is.
-        improving: since it was raised its value has moved towards its end.
+        improving: since it was raised its value has moved towards its end; said of an alert looked at as it stands
+            (`Engine.open_alerts`, CONFIRMED, ADDED, REVISED), not of what happened to it in passing.
+        told_at: ms UTC, event time, from which on it is told without a break; None while it is not.
     """
 
     kind: ChangeKind
@@ -213,6 +216,7 @@ class AlertChange:
     similar: Similar | None = None
     suppressed: Suppression | None = None
     improving: bool = False
+    told_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

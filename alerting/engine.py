@@ -4,41 +4,51 @@ Rules of this room:
 
 - No IO, no clock: time is event time, an argument. The same history gives the same alerts and the same snapshot,
   however it is cut, and whether it came live or in one batch.
-- `feed` takes readings in order. A reading that is late by its quantity's watermark goes to `rejudge` with the whole
-  history, which tells what differs from what was told: added, confirmed, revised, retracted, resolved.
+- `feed` takes readings in order. A reading that is late by its quantity's watermark goes to `rejudge` with the history
+  from `history_needed` on, which tells what differs from what was told: added, confirmed, revised, retracted, resolved.
 - Raised means satisfied: `onset` is when the run began, `raised_at` when it had lasted, `resolved_at` when its end
   had lasted. A silence neither resolves nor raises again.
 - Nothing is raised before `since`. What is already true then is raised by the first reading after it.
 - Only validities in `devices.reading.JUDGED` are judged, move time, or end an absence.
+- Every alert is raised and resolved, told or not: `suppressed` says why one is not told, SUPPRESSED and RELEASED when
+  that changes (`life`). A latched alert is resolved when its condition is over and somebody has seen it.
 
-What is not here: who is told and when (acknowledgement, escalation), and keeping readings.
+What is not here: who is told and through what (escalation, the box), and keeping readings.
 
     engine = Engine(protocol, patient="patient-7f3a", zone=ZoneInfo("Europe/Paris"), since=begun)
     late = [reading for reading in batch if engine.lateness(reading) is Lateness.LATE]
-    changes = engine.feed([reading for reading in batch if engine.lateness(reading) is Lateness.IN_ORDER])
     if late:
-        changes += engine.rejudge(kept_readings)
+        changes = engine.rejudge(kept_readings_since(engine.history_needed(batch)))
+    else:
+        changes = engine.feed(batch)
     changes += engine.tick(now)
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from alerting import layout, snapshot
-from alerting.alert import AlertChange, ChangeKind, Evidence, alert_id
-from alerting.care_protocol import CareProtocol
-from alerting.errors import HistoryError, OrderError, SnapshotError
-from alerting.explain import Telling, explain
+from alerting.acts import Disposed, Seen, Shelf, checked_shelf
+from alerting.alert import AlertChange, ChangeKind, Outcome
+from alerting.care_protocol import CareProtocol, Rule
+from alerting.checkpoints import CLOSE, Checkpoint, latest_before, thinned
+from alerting.content import Content
+from alerting.errors import OrderError, SnapshotError, UnknownRuleError
+from alerting.layout import NEVER
+from alerting.life_rules import RuleLives
 from alerting.local_time import offsets
 from alerting.program import compile_program
 from alerting.reading_order import canonical
+from alerting.replay import Book, Origin, arrived, judge_again
 from alerting.scheduled_rules import MissingRule
-from alerting.stream import DAY_MS, Event, Place, Stream, fingerprint, lateness_bound
-from alerting.told import Difference, Told, compare, record
+from alerting.staleness import Freshness
+from alerting.stream import Event, Place, Stream
+from alerting.teller import Teller
+from alerting.told import Difference, Told, compare
 from devices.reading import Reading
 
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 
 
 class Lateness(StrEnum):
@@ -59,19 +69,26 @@ class Engine:
     Args:
         protocol: the rules.
         patient: pseudonym.
-        zone: the patient's time zone, for the sentences.
+        zone: the patient's time zone, for the sentences and for hours of the day.
         since: ms UTC at which watching begins; missing-deadlines count from it.
     """
 
     def __init__(self, protocol: CareProtocol, *, patient: str, zone: ZoneInfo, since: int) -> None:
         self._protocol = protocol
-        self._hash = protocol.protocol_hash
         self._program = compile_program(protocol)
         self._patient = patient
-        self._zone = zone
-        self._offsets = offsets(zone)
-        self._stream = Stream.begin(protocol, self._program, self._offsets, since)
-        self._told: list[Told] = []
+        self._hash = protocol.protocol_hash
+        rules = RuleLives.of(protocol, zone)
+        content = Content(protocol, patient=patient, zone=zone, engine_version=ENGINE_VERSION)
+        self._teller = Teller(protocol, content, rules)
+        self._book = Book(Freshness(protocol), rules.memory)
+        self._origin = Origin(protocol, self._program, offsets(zone))
+        self._take_over(self._origin.begin(since))
+
+    def _take_over(self, stream: Stream) -> None:
+        self._stream = stream
+        self._checkpoints: list[Checkpoint] = []
+        self._checkpoint_due = stream.event_time + CLOSE
 
     @classmethod
     def restore(cls, protocol: CareProtocol, data: bytes, *, zone: ZoneInfo) -> "Engine":
@@ -88,12 +105,15 @@ class Engine:
         engine = cls(protocol, patient=kept.patient, zone=zone, since=0)
         if len(kept.state) != engine._program.state_size or kept.state[layout.S_LAYOUT] != layout.LAYOUT:
             raise SnapshotError("the snapshot has another layout than this version of the engine")
-        engine._stream = Stream(protocol, engine._program, engine._offsets, kept.words(), kept.tails, kept.books())
-        engine._told = kept.told
+        engine._take_over(engine._origin.resume(kept.words(), kept.tails, kept.books()))
+        engine._teller.told, engine._teller.acts = kept.told, kept.acts()
+        engine._teller.live(engine.event_time, engine.event_time)
         return engine
 
     def snapshot(self) -> bytes:
-        """Return everything this engine knows; the same history gives the same bytes."""
+        """Return everything this engine knows; the same history and acts give the same bytes."""
+        self._teller.forget(self.event_time)
+        acts = self._teller.acts
         return snapshot.write(
             snapshot.Snapshot(
                 engine_version=ENGINE_VERSION,
@@ -102,9 +122,22 @@ class Engine:
                 state=self._stream.state.tolist(),
                 tails=self._stream.tails,
                 ledgers=[[word for entry in ledger.items() for word in entry] for ledger in self._stream.ledgers],
-                told=self._told,
+                told=self._teller.told,
+                shelves=acts.shelves,
+                seen=acts.all_seen,
+                disposed=acts.all_disposed,
             )
         )
+
+    def inherit(self, data: bytes) -> None:
+        """Take over what people did under another protocol or version of it, from the snapshot of its engine.
+
+        Rules are set aside by id, alerts seen by theirs. To be done before anything is judged.
+
+        Raises:
+            SnapshotError: the bytes are damaged, or of an engine that knew of no acts.
+        """
+        self._teller.acts = snapshot.read(data).acts()
 
     @property
     def protocol(self) -> CareProtocol:
@@ -112,20 +145,34 @@ class Engine:
         return self._protocol
 
     @property
+    def event_time(self) -> int:
+        """How far time went, ms UTC."""
+        return self._stream.event_time
+
+    @property
     def history_from(self) -> int:
-        """From when on (ms UTC, inclusive) `rejudge` needs readings: `since`, less what the longest window reaches."""
+        """From when on (ms UTC, inclusive) readings matter at all: `since`, less what the longest window reaches."""
         return self._stream.since - max(self._program.preludes)
+
+    def history_needed(self, arrived: Sequence[Reading]) -> int:
+        """Return from when on (ms UTC, inclusive) `rejudge` needs readings, for these to be judged.
+
+        Args:
+            arrived: the readings that were never judged, late ones and those in order, without NOT_JUDGED ones.
+        """
+        first = min((reading.measured_at for reading in arrived), default=self.history_from)
+        checkpoint = latest_before(self._checkpoints, first)
+        return self.history_from if checkpoint is None else checkpoint.at + 1
 
     @property
     def open_alerts(self) -> tuple[AlertChange, ...]:
-        """The alerts that stand, as they were first told (RAISED or ADDED), in order of (raised_at, rule)."""
-        return tuple(
-            self._change(
-                Difference(kind=ChangeKind.ADDED if told.added else ChangeKind.RAISED, told=told, late=told.late)
-            )
-            for told in self._told
-            if told.resolved_at is None
-        )
+        """The alerts that stand, as RAISED or ADDED, told or not as they are now, in order of (raised_at, rule)."""
+        return self._teller.open_alerts(self._stream)
+
+    @property
+    def told(self) -> tuple[Told, ...]:
+        """The alerts that still matter, in order of (raised_at, rule): for whoever compares lives, not for changing."""
+        return tuple(self._teller.told)
 
     def lateness(self, reading: Reading) -> Lateness:
         """Return what to do with a reading, as things stand; changes nothing."""
@@ -157,7 +204,10 @@ class Engine:
                 ordered.append(reading)
         if not ordered:
             return ()
-        return self._record(self._stream.judge(ordered))
+        # What was judged since a checkpoint must all be later than it.
+        first, before = ordered[0].measured_at, self._stream.event_time
+        self._checkpoints = [one for one in self._checkpoints if one.at < first]
+        return self._record(self._stream.judge(ordered), ordered, before)
 
     def tick(self, now: int) -> tuple[AlertChange, ...]:
         """Let time pass to `now` (ms UTC): tells what was expected strictly before it and did not come.
@@ -165,136 +215,121 @@ class Engine:
         Raises:
             KernelError: the compiled kernel is of another version.
         """
-        return self._record(self._stream.advance(now))
+        before = self._stream.event_time
+        return self._record(self._stream.advance(now), (), before)
 
     def next_deadline(self) -> int | None:
         """Return the first `now` (ms UTC) at which `tick` would tell something, None when nothing is awaited."""
-        return self._stream.next_deadline()
+        turn = None if self._teller.next_turn is None else self._teller.next_turn + 1
+        return min((at for at in (self._stream.next_deadline(), turn) if at is not None), default=None)
 
     def rejudge(self, history: Sequence[Reading]) -> tuple[AlertChange, ...]:
-        """Judge everything again, now that late readings are there, and tell what differs.
+        """Judge again what late readings may change, and tell what differs.
 
         Args:
-            history: every reading of the patient from `history_from` on, in any order, except those that were
-                NOT_JUDGED on arrival.
+            history: every reading of the patient from `history_needed` on, or from `history_from` on, in any order,
+                except those that were NOT_JUDGED on arrival.
 
         Raises:
             HistoryError: readings that were judged before are not there.
             KernelError: the compiled kernel is of another version.
         """
-        before = self._stream
-        replay = Stream.begin(self._protocol, self._program, self._offsets, before.since)
-        ordered = [reading for reading in canonical(history) if replay.place(reading) is Place.NEXT]
-        new_times = self._new_times(ordered)
-        events = replay.judge(ordered) + replay.advance(before.event_time)
-        after = [one.told for one in record(events, {}) if one.kind is ChangeKind.RAISED]
-
-        def seen(rule: int) -> int:
-            if isinstance(self._protocol.rules[rule], MissingRule):
-                return before.event_time
-            return before.watermark(self._column(rule))
-
-        differences = compare(
-            self._told,
-            [told for told in after if self._may_change(told, before.event_time)],
-            seen=seen,
-            touched=lambda told: any(told.onset <= at <= seen(told.rule) for at in new_times[self._column(told.rule)]),
+        before, until, teller = self._stream, self.event_time, self._teller
+        new = arrived(before, self._origin, history, self._checkpoints)
+        if not new:
+            return ()
+        first = new[0].measured_at
+        again = judge_again(
+            before, self._origin, history, self._checkpoints, self._book, first=first, reach=teller.retention.reach
         )
-        self._stream = replay
-        self._told = after
-        return self._tell(differences)
+        after = teller.retention.of(again.told, until, teller.ended)
+        rules = self._protocol.rules
+        seen = [_judged_to(before, rule) for rule in rules]
+        times = [[one.measured_at for one in new if one.quantity in rule.inputs] for rule in rules]
+        differences = compare(
+            teller.retention.of(teller.told, until, teller.ended),
+            after,
+            seen=seen.__getitem__,
+            touched=lambda told: any(told.onset <= at <= seen[told.rule] for at in times[told.rule]),
+        )
+        self._stream, self._checkpoints, teller.told = again.stream, again.checkpoints, after
+        for one in differences:
+            if one.kind is ChangeKind.REVISED:
+                teller.carry(one.told)
+        return teller.tell(differences, min(first, until), self._stream)
 
-    def _new_times(self, history: Sequence[Reading]) -> list[list[int]]:
-        """Return each row's times (ms UTC) of readings that were never judged.
+    # --- what people did ------------------------------------------------------------------------------------
+
+    def shelve(self, rule_id: str, until: int, by: str, at: int, reason: str = "") -> tuple[AlertChange, ...]:
+        """Set the alerts of a rule aside from `at` to `until` (ms UTC, exclusive); `until` = `at` ends that.
+
+        They are raised and resolved all the same. An alert of high priority is set aside for 24 h at most and with a
+        reason, another one for the protocol's `longest_shelf`. Twice is once.
 
         Raises:
-            HistoryError: readings that were judged before are not there.
+            UnknownRuleError: the protocol has no such rule.
+            ShelfError: too long, without a name, or without the reason that a high priority asks for.
         """
-        lacking = [set(ledger) for ledger in self._stream.ledgers]
-        times: list[list[int]] = [[] for _ in lacking]
-        for reading in history:
-            column = self._program.columns.get(reading.quantity)
-            if column is None or reading.measured_at < self._stream.event_time - lateness_bound(reading.quantity):
-                continue
-            known = fingerprint(reading)
-            if known in self._stream.ledgers[column]:
-                lacking[column].discard(known)
-            else:
-                times[column].append(reading.measured_at)
-        if any(lacking):
-            raise HistoryError(sum(len(one) for one in lacking))
-        return times
+        rule = next((rule for rule in self._protocol.rules if rule.id == rule_id), None)
+        if rule is None:
+            raise UnknownRuleError(rule_id)
+        shelf = checked_shelf(Shelf(rule_id, at, until, by, reason), rule, self._protocol.telling.longest_shelf)
+        if not self._teller.acts.shelve(shelf):
+            return ()
+        return self._teller.tell((), min(at, self.event_time), self._stream)
 
-    def _column(self, rule: int) -> int:
-        return self._program.columns[self._protocol.rules[rule].quantity]
+    def acknowledge(self, alert_id: str, by: str, at: int) -> tuple[AlertChange, ...]:
+        """Remember that somebody has seen an alert; a latched one whose condition is over is resolved by that.
 
-    def _may_change(self, told: Told, event_time: int) -> bool:
-        """Return whether an alert stands or ended so lately that a late reading may still change it."""
-        bound = lateness_bound(self._protocol.rules[told.rule].quantity)
-        return told.resolved_at is None or told.resolved_at >= event_time - bound - DAY_MS
+        `at` is ms UTC, by whoever's clock saw it; the first to see it counts. The team's acknowledgement reaches the
+        box as a disposition and is handed over here: until then a latched alert stands on the box.
 
-    def _record(self, events: Iterable[Event]) -> tuple[AlertChange, ...]:
-        standing = {told.rule: told for told in self._told if told.resolved_at is None}
-        differences = record(events, standing)
-        self._told += [one.told for one in differences if one.kind is ChangeKind.RAISED]
-        return self._tell(differences)
+        Raises:
+            UnknownAlertError: no such alert is known, or not any more.
+        """
+        told = self._teller.known(alert_id)
+        before = self._teller.ended(told)
+        if not self._teller.acts.see(Seen(alert_id, at, by)):
+            return ()
+        ended = self._teller.ended(told)
+        if ended == before or ended is None:
+            return ()
+        resolved = Difference(kind=ChangeKind.RESOLVED, told=told, late=False)
+        start = min(self.event_time, ended if before is None else min(before, ended))
+        return self._teller.tell([resolved], start, self._stream)
 
-    def _tell(self, differences: Iterable[Difference]) -> tuple[AlertChange, ...]:
-        """Return the changes in canonical order, and forget the alerts that nothing can change any more."""
-        event_time = self._stream.event_time
-        self._told = sorted(
-            (told for told in self._told if self._may_change(told, event_time)),
-            key=lambda told: (told.raised_at, told.rule),
-        )
-        return tuple(self._change(one) for one in sorted(differences, key=_canonical_order))
+    def dispose(self, alert_id: str, outcome: Outcome, by: str, at: int) -> None:
+        """Remember what came of an alert, for the next one of its rule to say; the last word (`at`, ms UTC) counts.
 
-    def _change(self, difference: Difference) -> AlertChange:
-        told, rule = difference.told, self._protocol.rules[difference.told.rule]
-        evidence = tuple(
-            Evidence(
-                quantity=kept.quantity,
-                count=kept.count,
-                measured_at=kept.measured_at,
-                received_at=kept.received_at,
-                device=kept.device,
-                key=kept.key,
-                quality=kept.quality,
-            )
-            for kept in told.evidence
-        )
-        telling = Telling(
-            rule=rule,
-            onset=told.onset,
-            raised_at=told.raised_at,
-            evidence=evidence,
-            late=told.late,
-            withdrawn=difference.kind is ChangeKind.RETRACTED,
-        )
-        return AlertChange(
-            kind=difference.kind,
-            alert_id=self._id(rule.id, told.onset),
-            patient=self._patient,
-            rule=rule.id,
-            priority=rule.priority,
-            category=rule.category,
-            onset=told.onset,
-            raised_at=told.raised_at,
-            resolved_at=None if difference.kind is ChangeKind.RAISED else told.resolved_at,
-            evidence=evidence,
-            why=explain(telling, self._zone),
-            late=difference.late,
-            supersedes=None if told.supersedes is None else self._id(rule.id, told.supersedes),
-            protocol=self._protocol.name,
-            protocol_version=self._protocol.version,
-            protocol_hash=self._hash,
-            engine_version=ENGINE_VERSION,
-        )
+        Raises:
+            UnknownAlertError: no such alert is known, or not any more.
+        """
+        self._teller.known(alert_id)
+        self._teller.acts.dispose(Disposed(alert_id, at, by, outcome))
 
-    def _id(self, rule: str, onset: int) -> str:
-        return alert_id(patient=self._patient, protocol=self._protocol.name, rule=rule, onset=onset)
+    def improving(self, alert_id: str) -> bool:
+        """Return whether the value of a standing alert has moved towards its end since it was raised.
+
+        Raises:
+            UnknownAlertError: no such alert is known, or not any more.
+        """
+        return self._teller.improves(self._teller.known(alert_id), self._stream)
+
+    def _record(self, events: Sequence[Event], readings: Sequence[Reading], before: int) -> tuple[AlertChange, ...]:
+        teller, now = self._teller, self.event_time
+        teller.told, differences, start = self._book.enter(teller.told, events, readings, since=before)
+        turns = teller.next_turn is not None and teller.next_turn < now
+        changes = teller.tell(differences, start, self._stream) if differences or turns or start < before else ()
+        if now >= self._checkpoint_due:
+            kept = [*self._checkpoints, Checkpoint.of(self._stream, teller.told)]
+            self._checkpoints = thinned(kept, now=now, reach=teller.retention.reach)
+            self._checkpoint_due = now + CLOSE
+        return changes
 
 
-def _canonical_order(difference: Difference) -> tuple[int, int]:
-    told = difference.told
-    at = told.resolved_at if difference.kind is ChangeKind.RESOLVED else None
-    return (told.raised_at if at is None else at, told.rule)
+def _judged_to(stream: Stream, rule: Rule) -> int:
+    """Return up to when (ms UTC) a rule had been judged."""
+    if isinstance(rule, MissingRule):
+        return stream.event_time
+    columns = stream.program.columns
+    return max((stream.watermark(columns[one]) for one in rule.inputs if one in columns), default=NEVER)

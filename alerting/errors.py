@@ -102,3 +102,39 @@ class KernelError(AlertingError):
         self.hint = (
             "Delete the directory alerting/__pycache__ (and the one named by NUMBA_CACHE_DIR), then start again."
         )
+
+
+class ShelfError(AlertingError):
+    """A rule cannot be set aside as was asked.
+
+    Attributes:
+        longest: ms for which the rule may be set aside.
+    """
+
+    def __init__(self, message: str, longest: int) -> None:
+        super().__init__(message)
+        self.longest = longest
+
+
+class UnknownRuleError(AlertingError):
+    """The protocol has no rule of this id.
+
+    Attributes:
+        rule: the id that was asked for.
+    """
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(f"the protocol has no rule {rule}: look it up in the protocol")
+        self.rule = rule
+
+
+class UnknownAlertError(AlertingError):
+    """An alert that this engine does not know, or not any more.
+
+    Attributes:
+        alert_id: the id that was asked for.
+    """
+
+    def __init__(self, alert_id: str) -> None:
+        super().__init__(f"no alert {alert_id} is known: it ended long ago, was taken back, or is of somebody else")
+        self.alert_id = alert_id

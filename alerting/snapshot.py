@@ -1,7 +1,8 @@
 """An engine as bytes, and back.
 
-The bytes are complete and depend only on what was judged and told: a mark, a checksum, then MessagePack. They are
-portable between machines; they are not between versions of the engine, whose caller then replays the kept readings.
+The bytes are complete and depend only on what was judged, told and done about it: a mark, a checksum, then
+MessagePack. They are portable between machines; they are not between versions of the engine, whose caller then replays
+the kept readings.
 """
 
 import hashlib
@@ -11,11 +12,12 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from alerting.acts import Acts, Disposed, Seen, Shelf
 from alerting.errors import SnapshotError
 from alerting.kept import Kept
 from alerting.told import Told
 
-_MARK = b"veilleur engine 1\n"
+_MARK = b"veilleur engine 2\n"
 _CHECKSUM = 16
 
 
@@ -29,7 +31,10 @@ class Snapshot(Struct, array_like=True, forbid_unknown_fields=True):
         state: the stream's state.
         tails: see `Stream`.
         ledgers: see `Stream`; fingerprint and time in turn.
-        told: alerts that late readings may still change, and those that stand.
+        told: alerts that stand, that late readings may still change, or that count for others.
+        shelves: see `Acts`, as the following.
+        seen: in order.
+        disposed: in order.
     """
 
     engine_version: str
@@ -39,6 +44,13 @@ class Snapshot(Struct, array_like=True, forbid_unknown_fields=True):
     tails: list[list[Kept]]
     ledgers: list[list[int]]
     told: list[Told]
+    shelves: list[Shelf]
+    seen: list[Seen]
+    disposed: list[Disposed]
+
+    def acts(self) -> Acts:
+        """Return what people did."""
+        return Acts(self.shelves, self.seen, self.disposed)
 
     def words(self) -> NDArray[np.int64]:
         """Return the state as the kernel wants it."""

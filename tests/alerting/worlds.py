@@ -118,7 +118,7 @@ def fold(changes: Iterable[AlertChange]) -> list[Expected]:
         if change.kind is ChangeKind.RETRACTED:
             del alerts[change.alert_id]
             continue
-        if change.kind in (ChangeKind.RESOLVED, ChangeKind.CONFIRMED):
+        if change.kind in (ChangeKind.RESOLVED, ChangeKind.CONFIRMED, ChangeKind.SUPPRESSED, ChangeKind.RELEASED):
             assert change.alert_id in alerts, "a change of an alert that was never told"
         else:
             assert change.alert_id not in alerts, "told twice"
