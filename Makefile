@@ -6,12 +6,15 @@ ARGS ?=
 SIM := $(VENV)/.installed-sim
 DEV := $(VENV)/.installed-dev
 PEERS := $(VENV)/.installed-peers
+KERNEL := $(VENV)/.compiled-kernel
 
-.PHONY: help demo test bench quality fuzz coverage lint types arrows pytest lock clean
+.PHONY: help demo test kernel wheel bench quality fuzz coverage lint types arrows pytest lock clean
 
 help:
 	@echo "make demo   the main job, end to end, on simulated devices   (ARGS=--headless for plain lines)"
 	@echo "make test   lint, types, the house's arrows and the tests"
+	@echo "make kernel the kernel, compiled ahead of time; demo and test do it by themselves   (docs/kernel.md)"
+	@echo "make wheel  a wheel for boxes of this machine's kind, in dist/, and proof that it judges"
 	@echo "make coverage  every branch of what judges and of the drivers"
 	@echo "make fuzz   a million spoilt frames into every codec   (ARGS='--frames 20000 heart_rate.2A37' for some)"
 	@echo "make bench  the figures, one JSON line each"
@@ -38,7 +41,14 @@ $(PEERS): requirements/peers.txt $(DEV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/peers.txt
 	@touch $@
 
-demo: $(SIM)
+# Without a compiler all goes on: the kernel is then compiled by whoever needs it, at its first start.
+$(KERNEL): kernel_build.py alerting/kernel_source.py alerting/layout.py $(wildcard alerting/kernel/*.py) $(SIM)
+	@echo "Compiling the kernel ahead of time (once, and when its source has changed; half a minute)..."
+	@if $(BIN)/python kernel_build.py; then touch $@; else echo "Going on without: it is compiled at the first start instead (docs/kernel.md)."; fi
+
+kernel: $(KERNEL)
+
+demo: $(SIM) $(KERNEL)
 	@$(BIN)/veilleur-sim demo $(ARGS)
 
 test: lint types arrows pytest
@@ -53,7 +63,7 @@ types: $(DEV)
 arrows: $(DEV)
 	$(BIN)/lint-imports
 
-pytest: $(DEV)
+pytest: $(DEV) $(KERNEL)
 	$(BIN)/python -m pytest $(ARGS)
 
 # Jitted lines are invisible to coverage, so the kernel runs as plain Python here.
@@ -61,7 +71,19 @@ coverage: $(DEV)
 	NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q -p no:randomly tests/alerting tests/devices
 	$(BIN)/coverage report --include="alerting/*,devices/drivers/*" --show-missing --fail-under=100
 
-bench: $(PEERS)
+# The wheel is tried where nothing but the box's libraries and itself is installed.
+wheel: $(SIM)
+	@rm -rf build/wheel
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir build/wheel .
+	@ls build/wheel/*-linux_*.whl >/dev/null 2>&1 || { echo "The kernel is not in $$(ls build/wheel): 'make kernel' says what is missing."; exit 1; }
+	@$(BIN)/python -m venv build/wheel/venv
+	@build/wheel/venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/box.txt
+	@build/wheel/venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps build/wheel/*.whl
+	@cd build/wheel && venv/bin/python -I -c 'import sys; from alerting import compiled, engine; print("Tried: its kernel is compiled", compiled.kind.value); sys.exit("numba" in sys.modules)'
+	@cd build/wheel && venv/bin/veilleur backtest --protocol diabetes_cgm --readings ../../simulators/recordings/hall_2018_excerpt.csv.gz >/dev/null
+	@mkdir -p dist && mv build/wheel/*.whl dist/ && ls dist/*.whl
+
+bench: $(PEERS) $(KERNEL)
 	$(BIN)/python -m benchmarks $(ARGS)
 
 quality: $(PEERS)
@@ -80,4 +102,5 @@ lock:
 	$(LOCK) pyproject.toml requirements/build.in --extra sim --extra analysis --extra dev --extra peers -c requirements/dev.txt -o requirements/peers.txt
 
 clean:
+	rm -f alerting/_kernel*.so
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -211,7 +211,7 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
     from agent.daemon import open_vault
     from agent.devices_command import PRIORITIES
     from agent.settings_file import read_settings
-    from agent.status import iso, read_state
+    from agent.status import KERNELS, iso, read_state
     from agent.technical import owner_of
     from agent.technical_rules import OWNERS
 
@@ -228,6 +228,11 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
         ),
         ("clé / key", state.key_place),
         ("prévient tout de suite / tells at once", state.tells_now or "-"),
+        (
+            "noyau / kernel",
+            _said(ctx, KERNELS[state.kernel])
+            + ("" if state.kernel_why is None else f" ({_said(ctx, state.kernel_why)})"),
+        ),
         ("disque / disk", f"{state.free_bytes // 2**20} MiB"),
         *(
             (patient, f"{protocol} · suivi depuis / watched since {'-' if since is None else iso(since)}")

@@ -1,15 +1,29 @@
 """What `veilleur status` says: read from the database of a box, running or not."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from agent.settings import Settings
 from agent.store_reader import StoreReader
 from agent.technical import owner_of
 from agent.vault import Vault
-from alerting.alert import AlertChange
+from alerting import compiled
+from alerting.alert import AlertChange, Sentence
+from alerting.compiled import Kind
 from exchange.sealing import LANE_ALERTS
+
+KERNELS: Final[Mapping[Kind, Sentence]] = {
+    Kind.AHEAD_OF_TIME: Sentence(fr="compilé d'avance", en="compiled ahead of time"),
+    Kind.KEPT: Sentence(
+        fr="compilé au premier démarrage, gardé sur le disque", en="compiled at first start, kept on disk"
+    ),
+    Kind.AT_START: Sentence(fr="compilé à chaque démarrage", en="compiled at each start"),
+    Kind.PLAIN: Sentence(fr="non compilé", en="not compiled"),
+}
+"""Which kernel judges, as it is read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +38,12 @@ class DeviceState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoxState:
-    """The state of one box."""
+    """The state of one box.
+
+    Attributes:
+        kernel: how the kernel was compiled that judges in an installation such as the one that asks.
+        kernel_why: why it is not the one compiled ahead of time, None when it is.
+    """
 
     box: str
     epoch: str
@@ -34,6 +53,8 @@ class BoxState:
     free_bytes: int
     key_place: str
     tells_now: str | None
+    kernel: Kind
+    kernel_why: Sentence | None
     protocols: dict[str, str]
     watched_since: dict[str, int | None]
     devices: tuple[DeviceState, ...]
@@ -50,6 +71,10 @@ class BoxState:
             "free_bytes": self.free_bytes,
             "key_place": self.key_place,
             "tells_now": self.tells_now,
+            "kernel": {
+                "compiled": self.kernel,
+                "why": None if self.kernel_why is None else {"fr": self.kernel_why.fr, "en": self.kernel_why.en},
+            },
             "protocols": self.protocols,
             "watched_since": {
                 patient: None if since is None else iso(since) for patient, since in self.watched_since.items()
@@ -104,6 +129,8 @@ def read_state(settings: Settings, vault: Vault) -> BoxState:
             free_bytes=shutil.disk_usage(settings.state).free,
             key_place="file" if settings.vault.key_file is not None else "systemd credential",
             tells_now=settings.now.relay,
+            kernel=compiled.kind,
+            kernel_why=compiled.why,
             protocols={
                 patient.pseudonym: f"{protocol.name} v{protocol.version} ({protocol.protocol_hash[:12]})"
                 for patient in settings.patients

@@ -19,7 +19,8 @@ from enum import Enum, auto
 import numpy as np
 from numpy.typing import NDArray
 
-from alerting import kernel, layout
+from alerting import compiled as kernel
+from alerting import layout
 from alerting.care_protocol import CareProtocol
 from alerting.errors import KernelError
 from alerting.findings import Findings, Tails, find

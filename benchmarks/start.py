@@ -1,7 +1,10 @@
-"""What `veilleur run` costs until it is ready, with the JIT cache cold and warm.
+"""What `veilleur run` costs until it is ready: its kernel compiled ahead of time, kept on disk, or compiled anew.
 
 Readiness is what systemd would hear (READY=1). There is no broker and no adapter: the box is ready to keep and judge
-all the same. CPU seconds and peak memory are the kernel's own count for the process.
+all the same. CPU seconds and peak memory are the operating system's own count for the process. Beside them stands what
+the libraries of the box cost that only imports them. What Python compiles once at installation is there already.
+
+pandas is hidden from the box: sqlite-utils imports it where it is installed, and on no box it is.
 """
 
 import os
@@ -13,12 +16,37 @@ import tempfile
 import time
 from pathlib import Path
 
+from alerting import compiled
+from alerting.compiled import Kind
 from benchmarks.figure import say
 from exchange.identity import OpeningKey, ReceiptSigner, Recipient, RecipientRole, SigningKey, TeamKeys, write_team_keys
 from simulators.broker import Certificates
 
-WARM_ROUNDS = 5
+ROUNDS = 5
 COLD_ROUNDS = 2
+
+BOX = """
+import sys
+sys.modules["pandas"] = None
+from agent.cli import main
+main()
+"""
+IMPORTED = """
+import sys
+sys.modules["pandas"] = None
+import agent.daemon, agent.settings_file, devices.bleak_radio, devices.bluez_adapter, devices.bluez_bonds
+print(*(name for name, module in sys.modules.items() if "site-packages" in (getattr(module, "__file__", None) or "")))
+"""
+"""Prints what the box imports of others, in the order in which it was there."""
+IMPORTS = """
+import importlib, sys, time
+sys.modules["pandas"] = None
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
+print(time.process_time(), int(peak) / 1024)
+"""
+SOURCE = {"VEILLEUR_KERNEL": "source"}
 
 
 def settings(folder: Path) -> Path:
@@ -43,7 +71,7 @@ def settings(folder: Path) -> Path:
     return path
 
 
-def once(config: Path, cache: Path) -> tuple[float, float, float]:
+def once(config: Path, **environment: str) -> tuple[float, float, float]:
     """Start a box and stop it when it is ready; return CPU seconds, wall seconds and peak MiB until then."""
     address = str(config.parent / "notify")
     Path(address).unlink(missing_ok=True)
@@ -51,9 +79,10 @@ def once(config: Path, cache: Path) -> tuple[float, float, float]:
         ears.bind(address)
         ears.settimeout(120)
         began = time.perf_counter()
-        command = [str(Path(sys.executable).with_name("veilleur")), "run", "--config", str(config)]
-        environment = {**os.environ, "NOTIFY_SOCKET": address, "NUMBA_CACHE_DIR": str(cache)}
-        with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as box:
+        command = [sys.executable, "-c", BOX, "run", "--config", str(config)]
+        with subprocess.Popen(
+            command, env={**os.environ, **environment, "NOTIFY_SOCKET": address}, stderr=subprocess.DEVNULL
+        ) as box:
             while ears.recv(64) != b"READY=1":
                 pass
             wall = time.perf_counter() - began
@@ -65,13 +94,32 @@ def once(config: Path, cache: Path) -> tuple[float, float, float]:
     return cpu, wall, peak
 
 
+def imports() -> tuple[float, float]:
+    """Return CPU seconds and peak MiB of a process that imports the box's libraries, without the kernel's compiler."""
+    names = subprocess.run([sys.executable, "-c", IMPORTED], check=True, capture_output=True, text=True).stdout.split()
+    told = subprocess.run([sys.executable, "-c", IMPORTS, *names], check=True, capture_output=True, text=True).stdout
+    cpu, peak = (float(number) for number in told.split())
+    return cpu, peak
+
+
 def figures() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = settings(folder)
-        cold = [once(config, folder / f"cache-{number}") for number in range(COLD_ROUNDS)]
-        warm = [once(config, folder / "cache-0") for _ in range(WARM_ROUNDS)]
-    for cache, runs in (("cold", cold), ("warm", warm)):
-        say("start.cpu", "s", [run[0] for run in runs], jit_cache=cache)
-        say("start.wall", "s", [run[1] for run in runs], jit_cache=cache)
-        say("start.peak_memory", "MiB", [run[2] for run in runs], jit_cache=cache)
+        os.environ |= {"PYTHONPYCACHEPREFIX": str(folder / "bytecode"), "PYTHONDONTWRITEBYTECODE": ""}
+        once(config)
+        kinds: dict[Kind, list[tuple[float, float, float]]] = {}
+        if compiled.kind is Kind.AHEAD_OF_TIME:
+            imported = [imports() for _ in range(ROUNDS)]
+            say("start.imports.cpu", "s", [run[0] for run in imported])
+            say("start.imports.peak_memory", "MiB", [run[1] for run in imported])
+            kinds[Kind.AHEAD_OF_TIME] = [once(config) for _ in range(ROUNDS)]
+        else:
+            print(f"start: not measured ahead of time: {compiled.why and compiled.why.en}", file=sys.stderr)
+        caches = [str(folder / f"cache-{number}") for number in range(COLD_ROUNDS)]
+        kinds[Kind.AT_START] = [once(config, NUMBA_CACHE_DIR=cache, **SOURCE) for cache in caches]
+        kinds[Kind.KEPT] = [once(config, NUMBA_CACHE_DIR=caches[0], **SOURCE) for _ in range(ROUNDS)]
+    for kind, runs in kinds.items():
+        say("start.cpu", "s", [run[0] for run in runs], kernel=kind)
+        say("start.wall", "s", [run[1] for run in runs], kernel=kind)
+        say("start.peak_memory", "MiB", [run[2] for run in runs], kernel=kind)
