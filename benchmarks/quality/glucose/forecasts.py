@@ -6,10 +6,12 @@ Every alarm of a row is a judge's own answer, from another process, one reading 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from benchmarks.quality.glucose import engine_forecasts
+from benchmarks.quality.glucose.engine_forecasts import Held
 from benchmarks.quality.glucose.harness import Answer, Sitting, checked, judged
 from benchmarks.quality.glucose.judge import Scoring
 from benchmarks.quality.glucose.labels import Labels, label
@@ -42,6 +44,7 @@ COLUMNS = (
     "false/day",
     "lead min",
     "< 2 false/week",
+    "as the reference",
 )
 
 
@@ -58,6 +61,7 @@ class Row:
         thresholds: on the risk, the smallest and the largest of the folds.
         worth: what the alarms were worth.
         times: how often the people were run, with other seeds.
+        held: the engine's alerts against the crossings of the reference scorer.
     """
 
     cohort: Cohort
@@ -68,6 +72,7 @@ class Row:
     thresholds: tuple[float, float]
     worth: Summary
     times: int = 1
+    held: Held | None = None
 
     def cells(self) -> tuple[str, ...]:
         """Return the row for a reader."""
@@ -82,6 +87,7 @@ class Row:
             _interval(worth.false_a_day),
             shown(worth.median_lead, 0),
             shown(worth.quiet),
+            "" if self.held is None else _held(self.held),
         )
 
     def line(self) -> dict[str, object]:
@@ -97,6 +103,7 @@ class Row:
             "chosen_on": self.chosen_on,
             "thresholds": self.thresholds,
             "runs": self.times,
+            "held_against_reference": None if self.held is None else asdict(self.held),
             **asdict(self.worth),
         }
 
@@ -108,6 +115,15 @@ class Choice:
     point: str
     chosen_on: str
     by_patient: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the engine is asked for: a model at a choice of thresholds, and the reference's risks beside it."""
+
+    method: str
+    choice: Choice
+    watched: Mapping[str, Watched]
 
 
 class People:
@@ -129,11 +145,33 @@ class People:
         cadence = self.cohort.cadence
         return Setting(level=LEVELS[self.level], cadence=cadence, gap=gap_after(cadence * MINUTE) / MINUTE, seed=seed)
 
-    def rows(self, method: str) -> list[Row]:
-        """Return the rows of one scorer."""
-        watched = self.watched(method)
-        choices = [*self._given(method), *self.chosen(method, watched)]
-        return self.judged_rows(method, choices, watched)
+    def rows(self, methods: Sequence[str]) -> list[Row]:
+        """Return the rows of some scorers, then those of the engine with the same thresholds."""
+        rows: list[Row] = []
+        asked: list[Asked] = []
+        for method in methods:
+            watched = self.watched(method)
+            choices = [*self._given(method), *self.chosen(method, watched)]
+            rows += self.judged_rows(method, choices, watched)
+            if method in engine_forecasts.MODELS:
+                asked += [Asked(method=method, choice=one, watched=watched) for one in choices if one.chosen_on != SAME]
+        return rows + self.engine_rows(asked)
+
+    def engine_rows(self, asked: Sequence[Asked]) -> list[Row]:
+        """Return one row a choice, from the alerts of the engine, held against the reference scorer's crossings."""
+        wanted = {patient: [(one.method, one.choice.by_patient[patient]) for one in asked] for patient in self.labels}
+        raised = engine_forecasts.raised(self.cohort.traces, LEVELS[self.level], wanted)
+        rows = []
+        for place, one in enumerate(asked):
+            outcomes = {}
+            held = Held(raised=0, same=0, rounded=0, different=0)
+            for patient, several in raised.items():
+                labels, alerts = self.labels[patient], several[place]
+                outcomes[patient] = outcome(labels, engine_forecasts.told(labels, alerts))
+                held += engine_forecasts.held(one.watched[patient], one.method, one.choice.by_patient[patient], alerts)
+            row = self.row(f"engine's {one.method}", one.choice, summary(outcomes))
+            rows.append(replace(row, held=held))
+        return rows
 
     def watched(self, method: str) -> dict[str, Watched]:
         """Return the risks that a scorer gives each person, for choosing its thresholds."""
@@ -266,7 +304,7 @@ def tables() -> None:
     for cohort in cohorts(folder()):
         for level in LEVELS:
             people = People(cohort, level)
-            rows = [row for method in methods(cohort) for row in people.rows(method)]
+            rows = people.rows(methods(cohort))
             headline = "holt_ar2" if cohort.cadence <= 6 else "kalman"
             matched = [row for row in rows if row.method == headline and row.chosen_on != SAME]
             rows += [*people.random(matched), people.always()]
@@ -289,6 +327,11 @@ def _title(people: People) -> str:
         f"Sensor lows below {LEVELS[people.level]:.0f} mg/dL (level {people.level}) seen beforehand: {cohort.name}, "
         f"{len(cohort.traces)} {kind}, {size}, a reading every {cohort.cadence} min{cut}"
     )
+
+
+def _held(held: Held) -> str:
+    apart = [f"{held.rounded} by rounding"] * bool(held.rounded) + [f"{held.different} DIFFER"] * bool(held.different)
+    return ", ".join((f"{held.same} of {held.raised}", *apart))
 
 
 def _interval(share: Share) -> str:

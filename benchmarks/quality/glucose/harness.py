@@ -33,6 +33,7 @@ AFTER_ALARMS = 3
 SHARES = (0.3, 0.6, 0.9)
 FUTURE = 48
 """Readings of another future."""
+FOREVER = 1 << 62
 PATIENCE = 30.0
 """Seconds without an answer after which a judge is taken to wait for the next reading."""
 MOVED = 1400 * DAY
@@ -73,6 +74,13 @@ class Answer:
     alarms: tuple[bool, ...]
     told: tuple[dict[str, Any], ...]
 
+    def moved(self, by: int) -> "Answer":
+        """Return the same answer so many ms later; a number in what was told is a time."""
+        told = tuple(
+            {key: one + by if isinstance(one, int) else one for key, one in item.items()} for item in self.told
+        )
+        return replace(self, time=self.time + by, told=told)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sitting:
@@ -97,9 +105,12 @@ def checked(
         LookAheadError: its past changed with its future, or with a name or a year.
     """
     answers = judged([replace(one, trace=prepare(one.trace)) for one in sittings], judge=judge)
-    watched = sorted(range(len(sittings)), key=lambda place: sha256(sittings[place].trace.patient.encode()).digest())
-    for place in watched[:WATCHED]:
-        _check(sittings[place], answers[place], judge, prepare)
+    ordered = sorted(range(len(sittings)), key=lambda place: sha256(sittings[place].trace.patient.encode()).digest())
+    probes = [probe for place in ordered[:WATCHED] for probe in _probes(sittings[place], answers[place])]
+    again = judged([replace(one.sitting, trace=prepare(one.sitting.trace)) for one in probes], judge=judge)
+    for probe, given in zip(probes, again, strict=True):
+        if probe.expected != [one.moved(-probe.moved) for one in given if one.time < probe.until]:
+            raise LookAheadError(probe.fault)
     return answers
 
 
@@ -109,27 +120,38 @@ def judged(sittings: Sequence[Sitting], *, judge: Sequence[str] = JUDGE) -> list
         return [tuple(_answers(process, one)) for one in sittings]
 
 
-def _check(sitting: Sitting, answers: tuple[Answer, ...], judge: Sequence[str], prepare: Prepare) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Probe:
+    """Another recording, and what must be answered to it before a time: the same."""
+
+    sitting: Sitting
+    expected: list[Answer]
+    until: int
+    moved: int
+    fault: str
+
+
+def _probes(sitting: Sitting, answers: tuple[Answer, ...]) -> Iterator[_Probe]:
     trace = sitting.trace
-    cuts = _cuts(trace, answers)
-    others = [_future_changed(trace, cut) for cut in cuts] + [trace.until(cut) for cut in cuts]
-    again = judged([replace(sitting, trace=prepare(one)) for one in others], judge=judge)
-    for cut, given in zip(cuts + cuts, again, strict=True):
+    elsewhere = replace(trace, patient="somebody", times=tuple(time + MOVED for time in trace.times))
+    yield _Probe(
+        sitting=replace(sitting, trace=elsewhere),
+        expected=list(answers),
+        until=FOREVER,
+        moved=MOVED,
+        fault=f"{trace.patient}: the answers depend on who it is or on the date",
+    )
+    for cut in _cuts(trace, answers):
         # Up to the next reading of the recording: a value filled in between may not know it either.
         following = trace.times[cut + 1]
-        was, is_now = [[one for one in several if one.time < following] for several in (answers, given)]
-        if was != is_now:
-            raise LookAheadError(
-                f"{trace.patient}: what was answered before reading {cut + 1} depends on later readings"
+        for other in (trace.until(cut), _future_changed(trace, cut)):
+            yield _Probe(
+                sitting=replace(sitting, trace=other),
+                expected=[one for one in answers if one.time < following],
+                until=following,
+                moved=0,
+                fault=f"{trace.patient}: what was answered before reading {cut + 1} depends on later readings",
             )
-    moved = replace(trace, patient="somebody", times=tuple(time + MOVED for time in trace.times))
-    (elsewhere,) = judged([replace(sitting, trace=prepare(moved))], judge=judge)
-    if [_bare(one, 0) for one in answers] != [_bare(one, MOVED) for one in elsewhere]:
-        raise LookAheadError(f"{trace.patient}: the answers depend on who it is or on the date")
-
-
-def _bare(answer: Answer, moved: int) -> tuple[int, float | None, tuple[bool, ...]]:
-    return answer.time - moved, answer.risk, answer.alarms
 
 
 def _cuts(trace: Trace, answers: tuple[Answer, ...]) -> list[int]:

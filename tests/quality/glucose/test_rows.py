@@ -24,6 +24,17 @@ def test_every_row_says_whether_people_were_simulated_and_readings_left_out(
         assert (row["simulated"], row["decimated"], row["cadence_min"], row["level"]) == (True, 3, 15, 1)
         assert row["chosen_on"] == "given", "too few people to choose a threshold on some for others"
         assert {"value", "low", "high"} == row["recall"].keys() == row["precision"].keys() == row["false_a_day"].keys()
+    engine = [row for row in rows if row["method"].startswith("engine's")]
+    assert [row["method"] for row in engine] == [
+        "engine's ar2",
+        "engine's holt_ar2",
+        "engine's kalman",
+        "engine's kalman",
+    ]
+    for row in engine:
+        held = row["held_against_reference"]
+        assert held["raised"] >= held["same"] > 0
+        assert held["different"] == 0
     always = next(row for row in rows if row["method"] == "always")
     assert always["recall"]["value"] == 1
 
@@ -32,7 +43,7 @@ def test_alarms_that_their_risks_did_not_foresee_are_not_printed(monkeypatch: py
     people = forecasts.People(Cohort(name="made", traces=(wave(),), simulated=True), 1)
     monkeypatch.setattr(Watched, "alarms", lambda *_: [1])
     with pytest.raises(forecasts.ForeseenError, match="holt_ar2"):
-        people.rows("holt_ar2")
+        people.rows(("holt_ar2",))
 
 
 def test_without_a_folder_the_excerpt_that_ships_is_scored() -> None:
