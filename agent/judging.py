@@ -17,7 +17,7 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from agent.logs import EVENT, READINGS
@@ -27,9 +27,10 @@ from agent.store import Judgement, ReadingState, Store
 from agent.store_reader import Kept
 from agent.store_thread import StoreThread
 from agent.technical import TechnicalAlerts, is_usable
-from alerting.alert import AlertChange, ChangeKind, Sentence
+from alerting.alert import AlertChange
 from alerting.engine import Engine, Lateness
 from alerting.errors import SnapshotError
+from alerting.protocol_change import applied
 from devices.clock import Clock
 from devices.source import Batch, DeviceEvent, DeviceEventKind, DeviceFacts
 from exchange.sealing import Sealer
@@ -210,7 +211,8 @@ class Judging:
         if any(place is Lateness.LATE for _, place in places):
             # The kept history holds this batch too: those in order are judged with the late ones, in one go.
             left_out = {item.row for item in too_late}
-            history = await self._store.call(Store.history, patient, since=engine.history_from, until_row=row)
+            since = engine.history_needed([item.reading for item in kept if item.row not in left_out])
+            history = await self._store.call(Store.history, patient, since=since, until_row=row)
             readings = [item.reading for item in history if item.row not in left_out]
             changes = list(await asyncio.to_thread(engine.rejudge, readings))
         else:
@@ -318,7 +320,7 @@ class Judging:
         try:
             self._engines[name] = Engine.restore(patient.protocol, stream.snapshot, zone=patient.zone)
         except SnapshotError:
-            await self._apply(patient)
+            await self._apply(patient, stream.snapshot)
 
     async def _begin(self, patient: Patient) -> Engine:
         now = self._clock.now_ms()
@@ -326,10 +328,11 @@ class Judging:
         self._since[patient.pseudonym] = now
         return Engine(patient.protocol, patient=patient.pseudonym, zone=patient.zone, since=now)
 
-    async def _apply(self, patient: Patient) -> None:
+    async def _apply(self, patient: Patient, before: bytes) -> None:
         """Apply a protocol to what is kept of the past, and tell what differs from what stood under the one before.
 
-        A rule still true goes on as the same alert; one newly true is raised now; what no longer holds is ended.
+        A rule still true goes on as the same alert; one newly true is raised now; what no longer holds is ended. What
+        people did under the one before (the snapshot of its engine) is carried along as far as it can be read.
         """
         name, now = patient.pseudonym, self._clock.now_ms()
         if await self._store.persist(Store.count_attempt, name) > ATTEMPTS:
@@ -340,24 +343,21 @@ class Judging:
             history: list[Kept] = []
         else:
             engine = Engine(patient.protocol, patient=name, zone=patient.zone, since=self._since[name])
+            with contextlib.suppress(SnapshotError):
+                engine.inherit(before)
             history = await self._store.call(
                 Store.history, name, since=engine.history_from, until_row=self._cursor[name]
             )
             engine.feed([item.reading for item in history])
             engine.tick(now)
             changes = []
-        standing = {
-            change.alert_id: change
+        standing = [
+            change
             for change in await self._store.call(Store.standing_alerts)
             if change.patient == name and change.protocol
-        }
-        goes_on = {change.alert_id: change for change in engine.open_alerts}
-        changes += [_ended_by_protocol(change, now) for key, change in standing.items() if key not in goes_on]
-        changes += [
-            replace(change, kind=ChangeKind.RAISED, raised_at=now, late=False)
-            for key, change in goes_on.items()
-            if key not in standing
         ]
+        rules = {rule.id for rule in patient.protocol.rules}
+        changes += applied(standing, engine.open_alerts, rules=rules, now=now)
         self._engines[name] = engine
         await self._keep_judgement(name, engine, tuple(changes))
         logger.info("a protocol is applied to what is kept", extra={EVENT: "protocol", READINGS: len(history)})
@@ -372,11 +372,3 @@ class Judging:
 def _weighed(device: Watched, now: int) -> tuple[str, ...]:
     """Return the patients, by pseudonym, who are told apart on the device by their weight."""
     return tuple(person.patient.pseudonym for person in device.assigned(now) if person.weight is not None)
-
-
-def _ended_by_protocol(change: AlertChange, now: int) -> AlertChange:
-    why = Sentence(
-        fr="Cette alerte ne vaut plus selon le protocole appliqué maintenant.",
-        en="This alert no longer holds under the protocol applied now.",
-    )
-    return replace(change, kind=ChangeKind.RESOLVED, resolved_at=max(now, change.raised_at), why=why)
