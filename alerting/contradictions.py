@@ -1,101 +1,244 @@
 """What is each well written in a rule and does not fit together: said to whoever wrote the protocol.
 
-What is not here: reading the file (protocol_file), and what one value may be (protocol_schema).
+What is not here: reading the file (protocol_file), what one value may be (protocol_rule_schema), and what does not fit
+between rules (rule_conflicts).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from alerting.alert import Sentence
+from alerting.alert import Audience, Priority
 from alerting.care_protocol import Rule, Timing
-from alerting.rules import ChangeRule, LevelRule, Side
-from alerting.scheduled_rules import MissingRule
-from devices.reading import facts, to_value
+from alerting.pattern_contradictions import (
+    baseline_contradictions,
+    mean_contradictions,
+    missing_contradictions,
+    quality_contradictions,
+    score_contradictions,
+)
+from alerting.rule_checks import (
+    Contradiction,
+    at_most,
+    enough,
+    never,
+    reachable,
+    rhythm,
+    right_side,
+    unlikely,
+    window_fits,
+    wrong,
+)
+from alerting.rules import (
+    BaselineRule,
+    ChangeRule,
+    Direction,
+    ForecastRule,
+    LevelRule,
+    Model,
+    RateRule,
+    ShareRule,
+    Statistic,
+)
+from alerting.scheduled_rules import CompositeRule, MeanRule, MissingRule, QualityRule, ScoreRule
+from devices.reading import Quantity, facts
+
+_MINUTE = 60_000
+_GLUCOSE = (Quantity.GLUCOSE_INTERSTITIAL, Quantity.GLUCOSE_CAPILLARY)
+_FURTHEST = 6 * 60 * _MINUTE
+"""No forecast looks further ahead."""
+_AR2_STEP = 5 * _MINUTE
+_FIXED_HORIZON = 20 * _MINUTE
+_ROBUST_READINGS = 12
+_FINEST_KALMAN = 10 * _MINUTE
+_COARSEST_HOLT = 6 * _MINUTE
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contradiction:
-    """Fields that are each well written and do not fit together.
-
-    Attributes:
-        field: the one to look at first.
-        message: what is wrong and what to do.
-    """
-
-    field: str
-    message: Sentence
-
-
-def contradictions(rule: Rule, timing: Timing | None) -> Iterator[Contradiction]:
+def contradictions(rule: Rule, timing: Timing | None) -> Iterator[Contradiction]:  # noqa: C901 - one case a kind
     """Yield what does not fit together in one rule, given how its quantity is measured."""
     match rule:
         case LevelRule():
-            yield from _level_contradictions(rule, timing)
+            yield from reachable(rule.quantity, rule.side, rule.threshold)
+            yield from right_side(rule.limits)
+            yield from rhythm(rule, rule.persist, rule.end_persist, timing)
+        case RateRule():
+            yield from _rate(rule, timing)
+        case ForecastRule():
+            yield from _forecast(rule, timing)
         case ChangeRule():
-            yield from _change_contradictions(rule)
+            yield from _change(rule, timing)
+        case BaselineRule():
+            yield from baseline_contradictions(rule, timing)
+        case ShareRule():
+            yield from reachable(rule.quantity, rule.side, rule.threshold)
+            yield from at_most("end_share", rule.end_share, rule.share)
+            yield from window_fits(rule.window, timing)
+            yield from enough("min_readings", rule.min_readings, rule.window, timing)
+        case MeanRule():
+            yield from mean_contradictions(rule, timing)
         case MissingRule():
-            if timing is not None and 0 < rule.expected < timing.cadence:
-                yield Contradiction(
-                    field="expected",
-                    message=Sentence(
-                        fr="la mesure est attendue plus souvent que le capteur ne mesure (cadence) : "
-                        "l'alerte serait permanente",
-                        en="the reading is expected more often than the sensor measures (cadence): "
-                        "the alert would always stand",
-                    ),
-                )
+            yield from missing_contradictions(rule, timing)
+        case QualityRule():
+            yield from quality_contradictions(rule, timing)
+        case ScoreRule():
+            yield from score_contradictions(rule)
+        case CompositeRule():
+            yield from _composite(rule)
+    yield from _life(rule)
 
 
-def _level_contradictions(rule: LevelRule, timing: Timing | None) -> Iterator[Contradiction]:
+def _rate(rule: RateRule, timing: Timing | None) -> Iterator[Contradiction]:
     known = facts(rule.quantity)
-    if (rule.side is Side.BELOW and rule.threshold == known.low) or (
-        rule.side is Side.ABOVE and rule.threshold == known.high
-    ):
-        yield Contradiction(
-            field="threshold",
-            message=Sentence(
-                fr="cette règle ne pourra jamais alerter : aucune valeur possible n'est au-delà de ce seuil",
-                en="this rule can never be raised: no possible value is beyond this threshold",
-            ),
-        )
-    wrong_side = rule.end_threshold < rule.threshold if rule.side.low else rule.end_threshold > rule.threshold
-    if wrong_side:
-        fr, en = ("supérieur ou égal", "at or above") if rule.side.low else ("inférieur ou égal", "at or below")
-        yield Contradiction(
-            field="end_threshold",
-            message=Sentence(
-                fr=f"le seuil de fin doit être {fr} au seuil d'alerte : sinon l'alerte finirait avant d'avoir commencé",
-                en=f"the end threshold must be {en} the threshold: or the alert would end before it begins",
-            ),
-        )
-    if timing is None and (rule.persist or rule.end_persist):
-        yield Contradiction(
-            field="persist" if rule.persist else "end_persist",
-            message=Sentence(
-                fr=f"une durée demande de savoir à quel rythme on mesure : ajouter [quantities.{rule.quantity}] "
-                "avec cadence et gap",
-                en=f"a duration needs the rhythm of measurement: add [quantities.{rule.quantity}] with cadence and gap",
-            ),
+    yield from at_most("end_per_minute", rule.end_per_minute, rule.per_minute)
+    yield from rhythm(rule, rule.persist, rule.end_persist, timing)
+    yield from window_fits(rule.window, timing)
+    yield from _several(rule.min_readings)
+    yield from enough("min_readings", rule.min_readings, rule.window, timing)
+    # The readings span half of the window at least: the whole range in that time is the steepest there is.
+    if rule.per_minute * rule.window > 2 * (known.high - known.low) * 1000 * _MINUTE:
+        yield never(
+            "per_minute",
+            "aucune mesure ne varie aussi vite pendant la moitié de la fenêtre",
+            "no reading changes so fast for half of the window",
         )
 
 
-def _change_contradictions(rule: ChangeRule) -> Iterator[Contradiction]:
-    known = facts(rule.quantity)
-    if not 0 < rule.delta <= known.high - known.low:
-        widest = to_value(rule.quantity, known.high - known.low)
-        yield Contradiction(
-            field="delta",
-            message=Sentence(
-                fr=f"cette règle ne pourra jamais alerter : la variation doit être positive et au plus de "
-                f"{widest} {known.unit}",
-                en=f"this rule can never be raised: the change must be positive and at most {widest} {known.unit}",
-            ),
+def _several(min_readings: int) -> Iterator[Contradiction]:
+    if min_readings < 2:
+        yield wrong("min_readings", "il faut au moins 2 mesures", "at least 2 readings are needed")
+
+
+def _forecast(rule: ForecastRule, timing: Timing | None) -> Iterator[Contradiction]:
+    yield from rhythm(rule, rule.persist, rule.end_persist, timing)
+    yield from right_side(rule.limits, "end_probability" if rule.model is Model.KALMAN else "end_threshold")
+    if rule.model in {Model.LINEAR, Model.ROBUST_LINEAR}:
+        yield from _linear(rule, timing)
+        return
+    if rule.quantity not in _GLUCOSE:
+        yield wrong(
+            "model",
+            "ce modèle est réglé pour le glucose ; pour une autre mesure choisir linear ou robust_linear",
+            "this model is tuned for glucose; for another quantity choose linear or robust_linear",
         )
-    elif not 0 < rule.end_delta <= rule.delta:
-        yield Contradiction(
-            field="end_delta",
-            message=Sentence(
-                fr="la variation de fin doit être positive et au plus égale à delta",
-                en="the end change must be positive and at most delta",
-            ),
+    if timing is None:
+        yield wrong(
+            "model",
+            f"ce modèle demande de savoir à quel rythme on mesure : ajouter [quantities.{rule.quantity}] avec cadence "
+            "et gap",
+            f"this model needs the rhythm of measurement: add [quantities.{rule.quantity}] with cadence and gap",
         )
+    else:
+        yield from _cadence(rule, timing)
+    yield from _horizon(rule)
+
+
+def _linear(rule: ForecastRule, timing: Timing | None) -> Iterator[Contradiction]:
+    yield from window_fits(rule.window, timing)
+    yield from _several(rule.min_readings)
+    yield from enough("min_readings", rule.min_readings, rule.window, timing)
+    robust = rule.model is Model.ROBUST_LINEAR
+    if robust and rule.min_readings > _ROBUST_READINGS:
+        yield never(
+            "min_readings",
+            "robust_linear regarde les 12 dernières mesures",
+            "robust_linear looks at the latest 12 readings",
+        )
+    if robust and timing is not None and rule.window > _ROBUST_READINGS * timing.cadence:
+        yield unlikely(
+            "window",
+            "robust_linear ne regarde que les 12 dernières mesures : une fenêtre plus longue n'apporte rien",
+            "robust_linear looks at the latest 12 readings only: a longer window adds nothing",
+        )
+    if rule.horizon > _FURTHEST:
+        yield wrong("horizon", "aucune prévision ne porte au-delà de 6 h", "no forecast looks further ahead than 6 h")
+    elif rule.horizon > 2 * rule.window:
+        yield unlikely(
+            "horizon",
+            "une prévision à plus de deux fois la fenêtre regardée n'a guère de sens",
+            "a forecast further ahead than twice the window it looks at means little",
+        )
+
+
+def _cadence(rule: ForecastRule, timing: Timing) -> Iterator[Contradiction]:
+    if rule.model is Model.HOLT_AR2 and timing.cadence > _COARSEST_HOLT:
+        yield wrong(
+            "model",
+            "holt_ar2 demande une mesure toutes les 6 min ou plus souvent ; à cette cadence choisir kalman",
+            "holt_ar2 needs a reading every 6 min or oftener; at this cadence choose kalman",
+        )
+    if rule.model is Model.KALMAN and timing.cadence < _FINEST_KALMAN:
+        yield unlikely(
+            "model",
+            "kalman est réglé pour une mesure toutes les 10 min ou plus rarement ; à cette cadence holt_ar2 fait mieux",
+            "kalman is tuned for a reading every 10 min or more rarely; at this cadence holt_ar2 does better",
+        )
+
+
+def _horizon(rule: ForecastRule) -> Iterator[Contradiction]:
+    if rule.model is Model.AR2:
+        if rule.horizon % _AR2_STEP or rule.horizon > _FURTHEST:
+            yield wrong(
+                "horizon",
+                "ar2 avance par pas de 5 min : écrire un multiple de 5 min, 6 h au plus",
+                "ar2 goes in steps of 5 min: write a multiple of 5 min, at most 6 h",
+            )
+    elif rule.horizon != _FIXED_HORIZON:
+        yield wrong(
+            "horizon",
+            f'{rule.model} prévoit à 20 min, ni plus ni moins : écrire "20 min"',
+            f'{rule.model} looks 20 min ahead, no more and no less: write "20 min"',
+        )
+
+
+def _change(rule: ChangeRule, timing: Timing | None) -> Iterator[Contradiction]:
+    yield from at_most("end_delta", rule.end_delta, rule.delta)
+    yield from window_fits(rule.window + rule.slack, timing)
+    rise = rule.direction is Direction.RISE
+    if rule.statistic is (Statistic.HIGHEST if rise else Statistic.LOWEST):
+        yield never(
+            "statistic",
+            "aucune valeur n'est au-dessus de la plus haute, ni au-dessous de la plus basse ; enlever statistic",
+            "no value is above the highest, nor below the lowest; remove statistic",
+        )
+    if rule.slack > rule.window:
+        yield wrong("slack", "slack doit être au plus égal à window", "slack must be at most window")
+
+
+def _composite(rule: CompositeRule) -> Iterator[Contradiction]:
+    if len(set(rule.of)) < len(rule.of):
+        yield wrong("of", "la même règle y est deux fois", "the same rule is there twice")
+    if rule.at_least > len(rule.of):
+        yield never(
+            "at_least",
+            f"il faudrait {rule.at_least} règles vraies sur {len(rule.of)}",
+            f"it would take {rule.at_least} true rules of {len(rule.of)}",
+        )
+    if rule.quantity not in rule.of_quantities:
+        names = ", ".join(rule.of_quantities)
+        yield wrong(
+            "quantity",
+            f"choisir une mesure que ses règles lisent : {names}",
+            f"choose a quantity that its rules read: {names}",
+        )
+    if rule.window == 0 and rule.at_least > 1 and len(rule.of_quantities) > 1:
+        yield unlikely(
+            "window",
+            "deux mesures différentes sont rarement prises au même instant : donner une durée",
+            "two quantities are rarely measured at the same instant: give a duration",
+        )
+
+
+def _life(rule: Rule) -> Iterator[Contradiction]:
+    """A pattern is no emergency, and a high alert is not held back."""
+    high = rule.priority is Priority.HIGH
+    if rule.life.digest and (high or rule.audience is Audience.PATIENT_NOW):
+        yield wrong(
+            "digest",
+            "une alerte haute, ou adressée tout de suite au patient, n'attend pas le bilan du jour : enlever digest",
+            "a high alert, or one for the patient at once, does not wait for the daily digest: remove digest",
+        )
+    for key in ("refractory", "per_day"):
+        if high and getattr(rule.life, key):
+            yield unlikely(
+                key,
+                "une alerte haute pourrait ne pas être dite : est-ce voulu ?",
+                "a high alert may go untold: is it meant?",
+            )

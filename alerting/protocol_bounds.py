@@ -5,7 +5,7 @@ A rule's own value lies within its bounds, both ends included, in the pack and i
 What is not here: what else a protocol may change of its pack (protocol_limits), and how it inherits it (protocol_pack).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -79,15 +79,22 @@ def bound_text(protocol: CareProtocol, bound: Bound) -> list[object]:
     return [place.text(bound.key, bound.low), place.text(bound.key, bound.high)]
 
 
-def read_bounds(document: Document, tables: Mapping[str, object], protocol: CareProtocol) -> tuple[Bound, ...]:
-    """Return the bounds that a file gives, of the tables that could be read."""
+def read_bounds(
+    document: Document, tables: Mapping[str, object], protocol: CareProtocol, ids: Collection[str]
+) -> tuple[Bound, ...]:
+    """Return the bounds that a file gives.
+
+    Args:
+        document: the file.
+        tables: its [bounds].
+        protocol: what else it means; bounds of a rule that could not be read are left out.
+        ids: of all rules, those that could not be read included.
+    """
     known = places(protocol)
-    rules = document.content.get("rules")
-    written = {str(table.get("id")) for table in rules if isinstance(table, dict)} if isinstance(rules, list) else ()
     bounds: list[Bound] = []
     for name, table in tables.items():
         if name not in known:
-            if name not in written:
+            if name not in ids:
                 document.unknown(("bounds", name), name, known)
         elif not isinstance(table, dict):
             document.fault(("bounds", name), _PAIRS)

@@ -19,6 +19,8 @@ from alerting.protocol_pack import inherit
 from alerting.protocol_rules import RuleReader, sentence
 from alerting.protocol_schema import FileTable, PackName, TransmissionTable, convert
 from alerting.protocol_telling import read_signatures, read_telling, read_timings, read_units
+from alerting.rule_checks import Contradiction
+from alerting.rule_conflicts import conflicts
 from alerting.toml_lines import Path
 from devices.reading import Quantity
 
@@ -129,9 +131,6 @@ def _read(document: Document, pack: CareProtocol | None) -> CareProtocol:
     sources: dict[str, str] = header.get("sources", {})
     reader = RuleReader(document, sources)
     reader.read(header.get("rules", []))
-    for index, rule in reader.rules:
-        for found in contradictions(rule, timings.get(rule.quantity)):
-            document.fault(("rules", index, found.field), found.message)
     silence = transmission.get("not_transmitted_after")
     protocol = CareProtocol(
         name=header.get("name", ""),
@@ -147,9 +146,12 @@ def _read(document: Document, pack: CareProtocol | None) -> CareProtocol:
         keep=tuple(header.get("keep", ())),
         signatures=read_signatures(document, header.get("signatures", [])),
     )
+    _judge(document, protocol, reader)
     places: dict[str, Path] = {rule.id: ("rules", index) for index, rule in reader.rules}
-    _keep(document, protocol)
-    protocol = replace(protocol, bounds=read_bounds(document, header.get("bounds", {}), protocol))
+    for name in protocol.keep:
+        if name not in reader.ids:
+            document.unknown(("keep",), name, reader.ids)
+    protocol = replace(protocol, bounds=read_bounds(document, header.get("bounds", {}), protocol, reader.ids))
     for bound, message in outside(protocol):
         document.fault((*_path(bound.rule, places), bound.key), message)
     for thing in beyond(pack, protocol) if pack else ():
@@ -157,12 +159,23 @@ def _read(document: Document, pack: CareProtocol | None) -> CareProtocol:
     return protocol
 
 
-def _keep(document: Document, protocol: CareProtocol) -> None:
-    tables = document.content.get("rules")
-    names = {str(table.get("id")) for table in tables if isinstance(table, dict)} if isinstance(tables, list) else ()
-    for name in protocol.keep:
-        if name not in names:
-            document.unknown(("keep",), name, names)
+def _judge(document: Document, protocol: CareProtocol, reader: RuleReader) -> None:
+    """Say what does not fit together in and between the rules."""
+    indexes: dict[str, int] = {}
+    for index, rule in reader.rules:
+        indexes.setdefault(rule.id, index)
+        for found in contradictions(rule, protocol.timings.get(rule.quantity)):
+            _say(document, index, found)
+    for conflict in conflicts(protocol.rules, protocol.telling, reader.ids):
+        _say(document, indexes[conflict.rule], conflict.found)
+    judged = {quantity for rule in protocol.rules for quantity in (rule.quantity, *rule.inputs)}
+    for quantity in protocol.timings.keys() - judged:
+        document.remark(("quantities", quantity.value), _NOT_JUDGED)
+
+
+def _say(document: Document, index: int, found: Contradiction) -> None:
+    say = document.fault if found.certain else document.remark
+    say(("rules", index, found.field), found.message)
 
 
 def _path(table: str, places: Mapping[str, Path]) -> Path:
@@ -173,6 +186,10 @@ def _path(table: str, places: Mapping[str, Path]) -> Path:
 
 
 _QUANTITIES = {quantity.value for quantity in Quantity}
+_NOT_JUDGED = Sentence(
+    fr="aucune règle ne juge cette mesure : sa cadence ne sert à rien",
+    en="no rule judges this quantity: its cadence is of no use",
+)
 _WITHOUT_PACK = Sentence(
     fr='ne sert qu\'avec un pack : commencer le fichier par pack = "heart_failure", par exemple',
     en='means something with a pack only: begin the file with pack = "heart_failure", for example',

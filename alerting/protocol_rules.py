@@ -54,13 +54,14 @@ class RuleReader:
 
     Attributes:
         rules: those that could be read, with their place in the file.
+        ids: of all rules that have one.
     """
 
     def __init__(self, document: Document, sources: Collection[str]) -> None:
         self.rules: list[tuple[int, Rule]] = []
         self._document = document
         self._sources = sources
-        self._ids: list[str] = []
+        self.ids: list[str] = []
         self._judged: dict[Quantity, int] = {}
         self._told: set[Quantity] = set()
 
@@ -81,11 +82,11 @@ class RuleReader:
     def _name(self, values: Mapping[str, Any], path: Path) -> None:
         if "id" not in values:
             return
-        if values["id"] in self._ids:
+        if values["id"] in self.ids:
             self._document.fault((*path, "id"), _ADAPT_IT if self._document.heir else _TWICE)
         if values["id"] in _TABLES:
             self._document.fault((*path, "id"), _RESERVED)
-        self._ids.append(values["id"])
+        self.ids.append(values["id"])
 
     def _cite(self, values: Mapping[str, Any], path: Path) -> None:
         for position, source in enumerate(values.get("sources", [])):
@@ -175,8 +176,8 @@ class RuleReader:
 
     def _members(self, of: tuple[str, ...], path: Path) -> dict[str, Any] | None:
         for position, name in enumerate(of):
-            if name not in self._ids:
-                self._document.unknown((*path, "of", position), name, self._ids)
+            if name not in self.ids:
+                self._document.unknown((*path, "of", position), name, self.ids)
         rules = {rule.id: rule for _, rule in self.rules}
         if not set(of) <= rules.keys():
             return None

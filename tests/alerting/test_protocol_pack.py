@@ -160,7 +160,7 @@ def test_bounds_of_a_removed_rule_go_with_it() -> None:
     [
         '[adapt.gain]\ndelta = "1.5 kg"\n',
         '[adapt.gain]\ndelta = "3 kg"\nend_delta = "2 kg"\nwindow = "5 days"\n',
-        '[adapt.gain]\ntitle = { fr = "Prise", en = "Gain" }\npriority = "high"\nlatched = true\n',
+        '[adapt.gain]\ntitle = { fr = "Prise", en = "Gain" }\nlatched = true\n[adapt.low]\npriority = "high"\n',
         '[adapt.loss]\ndelta = "8 %"\nrefractory = "1 day"\nper_day = 3\nabsorbs = []\n',
         "[adapt.loss]\nper_day = 0\n",
         '[adapt.probable]\nprobability = "40 %"\nend_probability = "30 %"\n',
