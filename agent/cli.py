@@ -151,35 +151,32 @@ async def until_told(work: Coroutine[object, object, None]) -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--hash", "form", flag_value="hash", help="The protocol's whole hash. / Son empreinte entière.")
+@click.option("--resolved", "form", flag_value="resolved", help="With its pack inlined. / Avec son pack.")
+@click.option("--json", "form", flag_value="json", help="JSON.")
 @click.pass_context
-def check(ctx: click.Context, file: Path) -> None:
+def check(ctx: click.Context, file: Path, form: str | None) -> None:
     """Check a settings file or a care protocol. / Vérifier des réglages ou un protocole."""
     from agent.errors import SettingsError
-    from agent.settings_file import load_protocol, packaged_protocols, read_settings
-    from alerting.errors import ProtocolError
+    from agent.settings_file import packaged_protocols, read_settings
 
+    if _is_desk_settings(file):
+        raise Refusal(f"{file}: réglages de l'équipe / the team's settings: 'veilleur-desk alerts --config {file}'.")
+    if str(file) in packaged_protocols() or _is_protocol(file):
+        from agent.check_command import print_check
+
+        if not print_check(file, form=form or "line", lang=ctx.find_root().params["lang"]):
+            ctx.exit(1)
+        return
+    if form is not None:
+        raise Refusal(f"{file}: --{form} est pour un protocole / is for a care protocol.")
     try:
-        if _is_desk_settings(file):
-            raise Refusal(
-                f"{file}: réglages de l'équipe / the team's settings: 'veilleur-desk alerts --config {file}'."
-            )
-        if str(file) in packaged_protocols() or _is_protocol(file):
-            protocol = load_protocol(str(file), Path())
-            rules = ", ".join(rule.id for rule in protocol.rules)
-            click.echo(f"{file}: ok · {protocol.name} v{protocol.version} · {protocol.protocol_hash[:12]} · {rules}")
-        else:
-            settings = read_settings(file)
-            names = ", ".join(f"{patient.pseudonym} ({patient.protocol.name})" for patient in settings.patients)
-            click.echo(f"{file}: ok · {settings.box} · {names} · {len(settings.watched)} devices")
+        settings = read_settings(file)
+        names = ", ".join(f"{patient.pseudonym} ({patient.protocol.name})" for patient in settings.patients)
+        click.echo(f"{file}: ok · {settings.box} · {names} · {len(settings.watched)} devices")
     except SettingsError as error:
         for fault in error.faults:
             click.echo(f"{file}: {_said(ctx, fault)}", err=True)
-        ctx.exit(1)
-    except ProtocolError as error:
-        for found in error.faults:
-            place = f":{found.line}" if found.line else ""
-            key = f" {found.key}:" if found.key else ""
-            click.echo(f"{file}{place}:{key} {_said(ctx, found.message)}", err=True)
         ctx.exit(1)
 
 
@@ -197,7 +194,8 @@ def _is_protocol(file: Path) -> bool:
         raise Refusal(f"{file}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         # Which of the two it was meant to be shows in its text, however broken.
-        return b"[[rules]]" in file.read_bytes()
+        data = file.read_bytes()
+        return b"[[rules]]" in data or b"pack =" in data
 
 
 @main.command()

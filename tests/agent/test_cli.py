@@ -70,6 +70,42 @@ def test_check_lists_every_fault_of_a_protocol_with_its_line_in_the_readers_lang
     assert all(line.startswith(f"{path}:") for line in english.stderr.splitlines())
 
 
+HEIR = 'schema = 1\nname = "mme_d"\nversion = 3\npack = "heart_failure"\n'
+
+
+def test_check_tells_faults_and_remarks_apart_and_refuses_for_faults_only(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(HEIR + '[quantities.perfusion_index]\ncadence = "1 min"\ngap = "5 min"\n', encoding="utf-8")
+    sound = veilleur("check", path, lang="en")
+    assert sound.exit_code == 0
+    assert sound.stdout.startswith(f"{path}: ok · mme_d v3 · ")
+    assert sound.stderr.startswith(f"{path}:5: quantities.perfusion_index: remark: ")
+    assert veilleur("check", path, lang="fr").stderr.startswith(f"{path}:5: quantities.perfusion_index: remarque : ")
+    path.write_text('remove = ["nothing"]\n' + path.read_text(encoding="utf-8"), encoding="utf-8")
+    faulty = veilleur("check", path, lang="en")
+    assert (faulty.exit_code, faulty.stdout) == (1, "")
+    assert len(faulty.stderr.splitlines()) == 2
+
+
+def test_check_shows_what_a_physician_signs(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(HEIR, encoding="utf-8")
+    found = json.loads(veilleur("check", path, "--json").stdout)
+    assert (found["name"], found["version"], found["faults"], found["remarks"]) == ("mme_d", 3, [], [])
+    assert found["pack"].startswith("heart_failure ")
+    gain = next(rule for rule in found["rules"] if rule["id"] == "weight_gain_3_days")
+    assert (gain["delta"], gain["kind"]) == ("2.0 kg", "change")
+    assert veilleur("check", path, "--hash").stdout == f"{found['hash']}  mme_d v3\n"
+    whole = tmp_path / "whole.toml"
+    whole.write_text(veilleur("check", path, "--resolved").stdout, encoding="utf-8")
+    assert json.loads(veilleur("check", whole, "--json").stdout)["hash"] == found["hash"]
+    path.write_text(HEIR.replace("version = 3", "version = 0"), encoding="utf-8")
+    faulty = veilleur("check", path, "--json")
+    assert (faulty.exit_code, json.loads(faulty.stdout)["faults"][0]["key"]) == (1, "version")
+    settings = veilleur("check", ROOT / "configs" / "agent.toml", "--hash")
+    assert (settings.exit_code, "is for a care protocol" in settings.stderr) == (2, True)
+
+
 def test_check_lists_every_fault_of_settings(tmp_path: Path) -> None:
     path = tmp_path / "agent.toml"
     text = (ROOT / "configs" / "agent.toml").read_text(encoding="utf-8")
