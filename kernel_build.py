@@ -70,13 +70,15 @@ def _compile(scratch: Path) -> None:
         errors = import_module("setuptools.errors")
     except ImportError as error:
         raise BuildError(f"{error.name or error} is missing: 'make kernel' installs what is needed") from error
-    from alerting import kernel, layout
     from alerting.kernel_source import source_checksum
+
+    source = source_checksum()
+    from alerting import kernel, layout
 
     text = json.dumps(
         {
             "layout": layout.LAYOUT,
-            "source": source_checksum(),
+            "source": source,
             "signatures": {name: signature for name, signature, _ in kernel.EXPORTS},
         }
     )
@@ -93,6 +95,8 @@ def _compile(scratch: Path) -> None:
         extension.compile()
     except (errors.CompileError, errors.LinkError) as error:
         raise BuildError(f"the compiler failed: {error}") from error
+    if source_checksum() != source:
+        raise BuildError("its source was changed meanwhile: once more")
 
 
 def _require_tools() -> None:

@@ -4,19 +4,27 @@ import hashlib
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from random import Random
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from alerting import compiled
+from alerting import compiled, kernel, layout
 from alerting.alert import Sentence
-from alerting.compiled import Kind
+from alerting.compiled import Kind, Words
 from alerting.extension import ExtensionError, vetted
 from alerting.kernel_source import source_checksum
+from alerting.local_time import offsets
+from alerting.program import RuleProgram, compile_program
+from tests.alerting.worlds import World, dense_worlds, sparse_worlds, worlds
 
 ROOT = Path(__file__).parents[2]
 BUILD = ROOT / "kernel_build.py"
@@ -103,6 +111,72 @@ def test_the_kernel_judges_alike_ahead_of_time_and_compiled_at_start_and_as_plai
     plain = judged(_LOAD.format(path=str(built)) + _JUDGE, NUMBA_DISABLE_JIT="1")
     assert plain[0] == "plain Python"
     assert ahead[2] == at_start[2] == plain[2]
+
+
+class Judge:
+    """Takes readings through a program; each step by one of `kernels`, as `chance` has it."""
+
+    def __init__(self, program: RuleProgram, world: World, kernels: Sequence[Any], chance: Random) -> None:
+        self.program = program
+        self.zone = offsets(world.zone).copy()
+        self.kernels = kernels
+        self.chance = chance
+        self.state = program.fresh_state(world.since)
+        self.rows: list[list[int]] = []
+
+    @property
+    def kernel(self) -> Any:
+        return self.chance.choice(self.kernels)
+
+    def judge(self, times: Words, columns: Words, values: Words) -> None:
+        done = 0
+        while done < len(times):
+            out = np.zeros(((4 + 2 * 8) * len(self.program.rules), layout.O_WIDTH), np.int64)
+            rows, taken = self.kernel.judge(
+                self.program.words, self.zone, self.state, times[done:], columns[done:], values[done:], out
+            )
+            self.rows += out[:rows].tolist()
+            done += taken
+
+    def advance(self, now: int) -> None:
+        out = np.zeros((256, layout.O_WIDTH), np.int64)
+        rows = self.kernel.advance(self.program.words, self.zone, self.state, now, out)
+        self.rows += [*out[:rows].tolist(), [self.kernel.next_deadline(self.program.words, self.zone, self.state)]]
+
+
+def columns_of(world: World, program: RuleProgram) -> tuple[Words, Words, Words]:
+    """Return the times, columns and values of a world's readings as a program takes them."""
+    found = [
+        (one.measured_at, column, int(one.quality) if channel.flags else one.count)
+        for one in sorted(world.readings, key=lambda one: one.measured_at)
+        for column, channel in enumerate(program.channels)
+        if channel.quantity is one.quantity
+    ]
+    times, columns, values = np.array(found, np.int64).reshape(-1, 3).T.copy()
+    return times, columns, values
+
+
+@settings(max_examples=100, deadline=None)
+@given(world=st.one_of(worlds(), sparse_worlds(), dense_worlds()), seed=st.integers(0, 2**32))
+def test_both_kernels_write_the_same_rows_and_the_same_state_also_in_turns(
+    built: Path, world: World, seed: int
+) -> None:
+    program = compile_program(world.protocol)
+    ahead: Any = SimpleNamespace(**vetted(loaded(built)))
+    judges = [Judge(program, world, kernels, Random(seed)) for kernels in ([ahead], [kernel], [ahead, kernel])]
+    times, columns, values = columns_of(world, program)
+    chance, begin = Random(seed), 0
+    while begin < len(times):
+        end = begin + chance.choice((1, 1, 7, 200))
+        for judge in judges:
+            judge.judge(times[begin:end], columns[begin:end], values[begin:end])
+            judge.advance(int(times[min(end, len(times)) - 1]) + seed % 3)
+        assert len({judge.state.tobytes() for judge in judges}) == 1
+        begin = end
+    for judge in judges:
+        judge.advance(world.end + 40 * 86_400_000)
+    assert judges[0].state.tobytes() == judges[1].state.tobytes() == judges[2].state.tobytes()
+    assert judges[0].rows == judges[1].rows == judges[2].rows
 
 
 def test_the_door_has_what_the_kernel_exports(built: Path) -> None:
