@@ -112,8 +112,8 @@ def despiked(weight: Days) -> Days:
 
 def macd(weight: Days, short: float = 3, long: float = 14) -> Days:
     """Return the average of span `short` less that of span `long`, on days with a weight, from the 14th on."""
-    begun = np.isfinite(weight) & (np.cumsum(np.isfinite(weight), axis=1) >= 14)
-    return np.asarray(np.where(begun, windows.exponential(weight, short) - windows.exponential(weight, long), np.nan))
+    begun = np.cumsum(np.isfinite(weight), axis=1) >= 14
+    return np.asarray(np.where(begun, _averages_apart(weight, short, long), np.nan))
 
 
 def gain(grams: Days, days: int) -> Days:
@@ -164,19 +164,23 @@ def weight_spc(seen: Signals) -> Days:
 
 
 def log_odds(seen: Signals) -> Days:
-    """Evidence of all four signals, half forgotten each day; a signal without a reading says nothing."""
+    """Evidence of all four signals, half forgotten at each weighing; a signal without a reading says nothing.
+
+    On days with a weight, from the 14th on.
+    """
     evidence = (
         _evidence(seen.macd_z, 1.7, high=8.0)
         + _evidence(seen.heart_rate_z, 0.5)
         + _evidence(-seen.spo2_z, 0.9)
         + _evidence(np.abs(seen.systolic_z) - 0.8, 0.6)
     )
+    weighed = np.isfinite(seen.weight)
     total = np.zeros(len(evidence))
     score: Days = np.zeros(evidence.shape)
     for day in range(score.shape[1]):
-        total = np.maximum(0, 0.5 * total + evidence[:, day])
+        total = np.where(weighed[:, day], np.maximum(0, 0.5 * total + evidence[:, day]), total)
         score[:, day] = total
-    return score
+    return np.asarray(np.where(weighed & (np.cumsum(weighed, axis=1) >= 14), score, np.nan))
 
 
 def discharge_alone(seen: Signals, *, seed: int) -> Days:
@@ -231,12 +235,18 @@ def _signals(*, weight: Days, heart_rate: Days, systolic: Days, spo2: Days, in_h
         grams=np.round(1000 * weight),
         weight=own,
         macd=gap,
-        macd_z=np.asarray(gap / _baseline(gap, USUAL["macd"])[1]),
+        # Averages are apart from the first weighing on; only what is alerted on waits for the 14th.
+        macd_z=np.asarray(gap / _baseline(_averages_apart(own, 3, 14), USUAL["macd"])[1]),
         absent=_absent(weight, in_hospital),
         since_discharge=_since_discharge(in_hospital),
         at_home=~in_hospital,
         **z,
     )
+
+
+def _averages_apart(weight: Days, short: float, long: float) -> Days:
+    apart = windows.exponential(weight, short) - windows.exponential(weight, long)
+    return np.asarray(np.where(np.isfinite(weight), apart, np.nan))
 
 
 def _baseline(values: Days, usual: Usual) -> tuple[Days, Days]:

@@ -5,11 +5,11 @@ Rules of this room:
 - A day's weight is dated 08:00, or 20:00 when it was taken in the evening, and the other readings ten minutes before;
   the zone is UTC. A cuff or an oximeter gives the heart rate as a pulse rate too.
 - The engine's windows are hours on a clock, those of the detectors are days: where they differ, an evening weighing
-  lies within the window. `agreement` counts the days and shows that there is no other reason.
+  lies within reach. `agreement` counts the days and shows that there is no other reason.
 - An alert ends where its condition ends (`end_delta` is `delta`), so that it stands exactly on the days on which the
   detector of the same rule is beyond its threshold.
-- The engine's rows count the alerts that it raised, as a nurse would receive them; the pause of a week that the
-  detectors keep between two alerts is theirs alone.
+- The engine's rows count the alerts that a nurse is told of; the pause of a week that the detectors keep between two
+  alerts is theirs alone.
 
 The work is done in processes of their own, some patients at a time.
 """
@@ -30,7 +30,8 @@ from alerting.alert import Audience, Category, Priority, Sentence
 from alerting.backtest import backtest
 from alerting.care_protocol import CareProtocol, Rule
 from alerting.protocol_file import read_protocol
-from alerting.rules import ChangeRule, Direction, RuleWords, Statistic
+from alerting.rules import Baseline, BaselineRule, ChangeRule, Direction, RuleWords, Statistic
+from alerting.scheduled_rules import Score, ScoreRule
 from benchmarks.quality.heart_failure.cohort import Cohort
 from benchmarks.quality.heart_failure.detectors import GRAMS_A_POUND
 from benchmarks.quality.heart_failure.outcomes import AlertDays
@@ -47,8 +48,6 @@ _BEFORE_THE_SCALE = HOUR // 6
 _CHUNK = 40
 _PROCESSES = int(os.environ.get("QUALITY_PROCESSES", "0")) or os.cpu_count() or 1
 _WORDS = RuleWords(title=Sentence(fr="simulé", en="simulated"), check=Sentence(fr="-", en="-"), sources=("table",))
-_REACH = 4
-"""Days back to which a window of three days and twelve hours reaches."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +60,7 @@ class EngineAlert:
         category: clinical or technical.
         raised_at: ms UTC.
         resolved_at: ms UTC, None when it stands.
+        told_at: ms UTC at which the nurse was told, None when the protocol held it back to its end.
     """
 
     patient: int
@@ -68,6 +68,23 @@ class EngineAlert:
     category: Category
     raised_at: int
     resolved_at: int | None
+    told_at: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Twin:
+    """A protocol that says the same as a detector with its threshold, but for the clock.
+
+    Attributes:
+        by: the protocol.
+        reach: days back to which an evening weighing makes a difference.
+        within: how near to the threshold a score may lie on the other side, in the detector's unit: of the readings
+            taken ten minutes before a weighing, those of 35 days ago lie just outside the engine's 35 days.
+    """
+
+    by: CareProtocol
+    reach: int = 4
+    within: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +92,14 @@ class Agreement:
     """How far the engine and a detector say the same of the same days.
 
     Attributes:
-        days: with a weighing.
+        days: with a weighing and a score.
         differ: of them, on which one is beyond and the other is not.
-        by_the_clock: of those, with an evening weighing within the window.
+        explained: of those, with an evening weighing within reach or a score near enough to its threshold.
     """
 
     days: int
     differ: int
-    by_the_clock: int
+    explained: int
 
 
 def protocol(*rules: Rule) -> CareProtocol:
@@ -121,11 +138,69 @@ def gain_rule(name: str, *, grams: int, days: int, slack: int) -> ChangeRule:
     )
 
 
-POUNDS = protocol(
-    gain_rule("three_pounds", grams=round(3 * GRAMS_A_POUND), days=1, slack=6 * HOUR),
-    gain_rule("five_pounds", grams=round(5 * GRAMS_A_POUND), days=3, slack=12 * HOUR),
+def macd_twin(thousandths: int) -> Twin:
+    """Return the twin of `detectors.weight_macd` at so many grams; what a spike is reaches back, and is remembered."""
+    return Twin(
+        by=protocol(_baseline_rule("macd", Baseline.MACD, grams=thousandths, short=3, long=14, min_readings=14)),
+        reach=28,
+    )
+
+
+def log_odds_twin(thousandths: int) -> Twin:
+    """Return the twin of `detectors.log_odds`, of the readings of one day."""
+    rule = ScoreRule(
+        id="log_odds",
+        quantity=Quantity.BODY_WEIGHT,
+        priority=Priority.MEDIUM,
+        audience=Audience.NURSE,
+        words=_WORDS,
+        score=Score.HEART_FAILURE,
+        of=(Quantity.BODY_WEIGHT, Quantity.HEART_RATE, Quantity.SPO2, Quantity.BLOOD_PRESSURE_SYSTOLIC),
+        threshold=thousandths,
+        end_threshold=thousandths,
+        freshness=6 * HOUR,
+    )
+    return Twin(by=protocol(rule), reach=28, within=0.75)
+
+
+def _baseline_rule(
+    name: str,
+    statistic: Baseline,
+    *,
+    grams: int,
+    min_readings: int,
+    window: int = 0,
+    short: int = 0,
+    long: int = 0,
+) -> BaselineRule:
+    return BaselineRule(
+        id=name,
+        quantity=Quantity.BODY_WEIGHT,
+        priority=Priority.MEDIUM,
+        audience=Audience.NURSE,
+        words=_WORDS,
+        statistic=statistic,
+        direction=Direction.RISE,
+        delta=grams,
+        end_delta=grams,
+        window=window,
+        min_readings=min_readings,
+        despike=4500,
+        short=short,
+        long=long,
+    )
+
+
+POUNDS = Twin(
+    by=protocol(
+        gain_rule("three_pounds", grams=round(3 * GRAMS_A_POUND), days=1, slack=6 * HOUR),
+        gain_rule("five_pounds", grams=round(5 * GRAMS_A_POUND), days=3, slack=12 * HOUR),
+    )
 )
-TWO_KILOGRAMS = protocol(gain_rule("two_kilograms", grams=2000, days=3, slack=12 * HOUR))
+TWO_KILOGRAMS = Twin(by=protocol(gain_rule("two_kilograms", grams=2000, days=3, slack=12 * HOUR)))
+FOUR_WEEKS = Twin(
+    by=protocol(_baseline_rule("four_weeks", Baseline.MEAN, grams=2000, window=28 * DAY, min_readings=10))
+)
 
 
 def judged(cohort: Cohort, by: CareProtocol, *, processes: int = _PROCESSES) -> list[EngineAlert]:
@@ -136,12 +211,12 @@ def judged(cohort: Cohort, by: CareProtocol, *, processes: int = _PROCESSES) -> 
         return [alert for alerts in pool.map(partial(_judge, by), work) for alert in alerts]
 
 
-def raised(cohort: Cohort, alerts: Sequence[EngineAlert]) -> AlertDays:
-    """Return the days on which one or more clinical alerts were raised."""
+def told(cohort: Cohort, alerts: Sequence[EngineAlert]) -> AlertDays:
+    """Return the days on which a nurse was told of one or more clinical alerts."""
     found = np.zeros(cohort.weight.shape, dtype=bool)
     for one in alerts:
-        if one.category is Category.CLINICAL:
-            found[one.patient, (one.raised_at - BEGUN) // DAY] = True
+        if one.category is Category.CLINICAL and one.told_at is not None:
+            found[one.patient, (one.told_at - BEGUN) // DAY] = True
     return found
 
 
@@ -156,14 +231,17 @@ def standing(cohort: Cohort, alerts: Sequence[EngineAlert]) -> NDArray[np.bool_]
     return found & np.isfinite(cohort.weight)
 
 
-def agreement(cohort: Cohort, alerts: Sequence[EngineAlert], score: Days, threshold: float) -> Agreement:
-    """Return how far the alerts stand on the days on which a detector is beyond its threshold."""
-    weighed = np.isfinite(cohort.weight)
-    differ = standing(cohort, alerts) != ((score >= threshold) & weighed)
-    near = cohort.in_the_evening.copy()
-    for lag in range(1, _REACH + 1):
-        near[:, lag:] |= cohort.in_the_evening[:, :-lag]
-    return Agreement(days=int(weighed.sum()), differ=int(differ.sum()), by_the_clock=int((differ & near).sum()))
+def agreement(cohort: Cohort, alerts: Sequence[EngineAlert], score: Days, threshold: float, twin: Twin) -> Agreement:
+    """Return how far the alerts stand on the days on which a detector is beyond its threshold.
+
+    Days without a score are left out: there the engine's rule has no value either, and holds what it said before.
+    """
+    valued = np.isfinite(cohort.weight) & np.isfinite(score)
+    differ = valued & (standing(cohort, alerts) != (score >= threshold))
+    reason = np.abs(score - threshold) < twin.within
+    for lag in range(twin.reach + 1):
+        reason[:, lag:] |= cohort.in_the_evening[:, : cohort.days - lag]
+    return Agreement(days=int(valued.sum()), differ=int(differ.sum()), explained=int((differ & reason).sum()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,6 +302,7 @@ def _judge(by: CareProtocol, life: _Life) -> list[EngineAlert]:
             category=one.category,
             raised_at=one.raised_at,
             resolved_at=one.resolved_at,
+            told_at=one.told_at,
         )
         for one in backtest(by, histories, zone=_ZONE, since=BEGUN, until=BEGUN + days * DAY - 1)
     ]

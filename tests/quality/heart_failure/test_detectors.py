@@ -62,15 +62,17 @@ def test_macd_speaks_from_the_fourteenth_weight_on_and_not_on_days_without() -> 
     assert np.isnan(gap[16])
 
 
-def test_a_missing_signal_says_nothing_and_half_is_forgotten_each_day() -> None:
-    seen = signals(written(days=60))
-    assert (detectors(seed=1)["log-odds of four signals"](seen) == 0).all()
-    rising = [72.0 + (0.4 * (day - 50) if day > 50 else 0.1 * (day % 2)) for day in range(60)]
-    seen = signals(written(weight=[[*rising, NOBODY, NOBODY]]))
+def test_evidence_is_half_forgotten_at_each_weighing_and_none_is_no_evidence() -> None:
+    still = [72.0 + 0.1 * (day % 2) for day in range(51)]
+    rising = [72.0 + 0.4 * (day + 1) for day in range(9)]
+    seen = signals(written(weight=[[*still, *rising, NOBODY, 72.0, 72.0]]))
     score = detectors(seed=1)["log-odds of four signals"](seen)[0]
-    assert score[:50].max() < 1
+    assert np.isnan(score[:13]).all()
+    assert score[13:50].max() < 1
     assert score[59] > 5.65
-    assert score[60] == pytest.approx(score[59] / 2)
+    assert np.isnan(score[60])
+    evidence = np.clip(1.7 * seen.macd_z[0, 61] - 1.7**2 / 2, -0.6, 8)
+    assert score[61] == pytest.approx(score[59] / 2 + evidence)
 
 
 def test_days_since_discharge_begin_at_a_discharge_that_was_seen() -> None:
@@ -80,5 +82,5 @@ def test_days_since_discharge_begin_at_a_discharge_that_was_seen() -> None:
 
 def test_nothing_is_known_without_readings() -> None:
     seen = signals(written(days=50))
-    for name in ("weight, MACD 3/14", "weight, EWMA", "weight, personal SPC"):
+    for name in ("weight, MACD 3/14", "weight, EWMA", "weight, personal SPC", "log-odds of four signals"):
         assert np.isnan(detectors(seed=1)[name](seen)).all()
