@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
 from agent.backtest_words import PRIORITIES, Words, in_unit
@@ -30,7 +31,8 @@ LANE_INCHES = 0.3
 # Okabe and Ito: told apart by people who do not tell red from green, and in grey by their lightness.
 COLOURS = {Priority.HIGH: "#D55E00", Priority.MEDIUM: "#E69F00", Priority.LOW: "#56B4E9"}
 INK, FAINT, GAP = "#1A1A1A", "#8A8A8A", "#ECECEC"
-_MARKERS = ("v", "^")
+_MARKERS = (("v", 5.0), ("^", -5.0))
+"""A protocol's mark on the trace, and how far above the reading it stands, in points: two never hide each other."""
 _FEW_READINGS = 400
 _LABEL_POINTS = 10.0
 """What a label needs of height, in points."""
@@ -139,14 +141,17 @@ class TracePanel:
                 last = alert.evidence[-1] if alert.evidence else None
                 if last is None or last.quantity is not self.quantity or last.measured_at != alert.raised_at:
                     continue
+                marker, above = _MARKERS[place]
                 axes.plot(
                     [alert.raised_at / DAY_MS],
                     [in_unit(self.quantity, last.count, self.unit)],
-                    marker=_MARKERS[place],
+                    marker=marker,
                     markersize=6.5,
                     markerfacecolor=COLOURS[alert.priority],
                     markeredgecolor=INK,
                     markeredgewidth=0.6,
+                    linestyle="none",
+                    transform=axes.transData + ScaledTranslation(0, above / 72, axes.figure.dpi_scale_trans),
                     zorder=4,
                 )
 
@@ -184,8 +189,8 @@ class LanesPanel:
     def _name(self, axes: Axes, lane: Lane, row: int) -> None:
         several = len(lane.alerts)
         name = f"{lane.title} ({self.words.of(PRIORITIES[lane.priority])})"
-        lines = textwrap.wrap(name, 40)
-        size = 8.0 if len(lines) <= several else 7.0
+        lines = textwrap.wrap(name, 34)
+        size = 8.0 if len(lines) == 1 else 7.0
         axes.text(
             -0.012 - 0.025 * (several > 1),
             row + several / 2,
@@ -230,11 +235,11 @@ class KeyPanel:
     def draw(self, axes: Axes) -> None:
         """Draw it."""
         say = self.words.say
-        marks = say("▼ alerte sur la courbe", "▼ alert on the trace")
+        marks = say("▼ : alerte sur la courbe", "▼: alert on the trace")
         if self.several:
             marks = say(
-                "sur la courbe ▼ A, ▲ B ; seuil tireté A, pointillé B",
-                "on the trace ▼ A, ▲ B; threshold dashed A, dotted B",
+                "Sur la courbe ▼ A, ▲ B ; seuil tireté A, pointillé B",
+                "On the trace ▼ A, ▲ B; threshold dashed A, dotted B",
             )
         lines = (
             say(
@@ -265,7 +270,7 @@ def time_axis(axes: Axes, watched: Watched, words: Words) -> None:
         moments = [at for at in _local_hours(watched, hours) if at <= watched.begin + span]
         labels = [_hour_label(at, first=place == 0, words=words) for place, at in enumerate(moments)]
     else:
-        step = next(step for step in (1, 2, 7, 14, 28, 91, 182, 365) if days / step <= 11 or step == 365)
+        step = next(step for step in (1, 2, 7, 14, 28, 91, 182, 365) if days / step <= 12 or step == 365)
         moments = _midnights(watched, step)
         labels = [words.date_of(at, short=True, year=days > 300) for at in moments]
         axes.set_xticks([at / DAY_MS for at in _midnights(watched, 1)] if days < 60 else [], minor=True)

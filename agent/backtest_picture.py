@@ -28,7 +28,7 @@ from devices.reading import Quantity
 
 WIDTH = 11.0
 _LEFT, _RIGHT = 2.35, 1.05
-_HEAD, _FOOT, _BETWEEN, _KEY = 1.2, 0.3, 0.52, 0.3
+_HEAD, _FOOT, _BETWEEN, _KEY = 1.3, 0.2, 0.62, 0.28
 _TRACE, _PROFILE = 2.2, 2.9
 _SETTINGS = {
     "svg.fonttype": "none",  # text stays text: it can be searched, copied and read aloud
@@ -146,7 +146,8 @@ def _head(figure: Figure, picture: Picture, height: float) -> None:
     if len(names) > 1:
         roles = (words.say("essayé", "tried"), words.say("actuel", "current"))
         names = [f"{letter} ({role}) : {name}" for letter, role, name in zip("AB", roles, names, strict=True)]
-    figure.text(0.25 / WIDTH, 1 - 0.74 / height, "    ".join(names), size=9.5)
+    for place, name in enumerate(names):
+        figure.text(0.25 / WIDTH, 1 - (0.74 + 0.19 * place) / height, name, size=9.5)
     if picture.simulated:
         figure.text(
             1 - 0.25 / WIDTH, 1 - 0.3 / height, words.of(SIMULATED), size=10, weight="bold", ha="right", color="#B03A00"

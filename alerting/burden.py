@@ -54,7 +54,7 @@ class Watched:
 
 
 class RuleBurden(Struct, kw_only=True):
-    """What one rule did; a duration in whole minutes, cut to two significant figures.
+    """What one rule did; a duration in whole minutes, cut to three significant figures.
 
     Attributes:
         raised: alerts.
@@ -200,14 +200,13 @@ def middle(tally: dict[int, int], share: float = 0.5) -> int | None:
 def _count(rule: RuleBurden, outcome: AlertOutcome, end: int) -> None:
     stood = (end if outcome.resolved_at is None else outcome.resolved_at) - outcome.raised_at
     rule.raised += 1
-    if outcome.told_at is not None:
-        rule.told += 1
-    elif outcome.suppressed is not None:
+    rule.told += outcome.told_at is not None
+    if outcome.told_at is None and outcome.suppressed is not None:
         _add(rule.suppressed, {outcome.suppressed: 1})
     rule.standing += outcome.resolved_at is None
     rule.over_a_day += stood > DAY_MS
     rule.longest_ms = max(rule.longest_ms, stood)
-    _add(rule.minutes, {_two_figures(stood // MINUTE_MS): 1})
+    _add(rule.minutes, {_three_figures(stood // MINUTE_MS): 1})
 
 
 def _add_rule(kept: RuleBurden, rule: RuleBurden) -> None:
@@ -221,9 +220,9 @@ def _add_rule(kept: RuleBurden, rule: RuleBurden) -> None:
     _add(kept.minutes, rule.minutes)
 
 
-def _two_figures(number: int) -> int:
-    """Cut a number to two significant figures, so that a tally of millions stays small."""
-    step = int(10 ** max(0, len(str(number)) - 2))
+def _three_figures(number: int) -> int:
+    """Cut a number to three significant figures, so that a tally of millions stays small."""
+    step = int(10 ** max(0, len(str(number)) - 3))
     return number // step * step
 
 

@@ -127,7 +127,7 @@ def recording_files(path: Path) -> list[Path]:
 
 
 def read_lines(
-    lines: Iterable[str], *, name: str, set_aside: Counter[str], remarks: list[str] | None = None
+    lines: Iterable[str], *, name: str, set_aside: Counter[str], remarks: list[str]
 ) -> Iterator[tuple[str, Reading]]:
     """Yield (patient, reading) from the lines of a CSV text, in its order and with its repeats.
 
@@ -145,8 +145,7 @@ def read_lines(
     first = next(rest, "")
     while first.startswith("#"):
         skipped += 1
-        if remarks is not None:
-            remarks.append(first.strip())
+        remarks.append(first.strip())
         first = next(rest, "")
     table = csv.reader(chain([first], rest), strict=True)
     try:

@@ -95,10 +95,13 @@ class ParquetRecording:
         with file.open("rb"):
             named = _named(file)
         try:
-            with pq.ParquetFile(file, read_dictionary=["patient", "quantity", "unit"]) as opened:
-                _check_schema(file, opened.schema_arrow, named)
-                self.simulated |= b"simulated" in (opened.schema_arrow.metadata or {})
-                coming = _coming(opened.metadata, named)
+            with pq.ParquetFile(file) as plain:
+                metadata, schema = plain.metadata, plain.schema_arrow
+            _check_schema(file, schema, named)
+            self.simulated |= b"simulated" in (schema.metadata or {})
+            coming = _coming(metadata, named)
+            text = [name for name in schema.names if name in {"patient", "quantity", "unit"}]
+            with pq.ParquetFile(file, metadata=metadata, read_dictionary=text) as opened:
                 row = 0
                 for group in range(opened.num_row_groups):
                     for batch in opened.iter_batches(BATCH_ROWS, row_groups=[group], use_threads=False):

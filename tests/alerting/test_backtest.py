@@ -1,8 +1,10 @@
 """A protocol over recorded readings."""
 
+import dataclasses
 import json
 
-from alerting.backtest import AlertOutcome, backtest, line
+from alerting.alert import ChangeKind, Reason, Suppression
+from alerting.backtest import AlertOutcome, _Outcomes, backtest, line
 from alerting.engine import Engine
 from devices.reading import Reading
 from tests.alerting.worlds import CGM, DAY, HOUR, MINUTE, PARIS, START, WEIGHT, cgm, packaged, reading
@@ -90,3 +92,20 @@ def test_the_ids_are_those_of_the_box() -> None:
     engine = Engine(DIABETES, patient="b", zone=PARIS, since=START)
     told = {change.alert_id for change in engine.feed(TRACE)}
     assert {one.alert_id for one in backtest(DIABETES, {"b": TRACE}, zone=PARIS)} == told
+
+
+def test_what_was_suppressed_is_told_when_it_is_released_or_never() -> None:
+    (raised,) = Engine(DIABETES, patient="b", zone=PARIS, since=START).feed(cgm([100, 60, 60, 60]))
+    ended = dataclasses.replace(raised, kind=ChangeKind.RESOLVED, resolved_at=START + HOUR)
+    for until, told_at in ((START + DAY, START + DAY), (None, raised.raised_at)):
+        quiet = Suppression(reason=Reason.QUIET_HOURS, since=raised.raised_at, until=until)
+        hushed = dataclasses.replace(raised, suppressed=quiet)
+        released = dataclasses.replace(raised, kind=ChangeKind.RELEASED)
+        for changes, told in (([hushed, released, ended], told_at), ([hushed, ended], None)):
+            outcomes = _Outcomes(DIABETES)
+            outcomes.follow(changes)
+            (one,) = outcomes.in_order()
+            assert (one.told_at, one.suppressed, one.resolved_at) == (told, Reason.QUIET_HOURS, START + HOUR)
+    outcomes = _Outcomes(DIABETES)
+    outcomes.follow([raised, dataclasses.replace(hushed, kind=ChangeKind.SUPPRESSED), released])
+    assert [(one.told_at, one.suppressed) for one in outcomes.in_order()] == [(raised.raised_at, None)]

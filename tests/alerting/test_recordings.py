@@ -118,7 +118,7 @@ _PIECES = st.sampled_from(
 def test_any_text_is_read_or_refused_and_nothing_else(pieces: list[str]) -> None:
     lines = io.StringIO(HEADER + "".join(pieces))
     with contextlib.suppress(RecordingError):
-        assert all(patient for patient, _ in read_lines(lines, name="any", set_aside=Counter()))
+        assert all(patient for patient, _ in read_lines(lines, name="any", set_aside=Counter(), remarks=[]))
 
 
 def test_other_columns_are_refused(file: Path) -> None:
