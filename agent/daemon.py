@@ -21,7 +21,7 @@ from agent.counts import Counts
 from agent.errors import StoreError, VaultError
 from agent.forwarder import Forwarder
 from agent.judging import Judging
-from agent.logs import COUNT, DEVICE, EVENT, PATIENTS, REASON
+from agent.logs import COUNT, DEVICE, EVENT, KERNEL, PATIENTS, REASON
 from agent.pipeline import Pipeline
 from agent.presence import Presence
 from agent.settings import BrokerSettings, Settings, Watched
@@ -31,6 +31,7 @@ from agent.store import Store
 from agent.store_thread import StoreThread
 from agent.vault import Vault, kek_from_credential, kek_from_file, make_kek_file
 from agent.watch import watch
+from alerting import compiled
 from devices.bonded_once import BondedOnce
 from devices.clock import Clock
 from devices.installer import Bonds
@@ -159,7 +160,8 @@ async def run(
             for device, source in watched:
                 group.create_task(_pump(device, source, pipeline), name=f"device {device.address}")
             on_ready()
-            logger.info("ready", extra={EVENT: "ready", PATIENTS: len(settings.patients), COUNT: len(watched)})
+            keys = {PATIENTS: len(settings.patients), COUNT: len(watched), KERNEL: compiled.kind}
+            logger.info("ready", extra={EVENT: "ready"} | keys)
 
 
 def _link_settings(box: str, broker: BrokerSettings, presence: Presence) -> LinkSettings:

@@ -9,8 +9,9 @@ REASON = "reason"
 COUNT = "count"
 PATIENTS = "patients"
 READINGS = "readings"
+KERNEL = "kernel"
 
-KEYS = (EVENT, DEVICE, REASON, COUNT, PATIENTS, READINGS)
+KEYS = (EVENT, DEVICE, REASON, COUNT, PATIENTS, READINGS, KERNEL)
 
 
 class KeyedFormatter(logging.Formatter):
