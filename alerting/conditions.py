@@ -19,8 +19,8 @@ from alerting.rules import (
     ShareRule,
     Side,
 )
-from alerting.scheduled_rules import CompositeRule, Concern, MeanRule, MissingRule, QualityRule, Score, ScoreRule
-from alerting.spoken_time import latest, span
+from alerting.scheduled_rules import Concern, MeanRule, MissingRule, QualityRule, Score, ScoreRule
+from alerting.spoken_time import MINUTE, latest, span
 from alerting.wording import INDEX, NOTHING, PERCENT, POINTS, amount, per_minute, say, scale_of
 from devices.reading import Quantity, Unit
 
@@ -89,7 +89,7 @@ def _condition(rule: Rule, units: Units) -> Sentence:  # noqa: C901, PLR0911 - o
             shown = POINTS if rule.score is Score.NEWS2 else INDEX
             name = say("un NEWS2", "a NEWS2") if rule.score is Score.NEWS2 else say("un indice", "an index")
             return say("{name} d'au moins {t}", "{name} of at least {t}", name=name, t=amount(shown, rule.threshold))
-        case CompositeRule():
+        case _:
             return say(
                 "au moins {k} de ses {n}~conditions{within}",
                 "at least {k} of its {n} conditions{within}",
@@ -107,7 +107,7 @@ def _plainly(side: Side, threshold: Sentence) -> Sentence:
             return say("{t} ou moins", "{t} or less", t=threshold)
         case Side.AT_LEAST:
             return say("{t} ou plus", "{t} or more", t=threshold)
-        case Side.ABOVE:
+        case _:
             return say("plus de {t}", "more than {t}", t=threshold)
 
 
@@ -136,10 +136,10 @@ def _foreseen(rule: ForecastRule, units: Units) -> Sentence:
 def _absent(rule: MissingRule) -> Sentence:
     noun = reading_noun(rule.quantity, 1)
     if rule.by is None:
-        return say("aucune {noun} pendant {s}", "no {noun} for {s}", noun=noun, s=span(rule.expected + rule.grace))
-    minutes = rule.by + rule.grace // 60_000
+        return say("{s} sans {n}", "{s} without a {n}", s=span(rule.expected + rule.grace), n=noun)
+    minutes = rule.by + rule.grace // MINUTE
     clock = f"{minutes // 60 % 24:02d}:{minutes % 60:02d}"
-    return say("aucune {noun} du jour à {c}", "no {noun} of the day by {c}", noun=noun, c=clock)
+    return say("un jour sans {n} à {c}", "a day without a {n} by {c}", n=noun, c=clock)
 
 
 def _doubtful(rule: QualityRule, units: Units) -> Sentence:
@@ -156,5 +156,5 @@ def _doubtful(rule: QualityRule, units: Units) -> Sentence:
         case Concern.JUMP:
             delta = amount(scale_of(rule.quantity, units).differences, rule.delta)
             return say("un écart d'au moins {d}", "a difference of at least {d}", d=delta)
-        case Concern.COMPRESSION_LOW:
+        case _:
             return say("une baisse brusque la nuit, vite remontée", "a steep fall at night, soon regained")

@@ -19,7 +19,7 @@ from alerting.alert import Sentence
 from alerting.graver import why_not_higher
 from alerting.lacking import what_is_missing
 from alerting.rules import BaselineRule, ChangeRule, ForecastRule, LevelRule, RateRule, ShareRule
-from alerting.scheduled_rules import CompositeRule, MeanRule, MissingRule, QualityRule, ScoreRule
+from alerting.scheduled_rules import MeanRule, MissingRule, QualityRule, ScoreRule
 from alerting.telling import Members, Telling
 from alerting.wording import NOTHING, say, shown_unit
 
@@ -72,5 +72,5 @@ def what_happened(telling: Telling, zone: ZoneInfo) -> Sentence:  # noqa: C901, 
             return explain_watching.quality(rule, telling, zone)
         case ScoreRule() as rule:
             return explain_together.score(rule, telling, zone)
-        case CompositeRule() as rule:
+        case rule:
             return explain_together.composite(rule, telling, zone)

@@ -8,13 +8,12 @@ from alerting.phrases import (
     beyond,
     counted_from,
     last_of,
-    limit,
     now,
     on_side,
     readings,
     resting_on,
     since,
-    taken_at,
+    the_last,
     threshold_of,
 )
 from alerting.quantity_words import reading_noun
@@ -22,7 +21,7 @@ from alerting.rules import Baseline, BaselineRule, Direction, ShareRule
 from alerting.scheduled_rules import MeanRule
 from alerting.spoken_time import latest, span
 from alerting.telling import Telling
-from alerting.wording import DEVIATIONS, NOTHING, PERCENT, Scale, amount, estimate, say, scale_of
+from alerting.wording import DEVIATIONS, NOTHING, PERCENT, Scale, against, amount, estimate, say, scale_of
 from devices.reading import Quantity, Unit
 
 
@@ -115,34 +114,34 @@ def _counted(rule: BaselineRule, telling: Telling) -> int | None:
 
 def share(rule: ShareRule, telling: Telling, zone: ZoneInfo) -> Sentence:
     """92 % des mesures des 120 dernières minutes au-dessus de 250 mg/dL (22 mesures) ; seuil 75 %."""
-    value, many = telling.finding.value, telling.finding.readings
-    if value is None:
-        part, threshold = say("trop", "too many"), limit(PERCENT, rule.share)
-    else:
-        part, shown = estimate(PERCENT, value, rule.share)
-        threshold = threshold_of(shown)
+    scale, value, many = scale_of(rule.quantity, telling.units), telling.finding.value, telling.finding.readings
+    part, least = say("une part trop grande", "too large a share"), amount(PERCENT, rule.share)
+    if value is not None:
+        part, least = estimate(PERCENT, value, rule.share)
+    last, shown, threshold = last_of(telling), None, amount(scale, rule.threshold)
+    if last is not None:
+        shown, threshold = against(scale, last.count, rule.threshold)
     return say(
-        "{part} des {noun} {latest} {side}{many}{since}{threshold}{last}",
-        "{part} of the {noun} {latest} {side}{many}{since}{threshold}{last}",
+        "{part} des {noun} {latest} {side}{many}{since}{least}{last}",
+        "{part} of the {noun} {latest} {side}{many}{since}{least}{last}",
         part=part,
         noun=reading_noun(rule.quantity, 2),
         latest=latest(rule.window),
-        side=on_side(rule.side, amount(scale_of(rule.quantity, telling.units), rule.threshold)),
+        side=on_side(rule.side, threshold),
         many=say(" ({n})", " ({n})", n=readings(rule.quantity, many)) if many else NOTHING,
         since=since(telling, zone),
-        threshold=threshold,
-        last=_last(telling, zone),
+        least=threshold_of(least),
+        last=the_last(telling, zone, shown=shown),
     )
 
 
 def mean(rule: MeanRule, telling: Telling, zone: ZoneInfo) -> Sentence:
     """Moyenne de 138,4 mmHg sur 7 jours, à 135 mmHg ou plus (20 mesures sur 24 attendues)."""
-    scale, value = scale_of(rule.quantity, telling.units), telling.finding.value
-    shown, threshold = NOTHING, amount(scale, rule.threshold)
+    scale, value, many = scale_of(rule.quantity, telling.units), telling.finding.value, telling.finding.readings
+    average, threshold = NOTHING, amount(scale, rule.threshold)
     if value is not None:
-        shown, threshold = estimate(scale, value, rule.threshold, finer=0 if scale.fewest else 1)
-        shown = say(" de {shown}", " of {shown}", shown=shown)
-    many = telling.finding.readings
+        average, threshold = estimate(scale, value, rule.threshold, finer=0 if scale.fewest else 1)
+        average = say(" de {a}", " of {a}", a=average)
     counted = say(
         " ({n} sur {expected} attendues)",
         " ({n} of {expected} expected)",
@@ -150,25 +149,18 @@ def mean(rule: MeanRule, telling: Telling, zone: ZoneInfo) -> Sentence:
         expected=expected_readings(rule),
     )
     return say(
-        "moyenne{shown} sur {days}~jours{dropped}, {beyond}{counted}{since}{last}",
-        "mean{shown} over {days} days{dropped}, {beyond}{counted}{since}{last}",
-        shown=shown,
+        "moyenne{average} sur {days}~jours{dropped}, {beyond}{counted}{since}{last}",
+        "mean{average} over {days} days{dropped}, {beyond}{counted}{since}{last}",
+        average=average,
         days=rule.days,
         dropped=say(", le premier écarté", ", the first left out") if rule.drop_first else NOTHING,
         beyond=beyond(rule.side, threshold),
         counted=counted if many else NOTHING,
         since=since(telling, zone),
-        last=_last(telling, zone),
+        last=the_last(telling, zone),
     )
 
 
 def expected_readings(rule: MeanRule) -> int:
     """Return how many readings a scheduled mean counts when none is left out."""
     return (rule.days - rule.drop_first) * len(rule.occasions) * rule.per_occasion
-
-
-def _last(telling: Telling, zone: ZoneInfo) -> Sentence:
-    last = last_of(telling)
-    if last is None:
-        return NOTHING
-    return say("~; la dernière~: {last}", "; the last: {last}", last=taken_at(last, telling.units, zone))

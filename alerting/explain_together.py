@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from alerting import news2
 from alerting.alert import Evidence, Sentence
-from alerting.phrases import clauses, joined, limit, since, taken, threshold_of, titles
+from alerting.phrases import clauses, joined, since, taken, titles, unknown
 from alerting.quantity_words import NAMES
 from alerting.scheduled_rules import CompositeRule, Score, ScoreRule
 from alerting.spoken_time import moment, span
@@ -26,17 +26,23 @@ def score(rule: ScoreRule, telling: Telling, zone: ZoneInfo) -> Sentence:
 
 def composite(rule: CompositeRule, telling: Telling, zone: ZoneInfo) -> Sentence:
     """2 conditions réunies sur 3 en 24 h (2 suffisent) : « Prise de poids rapide », « Saturation basse »."""
-    true, unknown, value = telling.members.true, telling.members.unknown, telling.finding.value
+    true, value = telling.members.true, telling.finding.value
     met = len(true) if value is None else value
-    within = say(" en {w}", " within {w}", w=span(rule.window)) if rule.window else NOTHING
+    how_many = say("conditions réunies", "conditions met")
+    if met:
+        how_many = say(
+            "{met}~{noun} sur {n}",
+            "{met} of {n} conditions met",
+            met=met,
+            n=len(rule.of),
+            noun="condition réunie" if met == 1 else "conditions réunies",
+        )
     parts = [
         say(
-            "{met}~{noun} sur {n}{within}, {when} ({needed} nécessaire{s}){named}{since}",
-            "{met} of {n} conditions met{within}, {when} ({needed} needed){named}{since}",
-            met=met or say("assez", "enough"),
-            noun="condition réunie" if met == 1 else "conditions réunies",
-            n=len(rule.of),
-            within=within,
+            "{how_many}{within}, {when} ({needed} nécessaire{s}){named}{since}",
+            "{how_many}{within}, {when} ({needed} needed){named}{since}",
+            how_many=how_many,
+            within=say(" en {w}", " within {w}", w=span(rule.window)) if rule.window else NOTHING,
             when=moment(telling.raised_at, zone),
             needed=rule.at_least,
             s="s" if rule.at_least > 1 else "",
@@ -44,8 +50,8 @@ def composite(rule: CompositeRule, telling: Telling, zone: ZoneInfo) -> Sentence
             since=since(telling, zone),
         )
     ]
-    if unknown:
-        parts.append(say("sans mesure récente pour {t}", "no recent reading to tell {t}", t=titles(unknown)))
+    if telling.members.unknown:
+        parts.append(unknown(telling.members.unknown))
     return clauses(parts)
 
 
@@ -67,7 +73,7 @@ def _news2(rule: ScoreRule, telling: Telling, zone: ZoneInfo) -> Sentence:
     total = sum(given) + news2.OXYGEN_POINTS * rule.oxygen
     # One input of 3 points is enough by itself, whatever the sum: the sum is what is told.
     alone = rule.single and 3 in given and total < rule.threshold
-    adds_up = value in {None, rule.threshold if alone else total} and bool(read)
+    adds_up = value == (rule.threshold if alone else total) and bool(read)
     counted = total if adds_up else value
     told = [
         say(
@@ -126,10 +132,10 @@ def fresh(rule: ScoreRule, telling: Telling) -> Sequence[Evidence]:
 def _heart_failure(rule: ScoreRule, telling: Telling, zone: ZoneInfo) -> Sentence:
     """Signes qui s'écartent de l'habitude de la personne : poids 73,6 kg, saturation 93 % ; indice 5,8 (seuil 5,65)."""
     value = telling.finding.value
-    index, edge = NOTHING, limit(INDEX, rule.threshold)
+    index, edge = NOTHING, amount(INDEX, rule.threshold)
     if value is not None:
-        shown, threshold = estimate(INDEX, value, rule.threshold, finer=1)
-        index, edge = say("~; indice {v}", "; index {v}", v=shown), threshold_of(threshold)
+        index, edge = estimate(INDEX, value, rule.threshold, finer=1)
+        index = say(" {v}", " {v}", v=index)
     read = [one for one in fresh(rule, telling) if one.quantity not in telling.lacking]
     weighing = [one for one in read if telling.weights.get(one.quantity, 0) > 0]
     weighing.sort(key=lambda one: -telling.weights[one.quantity])
@@ -141,14 +147,13 @@ def _heart_failure(rule: ScoreRule, telling: Telling, zone: ZoneInfo) -> Sentenc
     ranked = say(", du plus au moins marqué", ", the most marked first") if len(weighing) > 1 else NOTHING
     parts = [
         say(
-            "{when}, signes qui, ensemble, s'écartent de l'habitude de la personne{ranked}{told}{index}{edge}",
-            "{when}, signs that together depart from what is usual for the person{ranked}{told}{index}{edge}",
+            "{when}, signes qui, ensemble, s'écartent de l'habitude de la personne{ranked}{told}",
+            "{when}, signs that together depart from what is usual for the person{ranked}{told}",
             when=moment(telling.raised_at, zone),
             ranked=ranked,
             told=say("~: {t}", ": {t}", t=told) if read else NOTHING,
-            index=index,
-            edge=edge,
-        )
+        ),
+        say("indice{index}, seuil {edge}", "index{index}, threshold {edge}", index=index, edge=edge),
     ]
     if telling.lacking:
         named = joined(", ", ", ", (NAMES[one] for one in telling.lacking))

@@ -2,7 +2,7 @@
 
 from zoneinfo import ZoneInfo
 
-from alerting.alert import Sentence
+from alerting.alert import Evidence, Sentence
 from alerting.phrases import (
     beyond,
     counted_from,
@@ -20,7 +20,7 @@ from alerting.phrases import (
 from alerting.rules import ChangeRule, Direction, ForecastRule, LevelRule, Model, RateRule, Statistic
 from alerting.spoken_time import moment, roughly, span
 from alerting.telling import Telling
-from alerting.wording import NOTHING, PERCENT, against, amount, estimate, per_minute, say, scale_of
+from alerting.wording import NOTHING, PERCENT, against, amount, both_against, estimate, per_minute, say, scale_of
 
 MODELS = {
     Model.LINEAR: say("tendance linéaire", "linear trend"),
@@ -93,35 +93,53 @@ def _over(telling: Telling, window: int) -> Sentence:
 
 def forecast(rule: ForecastRule, telling: Telling, zone: ZoneInfo) -> Sentence:
     """84 mg/dL le 3 mars à 14:05, prévision de 66 mg/dL dans 20 min (tendance et AR2), sous le seuil de 70 mg/dL."""
-    scale = scale_of(rule.quantity, telling.units)
-    value, horizon = telling.finding.value, span(rule.horizon)
-    if rule.model is Model.KALMAN:
-        risk, least = NOTHING, amount(PERCENT, rule.probability)
-        if value is not None:
-            shown, least = estimate(PERCENT, value, rule.probability)
-            risk = say(" à {shown}", " at {shown}", shown=shown)
-        return say(
-            "{now}risque estimé{risk} {passing} dans les {horizon}{since}{threshold}",
-            "{now}risk estimated{risk} {passing} within {horizon}{since}{threshold}",
-            now=now(telling, zone),
-            risk=risk,
-            passing=passing(rule.side, amount(scale, rule.threshold)),
-            horizon=horizon,
-            since=since(telling, zone),
-            threshold=threshold_of(least),
-        )
-    foreseen, threshold = NOTHING, amount(scale, rule.threshold)
+    return _risk(rule, telling, zone) if rule.model is Model.KALMAN else _path(rule, telling, zone)
+
+
+def _risk(rule: ForecastRule, telling: Telling, zone: ZoneInfo) -> Sentence:
+    _, shown, threshold = _beside(rule, telling)
+    risk, least = NOTHING, amount(PERCENT, rule.probability)
+    if telling.finding.value is not None:
+        likely, least = estimate(PERCENT, telling.finding.value, rule.probability)
+        risk = say(" à {likely}", " at {likely}", likely=likely)
+    return say(
+        "{now}risque estimé{risk} {passing} dans les {horizon}{since}{least}",
+        "{now}risk estimated{risk} {passing} within {horizon}{since}{least}",
+        now=now(telling, zone, shown=shown),
+        risk=risk,
+        passing=passing(rule.side, threshold),
+        horizon=span(rule.horizon),
+        since=since(telling, zone),
+        least=threshold_of(least),
+    )
+
+
+def _beside(rule: ForecastRule, telling: Telling) -> tuple[Evidence | None, Sentence, Sentence]:
+    """Return the last reading, its value, and the threshold it stands beside."""
+    scale, last = scale_of(rule.quantity, telling.units), last_of(telling)
+    if last is None:
+        return None, NOTHING, amount(scale, rule.threshold)
+    return last, *against(scale, last.count, rule.threshold)
+
+
+def _path(rule: ForecastRule, telling: Telling, zone: ZoneInfo) -> Sentence:
+    scale, value = scale_of(rule.quantity, telling.units), telling.finding.value
+    last, shown, threshold = _beside(rule, telling)
+    foreseen = NOTHING
     if value is not None:
-        shown, threshold = estimate(scale, value, rule.threshold)
-        foreseen = say(" de {shown}", " of {shown}", shown=shown)
+        if last is None:
+            foreseen, threshold = estimate(scale, value, rule.threshold)
+        else:
+            shown, foreseen, threshold = both_against(scale, last.count, value, rule.threshold)
+        foreseen = say(" de {f}", " of {f}", f=foreseen)
     return say(
         "{now}prévision{foreseen} {within} {horizon} ({model}), {beyond}{since}",
         "{now}forecast{foreseen} {within} {horizon} ({model}), {beyond}{since}",
-        now=now(telling, zone),
+        now=now(telling, zone, shown=shown),
         foreseen=foreseen,
         # AR2 looks at every step on the way, the others at the horizon.
         within=say("d'ici", "within") if rule.model is Model.AR2 else say("dans", "in"),
-        horizon=horizon,
+        horizon=span(rule.horizon),
         model=MODELS[rule.model],
         beyond=beyond(rule.side, threshold),
         since=since(telling, zone),

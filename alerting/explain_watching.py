@@ -3,7 +3,7 @@
 from zoneinfo import ZoneInfo
 
 from alerting.alert import Evidence, Sentence
-from alerting.phrases import joined, last_of, now, readings, taken, taken_at, threshold_of
+from alerting.phrases import joined, last_of, now, readings, taken, taken_at, the_last, threshold_of
 from alerting.quantity_words import FLAGS, reading_noun
 from alerting.scheduled_rules import Concern, MissingRule, QualityRule
 from alerting.spoken_time import clock, day, lasted, latest, moment, span
@@ -19,9 +19,6 @@ def missing(rule: MissingRule, telling: Telling, zone: ZoneInfo) -> Sentence:
     noun = reading_noun(rule.quantity, 1)
     if rule.by is not None:
         due = telling.onset - rule.grace
-        before = NOTHING
-        if last is not None:
-            before = say("~; la dernière~: {last}", "; the last: {last}", last=taken_at(last, telling.units, zone))
         return say(
             "aucune {noun} {day}~; attendue avant {clock}{grace}{before}",
             "no {noun} {day}; expected before {clock}{grace}{before}",
@@ -29,7 +26,7 @@ def missing(rule: MissingRule, telling: Telling, zone: ZoneInfo) -> Sentence:
             day=day(due, zone),
             clock=clock(due, zone),
             grace=grace,
-            before=before,
+            before=the_last(telling, zone),
         )
     begun = telling.onset - rule.expected - rule.grace
     when = moment(begun, zone)
@@ -56,7 +53,7 @@ def quality(rule: QualityRule, telling: Telling, zone: ZoneInfo) -> Sentence:
             return _stuck(rule, telling, zone)
         case Concern.JUMP:
             return _jump(rule, telling, zone)
-        case Concern.COMPRESSION_LOW:
+        case _:
             return _compression_low(telling, zone)
 
 

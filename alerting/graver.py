@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from alerting.alert import Priority, Sentence
 from alerting.care_protocol import Rule
 from alerting.conditions import condition
-from alerting.phrases import clauses, quoted, titles
+from alerting.phrases import clauses, quoted, titles, unknown
 from alerting.rules import BaselineRule, ChangeRule, Direction, ForecastRule, LevelRule, RateRule, ShareRule
 from alerting.scheduled_rules import MeanRule, MissingRule, QualityRule
 from alerting.telling import Members, Telling
@@ -61,7 +61,7 @@ def _unmet(members: Members) -> list[Sentence]:
         several = "s" if len(members.false) > 1 else ""
         parts.append(say("non remplie{s}~: {t}", "not met: {t}", s=several, t=titles(members.false)))
     if members.unknown:
-        parts.append(say("sans mesure récente pour {t}", "no recent reading to tell {t}", t=titles(members.unknown)))
+        parts.append(unknown(members.unknown))
     return parts
 
 

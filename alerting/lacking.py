@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 from alerting.alert import Sentence
 from alerting.explain_past import expected_readings
 from alerting.explain_together import never_measured
-from alerting.phrases import clauses, joined, taken_at, titles
+from alerting.phrases import clauses, joined, taken_at, unknown
 from alerting.quantity_words import NAMES, reading_noun
 from alerting.scheduled_rules import MeanRule, Score, ScoreRule
 from alerting.telling import Telling
@@ -15,14 +15,14 @@ from devices.reading import Quantity
 
 def what_is_missing(telling: Telling, zone: ZoneInfo) -> Sentence | None:
     """Return what was missing for a fuller judgement; None when nothing was."""
-    rule, unknown = telling.rule, telling.members.unknown
+    rule = telling.rule
     parts = [_lacking(quantity, telling, zone) for quantity in telling.lacking]
     if isinstance(rule, ScoreRule) and (never := never_measured(rule)):
         parts.append(say("aucun appareil ne mesure~: {n}", "no device measures: {n}", n=joined(", ", ", ", never)))
     if isinstance(rule, MeanRule):
         parts += _left_out(rule, telling.finding.readings)
-    if unknown:
-        parts.append(say("sans mesure récente pour {t}", "no recent reading to tell {t}", t=titles(unknown)))
+    if telling.members.unknown:
+        parts.append(unknown(telling.members.unknown))
     return clauses(parts) if parts else None
 
 

@@ -35,9 +35,12 @@ def taken(one: Evidence, units: Mapping[Quantity, Unit]) -> Sentence:
     return measured(one.quantity, one.count, amount(scale_of(one.quantity, units), one.count))
 
 
-def taken_at(one: Evidence, units: Mapping[Quantity, Unit], zone: ZoneInfo) -> Sentence:
-    """Return the value of a reading and when it was measured."""
-    return say("{value} {when}", "{value} {when}", value=taken(one, units), when=moment(one.measured_at, zone))
+def taken_at(
+    one: Evidence, units: Mapping[Quantity, Unit], zone: ZoneInfo, *, shown: Sentence | None = None
+) -> Sentence:
+    """Return the value of a reading, as `shown` when that is given, and when it was measured."""
+    value = taken(one, units) if shown is None else measured(one.quantity, one.count, shown)
+    return say("{value} {when}", "{value} {when}", value=value, when=moment(one.measured_at, zone))
 
 
 def last_of(telling: Telling) -> Evidence | None:
@@ -45,11 +48,25 @@ def last_of(telling: Telling) -> Evidence | None:
     return next((one for one in reversed(telling.evidence) if one.quantity is telling.rule.quantity), None)
 
 
-def now(telling: Telling, zone: ZoneInfo) -> Sentence:
-    """Return what the last reading was and when, with a comma after it; when the alert was raised without one."""
+def now(telling: Telling, zone: ZoneInfo, *, shown: Sentence | None = None) -> Sentence:
+    """Return what the last reading was and when, with a comma after it; when the alert was raised without one.
+
+    Args:
+        telling: the alert.
+        zone: the patient's.
+        shown: the value of the last reading where it stands beside a threshold, None where it does not.
+    """
     last = last_of(telling)
-    told = moment(telling.raised_at, zone) if last is None else taken_at(last, telling.units, zone)
+    told = moment(telling.raised_at, zone) if last is None else taken_at(last, telling.units, zone, shown=shown)
     return say("{told}, ", "{told}, ", told=told)
+
+
+def the_last(telling: Telling, zone: ZoneInfo, *, shown: Sentence | None = None) -> Sentence:
+    """Return what the last reading was and when, as the last part of a sentence; empty without one."""
+    last = last_of(telling)
+    if last is None:
+        return NOTHING
+    return say("~; la dernière~: {last}", "; the last: {last}", last=taken_at(last, telling.units, zone, shown=shown))
 
 
 def since(telling: Telling, zone: ZoneInfo) -> Sentence:
@@ -80,7 +97,7 @@ def on_side(side: Side, threshold: Sentence) -> Sentence:
             return say("à {t} ou moins", "at {t} or less", t=threshold)
         case Side.AT_LEAST:
             return say("à {t} ou plus", "at {t} or more", t=threshold)
-        case Side.ABOVE:
+        case _:
             return say("au-dessus de {t}", "above {t}", t=threshold)
 
 
@@ -93,7 +110,7 @@ def passing(side: Side, threshold: Sentence) -> Sentence:
             return say("d'atteindre {t} ou moins", "of reaching {t} or less", t=threshold)
         case Side.AT_LEAST:
             return say("d'atteindre {t} ou plus", "of reaching {t} or more", t=threshold)
-        case Side.ABOVE:
+        case _:
             return say("de dépasser {t}", "of exceeding {t}", t=threshold)
 
 
@@ -140,6 +157,11 @@ def titles(several: Sequence[Sentence]) -> Sentence:
     if more <= 0:
         return shown
     return say("{shown} et {n}~{noun}", "{shown} and {n} more", shown=shown, n=more, noun="autre" + "s" * (more > 1))
+
+
+def unknown(several: Sequence[Sentence]) -> Sentence:
+    """Return which rules could not be judged."""
+    return say("sans mesure récente pour juger {t}", "no recent reading to judge {t}", t=titles(several))
 
 
 def joined(fr: str, en: str, parts: Iterable[Sentence]) -> Sentence:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from alerting.alert import Sentence
-from alerting.wording import NB, say
+from alerting.wording import MINUS, NB, say
 
 SECOND = 1_000
 MINUTE = 60 * SECOND
@@ -86,7 +86,7 @@ def clock(at: int, zone: ZoneInfo) -> Sentence:
     offset = local.utcoffset()
     if offset is not None and offset != local.replace(fold=1 - local.fold).utcoffset():
         hours, minutes = divmod(abs(offset) // timedelta(minutes=1), 60)
-        sign = "-" if offset < timedelta(0) else "+"
+        sign = MINUS if offset < timedelta(0) else "+"
         shown = f"{shown} (UTC{sign}{hours}{f':{minutes:02d}' if minutes else ''})"
     return Sentence(fr=shown, en=shown)
 

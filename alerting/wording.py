@@ -11,7 +11,7 @@ Rules of this room:
 What is not here: days, hours and lengths of time (spoken_time).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -147,10 +147,10 @@ def about(scale: Scale, count: int) -> Sentence:
 
 
 def against(scale: Scale, value: int, threshold: int, *, plus: bool = False) -> tuple[Sentence, Sentence]:
-    """Return a value and the threshold it was compared with, as they are."""
-    if not scale.exact:
-        return estimate(scale, value, threshold, plus=plus)
-    return amount(scale, value, plus=plus), amount(scale, threshold, plus=plus)
+    """Return a value as it was measured, and the threshold it was compared with."""
+    number, limit = scale.number(value), scale.number(threshold)
+    (decimals,), of_limit = _apart(scale, limit, [(number, _as_it_is(scale, number))])
+    return _written(scale, number, decimals, plus=plus), _written(scale, limit, of_limit, plus=plus)
 
 
 def estimate(
@@ -165,20 +165,45 @@ def estimate(
         finer: decimals to show of the value beyond the scale's fewest.
         plus: put a sign before a gain too.
     """
-    exact, limit = scale.number(value), scale.number(threshold)
-    shown_limit, limit_decimals = limit, _as_it_is(scale, limit)
-    decimals = _two_digits(exact, scale.fewest + finer)
+    number, limit = scale.number(value), scale.number(threshold)
+    (decimals,), of_limit = _apart(scale, limit, [(number, _two_digits(number, scale.fewest + finer))])
+    return _written(scale, number, decimals, plus=plus), _written(scale, limit, of_limit, plus=plus)
+
+
+def both_against(scale: Scale, measured: int, worked_out: int, threshold: int) -> tuple[Sentence, Sentence, Sentence]:
+    """Return a measured value, one that was worked out of it and others, and the threshold they stand beside."""
+    seen, made, limit = scale.number(measured), scale.number(worked_out), scale.number(threshold)
+    decimals, of_limit = _apart(scale, limit, [(seen, _as_it_is(scale, seen)), (made, _two_digits(made, scale.fewest))])
+    return (
+        _written(scale, seen, decimals[0]),
+        _written(scale, made, decimals[1]),
+        _written(scale, limit, of_limit),
+    )
+
+
+def _apart(scale: Scale, limit: Fraction, numbers: Sequence[tuple[Fraction, int]]) -> tuple[list[int], int]:
+    """Return with how many decimals numbers stand on the side of a limit on which they are, and those of the limit.
+
+    Args:
+        scale: of all; an exact one shows the limit wholly.
+        limit: what they were compared with.
+        numbers: each with its fewest decimals.
+    """
+    decimals = [fewest for _, fewest in numbers]
+    of_limit = _as_it_is(scale, limit)
     while True:
         if not scale.exact:
-            limit_decimals = max(decimals, limit_decimals)
-            shown_limit = round(limit, limit_decimals)
-        if _side(round(exact, decimals), shown_limit) == _side(exact, limit):
-            break
-        decimals += 1
-    return (
-        _written(scale, exact, decimals, plus=plus),
-        _written(scale, limit, limit_decimals, plus=plus),
-    )
+            of_limit = max(of_limit, *decimals)
+        shown = round(limit, of_limit)
+        wrong = [
+            index
+            for index, (number, _) in enumerate(numbers)
+            if _side(round(number, decimals[index]), shown) != _side(number, limit)
+        ]
+        if not wrong:
+            return decimals, of_limit
+        for index in wrong:
+            decimals[index] += 1
 
 
 def _side(value: Fraction, limit: Fraction) -> int:
