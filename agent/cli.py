@@ -206,12 +206,12 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
     """Say what the box keeps, what waits and which alerts stand. / Dire l'état du boîtier."""
     from tabulate import tabulate
 
-    from agent.daemon import open_vault
     from agent.devices_command import PRIORITIES
     from agent.settings_file import read_settings
     from agent.status import KERNELS, iso, read_state
     from agent.technical import owner_of
     from agent.technical_rules import OWNERS
+    from agent.vault import open_vault
 
     settings = read_settings(config)
     state = read_state(settings, open_vault(settings))
@@ -257,9 +257,9 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
 @click.pass_context
 def devices(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FBT001 - click names its flags
     """List devices: bonds, last seen, battery, why one is silent. / Les appareils du boîtier."""
-    from agent.daemon import open_vault
     from agent.devices_command import read_devices, table
     from agent.settings_file import read_settings
+    from agent.vault import open_vault
     from devices.clock import SystemClock
 
     settings = read_settings(config)

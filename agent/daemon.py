@@ -29,7 +29,7 @@ from agent.sources import Sources, always_there
 from agent.state_lock import state_lock
 from agent.store import Store
 from agent.store_thread import StoreThread
-from agent.vault import Vault, kek_from_credential, kek_from_file, make_kek_file
+from agent.vault import make_kek_file, open_vault
 from agent.watch import watch
 from alerting import compiled
 from devices.bonded_once import BondedOnce
@@ -49,19 +49,6 @@ logger = logging.getLogger(__name__)
 
 FAULT_PAUSE_S = 0.5
 SESSION_EXPIRY_S = 7 * 86_400
-
-
-def open_vault(settings: Settings) -> Vault:
-    """Return the vault with the key from the place that the settings name.
-
-    Raises:
-        VaultError: the key is missing, too open, or of the wrong length.
-    """
-    if settings.vault.key_file is not None:
-        kek = kek_from_file(settings.vault.key_file)
-    else:
-        kek = kek_from_credential(settings.vault.credential or "")
-    return Vault(kek, box=settings.box)
 
 
 async def run(

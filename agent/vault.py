@@ -20,6 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from agent.errors import NotReadyError, VaultError
+from agent.settings import Settings
 from alerting.alert import Sentence
 
 KEY_BYTES = 32
@@ -228,3 +229,16 @@ class Vault:
 
     def _context(self, table: str, row: int | str) -> bytes:
         return f"veilleur|{self._box}|{table}|{row}".encode()
+
+
+def open_vault(settings: Settings) -> Vault:
+    """Return the vault with the key from the place that the settings name.
+
+    Raises:
+        VaultError: the key is missing, too open, or of the wrong length.
+    """
+    if settings.vault.key_file is not None:
+        kek = kek_from_file(settings.vault.key_file)
+    else:
+        kek = kek_from_credential(settings.vault.credential or "")
+    return Vault(kek, box=settings.box)
