@@ -19,7 +19,8 @@ from benchmarks.quality.glucose.operating import REFRACTORY, Watched
 from benchmarks.quality.glucose.outcomes import JITTER
 from benchmarks.quality.glucose.traces import MINUTE, Trace
 
-MODELS = ("linear", "ar2", "holt_ar2", "kalman")
+HOLT_COARSEST, KALMAN_FINEST = 6, 10
+"""Minutes between two readings up to which a protocol may ask for the one, and from which on for the other."""
 Wanted = tuple[str, float]
 ROUNDING = 0.0501
 """Half of what an engine's forecast is rounded to, mg/dL, and a little for its own exponential."""
@@ -81,6 +82,12 @@ class Held:
             rounded=self.rounded + other.rounded,
             different=self.different + other.different,
         )
+
+
+def models(cadence: int) -> tuple[str, ...]:
+    """Return the models that a care protocol may ask for with a reading every so many minutes."""
+    mixed = ("holt_ar2",) * (cadence <= HOLT_COARSEST) + ("kalman",) * (cadence >= KALMAN_FINEST)
+    return ("linear", "ar2", *mixed)
 
 
 def rule_id(place: int) -> str:

@@ -153,7 +153,7 @@ class People:
             watched = self.watched(method)
             choices = [*self._given(method), *self.chosen(method, watched)]
             rows += self.judged_rows(method, choices, watched)
-            if method in engine_forecasts.MODELS:
+            if method in engine_forecasts.models(self.cohort.cadence):
                 asked += [Asked(method=method, choice=one, watched=watched) for one in choices if one.chosen_on != SAME]
         return rows + self.engine_rows(asked)
 

@@ -27,7 +27,6 @@ def test_every_row_says_whether_people_were_simulated_and_readings_left_out(
     engine = [row for row in rows if row["method"].startswith("engine's")]
     assert [row["method"] for row in engine] == [
         "engine's ar2",
-        "engine's holt_ar2",
         "engine's kalman",
         "engine's kalman",
     ]
