@@ -80,7 +80,7 @@ def contradictions(rule: Rule, timing: Timing | None) -> Iterator[Contradiction]
             yield from quality_contradictions(rule, timing)
         case ScoreRule():
             yield from score_contradictions(rule)
-        case CompositeRule():
+        case _:
             yield from _composite(rule)
     yield from _life(rule)
 

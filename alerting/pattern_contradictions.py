@@ -204,7 +204,7 @@ def quality_contradictions(rule: QualityRule, timing: Timing | None) -> Iterator
                 )
         case Concern.JUMP:
             yield from window_fits(rule.window, timing)
-        case Concern.COMPRESSION_LOW:
+        case _:
             if rule.quantity is not Quantity.GLUCOSE_INTERSTITIAL or timing is None:
                 yield wrong(
                     "concern",

@@ -39,6 +39,7 @@ def test_a_sound_rule_has_neither_faults_nor_remarks(name: str) -> None:
     [
         ("level", '"70 mg/dL"', '"10 mg/dL"', "threshold", "never be raised"),
         ("level", '"below"\nthreshold = "70 mg/dL"', '"at_most"\nthreshold = "1000 mg/dL"', "threshold", "always"),
+        ("level", '"70 mg/dL"', '"70 kg"', "threshold", "not measured in kg"),
         ("level", '"75 mg/dL"', '"69 mg/dL"', "end_threshold", "at or above"),
         ("rate", '"2 mg/dL"', '"4 mg/dL"', "end_per_minute", "at most per_minute"),
         ("rate", 'window = "15 min"', 'window = "15 min"\nmin_readings = 5', "min_readings", "at most 4 readings"),
@@ -160,6 +161,10 @@ def test_what_is_probably_not_meant_is_remarked_upon(name: str, old: str, new: s
     rule = "no_glucose_interstitial" if key == "expected" else name
     assert remark.key == f"rules.{rule}.{key}"
     assert word in remark.message.en
+
+
+def test_a_single_doubtful_reading_is_told_without_a_duration() -> None:
+    assert remarks(changed("quality", 'times = 3\nwindow = "7 days"', "")) == []
 
 
 def test_a_high_alert_that_may_go_untold_is_remarked_upon() -> None:
@@ -295,7 +300,10 @@ def test_rules_of_every_other_kind_are_compared_by_how_far_is_too_far() -> None:
         assert keys == [f"rules.{name}.priority"], name
     different = only_form("share") + table("graver", FORMS["share"].replace("250 mg/dL", "200 mg/dL"))
     assert check(different).faults == ()
+    weight = '"body_weight"\nkind = "level"\nside = "above"\nthreshold = "69 kg"\nend_threshold = "69 kg"\n'
     assert remarks(file(table("one", FORMS["level"]), table("two", FORMS["change"]))) == []
+    assert remarks(file(table("one", FORMS["level"]), table("two", f"quantity = {weight}"))) == []
+    assert remarks(file(table("one", FORMS["change"]), table("two", FORMS["quality_jump"]))) == []
 
 
 def test_an_absence_told_twice_is_told_at_two_times() -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from alerting.care_protocol import Bound
-from alerting.errors import Fault
-from alerting.protocol_file import check_protocol
+from alerting.errors import Fault, ProtocolError
+from alerting.protocol_file import check_protocol, read_protocol
 from alerting.rules import ChangeRule
 from alerting.scheduled_rules import MissingRule
 from devices.reading import Quantity, Unit
@@ -237,6 +237,7 @@ def test_what_a_pack_lets_be_done_is_done(text: str) -> None:
         ("keep = 3\n", "keep", "ids of rules"),
         ("rules = 3\n", "rules", "[[rules]]"),
         ("surprise = 3\n", "surprise", "unknown"),
+        ("bounds = 3\n", "bounds", "a table"),
         (table("gain", FORMS["baseline"]), "rules.gain.id", "[adapt.ID]"),
         ('remove = ["loss"]\n' + table("loss", FORMS["baseline"]), "rules.loss.id", "not written anew"),
         (table("mine", FORMS["baseline"] + '\nabsorbs = ["gain"]'), "rules.mine.absorbs", "cannot silence"),
@@ -319,6 +320,23 @@ def test_the_faults_of_a_pack_are_told_to_whoever_takes_it() -> None:
     assert any("rules.gain.delta" in fault.message.en for fault in found)
     (fault,) = faults(HEIR, service="= 3")
     assert "TOML" in fault.message.en
+
+
+def test_limits_of_a_rule_of_ones_own_are_ones_own() -> None:
+    added = table("mine", FORMS["baseline"]) + '[bounds.mine]\ndelta = ["1 kg", "3 kg"]\n'
+    mine = read(HEIR + added, service=PACK)
+    assert mine.bounds[-1] == Bound(rule="mine", key="delta", low=1000, high=3000)
+
+
+def test_quiet_hours_that_the_pack_does_not_know_are_the_physicians() -> None:
+    quiet = 'quiet = ["22:00", "07:00"]\n'
+    (fault,) = faults(HEIR + "[telling]\n" + quiet, service=PACK.replace(quiet, ""))
+    assert fault.key == "telling.quiet"
+
+
+def test_a_pack_is_looked_for_only_where_there_are_packs() -> None:
+    with pytest.raises(ProtocolError, match="no such pack"):
+        read_protocol(HEIR.encode(), name_hint="mine")
 
 
 def test_without_a_pack_there_is_nothing_to_adapt_or_remove() -> None:

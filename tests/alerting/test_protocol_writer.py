@@ -189,6 +189,12 @@ def test_a_packaged_protocol_written_and_read_back_is_the_same(name: str) -> Non
     assert read(write_protocol(protocol)) == replace(protocol, pack=None)
 
 
+@pytest.mark.parametrize("name", FORMS)
+def test_every_form_written_and_read_back_is_the_same(name: str) -> None:
+    protocol = read(only_form(name) + TELLING)
+    assert read(write_protocol(protocol)) == protocol
+
+
 def test_a_protocol_that_says_nothing_of_telling_is_written_so() -> None:
     protocol = read(only_form("level"))
     assert "[telling]" not in write_protocol(protocol)
