@@ -33,7 +33,7 @@ def run_on_cluster(tasks: Sequence[Task], address: str) -> Iterator[Judged]:
     with client:
         try:
             futures = client.map(judge_partition, tasks, pure=False)
-            for future in as_completed(futures):  # type: ignore[no-untyped-call]
+            for future in as_completed(futures, loop=client.loop):  # type: ignore[no-untyped-call]
                 yield future.result()
         except (KilledWorker, ImportError) as error:
             raise RequestError(

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -256,7 +256,7 @@ class KeyPanel:
         )
 
 
-_LETTER = {"ha": "right", "va": "center", "size": 7.5, "color": "#444444"}
+_LETTER: dict[str, Any] = {"ha": "right", "va": "center", "size": 7.5, "color": "#444444"}
 
 
 def time_axis(axes: Axes, watched: Watched, words: Words) -> None:
