@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from alerting import news2
 from alerting.alert import Evidence, Sentence
-from alerting.phrases import clauses, joined, since, taken, titles, unknown
+from alerting.phrases import LONGEST_CORE, clauses, joined, taken, titles, unknown
 from alerting.quantity_words import NAMES
 from alerting.scheduled_rules import CompositeRule, Score, ScoreRule
 from alerting.spoken_time import moment, span
@@ -16,6 +16,7 @@ from alerting.telling import Telling
 from alerting.wording import INDEX, NOTHING, POINTS, amount, estimate, say
 from devices.reading import Quantity
 
+_ROOM_FOR_UNKNOWN = 70
 _BEATS = (Quantity.PULSE_RATE, Quantity.HEART_RATE)
 
 
@@ -37,22 +38,22 @@ def composite(rule: CompositeRule, telling: Telling, zone: ZoneInfo) -> Sentence
             n=len(rule.of),
             noun="condition réunie" if met == 1 else "conditions réunies",
         )
-    parts = [
-        say(
-            "{how_many}{within}, {when} ({needed} nécessaire{s}){named}{since}",
-            "{how_many}{within}, {when} ({needed} needed){named}{since}",
-            how_many=how_many,
-            within=say(" en {w}", " within {w}", w=span(rule.window)) if rule.window else NOTHING,
-            when=moment(telling.raised_at, zone),
-            needed=rule.at_least,
-            s="s" if rule.at_least > 1 else "",
-            named=say("~: {t}", ": {t}", t=titles(true)) if true else NOTHING,
-            since=since(telling, zone),
-        )
-    ]
-    if telling.members.unknown:
-        parts.append(unknown(telling.members.unknown))
-    return clauses(parts)
+    met_when = say(
+        "{how_many}{within}, {when} ({needed} nécessaire{s})",
+        "{how_many}{within}, {when} ({needed} needed)",
+        how_many=how_many,
+        within=say(" en {w}", " within {w}", w=span(rule.window)) if rule.window else NOTHING,
+        when=moment(telling.raised_at, zone),
+        needed=rule.at_least,
+        s="s" if rule.at_least > 1 else "",
+    )
+    others = telling.members.unknown
+    # What could not be judged is named in full where what was missing is told.
+    in_doubt = say("~; {u}", "; {u}", u=unknown(others, _ROOM_FOR_UNKNOWN)) if others else NOTHING
+    if true:
+        room = LONGEST_CORE - max(len(met_when.fr) + len(in_doubt.fr), len(met_when.en) + len(in_doubt.en)) - 3
+        met_when = say("{met}~: {t}", "{met}: {t}", met=met_when, t=titles(true, room))
+    return say("{met}{in_doubt}", "{met}{in_doubt}", met=met_when, in_doubt=in_doubt)
 
 
 CONSCIOUSNESS = say("conscience", "consciousness")

@@ -11,10 +11,13 @@ from alerting.telling import Telling
 from alerting.wording import ELLIPSIS, NB, NOTHING, Scale, about, amount, say, scale_of
 from devices.reading import Quantity, Unit, facts
 
-MOST_LISTED = 3
-"""Titles named in one list; the others are counted."""
+LONGEST_CORE = 300
+"""Characters of what a sentence is about, between the rule's title and what to check."""
 LONGEST_TITLE = 50
 """Characters of a title within a sentence about another rule."""
+ROOM = 300
+"""Characters that a list of titles takes at most where nothing else is said."""
+_MORE = len(" et 63 autres")
 
 
 def measured(quantity: Quantity, count: int, shown: Sentence) -> Sentence:
@@ -150,18 +153,26 @@ def quoted(title: Sentence) -> Sentence:
     return say("«~{t}~»", "“{t}”", t=Sentence(fr=_cut(title.fr), en=_cut(title.en)))
 
 
-def titles(several: Sequence[Sentence]) -> Sentence:
-    """Return titles as a list, of many the first ones and how many more there are."""
-    shown = joined(", ", ", ", (quoted(title) for title in several[:MOST_LISTED]))
-    more = len(several) - MOST_LISTED
-    if more <= 0:
-        return shown
-    return say("{shown} et {n}~{noun}", "{shown} and {n} more", shown=shown, n=more, noun="autre" + "s" * (more > 1))
+def titles(several: Sequence[Sentence], room: int = ROOM) -> Sentence:
+    """Return titles as a list, at least the first one, as many as `room` characters take, and how many more."""
+    shown: list[Sentence] = []
+    left = room - _MORE + len(", ")
+    for title in several:
+        one = quoted(title)
+        left -= max(len(one.fr), len(one.en)) + len(", ")
+        if shown and left < 0:
+            break
+        shown.append(one)
+    listed, more = joined(", ", ", ", shown), len(several) - len(shown)
+    if not more:
+        return listed
+    noun = "autre" if more == 1 else "autres"
+    return say("{listed} et {n}~{noun}", "{listed} and {n} more", listed=listed, n=more, noun=noun)
 
 
-def unknown(several: Sequence[Sentence]) -> Sentence:
+def unknown(several: Sequence[Sentence], room: int = ROOM) -> Sentence:
     """Return which rules could not be judged."""
-    return say("sans mesure récente pour juger {t}", "no recent reading to judge {t}", t=titles(several))
+    return say("sans mesure récente pour juger {t}", "no recent reading to judge {t}", t=titles(several, room))
 
 
 def joined(fr: str, en: str, parts: Iterable[Sentence]) -> Sentence:

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from alerting.alert import Evidence, Finding, Priority, Sentence
 from alerting.care_protocol import Rule
 from alerting.explain import LONGEST, Members, Telling, explain, what_happened, what_is_missing, why_not_higher
-from alerting.rules import Baseline, ChangeRule, Model, RuleWords, Statistic
+from alerting.phrases import LONGEST_CORE
+from alerting.rules import Baseline, ChangeRule, Measure, Model, RuleWords, Statistic
 from alerting.scheduled_rules import MissingRule, ScoreRule
 from devices.reading import Quality, Quantity, Unit, facts
 from tests.alerting.tellings import EVERY_RULE, LOW, LOW_SOON, OVER_BASELINE, WORDS, evidence, raised
 from tests.alerting.worlds import CGM, DAY, PARIS
 
 ZONES = [PARIS, ZoneInfo("America/St_Johns"), ZoneInfo("Asia/Kolkata"), ZoneInfo("Australia/Lord_Howe")]
-CORE = 300
 LONG = Sentence(fr="é" * 300, en="e" * 300)
 FORMS: list[Rule] = [
     *EVERY_RULE,
@@ -58,9 +58,10 @@ def readings(draw: st.DrawFn, quantities: Iterable[Quantity]) -> tuple[Evidence,
 def findings(draw: st.DrawFn, rule: Rule) -> Finding:
     near = 0 if isinstance(rule, MissingRule) else rule.limits.threshold
     far = 4 * max(1_000, abs(near))
+    least = 0 if rule.measure in {Measure.POINTS, Measure.MILLISECONDS} else -far
     return Finding(
         measure=rule.measure.value,
-        value=draw(st.none() | st.integers(near - 3, near + 3) | st.integers(-far, far)),
+        value=draw(st.none() | st.integers(max(least, near - 3), near + 3) | st.integers(least, far)),
         threshold=draw(st.none() | st.just(near)),
         baseline=draw(st.none() | st.integers(0, facts(rule.quantity).high)),
         readings=draw(st.integers(0, 400)),
@@ -103,7 +104,7 @@ def test_any_alert_can_be_said_and_read(telling: Telling, zone: ZoneInfo) -> Non
     higher = why_not_higher(replace(telling, rule=rule), [rule, grave], members={"grave": telling.members})
     core = what_happened(telling, zone)
     assert higher is not None
-    assert max(len(core.fr), len(core.en)) <= CORE
+    assert max(len(core.fr), len(core.en)) <= LONGEST_CORE
     for sentence in (core, explain(telling, zone), higher, what_is_missing(telling, zone)):
         if sentence is None:
             continue
@@ -129,10 +130,18 @@ def test_what_is_shown_is_what_was_compared(count: int, shown_in: tuple[Unit, in
 
 def test_words_that_leave_no_room_leave_what_to_check_to_its_own_field() -> None:
     long = RuleWords(title=LONG, check=LONG, sources=("paper",))
-    members = Members(true=[LONG] * 5, unknown=[LONG] * 5)
-    told = explain(raised(replace(EVERY_RULE[-1], words=long), members=members, late=True, withdrawn=True), PARIS)
-    assert LONG.fr in told.fr
-    assert told.fr.count("é" * 40) > 1
+    alerts = [
+        raised(
+            replace(EVERY_RULE[-1], words=long),
+            members=Members(true=[Sentence(fr="a" * size, en="a" * size)] * 64),
+            late=True,
+            withdrawn=True,
+        )
+        for size in range(1, 40)
+    ]
+    alert = max(alerts, key=lambda one: len(what_happened(one, PARIS).fr))
+    told = explain(alert, PARIS)
+    assert told.fr.startswith(f"{LONG.fr}\u00a0: {what_happened(alert, PARIS).fr}\u00a0; mesure reçue en retard")
     short = explain(raised(replace(LOW, words=long)), PARIS)
     assert short.fr.endswith(f"à vérifier\u00a0: {LONG.fr}")
 

@@ -175,9 +175,14 @@ def test_a_composite_whose_members_were_not_kept() -> None:
     assert told(raised(TOGETHER))[0] == "conditions réunies en 24~h, le 3 mars à 08:11 (2 nécessaires)"
 
 
-@pytest.mark.parametrize(("many", "fr", "en"), [(4, "1~autre", "1 more"), (9, "6~autres", "6 more")])
-def test_of_many_members_three_are_named(many: int, fr: str, en: str) -> None:
-    members = Members(true=titled(*(f"Titre {one}" for one in range(many))))
+@pytest.mark.parametrize(("many", "fr", "en"), [(6, "1~autre", "1 more"), (11, "6~autres", "6 more")])
+def test_of_many_members_those_that_there_is_room_for_are_named(many: int, fr: str, en: str) -> None:
+    members = Members(true=titled(*(f"Un titre de vingt-cinq lettres {one}" for one in range(many))))
     french, english = told(raised(TOGETHER, members=members))
-    assert french.endswith(f"«~Titre 0~», «~Titre 1~», «~Titre 2~» et {fr}")
-    assert english.endswith(f"“Titre 0”, “Titre 1”, “Titre 2” and {en}")
+    assert french.endswith(f", «~Un titre de vingt-cinq lettres 4~» et {fr}")
+    assert english.endswith(f", “Un titre de vingt-cinq lettres 4” and {en}")
+
+
+def test_a_long_title_within_another_sentence_is_cut() -> None:
+    french, _ = told(raised(TOGETHER, members=Members(unknown=titled("Un titre " * 20))))
+    assert french.endswith("sans mesure récente pour juger «~Un titre Un titre Un titre Un titre Un titre Un t…~»")
