@@ -31,6 +31,8 @@ FEWEST_EVENTS = 10
 """With fewer, no threshold is chosen: it would be one person's."""
 SAME = "same people"
 SEEDS = 8
+LOT_DAYS = 400
+"""Days over which the rate of alarms by lot is counted."""
 FEWEST_PEOPLE = 10
 """With fewer, no threshold can be chosen on some for others."""
 
@@ -212,7 +214,8 @@ class People:
 
     def random(self, matched: Sequence[Row]) -> Iterator[Row]:
         """Yield, for each row to match, alarms drawn by lot at the same rate, over several seeds."""
-        thresholds = tuple(self._threshold_for(row.worth.alarms_a_day) for row in matched)
+        rates = self._rates_by_lot() if matched else {}
+        thresholds = tuple(min(rates, key=lambda one: abs(rates[one] - row.worth.alarms_a_day)) for row in matched)
         gathered: dict[str, list[list[Outcome]]] = {patient: [[] for _ in matched] for patient in self.labels}
         for seed in range(SEEDS):
             sittings = [
@@ -278,16 +281,18 @@ class People:
             if best is not None:
                 yield Choice(point=point, chosen_on=SAME, by_patient=dict.fromkeys(patients, thresholds[best]))
 
-    def _threshold_for(self, alarms_a_day: float) -> float:
-        """Return the threshold at which chance alarms about so often, counted as a row counts its alarms."""
-        times = [Watched(labels=one, risks=_lots(one)) for one in self.labels.values()]
-        options = grid("random", 0.0)
-        rates = [
-            sum(one.outcome(option).true + one.outcome(option).false for one in times)
-            / sum(one.labels.trace.days for one in times)
-            for option in options
+    def _rates_by_lot(self) -> dict[float, float]:
+        """Return threshold -> alarms a day of chance, counted as a row counts its alarms, over enough lots."""
+        draws = -(-LOT_DAYS // max(1, round(sum(one.trace.days for one in self.labels.values()))))
+        lots = [
+            Watched(labels=one, risks=_lots(one, SEEDS + draw)) for one in self.labels.values() for draw in range(draws)
         ]
-        return min(zip(options, rates, strict=True), key=lambda pair: abs(pair[1] - alarms_a_day))[0]
+        days = sum(one.labels.trace.days for one in lots)
+        rates = {}
+        for threshold in grid("random", 0.0):
+            outcomes = [one.outcome(threshold) for one in lots]
+            rates[threshold] = sum(one.true + one.false for one in outcomes) / days
+        return rates
 
 
 class ForeseenError(Exception):
@@ -321,11 +326,12 @@ def methods(cohort: Cohort) -> tuple[str, ...]:
 def _title(people: People) -> str:
     cohort = people.cohort
     size = f"{sum(trace.days for trace in cohort.traces):.0f} days, {people.events} events"
-    kind = "SIMULATED people" if cohort.simulated else "recorded people"
+    kind = "SIMULATED" if cohort.simulated else "recorded"
+    people_words = "person" if len(cohort.traces) == 1 else "people"
     cut = f" (decimated: one reading in {cohort.decimated} kept)" if cohort.decimated > 1 else ""
     return (
         f"Sensor lows below {LEVELS[people.level]:.0f} mg/dL (level {people.level}) seen beforehand: {cohort.name}, "
-        f"{len(cohort.traces)} {kind}, {size}, a reading every {cohort.cadence} min{cut}"
+        f"{len(cohort.traces)} {kind} {people_words}, {size}, a reading every {cohort.cadence} min{cut}"
     )
 
 
@@ -348,5 +354,5 @@ def _seed(trace: Trace, run: int) -> int:
     return run * 1_000_003 + sum(trace.patient.encode())
 
 
-def _lots(labels: Labels) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    return np.random.default_rng(_seed(labels.trace, SEEDS)).random(len(labels.trace.times))
+def _lots(labels: Labels, run: int) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    return np.random.default_rng(_seed(labels.trace, run)).random(len(labels.trace.times))
