@@ -77,7 +77,7 @@ def once(config: Path, **environment: str) -> tuple[float, float, float]:
     Path(address).unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ears:
         ears.bind(address)
-        ears.settimeout(120)
+        ears.settimeout(600)
         began = time.perf_counter()
         command = [sys.executable, "-c", BOX, "run", "--config", str(config)]
         with subprocess.Popen(
