@@ -44,7 +44,8 @@ def baseline(rule: BaselineRule, telling: Telling, zone: ZoneInfo) -> Sentence:
         deviation=_deviation(rule, moved, telling),
         past=counted_from(telling, _counted(rule, telling)),
         since=since(telling, zone),
-        readings=resting_on(telling),
+        # An average over readings says itself over how many.
+        readings=NOTHING if rule.statistic is Baseline.MACD else resting_on(telling),
         threshold=threshold_of(threshold),
     )
 

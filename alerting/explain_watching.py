@@ -1,12 +1,13 @@
 """What an alert about the watching says: a reading that did not come, or one whose quality is in doubt."""
 
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from alerting.alert import Evidence, Sentence
 from alerting.phrases import joined, last_of, now, readings, taken, taken_at, the_last, threshold_of
 from alerting.quantity_words import FLAGS, reading_noun
 from alerting.scheduled_rules import Concern, MissingRule, QualityRule
-from alerting.spoken_time import clock, day, lasted, latest, moment, span
+from alerting.spoken_time import MINUTE, clock, day, lasted, latest, moment, span
 from alerting.telling import Telling
 from alerting.wording import NOTHING, against, amount, say, scale_of
 from devices.reading import Quality
@@ -54,7 +55,7 @@ def quality(rule: QualityRule, telling: Telling, zone: ZoneInfo) -> Sentence:
         case Concern.JUMP:
             return _jump(rule, telling, zone)
         case _:
-            return _compression_low(telling, zone)
+            return _compression_low(rule, telling, zone)
 
 
 def flag_names(flags: Quality, *, most: int = 3) -> Sentence:
@@ -127,18 +128,23 @@ def _before(telling: Telling, zone: ZoneInfo) -> Sentence:
     return say(" ({before})", " ({before})", before=taken_at(mine[0], telling.units, zone))
 
 
-def _compression_low(telling: Telling, zone: ZoneInfo) -> Sentence:
-    lowest: Evidence | None = min(telling.evidence, key=lambda one: one.count, default=None)
-    down = NOTHING
-    if lowest is not None:
-        down = say(
-            " jusqu'à {value} {when}",
-            " to {value} {when}",
-            value=taken(lowest, telling.units),
-            when=moment(lowest.measured_at, zone),
-        )
+def _compression_low(rule: QualityRule, telling: Telling, zone: ZoneInfo) -> Sentence:
+    bottom, down = _bottom(rule, telling), NOTHING
+    if bottom is not None:
+        down = say(" jusqu'à {bottom}", " to {bottom}", bottom=taken_at(bottom, telling.units, zone))
     return say(
         "baisse brusque la nuit{down}, vite remontée, comme quand on est couché sur le capteur~: à confirmer au doigt",
         "a steep fall at night{down}, soon regained, as when lying on the sensor: to be confirmed by a fingerstick",
         down=down,
     )
+
+
+def _bottom(rule: QualityRule, telling: Telling) -> Evidence | None:
+    """Return the lowest reading from the last steep fall on, None when that is not among the readings."""
+    mine = [one for one in telling.evidence if one.quantity is rule.quantity]
+    steep = [
+        index
+        for index, (before, one) in enumerate(pairwise(mine), start=1)
+        if (before.count - one.count) * 1_000 * MINUTE >= rule.per_minute * max(1, one.measured_at - before.measured_at)
+    ]
+    return min(mine[steep[-1] :], key=lambda one: one.count) if steep else None

@@ -66,8 +66,8 @@ def _unmet(members: Members) -> list[Sentence]:
 
 
 def _about_the_same(rule: Rule, other: Rule) -> bool:
-    """Return whether two rules watch the same: the same quantity the same way, or the same kind of absence or doubt."""
-    if rule.quantity is not other.quantity:
+    """Return whether another rule looks at a rule's quantity too and the same way, or at the same absence or doubt."""
+    if rule.quantity not in other.inputs:
         return False
     if isinstance(rule, MissingRule | QualityRule):
         return type(other) is type(rule) and getattr(other, "concern", None) is getattr(rule, "concern", None)

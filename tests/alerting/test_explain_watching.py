@@ -139,17 +139,18 @@ def test_a_jump_from_a_reading_that_is_not_shown() -> None:
 
 
 def test_a_low_that_lying_on_the_sensor_explains() -> None:
-    assert told(raised(COMPRESSION, *series(CGM, (1_100, 700, 580, 900)), finding=finding(COMPRESSION, 1))) == (
+    assert told(raised(COMPRESSION, *series(CGM, (550, 1_100, 700, 580, 900)), finding=finding(COMPRESSION, 1))) == (
         (
-            "baisse brusque la nuit jusqu'à 58~mg/dL le 3 mars à 08:21, vite remontée, "
+            "baisse brusque la nuit jusqu'à 58~mg/dL le 3 mars à 08:26, vite remontée, "
             "comme quand on est couché sur le capteur~: à confirmer au doigt"
         ),
         (
-            "a steep fall at night to 58 mg/dL on 3 March at 08:21, soon regained, as when lying on the sensor: "
+            "a steep fall at night to 58 mg/dL on 3 March at 08:26, soon regained, as when lying on the sensor: "
             "to be confirmed by a fingerstick"
         ),
     )
 
 
 def test_a_compression_low_without_its_readings() -> None:
-    assert told(raised(COMPRESSION))[0].startswith("baisse brusque la nuit, vite remontée")
+    for shown in ((), series(CGM, (600, 590, 900))):
+        assert told(raised(COMPRESSION, *shown))[0].startswith("baisse brusque la nuit, vite remontée")

@@ -96,6 +96,13 @@ def test_a_composite_says_which_of_its_members_are_not_met() -> None:
     assert told[0].endswith("; non remplies~: «~Saturation~», «~Pouls~»")
 
 
+def test_a_graver_composite_filed_under_another_quantity_counts_too() -> None:
+    saturation = replace(LOW, quantity=Quantity.SPO2, threshold=920)
+    told = graver(saturation, replace(TOGETHER, priority=Priority.HIGH))
+    assert told is not None
+    assert told[0] == "«~Titre~» n'est pas levée~: il faudrait au moins 2 de ses 3~conditions en 24~h"
+
+
 CONDITIONS: list[tuple[Rule, str, str]] = [
     (replace(LOW, persist=0), "moins de 70~mg/dL", "less than 70 mg/dL"),
     (replace(LOW, side=Side.AT_MOST, persist=0), "70~mg/dL ou moins", "70 mg/dL or less"),
