@@ -372,7 +372,7 @@ DRAWERS: dict[str, Callable[[st.DrawFn, Place], Rule]] = {
 
 FIRST_KINDS = ("level", "change", "missing")
 ALL_KINDS = tuple(DRAWERS)
-ENGINE_KINDS = FIRST_KINDS
+ENGINE_KINDS = ALL_KINDS
 """The kinds that the engine judges."""
 
 NEEDED: dict[str, tuple[Quantity, ...]] = {

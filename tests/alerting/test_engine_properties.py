@@ -48,7 +48,9 @@ def test_each_kind_follows_the_oracle_to_the_count(kind: str, data: st.DataObjec
 
 
 def last_step(change: AlertChange) -> int:
-    return change.raised_at if change.resolved_at is None else change.resolved_at
+    held_back = None if change.suppressed is None else change.suppressed.since
+    times = (change.raised_at, change.resolved_at, change.told_at, held_back)
+    return max(at for at in times if at is not None)
 
 
 @MANY

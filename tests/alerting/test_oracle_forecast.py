@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import mpmath  # type: ignore[import-untyped]
+import mpmath
 
 from alerting.care_protocol import Timing
 from alerting.rules import ForecastRule, Model, Side

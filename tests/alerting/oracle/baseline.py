@@ -10,42 +10,42 @@ from math import isqrt, trunc
 from alerting.rules import Baseline, BaselineRule, Direction
 from devices.reading import Reading
 from tests.alerting.oracle.exact import cut, middle
-from tests.alerting.oracle.sight import MOST, Setting, window
+from tests.alerting.oracle.sight import Setting, window
 
 DAY = 86_400_000
 FINE = 65_536
 _LONGEST = 10**8
 
 
-def values(rule: BaselineRule, readings: Sequence[Reading], _setting: Setting) -> list[int | None]:
+def values(rule: BaselineRule, readings: Sequence[Reading], setting: Setting) -> list[int | None]:
     """Return quanta, or thousandths of a standard deviation, at each reading."""
-    kept = without_spikes(readings, rule.despike)
-    found = {(one.device, one.key): value for one, value in zip(kept, _statistic(rule, kept), strict=True)}
+    kept = without_spikes(readings, rule.despike, setting)
+    found = {(one.device, one.key): value for one, value in zip(kept, _statistic(rule, kept, setting), strict=True)}
     return [found.get((one.device, one.key)) for one in readings]
 
 
-def without_spikes(readings: Sequence[Reading], despike: int) -> list[Reading]:
+def without_spikes(readings: Sequence[Reading], despike: int, setting: Setting) -> list[Reading]:
     """Return the readings that do not lie too far from the median of the 14 days before."""
     kept: list[Reading] = []
     for index, reading in enumerate(readings):
-        before = window(readings, index, 14 * DAY)[:-1]
+        before = window(readings, index, 14 * DAY, setting)[:-1]
         away = abs(reading.count - middle(one.count for one in before)) if len(before) >= 3 else Fraction()
         if despike == 0 or away <= despike:
             kept.append(reading)
     return kept
 
 
-def past(readings: Sequence[Reading], index: int, window: int, lag: int) -> list[Reading]:
-    """Return the readings before the one at `index` that lie from `window` to `lag` ms ago."""
-    now = readings[index].measured_at
-    return [one for one in readings[max(0, index - MOST) : index] if now - window <= one.measured_at <= now - lag]
+def past(rule: BaselineRule, readings: Sequence[Reading], index: int, setting: Setting) -> list[int]:
+    """Return the values before the one at `index` that lie from the window's length to its lag ago."""
+    latest = readings[index].measured_at - rule.lag
+    return [one.count for one in window(readings, index, rule.window, setting)[:-1] if one.measured_at <= latest]
 
 
 def variance(counts: Sequence[int], *, expected_sd: int, expected_readings: int, min_sd: int) -> Fraction:
     """Return the square of the standard deviation that a deviation is counted in."""
-    mean = Fraction(sum(counts), len(counts))
+    mean = Fraction(sum(counts), max(1, len(counts)))
     own = sum(((one - mean) ** 2 for one in counts), Fraction())
-    weight = len(counts) - 1 + expected_readings
+    weight = max(0, len(counts) - 1) + expected_readings
     found = (own + expected_readings * expected_sd**2) / weight if weight else Fraction()
     return max(found, Fraction(min_sd**2))
 
@@ -55,13 +55,19 @@ def mean_after(mean: int, value: int, span: int) -> int:
     return mean + cut(2 * (value * FINE - mean), span + 1)
 
 
-def _statistic(rule: BaselineRule, readings: Sequence[Reading]) -> list[int | None]:
+def _statistic(rule: BaselineRule, readings: Sequence[Reading], setting: Setting) -> list[int | None]:
     found: list[int]
     match rule.statistic:
         case Baseline.MEAN:
-            return [_mean(rule, readings, index) for index in range(len(readings))]
+            return [
+                _mean(past(rule, readings, index, setting), readings[index].count, rule)
+                for index in range(len(readings))
+            ]
         case Baseline.SPC:
-            return [_spc(rule, readings, index) for index in range(len(readings))]
+            return [
+                _spc(past(rule, readings, index, setting), readings[index].count, rule)
+                for index in range(len(readings))
+            ]
         case Baseline.DRY_WEIGHT:
             found = [one.count - rule.reference for one in readings]
         case Baseline.EWMA:
@@ -73,18 +79,16 @@ def _statistic(rule: BaselineRule, readings: Sequence[Reading]) -> list[int | No
     return [None if number < rule.min_readings else value for number, value in enumerate(found, start=1)]
 
 
-def _mean(rule: BaselineRule, readings: Sequence[Reading], index: int) -> int | None:
-    counts = [one.count for one in past(readings, index, rule.window, rule.lag)]
+def _mean(counts: Sequence[int], value: int, rule: BaselineRule) -> int | None:
     if not counts or len(counts) < rule.min_readings:
         return None
-    return trunc(readings[index].count - Fraction(sum(counts), len(counts)))
+    return trunc(value - Fraction(sum(counts), len(counts)))
 
 
-def _spc(rule: BaselineRule, readings: Sequence[Reading], index: int) -> int | None:
-    counts = [one.count for one in past(readings, index, rule.window, rule.lag)]
+def _spc(counts: Sequence[int], value: int, rule: BaselineRule) -> int | None:
     if not counts or len(counts) < rule.min_readings:
         return None
-    away = readings[index].count - Fraction(sum(counts), len(counts))
+    away = value - Fraction(sum(counts), len(counts))
     square = variance(
         counts, expected_sd=rule.expected_sd, expected_readings=rule.expected_readings, min_sd=rule.min_sd
     )

@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from alerting.care_protocol import Timing, ValueRule
+from alerting.care_protocol import ValueRule
 from alerting.rules import ForecastRule, LevelRule, RateRule
-from devices.reading import Reading
+from devices.reading import Quantity, Reading
 from tests.alerting.oracle.limits import back, beyond
+from tests.alerting.oracle.sight import Setting
 
 Moment = tuple[int, int, tuple[str, ...]]
 """When something is looked at: ms UTC; 0 for a reading, 1 for a deadline; and which is first of two at once."""
@@ -49,7 +50,7 @@ def episodes(
     rule: ValueRule,
     steps: Sequence[Step],
     *,
-    timing: Timing | None,
+    setting: Setting,
     since: int,
     evidence: Callable[[Sequence[Step]], Sequence[Reading]],
 ) -> tuple[list[Expected], History]:
@@ -61,22 +62,26 @@ def episodes(
     history: History = []
     standing: Expected | None = None
     first: int | None = None
+    last: dict[Quantity, int] = {}
     for index, step in enumerate(steps):
         at = step.moment[0]
-        if timing is not None and index and at - steps[index - 1].moment[0] > timing.gap:
-            first = None
+        if step.reading is not None:
+            gap = setting.gap(step.reading.quantity)
+            if gap is not None and at - last.get(step.reading.quantity, at) > gap:
+                first = None
+            last[step.reading.quantity] = at
         if step.value is None:
             pass
         elif standing is None:
             just_ended = bool(found) and found[-1].resolved_at == at
             first = _run(first, index, goes_on=beyond(rule, step.value) and (first is not None or not just_ended))
-            if first is not None and _lasts(rule, steps[first : index + 1], timing, ending=False) and at >= since:
+            if first is not None and _lasts(rule, steps[first : index + 1], setting, ending=False) and at >= since:
                 shown = tuple((one.device, one.key) for one in evidence(steps[first : index + 1]))
                 standing = Expected(rule.id, steps[first].moment[0], at, None, shown)
                 first = None
         else:
             first = _run(first, index, goes_on=back(rule, step.value))
-            if first is not None and _lasts(rule, steps[first : index + 1], timing, ending=True):
+            if first is not None and _lasts(rule, steps[first : index + 1], setting, ending=True):
                 found.append(Expected(rule.id, standing.onset, standing.raised_at, at, standing.evidence))
                 standing = None
                 first = None
@@ -95,12 +100,13 @@ def _run(first: int | None, index: int, *, goes_on: bool) -> int | None:
     return index if first is None else first
 
 
-def _lasts(rule: ValueRule, run: Sequence[Step], timing: Timing | None, *, ending: bool) -> bool:
+def _lasts(rule: ValueRule, run: Sequence[Step], setting: Setting, *, ending: bool) -> bool:
     persist = 0
     if isinstance(rule, LevelRule | RateRule | ForecastRule):
         persist = rule.end_persist if ending else rule.persist
     length = run[-1].moment[0] - run[0].moment[0]
-    if timing is None or timing.cadence == 0:
+    cadence = setting.cadence(rule.quantity)
+    if cadence == 0:
         return length >= persist
-    points = math.ceil(Fraction(persist, timing.cadence))
-    return length >= (points - 1) * timing.cadence - Fraction(timing.cadence, 2)
+    points = math.ceil(Fraction(persist, cadence))
+    return length >= (points - 1) * cadence - Fraction(cadence, 2)

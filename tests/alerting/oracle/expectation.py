@@ -67,7 +67,7 @@ def _judge(
     protocol: CareProtocol, readings: Sequence[Reading], since: int, until: int, zone: ZoneInfo
 ) -> tuple[list[Expected], Told]:
     setting = Setting(protocol.timings, zone)
-    near = [one for one in unique(readings) if one.measured_at >= since - reach(protocol.rules, one.quantity, setting)]
+    near = [one for one in unique(readings) if one.measured_at >= since - reach(protocol.rules, one, setting)]
     newest = max([until, since, *(one.measured_at for one in near)])
     alerts: list[Expected] = []
     told = Told()
@@ -78,7 +78,7 @@ def _judge(
             alerts += [one.alert(rule.id) for one in told.absences[rule.id]]
             continue
         steps = _steps(rule, mine, setting, protocol.rules, told)
-        found, told.histories[rule.id] = _episodes(rule, mine, steps, protocol, since)
+        found, told.histories[rule.id] = _episodes(rule, mine, steps, setting, since)
         alerts += found
     return alerts, told
 
@@ -117,15 +117,13 @@ def _values(rule: ReadingRule, readings: Sequence[Reading], setting: Setting) ->
 
 
 def _episodes(
-    rule: ValueRule, readings: Sequence[Reading], steps: Sequence[Step], protocol: CareProtocol, since: int
+    rule: ValueRule, readings: Sequence[Reading], steps: Sequence[Step], setting: Setting, since: int
 ) -> tuple[list[Expected], History]:
     def evidence(run: Sequence[Step]) -> Sequence[Reading]:
         last = run[-1].reading
         if isinstance(rule, ChangeRule) and rule.statistic is not Statistic.MEAN and last is not None:
-            compared = change.reference(rule, readings, readings.index(last))
+            compared = change.reference(rule, readings, readings.index(last), setting)
             return [last] if compared is None else [compared, last]
         return latest(run)
 
-    several = isinstance(rule, ScoreRule | CompositeRule)
-    timing = None if several else protocol.timings.get(rule.quantity)
-    return episodes(rule, steps, timing=timing, since=since, evidence=evidence)
+    return episodes(rule, steps, setting=setting, since=since, evidence=evidence)

@@ -23,7 +23,7 @@ def values(rule: ForecastRule, readings: Sequence[Reading], setting: Setting) ->
     for run in _runs(readings, setting.cadence(rule.quantity)):
         match rule.model:
             case Model.LINEAR | Model.ROBUST_LINEAR:
-                found += [_line(rule, run, index) for index in range(len(run))]
+                found += [_line(rule, run, index, setting) for index in range(len(run))]
             case Model.AR2:
                 steps = rule.horizon // (5 * MINUTE)
                 found += [_counts(rule, _ar2(rule, run, index, steps)) for index in range(len(run))]
@@ -44,8 +44,8 @@ def _runs(readings: Sequence[Reading], cadence: int) -> list[list[Reading]]:
     return runs
 
 
-def _line(rule: ForecastRule, run: Sequence[Reading], index: int) -> int | None:
-    seen = window(run, index, rule.window)
+def _line(rule: ForecastRule, run: Sequence[Reading], index: int, setting: Setting) -> int | None:
+    seen = window(run, index, rule.window, setting)
     now = run[index].measured_at
     if len(seen) < rule.min_readings or 2 * (now - seen[0].measured_at) < rule.window:
         return None

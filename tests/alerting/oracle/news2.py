@@ -1,6 +1,7 @@
 """NEWS2 as the Royal College of Physicians' chart has it, of what is fresh."""
 
 from collections.abc import Sequence
+from decimal import ROUND_HALF_UP, Decimal
 
 from alerting.scheduled_rules import ScoreRule
 from devices.reading import Quantity, Reading, facts
@@ -30,8 +31,9 @@ def _value(rule: ScoreRule, readings: Sequence[Reading]) -> int | None:
 
 
 def points_of(reading: Reading, *, scale: int, oxygen: bool) -> int:
-    """Return the points of one reading by the chart."""
-    value = float(reading.count * facts(reading.quantity).quantum)
+    """Return the points of one reading by the chart, rounded to its step: 0.1 Cel, 1 of anything else."""
+    step = Decimal("0.1") if reading.quantity is Quantity.BODY_TEMPERATURE else Decimal(1)
+    value = (reading.count * facts(reading.quantity).quantum).quantize(step, rounding=ROUND_HALF_UP)
     match reading.quantity:
         case Quantity.RESPIRATORY_RATE:
             bands = [(8, 3), (11, 1), (20, 0), (24, 2)]
@@ -52,11 +54,11 @@ def points_of(reading: Reading, *, scale: int, oxygen: bool) -> int:
             bands = [(40, 3), (50, 1), (90, 0), (110, 1), (130, 2)]
             above = 3
         case Quantity.BODY_TEMPERATURE:
-            return _first([(35.0, 3), (36.0, 1), (38.0, 0), (39.0, 1)], value, 2)
+            return _first([(35, 3), (36, 1), (38, 0), (39, 1)], value, 2)
         case _:
             return 0
     return _first(bands, value, above)
 
 
-def _first(bands: Sequence[tuple[float, int]], value: float, above: int) -> int:
+def _first(bands: Sequence[tuple[int, int]], value: Decimal, above: int) -> int:
     return next((points for highest, points in bands if value <= highest), above)

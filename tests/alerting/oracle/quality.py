@@ -14,7 +14,7 @@ def values(rule: QualityRule, readings: Sequence[Reading], setting: Setting) -> 
     """Return how many, how long, how much, or whether, at each reading."""
     match rule.concern:
         case Concern.FLAGS:
-            return [_flags(rule, readings, index) for index in range(len(readings))]
+            return [_flags(rule, readings, index, setting) for index in range(len(readings))]
         case Concern.STUCK:
             return [_stuck(rule, readings, index, setting) for index in range(len(readings))]
         case Concern.JUMP:
@@ -23,8 +23,8 @@ def values(rule: QualityRule, readings: Sequence[Reading], setting: Setting) -> 
             return _compression_lows(rule, readings, setting)
 
 
-def _flags(rule: QualityRule, readings: Sequence[Reading], index: int) -> int:
-    seen = window(readings, index, rule.window) if rule.window else [readings[index]]
+def _flags(rule: QualityRule, readings: Sequence[Reading], index: int, setting: Setting) -> int:
+    seen = window(readings, index, rule.window, setting) if rule.window else [readings[index]]
     return sum(1 for one in seen if one.quality & rule.flags)
 
 
@@ -72,7 +72,7 @@ def _falls(rule: QualityRule, before: Reading, after: Reading, setting: Setting)
     return (
         _at_night(rule, after, setting)
         and (gap is None or pause <= gap)
-        and lost > 0
+        and pause > 0
         and lost * 1000 * MINUTE >= rule.per_minute * pause
     )
 

@@ -10,13 +10,13 @@ from tests.alerting.oracle.sight import Setting, window
 MINUTE = 60_000
 
 
-def values(rule: RateRule, readings: Sequence[Reading], _setting: Setting) -> list[int | None]:
+def values(rule: RateRule, readings: Sequence[Reading], setting: Setting) -> list[int | None]:
     """Return thousandths of a quantum a minute at each reading."""
-    return [_value(rule, readings, index) for index in range(len(readings))]
+    return [_value(rule, readings, index, setting) for index in range(len(readings))]
 
 
-def _value(rule: RateRule, readings: Sequence[Reading], index: int) -> int | None:
-    seen = window(readings, index, rule.window)
+def _value(rule: RateRule, readings: Sequence[Reading], index: int, setting: Setting) -> int | None:
+    seen = window(readings, index, rule.window, setting)
     first, last = seen[0], seen[-1]
     span = last.measured_at - first.measured_at
     if len(seen) < rule.min_readings or 2 * span < rule.window or span == 0:

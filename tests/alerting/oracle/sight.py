@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from alerting.care_protocol import Rule, Timing
-from alerting.scheduled_rules import CompositeRule, Concern, QualityRule, ScoreRule
+from alerting.program import window_readings
+from alerting.scheduled_rules import CompositeRule, Concern, QualityRule, Score, ScoreRule
 from devices.reading import Quality, Quantity, Reading, Validity
 
-MOST = 128
-"""A window holds at most so many readings, the latest ones."""
+WEIGHT = Quantity.BODY_WEIGHT
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,10 @@ class Setting:
 
     def cadence(self, quantity: Quantity) -> int:
         return self.timings[quantity].cadence if quantity in self.timings else 0
+
+    def most(self, quantity: Quantity, span: int) -> int:
+        """Return how many readings a window of `span` ms holds at most: a number that the engine sets."""
+        return window_readings(self.timings.get(quantity), span)
 
     def gap(self, quantity: Quantity) -> int | None:
         return self.timings[quantity].gap if quantity in self.timings else None
@@ -43,7 +47,10 @@ def looked_at(rule: Rule, reading: Reading, rules: Sequence[Rule]) -> bool:
     """Whether a reading is one that `rule`, one of `rules`, looks at."""
     match rule:
         case CompositeRule():
-            return any(looked_at(one, reading, rules) for one in rules if one.id in rule.of)
+            members = [
+                one for one in rules if one.id in rule.of and not (_weighs(one) and reading.quantity is not WEIGHT)
+            ]
+            return any(looked_at(one, reading, rules) for one in members)
         case QualityRule(concern=Concern.FLAGS):
             return reading.quantity is rule.quantity and reading.validity not in (
                 Validity.CALIBRATING,
@@ -55,10 +62,16 @@ def looked_at(rule: Rule, reading: Reading, rules: Sequence[Rule]) -> bool:
             return reading.quantity is rule.quantity and judged(reading)
 
 
-def window(readings: Sequence[Reading], index: int, span: int) -> list[Reading]:
-    """Return the readings from `span` ms before the one at `index` up to it."""
-    oldest = readings[index].measured_at - span
-    return [one for one in readings[max(0, index + 1 - MOST) : index + 1] if one.measured_at >= oldest]
+def _weighs(rule: Rule) -> bool:
+    """Whether a rule reads several quantities and yet is worth something at weighings alone."""
+    return isinstance(rule, ScoreRule) and rule.score is Score.HEART_FAILURE
+
+
+def window(readings: Sequence[Reading], index: int, span: int, setting: Setting) -> list[Reading]:
+    """Return the readings from `span` ms before the one at `index` up to it, the latest ones if they are many."""
+    last = readings[index]
+    held = readings[max(0, index + 1 - setting.most(last.quantity, span)) : index + 1]
+    return [one for one in held if one.measured_at >= last.measured_at - span]
 
 
 def unique(readings: Iterable[Reading]) -> list[Reading]:
