@@ -22,6 +22,8 @@ from devices.reading import Quantity
 
 _MINUTE = 60_000
 _DAY = 86_400_000
+_LONGEST_DAY = _DAY + 3_600_000
+"""The day on which the clocks go back."""
 _SETTLED = 5
 """Time constants after which an exponential mean has forgotten where it began (to 1 %)."""
 
@@ -268,8 +270,11 @@ def reach_of(rule: Rule, timing: Timing | None) -> int:  # noqa: PLR0911 - one r
     """Return how many ms before the start of watching a reading still matters to a rule."""
     gap = 0 if timing is None else timing.gap
     match rule:
-        case MissingRule() | CompositeRule():
+        case CompositeRule():
             return 0
+        case MissingRule():
+            # Somebody who weighed in the morning and is watched from ten on has weighed today.
+            return 0 if rule.by is None else _LONGEST_DAY
         case LevelRule():
             return rule.persist + gap
         case RateRule():
