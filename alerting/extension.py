@@ -35,6 +35,8 @@ _NEXT: Final = Sentence(
     en="'make kernel' in a working copy, a wheel for this kind of machine on a box",
 )
 
+_INTEGERS: Final = (int, np.integer)
+
 Function = Callable[..., Any]
 
 
@@ -125,23 +127,28 @@ def guarded(function: Function, signature: str) -> Function:
         (np.dtype(name), axes.count(",") + 1 if axes else 0)
         for name, axes in _TYPE.findall(signature[signature.rindex("(") :])
     ]
+    arrays = [(place, dtype, axes) for place, (dtype, axes) in enumerate(wanted) if axes > 0]
+    numbers = [place for place, (_, axes) in enumerate(wanted) if axes == 0]
+    # A stream hands over the same program, zone and state each time: what was looked at last is not looked at again.
+    last: list[Any] = [None] * len(wanted)
 
     def hold(*arguments: Any) -> Any:  # noqa: ANN401 - what they may be stands in the signature
         if len(arguments) != len(wanted):
             raise TypeError(f"{len(arguments)} arguments for {signature}")
-        for argument, (dtype, axes) in zip(arguments, wanted, strict=True):
-            if axes == 0:
-                fits = isinstance(argument, int | np.integer)
-            else:
-                # "carray": writable, aligned and C-contiguous.
-                fits = (
-                    type(argument) is np.ndarray
-                    and argument.dtype == dtype
-                    and argument.ndim == axes
-                    and argument.flags.carray
-                )
-            if not fits:
-                raise TypeError(f"{type(argument).__name__} for {dtype}, {axes} axes, in {signature}")
+        for place, dtype, axes in arrays:
+            array = arguments[place]
+            if array is not last[place]:
+                if not _fits(array, dtype, axes):
+                    raise TypeError(f"argument {place} is no array of {axes} axes of {dtype} as in {signature}")
+                last[place] = array
+        for place in numbers:
+            if not isinstance(arguments[place], _INTEGERS):
+                raise TypeError(f"argument {place} is no integer as in {signature}")
         return function(*arguments)
 
     return hold
+
+
+def _fits(array: object, dtype: np.dtype[Any], axes: int) -> bool:
+    """Return whether it is an array of that type and shape, C-contiguous, aligned and writable ("carray")."""
+    return type(array) is np.ndarray and array.dtype == dtype and array.ndim == axes and array.flags.carray
