@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from alerting.alert import AlertChange, Audience, Category, ChangeKind, Evidence, Priority, Reason, Sentence
+from alerting.alert import (
+    AlertChange,
+    Audience,
+    Category,
+    ChangeKind,
+    Evidence,
+    Priority,
+    Reason,
+    Sentence,
+    Suppression,
+)
 from alerting.care_protocol import CareProtocol
 from alerting.engine import Engine
 from alerting.history import History
@@ -135,7 +145,7 @@ class _Outcomes:
     def __init__(self, protocol: CareProtocol) -> None:
         self._audiences = {rule.id: rule.audience for rule in protocol.rules}
         self._found: dict[str, AlertOutcome] = {}
-        self._awaited: dict[str, int | None] = {}
+        self._held: dict[str, Suppression] = {}
 
     def follow(self, changes: Sequence[AlertChange]) -> None:
         for change in changes:
@@ -146,8 +156,9 @@ class _Outcomes:
             else:
                 told_at, reason = before.told_at, before.suppressed
                 if change.kind is ChangeKind.RELEASED and told_at is None:
-                    told_at = self._awaited.get(change.alert_id) or change.raised_at
-            self._awaited[change.alert_id] = None if change.suppressed is None else change.suppressed.until
+                    told_at = self._released_at(change)
+            if change.suppressed is not None:
+                self._held[change.alert_id] = change.suppressed
             self._found[change.alert_id] = AlertOutcome(
                 patient=change.patient,
                 alert_id=change.alert_id,
@@ -163,6 +174,13 @@ class _Outcomes:
                 evidence=change.evidence,
                 why=change.why,
             )
+
+    def _released_at(self, change: AlertChange) -> int:
+        """Return when an alert that was held back was told: when that had been announced for, or its absorber ended."""
+        held = self._held[change.alert_id]
+        absorber = self._found.get(held.by)
+        ended = None if absorber is None else absorber.resolved_at
+        return held.until or ended or change.raised_at
 
     def in_order(self) -> list[AlertOutcome]:
         return sorted(self._found.values(), key=lambda one: (one.raised_at, one.rule))

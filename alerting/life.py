@@ -224,7 +224,8 @@ class _Passing:
 
     def _step(self) -> None:
         wake = heapq.heappop(self._wakes)
-        wake.run.raised = True
+        if wake.part != AFTERWARDS:
+            wake.run.raised = True
         self._now = (wake.at, wake.part)
         if wake.run.course.over == wake.at and wake.part == AFTERWARDS:
             self._look_at_absorbed(wake.run, wake.at, wake.part)

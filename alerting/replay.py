@@ -69,8 +69,10 @@ class Book:
 
     def enter(
         self, told: Sequence[Told], events: Sequence[Event], readings: Sequence[Reading], *, since: int
-    ) -> tuple[list[Told], list[Difference], int]:
+    ) -> tuple[list[Told], list[Difference], int | None]:
         """Return the alerts after events, what differs, and from when on (ms UTC) their lives are to be found again.
+
+        That is None when readings changed nothing about any life.
 
         Args:
             told: the alerts before, which are kept up to date.
@@ -80,10 +82,11 @@ class Book:
         """
         differences = record(events, {one.rule: one for one in told if one.resolved_at is None})
         alerts = in_order([*told, *(one.told for one in differences if one.kind is ChangeKind.RAISED)])
-        since = min([since, *(event.at for event in events), *self._fresh.find(alerts, readings)])
+        moved = self._fresh.find(alerts, readings)
+        since = min([since, *(event.at for event in events), *moved])
         if differences:
             relate(alerts, since=since, window=self._memory)
-        return alerts, differences, since
+        return alerts, differences, since if differences or moved else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -265,7 +265,7 @@ def worlds(
         flags += (Quality.NONE,) * 4 + (*FLAGS, Quality.WARMING_UP)
     at = begin = draw(st.sampled_from((START, START, MARCH + 20 * DAY - 9 * HOUR, OCTOBER + 6 * DAY - 9 * HOUR)))
     found: list[Reading] = []
-    for _ in range(draw(st.sampled_from((8, 6, 4, 1, 0)))):
+    for _ in range(draw(st.sampled_from((0, 1, 4, 6, 8)))):
         quantity = draw(st.sampled_from((*watched, *watched, *watched, SYSTOLIC, SPO2)))
         count = draw(st.sampled_from(LEVELS[quantity])) + draw(st.sampled_from((-1, 0, 0, 1)))
         slope = draw(st.sampled_from((0, 0, 0, 1, -10, 60)))
@@ -276,7 +276,7 @@ def worlds(
         quality = draw(st.sampled_from(flags))
         delay = draw(st.sampled_from((0, 0, HOUR)))
         at += pause
-        for number in range(draw(st.sampled_from((5, 4, 3, 2, 1)))):
+        for number in range(draw(st.sampled_from((1, 2, 3, 4, 5)))):
             at += step
             if at <= begin + 20 * HOUR * stretch:
                 found.append(
@@ -320,6 +320,7 @@ def sparse_worlds(draw: st.DrawFn, *, kinds: tuple[str, ...] = ENGINE_KINDS, abo
             for minute in minutes:
                 at = begin + day * DAY + (minute + _lateness(chance)) * MINUTE
                 count = base + slope * (day - first) + chance.randint(-spread, spread)
+                count = min(max(count, facts(quantity).low), facts(quantity).high)
                 quality = chance.choice((Quality.NONE,) * 20 + (() if _first(kinds) else FLAGS))
                 found.append(reading(quantity, count, at, key=f"k{len(found)}", quality=quality))
     since = begin + draw(st.sampled_from((0, 0, 9 * HOUR, 3 * DAY)))
