@@ -1,4 +1,4 @@
-"""What people did about alerts, as the box knows it: set a rule aside, saw an alert, said what came of it.
+"""What was done about alerts, as the box knows it: set a rule aside, saw an alert, said what came of it, told others.
 
 Acts are values with their time; doing one twice is doing it once, and the order in which they arrive does not matter.
 An act changes what is told of an alert, never which alerts there are. What the team did reaches the box as a signed
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from alerting.alert import Outcome, Priority
+from alerting.alert import Audience, Outcome, Priority
 from alerting.care_protocol import Rule
 from alerting.errors import ShelfError
 from alerting.local_time import DAY_MINUTES, MINUTE_MS
@@ -50,15 +50,37 @@ class Disposed(Struct, array_like=True, frozen=True, order=True):
     outcome: Outcome
 
 
+class Escalated(Struct, array_like=True, frozen=True, order=True):
+    """A step of the protocol's escalation was taken for an alert at ms UTC.
+
+    Number BEGUN is no step: from that moment on they are counted.
+    """
+
+    alert_id: str
+    number: int
+    at: int
+    audience: Audience
+
+
+BEGUN = -1
+
+
 class Acts:
     """The acts that an engine knows."""
 
     def __init__(
-        self, shelves: Iterable[Shelf] = (), seen: Iterable[Seen] = (), disposed: Iterable[Disposed] = ()
+        self,
+        shelves: Iterable[Shelf] = (),
+        seen: Iterable[Seen] = (),
+        disposed: Iterable[Disposed] = (),
+        escalated: Iterable[Escalated] = (),
     ) -> None:
         self._shelves = set(shelves)
         self._seen = {one.alert_id: one for one in seen}
         self._disposed = {one.alert_id: one for one in disposed}
+        self._escalated: dict[str, list[Escalated]] = {}
+        for step in escalated:
+            self._escalated.setdefault(step.alert_id, []).append(step)
 
     def shelve(self, shelf: Shelf) -> bool:
         """Remember a shelf; return whether it is news."""
@@ -82,6 +104,13 @@ class Acts:
         self._disposed[disposed.alert_id] = disposed
         return True
 
+    def escalate(self, step: Escalated) -> None:
+        """Remember a step that was taken, or from when on they are counted; each number once."""
+        known = self._escalated.setdefault(step.alert_id, [])
+        if all(one.number != step.number for one in known):
+            known.append(step)
+            known.sort()
+
     def carry(self, before: str, after: str) -> None:
         """Let an alert whose onset moved (id `after`) have what was done about it under its earlier id."""
         if before in self._seen:
@@ -89,6 +118,8 @@ class Acts:
         if before in self._disposed:
             word = self._disposed[before]
             self.dispose(Disposed(after, word.at, word.by, word.outcome))
+        for step in self._escalated.get(before, ()):
+            self.escalate(Escalated(after, step.number, step.at, step.audience))
 
     def seen(self, alert_id: str) -> Seen | None:
         """Return who saw an alert first, None when nobody did."""
@@ -98,6 +129,10 @@ class Acts:
         """Return what came of an alert, None when nobody said."""
         word = self._disposed.get(alert_id)
         return None if word is None else word.outcome
+
+    def escalated(self, alert_id: str) -> list[Escalated]:
+        """Return the steps that were taken for an alert, BEGUN among them, in order."""
+        return list(self._escalated.get(alert_id, ()))
 
     @property
     def shelves(self) -> list[Shelf]:
@@ -114,6 +149,11 @@ class Acts:
         """Every last word on an alert, in order of id."""
         return sorted(self._disposed.values())
 
+    @property
+    def all_escalated(self) -> list[Escalated]:
+        """Every step that was taken, in order of alert and number."""
+        return sorted(step for steps in self._escalated.values() for step in steps)
+
     def forget(self, *, before: int, but: Iterable[str]) -> None:
         """Forget what was done and over before `before` (ms UTC, exclusive), but of the alerts `but`."""
         kept = set(but)
@@ -126,6 +166,9 @@ class Acts:
                 self._shelves.discard(one)
         self._seen = {key: one for key, one in self._seen.items() if one.at >= before or key in kept}
         self._disposed = {key: one for key, one in self._disposed.items() if one.at >= before or key in kept}
+        self._escalated = {
+            key: taken for key, taken in self._escalated.items() if taken[-1].at >= before or key in kept
+        }
 
 
 def checked_shelf(shelf: Shelf, rule: Rule, longest: int) -> Shelf:

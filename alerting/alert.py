@@ -3,8 +3,8 @@
 An alert is *raised*, may be *acknowledged* by a named person, and is *resolved*; acknowledged is not resolved.
 Late readings may show that an alert should have been raised earlier (*added*), still holds (*confirmed*), has
 another onset (*revised*) or should never have been (*retracted*). One that is not told is *suppressed*, and *released*
-when it is told at last: it stands all the same. The box owns those; taking, returning, closing and escalating belong
-to the team.
+when it is told at last: it stands all the same. One that nobody has seen in time is *escalated*: told again, or to
+somebody else. The box owns those; taking, returning and closing belong to the team, which escalates on its side too.
 
 Ids are deterministic: judging the same readings twice yields the same alert. Time is an argument everywhere.
 """
@@ -29,6 +29,8 @@ class ChangeKind(StrEnum):
     """It stands and is told no more, and why; it was told before."""
     RELEASED = "released"
     """It stands, was suppressed, and is told now."""
+    ESCALATED = "escalated"
+    """It stands, nobody has seen it in time, and it is told to whom the protocol names next."""
 
 
 class Priority(StrEnum):
@@ -109,6 +111,14 @@ class Suppression:
     by: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Escalation:
+    """Nobody had seen an alert at `at` (ms UTC): from then on `audience` is told too, or told again."""
+
+    at: int
+    audience: Audience
+
+
 class Outcome(StrEnum):
     """What came of an alert, as a nurse records it."""
 
@@ -186,6 +196,7 @@ class AlertChange:
         improving: since it was raised its value has moved towards its end; said of an alert looked at as it stands
             (`Engine.open_alerts`, CONFIRMED, ADDED, REVISED), not of what happened to it in passing.
         told_at: ms UTC, event time, from which on it is told without a break; None while it is not.
+        escalated: whom else it was told since, or once more, in order.
     """
 
     kind: ChangeKind
@@ -217,6 +228,7 @@ class AlertChange:
     suppressed: Suppression | None = None
     improving: bool = False
     told_at: int | None = None
+    escalated: tuple[Escalation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from alerting.alert import (
     AlertChange,
     ChangeKind,
+    Escalation,
     Evidence,
     Finding,
     Outcome,
@@ -41,6 +42,7 @@ class Moment:
         late: it comes from readings that arrived after their time.
         outcome: what came of the last similar alert.
         improving: see `AlertChange`.
+        escalated: see `AlertChange`.
     """
 
     kind: ChangeKind
@@ -51,6 +53,7 @@ class Moment:
     late: bool
     outcome: Outcome | None = None
     improving: bool = False
+    escalated: tuple[Escalation, ...] = ()
 
     @property
     def order(self) -> tuple[int, int, int]:
@@ -94,6 +97,7 @@ class Content:
         )
         due = self.protocol.telling.due.get(rule.priority)
         told_at = turn.at if turn.reason is None else None
+        known_at = told_from(told, told_at) if told_at is not None else None
         return AlertChange(
             kind=moment.kind,
             alert_id=self.id_of(told.rule, told.onset),
@@ -113,7 +117,7 @@ class Content:
             protocol_hash=self.protocol_hash,
             engine_version=self._engine_version,
             audience=rule.audience,
-            due_by=None if due is None or told_at is None else told_at + due,
+            due_by=None if due is None or known_at is None else known_at + due,
             check=rule.words.check,
             finding=telling.finding,
             recent=_evidence(told.recent),
@@ -126,6 +130,7 @@ class Content:
             else Suppression(reason=turn.reason, since=turn.at, until=turn.until, by=turn.by),
             improving=moment.improving,
             told_at=told_at,
+            escalated=moment.escalated,
         )
 
     def _of(self, rule: Rule) -> list[int]:
@@ -159,6 +164,14 @@ class Content:
             return None
         onset, raised_at = before
         return Similar(alert_id=self.id_of(moment.told.rule, onset), raised_at=raised_at, outcome=moment.outcome)
+
+
+def told_from(told: Told, at: int) -> int:
+    """Return from when on (ms UTC) somebody could know of an alert that is told from event time `at` on.
+
+    A weighing of the morning that the box receives in the evening is told in the evening.
+    """
+    return max(at, max((kept.received_at for kept in told.evidence), default=at))
 
 
 def _finding(told: Told, rule: Rule) -> Finding:

@@ -10,10 +10,12 @@ Rules of this room:
   had lasted. A silence neither resolves nor raises again.
 - Nothing is raised before `since`. What is already true then is raised by the first reading after it.
 - Only validities in `devices.reading.JUDGED` are judged, move time, or end an absence.
+- Who else is told of an alert that nobody has seen is asked for by whoever lives in real time (`escalate`): it is an
+  act, as an acknowledgement is, and no part of what a history gives.
 - Every alert is raised and resolved, told or not: `suppressed` says why one is not told, SUPPRESSED and RELEASED when
   that changes (`life`). A latched alert is resolved when its condition is over and somebody has seen it.
 
-What is not here: who is told and through what (escalation, the box), and keeping readings.
+What is not here: through what anybody is told (the box), and keeping readings.
 
     engine = Engine(protocol, patient="patient-7f3a", zone=ZoneInfo("Europe/Paris"), since=begun)
     late = [reading for reading in batch if engine.lateness(reading) is Lateness.LATE]
@@ -24,7 +26,7 @@ What is not here: who is told and through what (escalation, the box), and keepin
     changes += engine.tick(now)
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
@@ -126,6 +128,7 @@ class Engine:
                 shelves=acts.shelves,
                 seen=acts.all_seen,
                 disposed=acts.all_disposed,
+                escalated=acts.all_escalated,
             )
         )
 
@@ -307,6 +310,22 @@ class Engine:
         self._teller.known(alert_id)
         self._teller.acts.dispose(Disposed(alert_id, at, by, outcome))
 
+    def escalate(self, now: int) -> tuple[AlertChange, ...]:
+        """Take the steps of escalation that are due at `now` (ms UTC, inclusive), each once.
+
+        To be asked live, after `tick(now)`. Steps that came due together (the box was off) are told together, as one
+        ESCALATED change an alert, which says in `escalated` whom it is told from now on.
+        """
+        return self._teller.escalate(now, self._stream)
+
+    def next_step(self) -> int | None:
+        """Return the first `now` (ms UTC) at which `escalate` would tell something, None when no step is to come."""
+        return min((step.at for _, step in self._teller.steps_to_come(self._stream)), default=None)
+
+    def begin_escalating(self, alert_ids: Iterable[str], now: int) -> None:
+        """Count the steps of these alerts from `now` (ms UTC) on: of those newly told by a protocol just applied."""
+        self._teller.begin_escalating(alert_ids, now)
+
     def improving(self, alert_id: str) -> bool:
         """Return whether the value of a standing alert has moved towards its end since it was raised.
 
@@ -318,8 +337,9 @@ class Engine:
     def _record(self, events: Sequence[Event], readings: Sequence[Reading], before: int) -> tuple[AlertChange, ...]:
         teller, now = self._teller, self.event_time
         teller.told, differences, start = self._book.enter(teller.told, events, readings, since=before)
-        turns = teller.next_turn is not None and teller.next_turn < now
-        changes = teller.tell(differences, start, self._stream) if differences or turns or start < before else ()
+        if start is None and teller.next_turn is not None and teller.next_turn < now:
+            start = before
+        changes = () if start is None else teller.tell(differences, start, self._stream)
         if now >= self._checkpoint_due:
             kept = [*self._checkpoints, Checkpoint.of(self._stream, teller.told)]
             self._checkpoints = thinned(kept, now=now, reach=teller.retention.reach)

@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from alerting.acts import Acts, Disposed, Seen, Shelf
+from alerting.acts import Acts, Disposed, Escalated, Seen, Shelf
 from alerting.errors import SnapshotError
 from alerting.kept import Kept
 from alerting.told import Told
@@ -35,6 +35,7 @@ class Snapshot(Struct, array_like=True, forbid_unknown_fields=True):
         shelves: see `Acts`, as the following.
         seen: in order.
         disposed: in order.
+        escalated: in order.
     """
 
     engine_version: str
@@ -47,10 +48,11 @@ class Snapshot(Struct, array_like=True, forbid_unknown_fields=True):
     shelves: list[Shelf]
     seen: list[Seen]
     disposed: list[Disposed]
+    escalated: list[Escalated]
 
     def acts(self) -> Acts:
-        """Return what people did."""
-        return Acts(self.shelves, self.seen, self.disposed)
+        """Return what was done."""
+        return Acts(self.shelves, self.seen, self.disposed, self.escalated)
 
     def words(self) -> NDArray[np.int64]:
         """Return the state as the kernel wants it."""

@@ -4,17 +4,22 @@ It owns the alerts that still matter, what people did about them, and their live
 whether the alert was told then; SUPPRESSED and RELEASED say when that changed. Where late readings show that an alert
 took other turns than was told, what is told is how it stands now; of one that is over nothing more.
 
-What is not here: what raises and ends alerts (engine), when they are told (life), and what a change says (content).
+Whom else to tell of one that nobody has seen is told too, as ESCALATED, when whoever lives in real time asks for it:
+that is an act, and no part of what the same readings always give.
+
+What is not here: what raises and ends alerts (engine), when they are told (life), which steps are due (escalation), and
+what a change says (content).
 """
 
 from collections.abc import Iterable
 
-from alerting.acts import Acts
-from alerting.alert import AlertChange, ChangeKind, Outcome
+from alerting.acts import BEGUN, Acts, Escalated
+from alerting.alert import AlertChange, ChangeKind, Escalation, Outcome
 from alerting.care_protocol import CareProtocol
-from alerting.content import Content, Moment
+from alerting.content import Content, Moment, told_from
 from alerting.errors import UnknownAlertError
-from alerting.life import Course, Life, Turn, live, steps
+from alerting.escalation import DueStep, Standing, steps_to_come
+from alerting.life import Course, Life, Turn, live, steps, told_at
 from alerting.life_rules import RuleLives
 from alerting.retention import Retention
 from alerting.scheduled_rules import MissingRule
@@ -86,6 +91,46 @@ class Teller:
         if told.supersedes is not None:
             self.acts.carry(self._content.id_of(told.rule, told.supersedes), self._id(told))
 
+    def steps_to_come(self, stream: Stream) -> list[tuple[Told, DueStep]]:
+        """Return the steps of escalation that are due, or will be if nothing else happens; by alert, then in order."""
+        found: list[tuple[Told, DueStep]] = []
+        for told in self.told:
+            rule = self._protocol.rules[told.rule]
+            policy, first = self._protocol.telling.steps.get(rule.priority, ()), told_at(told.life)
+            if not policy or first is None or self.ended(told) is not None:
+                continue
+            taken = self.acts.escalated(self._id(told))
+            begun = max((one.at for one in taken if one.number == BEGUN), default=first)
+            seen = self.acts.seen(self._id(told))
+            standing = Standing(
+                audience=rule.audience,
+                life=told.life,
+                since=max(begun, told_from(told, first)),
+                seen_at=None if seen is None else seen.at,
+                improving=self.improves(told, stream),
+                taken=1 + max((one.number for one in taken), default=BEGUN),
+            )
+            found += [(told, step) for step in steps_to_come(standing, policy)]
+        return found
+
+    def escalate(self, now: int, stream: Stream) -> tuple[AlertChange, ...]:
+        """Take the steps that are due at `now` (ms UTC, inclusive); those of one alert are told in one change."""
+        due: dict[tuple[int, int], Told] = {}
+        for told, step in self.steps_to_come(stream):
+            if step.at <= now:
+                self.acts.escalate(Escalated(self._id(told), step.number, now, step.audience))
+                due[told.key] = told
+        moments = [self._moment(ChangeKind.ESCALATED, told, late=False, stream=stream, at=now) for told in due.values()]
+        return tuple(self._content.change(one) for one in moments)
+
+    def begin_escalating(self, alert_ids: Iterable[str], now: int) -> None:
+        """Count the steps of these alerts from `now` (ms UTC) on."""
+        named = set(alert_ids)
+        for told in self.told:
+            if self._id(told) in named:
+                audience = self._protocol.rules[told.rule].audience
+                self.acts.escalate(Escalated(self._id(told), BEGUN, now, audience))
+
     def tell(self, differences: Iterable[Difference], start: int, stream: Stream) -> tuple[AlertChange, ...]:
         """Return the changes in canonical order, and forget what nothing can change any more.
 
@@ -153,6 +198,7 @@ class Teller:
             ended=None,
             late=late,
             outcome=self._outcome_before(told),
+            escalated=self._escalated(told),
         )
         return [raised, *self._turns(told, told.life[:1])]
 
@@ -180,20 +226,29 @@ class Teller:
             ended=None,
             late=False,
             outcome=self._outcome_before(told),
+            escalated=self._escalated(told),
         )
 
-    def _moment(self, kind: ChangeKind, told: Told, *, late: bool, stream: Stream | None) -> Moment:
+    def _moment(
+        self, kind: ChangeKind, told: Told, *, late: bool, stream: Stream | None, at: int | None = None
+    ) -> Moment:
         ended = self.ended(told)
+        when = ended if kind is ChangeKind.RESOLVED and ended is not None else told.raised_at
         return Moment(
             kind=kind,
-            at=ended if kind is ChangeKind.RESOLVED and ended is not None else told.raised_at,
+            at=when if at is None else at,
             told=told,
             turn=told.turn,
             ended=ended,
             late=late,
             outcome=self._outcome_before(told),
             improving=stream is not None and ended is None and self.improves(told, stream),
+            escalated=self._escalated(told),
         )
+
+    def _escalated(self, told: Told) -> tuple[Escalation, ...]:
+        taken = [one for one in self.acts.escalated(self._id(told)) if one.number != BEGUN]
+        return tuple(dict.fromkeys(Escalation(at=one.at, audience=one.audience) for one in taken))
 
     def _outcome_before(self, told: Told) -> Outcome | None:
         return None if told.before is None else self.acts.outcome(self._content.id_of(told.rule, told.before[0]))
