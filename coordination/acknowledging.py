@@ -29,17 +29,27 @@ def acknowledge(database: Path, alert: str, acknowledgement: Acknowledgement) ->
     connection = connect(database)
     try:
         with transaction(connection):
-            found = connection.execute(
-                "SELECT id FROM alert WHERE substr(id, 1, ?) = ? ORDER BY id LIMIT 2", (len(alert), alert)
-            ).fetchall()
-            if len(found) != 1 or len(alert) < SHORTEST_ID:
-                raise _ambiguous(alert) if found else _unknown(alert)
-            first = Alerts(connection).acknowledge(found[0][0], acknowledgement)
+            whole = named(connection, alert)
+            first = Alerts(connection).acknowledge(whole, acknowledgement)
     except sqlite3.Error as error:
         raise as_error(error) from error
     finally:
         connection.close()
-    return str(found[0][0]), first
+    return whole, first
+
+
+def named(connection: sqlite3.Connection, alert: str) -> str:
+    """Return the id of the one alert whose id begins with `alert`.
+
+    Raises:
+        CoordinationError: no alert, or more than one, begins like that.
+    """
+    found = connection.execute(
+        "SELECT id FROM alert WHERE substr(id, 1, ?) = ? ORDER BY id LIMIT 2", (len(alert), alert)
+    ).fetchall()
+    if len(found) != 1 or len(alert) < SHORTEST_ID:
+        raise _ambiguous(alert) if found else _unknown(alert)
+    return str(found[0][0])
 
 
 def _unknown(alert: str) -> CoordinationError:

@@ -14,6 +14,7 @@ import click
 
 from alerting.alert import Acknowledgement, Sentence
 from coordination.acknowledging import acknowledge as keep_acknowledgement
+from coordination.alert_page import page
 from coordination.errors import CoordinationError
 from coordination.inbox import serve
 from coordination.lines import alert_line, iso, reading_line, write_recording
@@ -136,6 +137,18 @@ def alerts(
         else:
             click.echo("Aucune alerte ici." if lang is Language.FR else "No alert here.")
         for line in fleet_lines(view.fleet(), lang):
+            click.echo(line)
+
+
+@main.command(epilog=NOT_A_DEVICE)
+@_config
+@_database
+@click.argument("alert")
+@_lang
+def alert(*, config: Path, database: Path | None, alert: str, lang: Language) -> None:
+    """Montrer une alerte entière. / Show one alert whole."""
+    with _view(config, database, None) as view:
+        for line in page(view.whole(alert.lower()), lang):
             click.echo(line)
 
 

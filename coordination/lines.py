@@ -12,7 +12,7 @@ from typing import TextIO
 import msgspec
 from msgspec import Struct
 
-from alerting.alert import AlertState, Category, Priority
+from alerting.alert import AlertState, Audience, Category, Priority
 from coordination.view import AlertView, ReadingView
 from devices.reading import JUDGED, Quantity, Unit, Validity, facts, to_value
 
@@ -42,6 +42,11 @@ class _Seen(Struct, frozen=True, kw_only=True):
     at: str
 
 
+class _Told(Struct, frozen=True, kw_only=True):
+    audience: Audience
+    at: str
+
+
 class _AlertLine(Struct, frozen=True, kw_only=True):
     patient: str | None
     rule: str
@@ -64,6 +69,11 @@ class _AlertLine(Struct, frozen=True, kw_only=True):
     box: str
     origin: str
     state: AlertState
+    audience: Audience
+    told_at: str | None
+    due_by: str | None
+    suppressed: str | None
+    escalated: tuple[_Told, ...]
     acknowledged: _Seen | None
 
 
@@ -133,6 +143,11 @@ def alert_line(alert: AlertView) -> str:
         box=alert.box,
         origin=alert.origin,
         state=alert.state,
+        audience=alert.audience,
+        told_at=None if alert.told_at is None else iso(alert.told_at),
+        due_by=None if alert.due_by is None else iso(alert.due_by),
+        suppressed=None if alert.suppressed is None else alert.suppressed.reason.value,
+        escalated=tuple(_Told(audience=step.audience, at=iso(step.at)) for step in alert.said.escalated),
         acknowledged=None if seen is None else _Seen(by=seen.by, at=iso(seen.at)),
     )
     return _ENCODER.encode(line).decode()

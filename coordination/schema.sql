@@ -109,7 +109,8 @@ CREATE TABLE to_attribute (
 
 -- One row an alert, computed from its events: version counts them. The box, or the inbox itself (origin "team"),
 -- owns what is up to evidence; the team owns state (0 new, 1 taken, 2 closed) and the two deadlines.
--- patient_id is null when the alert is about the box alone. prio: 1 high, 2 medium, 3 low.
+-- patient_id is null when the alert is about the box alone. prio: 1 high, 2 medium, 3 low. told_at: from when on it is
+-- told, null while it is held back. record: the last change as it travelled (JSON).
 CREATE TABLE alert (
     id TEXT PRIMARY KEY,
     patient_id INTEGER REFERENCES patient (id),
@@ -132,6 +133,10 @@ CREATE TABLE alert (
     protocol_hash TEXT NOT NULL,
     engine_version TEXT NOT NULL,
     evidence TEXT NOT NULL,
+    audience TEXT NOT NULL DEFAULT 'nurse',
+    told_at INTEGER,
+    due_by INTEGER,
+    record TEXT NOT NULL DEFAULT '',
     state INTEGER NOT NULL DEFAULT 0 CHECK (state BETWEEN 0 AND 2),
     ack_due INTEGER,
     act_due INTEGER

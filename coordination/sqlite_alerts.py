@@ -15,7 +15,7 @@ from exchange.messages import alert as alert_record
 
 _OWNED = (
     "kind, rule_id, prio, category, onset, raised_at, resolved_at, late, supersedes, text_fr, text_en,"
-    " protocol, protocol_version, protocol_hash, engine_version, evidence"
+    " protocol, protocol_version, protocol_hash, engine_version, evidence, audience, told_at, due_by, record"
 )
 
 
@@ -126,6 +126,10 @@ class Alerts:
                 record.protocol_hash,
                 record.engine_version,
                 msgspec.json.encode(record.evidence).decode(),
+                record.audience.value,
+                _told_at(record),
+                record.due_by,
+                msgspec.json.encode(record).decode(),
             ),
         )
         # A moved onset makes a new alert of the same matter: whoever has seen the one has seen the other.
@@ -149,3 +153,13 @@ class Alerts:
                 (alert, PERSON),
             )
         )
+
+
+def _told_at(record: AlertRecord) -> int | None:
+    """Return from when on an alert is told, None while it is held back.
+
+    One of the inbox itself, or of a box that does not say, is told when it is raised.
+    """
+    if record.told_at is None and record.suppressed is None:
+        return record.raised_at
+    return record.told_at

@@ -10,7 +10,20 @@ from pathlib import Path
 from alerting.alert import Sentence
 from coordination.errors import CoordinationError, DatabaseBusyError, DatabaseUnusableError
 
-VERSION = 1
+VERSION = 2
+_STEPS = {
+    2: (
+        "ALTER TABLE alert ADD COLUMN audience TEXT NOT NULL DEFAULT 'nurse'",
+        "ALTER TABLE alert ADD COLUMN told_at INTEGER",
+        "ALTER TABLE alert ADD COLUMN due_by INTEGER",
+        "ALTER TABLE alert ADD COLUMN record TEXT NOT NULL DEFAULT ''",
+        """UPDATE alert SET told_at = raised_at, record = coalesce(
+        (SELECT content FROM alert_event WHERE alert_id = alert.id AND epoch <> 'desk' AND alert_event.kind = alert.kind
+        ORDER BY created DESC, seq DESC LIMIT 1),
+        (SELECT content FROM alert_event WHERE alert_id = alert.id AND epoch <> 'desk' LIMIT 1))""",
+    )
+}
+"""Version -> what makes it of the one before."""
 APPLICATION = 0x5665696C
 """Marks the file as Veilleur's team database ("Veil")."""
 BUSY_S = 5.0
@@ -79,9 +92,22 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     except CoordinationError:
         connection.close()
         raise
-    if version == 0:
+    if version < VERSION:
         connection.close()
-        raise _not_ours(path)
+        raise (
+            _not_ours(path)
+            if version == 0
+            else DatabaseUnusableError(
+                Sentence(
+                    fr=f"La base {path} vient d'une version précédente de Veilleur ({version}, ici {VERSION}).",
+                    en=f"The database {path} is from an earlier version of Veilleur ({version}, here {VERSION}).",
+                ),
+                hint=Sentence(
+                    fr="Lancer une fois 'veilleur-desk inbox', qui la met à niveau.",
+                    en="Run 'veilleur-desk inbox' once: it upgrades the database.",
+                ),
+            )
+        )
     return connection
 
 
@@ -185,6 +211,10 @@ def _create(connection: sqlite3.Connection) -> None:
                 statement = ""
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
+    for version in range(int(connection.execute("PRAGMA user_version").fetchone()[0]) + 1, VERSION + 1):
+        for step in _STEPS[version]:
+            connection.execute(step)
+        connection.execute(f"PRAGMA user_version = {version}")
     connection.execute("COMMIT")
 
 

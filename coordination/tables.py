@@ -4,11 +4,12 @@ Times are local, and numbers have the comma or point of the reader's language.
 """
 
 from collections.abc import Iterable, Iterator
+from datetime import tzinfo
 from enum import StrEnum
 
 from tabulate import tabulate
 
-from alerting.alert import Category, ChangeKind, Priority, Sentence
+from alerting.alert import Category, ChangeKind, Priority, Reason, Sentence
 from alerting.explain import shown_unit
 from coordination.alert_events import PRIO
 from coordination.lines import moment_of
@@ -20,7 +21,7 @@ EMERGENCY = Sentence(
     en="Veilleur is not an emergency service: in an emergency, call 15 or 112.",
 )
 
-_NB = "\u00a0"
+NB = "\u00a0"
 _SENTENCE_WIDTH = 60
 SHOWN_ID = 8
 """Characters of an alert's id in a table: enough to name it to `veilleur-desk acknowledge`."""
@@ -41,13 +42,23 @@ _READING_HEADERS = {
     Language.FR: ("Patient", "Mesurée", "Grandeur", "Valeur", "Validité", "Appareil"),
     Language.EN: ("Patient", "Measured", "Quantity", "Value", "Validity", "Device"),
 }
-_PRIORITY = {
+PRIORITY = {
     Priority.HIGH: Sentence(fr="Haute", en="High"),
     Priority.MEDIUM: Sentence(fr="Moyenne", en="Medium"),
     Priority.LOW: Sentence(fr="Basse", en="Low"),
 }
+UNTIL = Sentence(fr="jusqu'au", en="until")
+HELD = {
+    Reason.ABSORBED: Sentence(fr="retenue : une alerte plus grave la couvre", en="held back: a graver alert covers it"),
+    Reason.REFRACTORY: Sentence(fr="retenue : la précédente vient de finir", en="held back: one ended just before"),
+    Reason.TOO_MANY: Sentence(fr="retenue : trop d'alertes en peu de temps", en="held back: too many in a short time"),
+    Reason.QUIET_HOURS: Sentence(fr="retenue : heures calmes", en="held back: quiet hours"),
+    Reason.SHELVED: Sentence(fr="mise de côté", en="set aside"),
+    Reason.DIGEST: Sentence(fr="au résumé du jour", en="in the daily digest"),
+    Reason.STALE: Sentence(fr="trop tard pour agir", en="too late to act on"),
+}
 _TECHNICAL = Sentence(fr="technique", en="technical")
-_QUANTITIES = {
+QUANTITIES = {
     Quantity.GLUCOSE_INTERSTITIAL: Sentence(fr="glucose interstitiel", en="interstitial glucose"),
     Quantity.GLUCOSE_CAPILLARY: Sentence(fr="glycémie capillaire", en="capillary glucose"),
     Quantity.BLOOD_PRESSURE_SYSTOLIC: Sentence(fr="pression systolique", en="systolic pressure"),
@@ -82,8 +93,8 @@ def alert_table(alerts: Iterable[AlertView], language: Language) -> str:
             alert.id[:SHOWN_ID],
             _priority(alert, language),
             alert.patient or alert.box,
-            _said(alert.why, language),
-            _local(alert.raised_at, language),
+            _what(alert, language),
+            local(alert.raised_at, language),
             "-" if alert.acknowledgement is None else alert.acknowledgement.by,
             _end(alert, language),
         )
@@ -105,10 +116,10 @@ def reading_table(readings: Iterable[ReadingView], language: Language) -> str:
     rows = [
         (
             reading.patient,
-            _local(reading.measured_at, language),
-            _said(_QUANTITIES[reading.quantity], language),
+            local(reading.measured_at, language),
+            said(QUANTITIES[reading.quantity], language),
             _amount(reading, language),
-            _said(_VALIDITY[reading.validity], language),
+            said(_VALIDITY[reading.validity], language),
             reading.device,
         )
         for reading in readings
@@ -127,51 +138,63 @@ def reading_table(readings: Iterable[ReadingView], language: Language) -> str:
 def fleet_lines(fleet: FleetView, language: Language) -> Iterator[str]:
     """Yield what must not be missed beside a list: when boxes were last heard, which are silent, what is set apart."""
     if fleet.heard_at is None:
-        yield _said(Sentence(fr="Aucun message reçu pour l'instant.", en="No message received yet."), language)
+        yield said(Sentence(fr="Aucun message reçu pour l'instant.", en="No message received yet."), language)
     else:
-        at = _local(fleet.heard_at, language)
-        yield _said(Sentence(fr=f"Dernier message reçu le {at}.", en=f"Last message received on {at}."), language)
+        at = local(fleet.heard_at, language)
+        yield said(Sentence(fr=f"Dernier message reçu le {at}.", en=f"Last message received on {at}."), language)
     silent = len(fleet.silent)
     names = f" ({', '.join(fleet.silent)})" if silent else ""
-    yield _said(
+    yield said(
         Sentence(
-            fr=f"Boîtiers muets{_NB}: {silent} sur {fleet.boxes}{names}.",
+            fr=f"Boîtiers muets{NB}: {silent} sur {fleet.boxes}{names}.",
             en=f"Silent boxes: {silent} of {fleet.boxes}{names}.",
         ),
         language,
     )
     if fleet.to_attribute:
         parts = ", ".join(f"{box} ({count})" for box, count in fleet.to_attribute)
-        yield _said(Sentence(fr=f"Relevés à attribuer{_NB}: {parts}.", en=f"Records to attribute: {parts}."), language)
-    yield _said(EMERGENCY, language)
+        yield said(Sentence(fr=f"Relevés à attribuer{NB}: {parts}.", en=f"Records to attribute: {parts}."), language)
+    yield said(EMERGENCY, language)
 
 
-def _said(sentence: Sentence, language: Language) -> str:
+def said(sentence: Sentence, language: Language) -> str:
+    """Return a sentence in the reader's language."""
     return sentence.fr if language is Language.FR else sentence.en
 
 
 def _priority(alert: AlertView, language: Language) -> str:
-    word = _said(_PRIORITY[alert.priority], language)
-    return word if alert.category is Category.CLINICAL else f"{word}, {_said(_TECHNICAL, language)}"
+    word = said(PRIORITY[alert.priority], language)
+    return word if alert.category is Category.CLINICAL else f"{word}, {said(_TECHNICAL, language)}"
+
+
+def _what(alert: AlertView, language: Language) -> str:
+    """Return what happens, and why it is held back when it is."""
+    held = alert.suppressed
+    if held is None or not alert.standing:
+        return said(alert.why, language)
+    reason = said(HELD[held.reason], language)
+    until = "" if held.until is None else f" ({said(UNTIL, language)} {local(held.until, language)})"
+    return f"{said(alert.why, language)} [{reason}{until}]"
 
 
 def _end(alert: AlertView, language: Language) -> str:
     if alert.change is ChangeKind.RETRACTED:
-        return _said(Sentence(fr="retirée", en="retracted"), language)
+        return said(Sentence(fr="retirée", en="retracted"), language)
     if alert.superseded_by is not None:
-        return _said(Sentence(fr="révisée", en="revised"), language)
-    return "-" if alert.resolved_at is None else _local(alert.resolved_at, language)
+        return said(Sentence(fr="révisée", en="revised"), language)
+    return "-" if alert.resolved_at is None else local(alert.resolved_at, language)
 
 
 def _amount(reading: ReadingView, language: Language) -> str:
     number = str(reading.value).replace(".", "," if language is Language.FR else ".")
-    return f"{number}{_NB}{shown_unit(reading.unit)}"
+    return f"{number}{NB}{shown_unit(reading.unit)}"
 
 
-def _local(at: int, language: Language) -> str:
+def local(at: int, language: Language, zone: tzinfo | None = None) -> str:
+    """Return a time (ms UTC) as the reader writes it, in `zone` or else in this machine's."""
     moment = moment_of(at)
     if moment is None:
         return "?"
     # The zone is this machine's and says so: sentences are in the patient's.
-    shown = moment.astimezone()
+    shown = moment.astimezone(zone)
     return f"{shown:%d/%m/%Y %H:%M %Z}" if language is Language.FR else f"{shown:%Y-%m-%d %H:%M %Z}"

@@ -9,12 +9,24 @@ from typing import Any
 
 import msgspec
 
-from alerting.alert import Acknowledgement, AlertState, Category, ChangeKind, Priority, Sentence, state_of
+from alerting.alert import (
+    Acknowledgement,
+    AlertChange,
+    AlertState,
+    Audience,
+    Category,
+    ChangeKind,
+    Priority,
+    Sentence,
+    Suppression,
+    state_of,
+)
+from coordination.acknowledging import named
 from coordination.alert_events import PRIO
 from coordination.sqlite_alerts import PERSON
 from coordination.sqlite_file import as_error, connect_to_read
 from devices.reading import ClockTrust, Quantity, Unit, Validity, to_value
-from exchange.messages import EvidenceItem
+from exchange.messages import AlertRecord, EvidenceItem, alert_change
 
 _PRIORITIES = {number: priority for priority, number in PRIO.items()}
 
@@ -29,6 +41,9 @@ class AlertView:
         change: what happened to it last.
         acknowledgement: who has seen it, or an alert that it continues, first; None when nobody has.
         superseded_by: id of the alert that continues it, None otherwise.
+        told_at: from when on it is told, None while it is held back.
+        due_by: by when somebody must look, None when the protocol does not say.
+        said: its last change, whole, as its box or the inbox said it.
     """
 
     id: str
@@ -51,12 +66,21 @@ class AlertView:
     protocol_version: int
     protocol_hash: str
     engine_version: str
+    audience: Audience
+    told_at: int | None
+    due_by: int | None
+    said: AlertChange
     acknowledgement: Acknowledgement | None
 
     @property
     def state(self) -> AlertState:
         """Where the alert is in its life."""
         return state_of(self.change, self.resolved_at, self.acknowledgement)
+
+    @property
+    def suppressed(self) -> Suppression | None:
+        """Why it is held back, None when it is not."""
+        return self.said.suppressed
 
     @property
     def standing(self) -> bool:
@@ -127,24 +151,43 @@ class View:
         """Return every pseudonym, sorted."""
         return tuple(row[0] for row in self._rows("SELECT pseudonym FROM patient ORDER BY pseudonym"))
 
-    def alerts(self, *, patient: str | None = None, standing: bool = False) -> Iterator[AlertView]:
-        """Yield alerts by (patient, raised_at, rule); `standing` leaves out what is over or was taken back."""
+    def whole(self, alert: str) -> AlertView:
+        """Return the one alert whose id begins with `alert`.
+
+        Raises:
+            CoordinationError: no alert, or more than one, begins like that.
+        """
+        try:
+            known = named(self._connection, alert)
+        except sqlite3.Error as error:
+            raise as_error(error) from error
+        return next(self.alerts(alert=known))
+
+    def alerts(
+        self, *, patient: str | None = None, standing: bool = False, alert: str | None = None
+    ) -> Iterator[AlertView]:
+        """Yield alerts by (patient, raised_at, rule); `standing` leaves out what is over or was taken back.
+
+        `patient` and `alert` (a whole id) leave out all others.
+        """
         rows = self._rows(
             "SELECT alert.id, pseudonym, box.name, origin, rule_id, prio, category, kind, onset, raised_at,"
             " resolved_at, late, supersedes,"
             " (SELECT min(other.id) FROM alert AS other WHERE other.supersedes = alert.id) AS superseded_by,"
-            " text_fr, text_en, evidence, protocol, protocol_version, protocol_hash, engine_version,"
+            " text_fr, text_en, evidence, protocol, protocol_version, protocol_hash, engine_version, audience, told_at,"
+            " due_by, record,"
             " (WITH RECURSIVE matter (id, supersedes) AS (SELECT alert.id, alert.supersedes"
             " UNION SELECT earlier.id, earlier.supersedes FROM alert AS earlier JOIN matter"
             " ON earlier.id = matter.supersedes) SELECT content FROM alert_event JOIN matter"
             " ON matter.id = alert_event.alert_id WHERE epoch = :person ORDER BY created LIMIT 1) AS seen"
             " FROM alert JOIN box ON box.id = alert.box_id LEFT JOIN patient ON patient.id = alert.patient_id"
-            " WHERE (:patient IS NULL OR pseudonym = :patient)"
+            " WHERE (:patient IS NULL OR pseudonym = :patient) AND (:alert IS NULL OR alert.id = :alert)"
             " AND (NOT :standing OR (resolved_at IS NULL AND kind <> 'retracted' AND superseded_by IS NULL))"
             " ORDER BY pseudonym, raised_at, rule_id, alert.id",
-            {"patient": patient, "standing": standing, "person": PERSON},
+            {"patient": patient, "standing": standing, "alert": alert, "person": PERSON},
         )
         for row in rows:
+            record = msgspec.json.decode(row[24], type=AlertRecord)
             yield AlertView(
                 id=row[0],
                 patient=row[1],
@@ -166,7 +209,11 @@ class View:
                 protocol_version=row[18],
                 protocol_hash=row[19],
                 engine_version=row[20],
-                acknowledgement=None if row[21] is None else msgspec.json.decode(row[21], type=Acknowledgement),
+                audience=Audience(row[21]),
+                told_at=row[22],
+                due_by=row[23],
+                said=alert_change(record),
+                acknowledgement=None if row[25] is None else msgspec.json.decode(row[25], type=Acknowledgement),
             )
 
     def readings(

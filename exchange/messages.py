@@ -11,10 +11,25 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from alerting.alert import AlertChange, Category, ChangeKind, Evidence, Priority, Sentence
+from alerting.alert import (
+    AlertChange,
+    Audience,
+    Category,
+    ChangeKind,
+    Escalation,
+    Evidence,
+    Finding,
+    Outcome,
+    Priority,
+    Reason,
+    Sentence,
+    Similar,
+    Suppression,
+)
 from devices.reading import ClockTrust, Provenance, Quality, Quantity, Reading, Unit, Validity, facts
 
-SCHEMA = 1
+SCHEMA = 2
+"""2: an alert says whom it is for, whether it is told, and what it rests on."""
 MAX_RECORDS = 600
 """Records in one envelope."""
 
@@ -24,6 +39,7 @@ UNATTRIBUTED = "to-be-attributed"
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Key = Annotated[str, Meta(min_length=1, max_length=128)]
 Text = Annotated[str, Meta(max_length=1000)]
+AlertId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
 Milliseconds = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 Count = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 
@@ -53,8 +69,8 @@ class ObservationRecord(
     site: Annotated[str, Meta(max_length=40)] | None = None
 
 
-class EvidenceItem(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One reading that an alert rests on."""
+class EvidenceItem(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """One reading that an alert rests on, or shows beside."""
 
     quantity: Quantity
     count: Count
@@ -62,13 +78,56 @@ class EvidenceItem(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     received_at: Milliseconds
     device: Key
     key: Key
+    quality: Annotated[int, Meta(ge=0, le=2**31)] = 0
 
 
-class AlertRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="alert"):
+class Said(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One sentence in both languages."""
+
+    fr: Text
+    en: Text
+
+
+class FindingItem(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """The numbers of an alert: `alerting.alert.Finding`."""
+
+    measure: Annotated[str, Meta(max_length=32)] = ""
+    value: Count | None = None
+    threshold: Count | None = None
+    baseline: Count | None = None
+    readings: Count = 0
+    span: Milliseconds = 0
+
+
+class SimilarItem(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The last alert of the same rule."""
+
+    alert_id: AlertId
+    raised_at: Milliseconds
+    outcome: Outcome | None
+
+
+class SuppressionItem(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Why an alert that stands is not told."""
+
+    reason: Reason
+    since: Milliseconds
+    until: Milliseconds | None
+    by: Annotated[str, Meta(max_length=128)]
+
+
+class EscalationItem(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Whom else an alert was told, and when."""
+
+    at: Milliseconds
+    audience: Audience
+
+
+class AlertRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, tag="alert"):
     """One `AlertChange`."""
 
     kind: ChangeKind
-    alert_id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    alert_id: AlertId
     patient: Name
     rule: Name
     priority: Priority
@@ -80,11 +139,24 @@ class AlertRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
     fr: Text
     en: Text
     late: bool
-    supersedes: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")] | None
+    supersedes: AlertId | None
     protocol: Annotated[str, Meta(max_length=64)]
     protocol_version: Annotated[int, Meta(ge=0, le=2**53)]
     protocol_hash: Annotated[str, Meta(max_length=64)]
     engine_version: Annotated[str, Meta(max_length=32)]
+    audience: Audience = Audience.NURSE
+    due_by: Milliseconds | None = None
+    check: Said | None = None
+    finding: FindingItem = FindingItem()
+    recent: Annotated[tuple[EvidenceItem, ...], Meta(max_length=64)] = ()
+    signals: Annotated[tuple[EvidenceItem, ...], Meta(max_length=64)] = ()
+    higher: Said | None = None
+    lacking: Said | None = None
+    similar: SimilarItem | None = None
+    suppressed: SuppressionItem | None = None
+    improving: bool = False
+    told_at: Milliseconds | None = None
+    escalated: Annotated[tuple[EscalationItem, ...], Meta(max_length=24)] = ()
 
 
 Record = ObservationRecord | AlertRecord
@@ -204,6 +276,7 @@ def reading(record: ObservationRecord) -> Reading:
 
 def alert(change: AlertChange) -> AlertRecord:
     """Return an alert change as it travels."""
+    similar, held = change.similar, change.suppressed
     return AlertRecord(
         kind=change.kind,
         alert_id=change.alert_id,
@@ -214,17 +287,7 @@ def alert(change: AlertChange) -> AlertRecord:
         onset=change.onset,
         raised_at=change.raised_at,
         resolved_at=change.resolved_at,
-        evidence=tuple(
-            EvidenceItem(
-                quantity=item.quantity,
-                count=item.count,
-                measured_at=item.measured_at,
-                received_at=item.received_at,
-                device=item.device,
-                key=item.key,
-            )
-            for item in change.evidence
-        ),
+        evidence=_items(change.evidence),
         fr=change.why.fr,
         en=change.why.en,
         late=change.late,
@@ -233,11 +296,29 @@ def alert(change: AlertChange) -> AlertRecord:
         protocol_version=change.protocol_version,
         protocol_hash=change.protocol_hash,
         engine_version=change.engine_version,
+        audience=change.audience,
+        due_by=change.due_by,
+        check=_said(change.check if change.check.fr else None),
+        finding=FindingItem(**{name: getattr(change.finding, name) for name in FindingItem.__struct_fields__}),
+        recent=_items(change.recent),
+        signals=_items(change.signals),
+        higher=_said(change.higher),
+        lacking=_said(change.lacking),
+        similar=None
+        if similar is None
+        else SimilarItem(alert_id=similar.alert_id, raised_at=similar.raised_at, outcome=similar.outcome),
+        suppressed=None
+        if held is None
+        else SuppressionItem(reason=held.reason, since=held.since, until=held.until, by=held.by),
+        improving=change.improving,
+        told_at=change.told_at,
+        escalated=tuple(EscalationItem(at=one.at, audience=one.audience) for one in change.escalated),
     )
 
 
 def alert_change(record: AlertRecord) -> AlertChange:
     """Return the alert change that travelled."""
+    similar, held = record.similar, record.suppressed
     return AlertChange(
         kind=record.kind,
         alert_id=record.alert_id,
@@ -248,17 +329,7 @@ def alert_change(record: AlertRecord) -> AlertChange:
         onset=record.onset,
         raised_at=record.raised_at,
         resolved_at=record.resolved_at,
-        evidence=tuple(
-            Evidence(
-                quantity=item.quantity,
-                count=item.count,
-                measured_at=item.measured_at,
-                received_at=item.received_at,
-                device=item.device,
-                key=item.key,
-            )
-            for item in record.evidence
-        ),
+        evidence=_evidence(record.evidence),
         why=Sentence(fr=record.fr, en=record.en),
         late=record.late,
         supersedes=record.supersedes,
@@ -266,4 +337,59 @@ def alert_change(record: AlertRecord) -> AlertChange:
         protocol_version=record.protocol_version,
         protocol_hash=record.protocol_hash,
         engine_version=record.engine_version,
+        audience=record.audience,
+        due_by=record.due_by,
+        check=_sentence(record.check) or Sentence(fr="", en=""),
+        finding=Finding(**{name: getattr(record.finding, name) for name in FindingItem.__struct_fields__}),
+        recent=_evidence(record.recent),
+        signals=_evidence(record.signals),
+        higher=_sentence(record.higher),
+        lacking=_sentence(record.lacking),
+        similar=None
+        if similar is None
+        else Similar(alert_id=similar.alert_id, raised_at=similar.raised_at, outcome=similar.outcome),
+        suppressed=None
+        if held is None
+        else Suppression(reason=held.reason, since=held.since, until=held.until, by=held.by),
+        improving=record.improving,
+        told_at=record.told_at,
+        escalated=tuple(Escalation(at=one.at, audience=one.audience) for one in record.escalated),
     )
+
+
+def _items(evidence: tuple[Evidence, ...]) -> tuple[EvidenceItem, ...]:
+    return tuple(
+        EvidenceItem(
+            quantity=item.quantity,
+            count=item.count,
+            measured_at=item.measured_at,
+            received_at=item.received_at,
+            device=item.device,
+            key=item.key,
+            quality=item.quality,
+        )
+        for item in evidence
+    )
+
+
+def _evidence(items: tuple[EvidenceItem, ...]) -> tuple[Evidence, ...]:
+    return tuple(
+        Evidence(
+            quantity=item.quantity,
+            count=item.count,
+            measured_at=item.measured_at,
+            received_at=item.received_at,
+            device=item.device,
+            key=item.key,
+            quality=item.quality,
+        )
+        for item in items
+    )
+
+
+def _said(sentence: Sentence | None) -> Said | None:
+    return None if sentence is None else Said(fr=sentence.fr, en=sentence.en)
+
+
+def _sentence(said: Said | None) -> Sentence | None:
+    return None if said is None else Sentence(fr=said.fr, en=said.en)

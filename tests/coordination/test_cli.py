@@ -4,16 +4,30 @@ import re
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from alerting.alert import ChangeKind
+from alerting.alert import (
+    Audience,
+    ChangeKind,
+    Escalation,
+    Evidence,
+    Outcome,
+    Reason,
+    Sentence,
+    Similar,
+    Suppression,
+)
 from alerting.recordings import read_recording
 from coordination.cli import main
 from coordination.database import Presence
+from coordination.sqlite_file import VERSION
 from devices.reading import Quantity, Unit, Validity
+from exchange.messages import alert as alert_record
+from exchange.messages import alert_change
 from tests.coordination.kit import (
     BOX,
     EPOCH,
@@ -170,6 +184,66 @@ def test_alerts_as_json_lines_have_what_a_backtest_says_and_more(config: Path) -
     assert (found[0]["box"], found[0]["origin"], found[0]["late"]) == (BOX, "box", False)
 
 
+def test_an_alert_is_shown_whole_in_the_readers_language(config: Path, team: Team) -> None:
+    database = team.open_database()
+    change = alert_change(hypo(ChangeKind.ESCALATED, onset=START + 2 * HOUR))
+    glucose_low = Evidence(
+        quantity=Quantity.GLUCOSE_INTERSTITIAL,
+        count=655,
+        measured_at=START + 2 * HOUR,
+        received_at=START + 2 * HOUR,
+        device="C4:B0:00:00:00:01",
+        key="k",
+    )
+    whole = replace(
+        change,
+        check=Sentence(fr="glycémie au doigt", en="a fingerstick"),
+        due_by=START + 3 * HOUR,
+        evidence=(glucose_low,),
+        recent=(glucose_low, replace(glucose_low, count=690)),
+        signals=(replace(glucose_low, quantity=Quantity.BODY_WEIGHT, count=71_250),),
+        higher=Sentence(fr="il faudrait moins de 54", en="it would take less than 54"),
+        lacking=Sentence(fr="la tension", en="blood pressure"),
+        similar=Similar(alert_id="ab" * 16, raised_at=START, outcome=Outcome.ARTEFACT),
+        suppressed=Suppression(reason=Reason.ABSORBED, since=START, until=START + 4 * HOUR, by="graver"),
+        improving=True,
+        late=True,
+        escalated=(Escalation(at=START + 150 * MINUTE, audience=Audience.PATIENT_NOW),),
+    )
+    team.store(database, team.opened(20, [alert_record(whole)]))
+    database.close()
+    (item,) = _lines("alerts", "--config", config, "--json", "--open")
+    assert item["escalated"] == [{"audience": "patient_now", "at": "2025-11-22T10:56:40Z"}]
+    number = str(item["id"])
+    _fine("acknowledge", number[:8], "--by", "N. Durand", "--config", config)
+    french = _fine("alert", number[:8], "--config", config)
+    for told in (
+        "Haute",
+        "Hypoglycémie (escalated)",
+        "ce n'est pas la situation de maintenant",
+        "revient vers la normale",
+        "À vérifier\u00a0: glycémie au doigt",
+        "Pourquoi pas plus haut\u00a0: il faudrait moins de 54",
+        "Ce qui manque\u00a0: la tension",
+        "artefact",
+        "une alerte plus grave la couvre (jusqu'au",
+        "dite aussi à\u00a0: le patient ou un aidant, tout de suite",
+        "Vue par\u00a0: N. Durand",
+        "glucose interstitiel 65,5\u00a0mg/dL",
+        "Dernières valeurs\u00a0: 65,5 69,0\u00a0mg/dL",
+        "poids 71,250\u00a0kg",
+        "Protocole\u00a0: diabetes_cgm v1 (abababababab), moteur 1",
+        "appeler le 15",
+    ):
+        assert told in french, told
+    english = _fine("alert", number, "--config", config, "--lang", "en")
+    assert "To check: a fingerstick" in english
+    assert "65.5" in english
+    refused = _run("alert", "00000000", "--config", config)
+    assert refused.exit_code == 2
+    assert "There is no alert '00000000' here." in refused.stderr
+
+
 def test_open_alerts_leave_out_what_is_over_or_taken_back(config: Path) -> None:
     assert [item["change"] for item in _lines("alerts", "--config", config, "--json", "--open")] == ["raised"]
     assert _lines("alerts", "--config", config, "--json", "--patient", OTHER_PATIENT) == []
@@ -232,12 +306,19 @@ def test_unusable_input_ends_with_2_and_the_next_step(config: Path, arguments: l
 
 def test_a_database_that_is_missing_or_newer_is_said(config: Path, team: Team) -> None:
     connection = sqlite3.connect(team.database)
-    connection.execute("PRAGMA user_version = 2")
+    connection.execute(f"PRAGMA user_version = {VERSION + 1}")
     connection.close()
     for command in ("alerts", "readings", "inbox"):
         result = _run(command, "--config", config)
         assert result.exit_code == 2
         assert "version plus récente" in result.stderr
+    connection = sqlite3.connect(team.database)
+    connection.execute(f"PRAGMA user_version = {VERSION - 1}")
+    connection.close()
+    for command in ("alerts", "readings"):
+        result = _run(command, "--config", config)
+        assert result.exit_code == 2
+        assert "Lancer une fois 'veilleur-desk inbox'" in result.stderr
     team.database.unlink()
     result = _run("alerts", "--config", config)
     assert result.exit_code == 2

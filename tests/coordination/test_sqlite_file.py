@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from alerting.alert import Audience
 from coordination.errors import DatabaseBusyError, DatabaseUnusableError
 from coordination.sqlite_file import VERSION, connect, connect_to_read, transaction
 from coordination.view import View
@@ -114,7 +115,9 @@ def test_a_kept_database_of_version_1_opens_and_goes_on(team: Team) -> None:
         (PATIENT, BOX, 1),
         (PATIENT, BOX, 3),
     ]
-    assert [(alert.patient, alert.rule, alert.raised_at) for alert in view.alerts(standing=True)] == [
-        (PATIENT, "hypo_level_1", START + 900_000)
-    ]
+    (alert,) = view.alerts(standing=True)
+    assert (alert.patient, alert.rule, alert.raised_at) == (PATIENT, "hypo_level_1", START + 900_000)
+    # What this version keeps besides is what that one said: told when raised, for the nurse, in these words.
+    assert (alert.told_at, alert.audience, alert.due_by) == (START + 900_000, Audience.NURSE, None)
+    assert (alert.said.why.fr, alert.said.suppressed) == ("Hypoglycémie (raised)", None)
     view.close()

@@ -28,6 +28,7 @@ from exchange.errors import EnvelopeError, ReceiptError
 from exchange.identity import OpeningKey, Recipient, RecipientRole, SigningKey
 from exchange.messages import (
     MAX_RECORDS,
+    SCHEMA,
     AlertRecord,
     Content,
     EvidenceItem,
@@ -234,7 +235,7 @@ def test_records_come_out_as_they_went_in(
         signer=signer.id,
         recipients=(recipient.id,),
         content_type="records",
-        schema=1,
+        schema=SCHEMA,
     )
 
 
@@ -459,7 +460,7 @@ def test_a_body_made_for_another_header_does_not_open(forger: Forger, opener: Op
         ({"v": 2}, "version"),
         ({"v": 0}, "version"),
         ({"v": "1"}, "malformed"),
-        ({"schema": 2}, "version"),
+        ({"schema": SCHEMA + 1}, "version"),
         ({"schema": 0}, "malformed"),
         ({"content_type": "pictures"}, "version"),
         ({"box": ""}, "malformed"),
