@@ -33,7 +33,9 @@ def test_runtime_contracts_are_no_asserts_and_faults_are_not_swallowed(path: Pat
 
 
 def test_what_judges_knows_no_clock_no_files_and_no_logging() -> None:
-    pure = [path for path in MODULES if path.parts[-2] in {"alerting", "drivers"} and not path.stem.startswith("recordings")]
+    pure = [
+        path for path in MODULES if path.parts[-2] in {"alerting", "drivers"} and not path.stem.startswith("recordings")
+    ]
     assert len(pure) > 10
     for path in pure:
         assert not imports(path) & {"time", "asyncio", "logging", "pathlib", "io", "socket", "sqlite3", "random"}
