@@ -114,6 +114,7 @@ class Engine:
 
     def snapshot(self) -> bytes:
         """Return everything this engine knows; the same history and acts give the same bytes."""
+        self._teller.settle(self.event_time)
         self._teller.forget(self.event_time)
         acts = self._teller.acts
         return snapshot.write(
@@ -175,6 +176,7 @@ class Engine:
     @property
     def told(self) -> tuple[Told, ...]:
         """The alerts that still matter, in order of (raised_at, rule): for whoever compares lives, not for changing."""
+        self._teller.settle(self.event_time)
         return tuple(self._teller.told)
 
     def lateness(self, reading: Reading) -> Lateness:

@@ -42,7 +42,7 @@ class Feature:
         despike: quanta.
         longest_pause: ms; a longer one begins anew.
         numbers: F_A and so on.
-        shown: ms of the window from which an alert shows single readings.
+        shown: ms of the window from which an alert shows single readings, or counts them.
         slow: its readings are judged one at a time.
     """
 
@@ -107,7 +107,14 @@ def _of_values(  # noqa: PLR0911 - one return a kind
         case LevelRule():
             return Feature(kind=layout.VALUE, column=column, inputs=inputs)
         case RateRule():
-            return Feature(kind=layout.RATE, column=column, inputs=inputs, window=rule.window, least=rule.min_readings)
+            return Feature(
+                kind=layout.RATE,
+                column=column,
+                inputs=inputs,
+                window=rule.window,
+                least=rule.min_readings,
+                shown=rule.window,
+            )
         case ForecastRule():
             return Feature(
                 kind=_MODELS[rule.model],
@@ -215,6 +222,7 @@ def _quality(
         window=rule.window,
         longest_pause=gap,
         numbers=(rule.per_minute, *rule.night),
+        shown=rule.window,
     )
 
 

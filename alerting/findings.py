@@ -13,7 +13,7 @@ from alerting.care_protocol import CareProtocol, Rule
 from alerting.kept import Kept
 from alerting.program import RUN_EVIDENCE, RuleProgram
 from alerting.rules import Baseline, BaselineRule, ChangeRule, LevelRule, Statistic
-from alerting.scheduled_rules import CompositeRule, MeanRule, MissingRule, Score, ScoreRule
+from alerting.scheduled_rules import CompositeRule, Concern, MeanRule, MissingRule, QualityRule, Score, ScoreRule
 from devices.reading import Quantity
 
 _NEWS2_INPUTS = (
@@ -124,6 +124,8 @@ def _of_window(rule: Rule, program: RuleProgram, tails: Tails, row: Sequence[int
         tails.one(judged_in, last)
     ]
     latest = held[-1]
+    if isinstance(rule, QualityRule) and rule.concern is Concern.JUMP:
+        held = held[-2:]
     if isinstance(rule, ChangeRule) and rule.statistic is not Statistic.MEAN:
         reference = _reference(rule, held)
         return replace(

@@ -49,9 +49,11 @@ class Teller:
         self._protocol = protocol
         self._content = content
         self._rules = rules
+        self._settled: int | None = None
 
     def open_alerts(self, stream: Stream) -> tuple[AlertChange, ...]:
         """Return the alerts that stand, as RAISED or ADDED, told or not as they are now."""
+        self.settle(stream.event_time)
         return tuple(
             self._content.change(
                 self._moment(ChangeKind.ADDED if told.added else ChangeKind.RAISED, told, late=told.late, stream=stream)
@@ -162,12 +164,23 @@ class Teller:
         return changes
 
     def live(self, start: int, until: int) -> None:
-        """Find the lives of the alerts from `start` (ms UTC) on to `until`, and when the next turn is due."""
+        """Find the lives of the alerts from `start` (ms UTC) on to `until`, and when the next turn is due.
+
+        Why an alert is held back may change without its being told. Such turns are looked for when something else
+        happens or is asked: from where lives were found last, so that it does not matter when that is.
+        """
+        start = start if self._settled is None else min(start, self._settled)
+        self._settled = until
         courses = [self._course(told) for told in self.told]
         found = live(courses, self._rules, self.acts.shelves, start=start, until=until)
         for told, life in zip(self.told, found.lives, strict=True):
             told.life = life
         self.next_turn = found.next_at
+
+    def settle(self, event_time: int) -> None:
+        """Find the lives of the alerts as far as event time (ms UTC)."""
+        if self._settled is None or self._settled < event_time:
+            self.live(event_time, event_time)
 
     def forget(self, event_time: int) -> None:
         """Forget what counts for nothing any more at event time (ms UTC)."""
