@@ -125,7 +125,8 @@ def _reasons(change: AlertChange, words: _Words) -> Iterator[str]:
 
 def _numbers(change: AlertChange, words: _Words) -> Iterator[str]:
     """Yield the readings that it rests on, the latest values, and the other quantities."""
-    for title, readings in ((_RESTS_ON, change.evidence), (_SIGNALS, change.signals)):
+    others = tuple(one for one in change.signals if one not in change.evidence)
+    for title, readings in ((_RESTS_ON, change.evidence), (_SIGNALS, others)):
         if readings:
             yield words.titled(title, "")
             yield from (f"  {_reading(one, words)}, {words.when(one.measured_at)}, {one.device}" for one in readings)

@@ -8,13 +8,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import click
 from rich.live import Live
 
 from alerting.alert import ChangeKind
 from coordination.alert_events import PRIO
+from coordination.alert_page import page
 from coordination.errors import CoordinationError
+from coordination.tables import SHOWN_ID, Language
 from coordination.view import View
 from simulators.account import Account
 from simulators.clock import AcceleratedClock
@@ -23,7 +26,7 @@ from simulators.errors import WorldError
 from simulators.live_view import picture
 from simulators.patients import DEFAULT_RECORDING, glucose_trace
 from simulators.stage import Stage
-from simulators.world import WorldSettings
+from simulators.world import ZONE, WorldSettings
 
 START = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 """When the simulated days begin: a Monday morning in Paris, far from a change of clocks."""
@@ -69,6 +72,7 @@ def show_demonstration(show: Show, *, headless: bool) -> int:
         account = asyncio.run(_until_told(_run(settings, stage, headless=headless)))
         if account is None:
             raise WorldError("stopped before the end: no account was drawn up")
+    _print_alert(stage)
     _print_account(stage, account)
     if show.keep is not None:
         click.echo(f"{show.keep}: agent.toml, desk.toml, desk.db, taken.jsonl, *.log")
@@ -141,6 +145,16 @@ async def _print_lines(run: "asyncio.Task[Account]", stage: Stage, demonstration
             if shown.get(alert.id) != now:
                 shown[alert.id] = now
                 click.echo(stage.alert_line(alert))
+
+
+def _print_alert(stage: Stage) -> None:
+    """Print one alert as the team reads it with `veilleur-desk alert`."""
+    alert = stage.gravest()
+    if alert is not None:
+        click.echo(f"\nveilleur-desk alert {alert.id[:SHOWN_ID]}")
+        for line in page(alert, Language(stage.lang), ZoneInfo(ZONE)):
+            click.echo(f"  {line}")
+        click.echo("")
 
 
 def _print_account(stage: Stage, account: Account) -> None:

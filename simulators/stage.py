@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from alerting.alert import ChangeKind
 from alerting.explain import shown_unit
+from coordination.alert_events import PRIO
 from coordination.view import AlertView
 from devices.reading import Quantity, facts, to_value
 from simulators.clock import AcceleratedClock
@@ -100,12 +101,19 @@ class Stage:
         head = f"{self.local(alert.raised_at)}  [{self.priority(alert)}] {self.word(alert)} · {whose}"
         return f"{head} · {self.sentence(alert)}"
 
+    def gravest(self) -> AlertView | None:
+        """Return the gravest alert about a patient's readings, of those the newest; None when there is none."""
+        clinical = [alert for alert in self.alerts if alert.evidence and alert.change is not ChangeKind.RETRACTED]
+        return min(clinical, key=lambda alert: (PRIO[alert.priority], -alert.raised_at), default=None)
+
     def word(self, alert: AlertView) -> str:
         """Return what became of an alert, in the reader's language."""
         if alert.change is ChangeKind.RETRACTED:
             fr, en = "retirée", "retracted"
         elif alert.resolved_at is not None:
             fr, en = "finie", "resolved"
+        elif alert.suppressed is not None:
+            fr, en = "retenue", "held back"
         else:
             fr, en = "en cours", "stands"
         return fr if self.lang == "fr" else en

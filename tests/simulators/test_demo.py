@@ -40,6 +40,19 @@ def test_alerts_reach_the_reader_with_their_numbers(
     assert "Traceback" not in done.stdout + done.stderr
 
 
+def test_one_alert_is_shown_whole_as_the_team_reads_it(
+    demonstration: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, done = demonstration
+    shown = re.search(r"^veilleur-desk alert ([0-9a-f]{8})\n((?:  .*\n)+)", done.stdout, re.MULTILINE)
+    assert shown is not None, done.stdout
+    for word in ("À vérifier", "Repose sur", "Dernières valeurs", "Protocole"):
+        assert word in shown[2]
+    line = [command("veilleur-desk"), "alert", shown[1], "--database", str(folder / "desk.db")]
+    listed = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert listed.splitlines()[1] == shown[2].splitlines()[1].strip()
+
+
 def test_the_team_is_told_of_the_box_that_was_killed(
     demonstration: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
