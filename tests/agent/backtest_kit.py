@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 from agent.cli import main
 
 ROOT = Path(__file__).parents[2]
+SMALL = ROOT / "tests" / "alerting" / "small" / "diabetes_cgm.toml"
+"""A protocol of five rules, so that what is counted by hand does not change with the one that ships."""
 Row = tuple[str, datetime, str, float, str]
 HEADER = ("patient", "time", "quantity", "value", "unit")
 MORNING = datetime(2026, 3, 3, 8, 0, tzinfo=UTC)

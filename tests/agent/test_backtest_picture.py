@@ -20,7 +20,7 @@ from agent.settings_file import load_protocol
 from alerting.burden import Watched
 from alerting.history import History
 from alerting.recordings import read_recording
-from tests.agent.backtest_kit import MORNING, Row, glucose, low_day, veilleur, write_csv
+from tests.agent.backtest_kit import MORNING, SMALL, Row, glucose, low_day, veilleur, write_csv
 
 PARIS = ZoneInfo("Europe/Paris")
 START = round(MORNING.timestamp() * 1000)
@@ -57,7 +57,7 @@ def days_of_glucose(days: int) -> list[Row]:
 
 
 def test_a_png_has_its_size_and_something_on_it(tmp_path: Path) -> None:
-    data = picture(tmp_path, low_day("p1"), "--protocol", "diabetes_cgm", kind="png")
+    data = picture(tmp_path, low_day("p1"), "--protocol", SMALL, kind="png")
     assert data[:8] == b"\x89PNG\r\n\x1a\n"
     width, height = struct.unpack(">II", data[16:24])
     assert width == round(WIDTH * 150)
@@ -66,7 +66,7 @@ def test_a_png_has_its_size_and_something_on_it(tmp_path: Path) -> None:
 
 
 def test_a_picture_says_who_when_what_and_what_it_is_not(tmp_path: Path) -> None:
-    svg = picture(tmp_path, low_day("pat$ient"), "--protocol", "diabetes_cgm", lang="fr").decode()
+    svg = picture(tmp_path, low_day("pat$ient"), "--protocol", SMALL, lang="fr").decode()
     for text in (
         "patient pat$ient",
         "du 3 mars 2026 au 3 mars 2026 (Europe/Paris) · 24 mesures",
@@ -87,9 +87,7 @@ def test_silences_are_never_drawn_over(tmp_path: Path) -> None:
     values = glucose("p", [100, 110, 120])
     later = glucose("p", [90, 95, 90, 95], MORNING + timedelta(hours=3))
     near = glucose("p", [100], MORNING + timedelta(hours=3, minutes=60))  # 45 min after the last: no gap
-    path = drawn(
-        picture(tmp_path, [*values, *later, *near], "--protocol", "diabetes_cgm"), "trace-glucose_interstitial"
-    )
+    path = drawn(picture(tmp_path, [*values, *later, *near], "--protocol", SMALL), "trace-glucose_interstitial")
     assert path.count("M ") == 2
     assert path.count("L ") == 2 + 4
 
@@ -106,7 +104,7 @@ def test_readings_of_a_quantity_without_cadence_are_joined_only_as_the_protocol_
 
 
 def test_both_protocols_are_drawn_and_named(tmp_path: Path) -> None:
-    options = ("--protocol", "diabetes_cgm", "--against", "heart_failure")
+    options = ("--protocol", SMALL, "--against", SMALL.with_name("heart_failure.toml"))
     rows = [*low_day("p"), ("p", MORNING, "body_weight", 70.0, "kg")]
     svg = picture(tmp_path, rows, *options).decode()
     assert "A (tried) : diabetes_cgm v1" in svg
@@ -116,21 +114,21 @@ def test_both_protocols_are_drawn_and_named(tmp_path: Path) -> None:
 
 
 def test_the_same_trial_gives_the_same_picture(tmp_path: Path) -> None:
-    first, again = (picture(tmp_path, low_day("p"), "--protocol", "diabetes_cgm") for _ in range(2))
+    first, again = (picture(tmp_path, low_day("p"), "--protocol", SMALL) for _ in range(2))
     assert first == again
 
 
 def test_a_picture_without_alerts_or_of_simulated_readings_says_so(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "calm.csv", glucose("p", [100] * 20), remark="# simulated: made here\n")
     target = tmp_path / "calm.svg"
-    assert veilleur("backtest", "--protocol", "diabetes_cgm", "--readings", path, "--plot", target).exit_code == 0
+    assert veilleur("backtest", "--protocol", SMALL, "--readings", path, "--plot", target).exit_code == 0
     svg = target.read_text(encoding="utf-8")
     assert "no alert" in svg
     assert "SIMULATED readings: nobody was measured." in svg
 
 
 def test_a_profile_is_drawn_from_five_days_on(tmp_path: Path) -> None:
-    options = ("--protocol", "diabetes_cgm")
+    options = ("--protocol", SMALL)
     assert b"profile-median" not in picture(tmp_path, days_of_glucose(4), *options)
     svg = picture(tmp_path, days_of_glucose(6), *options)
     assert b"profile-median" in svg
@@ -218,7 +216,7 @@ def test_what_cannot_be_drawn_is_one_sentence(tmp_path: Path) -> None:
         (one, ("--until", "2020-01-01T00:00:00"), "There is nothing to draw."),
         (one, ("--plot", tmp_path / "absent" / "x.png"), "cannot be written"),
     ):
-        arguments = ("--protocol", "diabetes_cgm", "--readings", readings, "--plot", tmp_path / "x.png", *options)
+        arguments = ("--protocol", SMALL, "--readings", readings, "--plot", tmp_path / "x.png", *options)
         result = veilleur("backtest", *arguments, "--format", "jsonl")
         assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
         assert said in result.stderr

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.backtest_kit import MORNING, ROOT, glucose, low_day, veilleur, write_csv, write_parquet
+from tests.agent.backtest_kit import MORNING, ROOT, SMALL, glucose, low_day, veilleur, write_csv, write_parquet
 
 NB = "\u00a0"
 
@@ -27,8 +27,8 @@ def history(tmp_path: Path) -> Path:
 
 
 def stricter(folder: Path) -> Path:
-    """The packaged protocol with 65 mg/dL instead of 70, and a lower alert at 54 for the nurse."""
-    text = (ROOT / "configs" / "protocols" / "diabetes_cgm.toml").read_text(encoding="utf-8")
+    """The small protocol with 65 mg/dL instead of 70, and a lower alert at 54 for the nurse."""
+    text = SMALL.read_text(encoding="utf-8")
     path = folder / "stricter.toml"
     path.write_text(text.replace('"70 mg/dL"', '"95 mg/dL"').replace("version = 1", "version = 2"), encoding="utf-8")
     return path
@@ -40,7 +40,7 @@ def rows_of(text: str, name: str) -> list[str]:
 
 
 def test_a_report_counts_by_hand_what_a_nurse_asks(history: Path) -> None:
-    result = veilleur("backtest", "--protocol", "diabetes_cgm", "--readings", history)
+    result = veilleur("backtest", "--protocol", SMALL, "--readings", history)
     assert result.exit_code == 0, result.stderr
     text = result.stdout
     # p1: watched 25 h 55 min, two lows and the 22 h without a reading; p2: 1 h 55 min, one low.
@@ -66,34 +66,34 @@ def test_a_report_counts_by_hand_what_a_nurse_asks(history: Path) -> None:
 
 
 def test_a_report_speaks_french_with_french_numbers(history: Path) -> None:
-    text = veilleur("backtest", "--protocol", "diabetes_cgm", "--readings", history, lang="fr").stdout
+    text = veilleur("backtest", "--protocol", SMALL, "--readings", history, lang="fr").stdout
     assert "du 3 mars 2026 au 4 mars 2026 (Europe/Paris)" in text
     assert rows_of(text, "· par semaine et par patient") == ["24,1"]
     assert rows_of(text, "dites à l'infirmière, par patient-jour") == ["0,86 (> 0,10 !)"]
     assert "demain, les mesures et la personne seront autres" in text
-    assert veilleur("backtest", "--protocol", "diabetes_cgm", "--readings", history, "--lang", "fr").stdout == text
+    assert veilleur("backtest", "--protocol", SMALL, "--readings", history, "--lang", "fr").stdout == text
 
 
 def test_the_end_and_the_beginning_are_those_that_were_said(history: Path) -> None:
     options = ("--since", "2026-03-03T08:00:00", "--until", "2026-03-03T09:30:00+00:00")
-    text = veilleur("backtest", "--protocol", "diabetes_cgm", "--readings", history, *options).stdout
+    text = veilleur("backtest", "--protocol", SMALL, "--readings", history, *options).stdout
     assert rows_of(text, "alerts  ") == ["2"]
     assert rows_of(text, "hypo_level_1")[-2] == "2"  # both still stand
     assert rows_of(text, "days watched") == ["2"]
 
 
 def test_a_patient_of_several_may_be_chosen(history: Path) -> None:
-    text = veilleur("backtest", "--protocol", "diabetes_cgm", "--readings", history, "--patient", "p2").stdout
+    text = veilleur("backtest", "--protocol", SMALL, "--readings", history, "--patient", "p2").stdout
     assert "1 patient · 25 readings" in text
     assert rows_of(text, "alerts  ") == ["1"]
-    wrong = veilleur("backtest", "--protocol", "diabetes_cgm", "--readings", history, "--patient", "p3")
+    wrong = veilleur("backtest", "--protocol", SMALL, "--readings", history, "--patient", "p3")
     assert (wrong.exit_code, "p1, p2" in wrong.stderr) == (2, True)
 
 
 def test_another_protocol_beside_it_tells_what_differs(tmp_path: Path) -> None:
     falling = [100, 100, *[90] * 3, *[60] * 4, *[100] * 8, *[90] * 4, *[100] * 8]
     path = write_csv(tmp_path / "r.csv", glucose("p1", falling))
-    options = ("--protocol", stricter(tmp_path), "--against", "diabetes_cgm", "--readings", path)
+    options = ("--protocol", stricter(tmp_path), "--against", SMALL, "--readings", path)
     text = veilleur("backtest", *options).stdout
     assert "A diabetes_cgm v2 (tried)" in text
     assert "B diabetes_cgm v1 (current)" in text
@@ -110,11 +110,11 @@ def test_another_protocol_beside_it_tells_what_differs(tmp_path: Path) -> None:
 def test_many_differences_are_cut_and_the_same_protocol_has_none(tmp_path: Path) -> None:
     day = [100] * 6 + [90] * 6
     path = write_csv(tmp_path / "r.csv", glucose("p1", day * 45))
-    options = ("--against", "diabetes_cgm", "--readings", path)
+    options = ("--against", SMALL, "--readings", path)
     text = veilleur("backtest", "--protocol", stricter(tmp_path), *options, lang="fr").stdout
     assert "… et 5 autres" in text
     assert "pareilles 0 · plus tôt avec A 0" in text
-    same = veilleur("backtest", "--protocol", "diabetes_cgm", "--against", "diabetes_cgm", "--readings", path).stdout
+    same = veilleur("backtest", "--protocol", SMALL, "--against", SMALL, "--readings", path).stdout
     assert "only with A 0 · only with B 0" in same
 
 
@@ -122,14 +122,12 @@ def test_what_says_that_it_is_simulated_is_called_so(tmp_path: Path) -> None:
     made = write_csv(tmp_path / "r.csv", low_day("p1"), remark="# simulated: made here\n")
     parquet = write_parquet(tmp_path / "r.parquet", low_day("p1"), metadata={"simulated": "made here"})
     for path in (made, parquet):
-        text = veilleur("backtest", "--protocol", "diabetes_cgm", "--readings", path).stdout
+        text = veilleur("backtest", "--protocol", SMALL, "--readings", path).stdout
         assert "SIMULATED readings: nobody was measured." in text
 
 
 def test_a_report_for_programs_is_json(history: Path) -> None:
-    (trial,) = json.loads(
-        veilleur("backtest", "--protocol", "diabetes_cgm", "--readings", history, "--format", "json").stdout
-    )
+    (trial,) = json.loads(veilleur("backtest", "--protocol", SMALL, "--readings", history, "--format", "json").stdout)
     assert trial["protocol"] == "diabetes_cgm v1"
     assert trial["burden"]["rules"]["hypo_level_1"]["raised"] == 3
     assert trial["coverage"]["glucose_interstitial"]["not_judged"] == 1
@@ -137,7 +135,7 @@ def test_a_report_for_programs_is_json(history: Path) -> None:
 
 def test_a_history_without_readings_is_a_report_without_rates(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "r.csv", [])
-    result = veilleur("backtest", "--protocol", "diabetes_cgm", "--readings", path)
+    result = veilleur("backtest", "--protocol", SMALL, "--readings", path)
     assert result.exit_code == 0, result.stderr
     assert rows_of(result.stdout, "told to the nurse, a patient-day") == ["-"]
     assert rows_of(result.stdout, "hypo_level_1")[3] == "-"
@@ -159,7 +157,7 @@ def test_a_history_without_readings_is_a_report_without_rates(tmp_path: Path) ->
 )
 def test_options_that_do_not_go_together_are_one_sentence(options: tuple[str, ...], said: str) -> None:
     for lang in ("en", "fr"):
-        result = veilleur("backtest", "--protocol", "diabetes_cgm", *options, lang=lang)
+        result = veilleur("backtest", "--protocol", SMALL, *options, lang=lang)
         assert result.exit_code == 2
         assert len(result.stderr.splitlines()) == 1
         assert lang == "fr" or said in result.stderr
@@ -169,7 +167,7 @@ def test_a_faulty_recording_is_told_in_the_readers_language(tmp_path: Path) -> N
     (tmp_path / "r.parquet").write_bytes(b"nothing")
     (tmp_path / "r.csv").write_text("patient,time\n", encoding="utf-8")
     for name, french in (("r.parquet", "abîmé"), ("r.csv", "ligne\u00a01\u00a0: les colonnes doivent être")):
-        result = veilleur("backtest", "--protocol", "diabetes_cgm", "--readings", tmp_path / name, lang="fr")
+        result = veilleur("backtest", "--protocol", SMALL, "--readings", tmp_path / name, lang="fr")
         assert (result.exit_code, result.stdout) == (2, "")
         assert len(result.stderr.splitlines()) == 1
         assert french in result.stderr
@@ -188,7 +186,7 @@ def test_without_the_analysis_libraries_a_sentence_says_what_to_install(
 ) -> None:
     write_parquet(tmp_path / "r.parquet", low_day("p1"))
     write_csv(tmp_path / "r.csv", low_day("p1"))
-    arguments = ["--lang", "fr", "backtest", "--protocol", "diabetes_cgm", *options]
+    arguments = ["--lang", "fr", "backtest", "--protocol", str(SMALL), *options]
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); sys.modules[{absent!r}] = None; sys.argv[1:] = {arguments!r}"
     )

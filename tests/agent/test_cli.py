@@ -11,6 +11,7 @@ from agent.cli import main
 from agent.settings_file import packaged_protocols
 
 ROOT = Path(__file__).parents[2]
+SMALL = ROOT / "tests" / "alerting" / "small" / "diabetes_cgm.toml"
 EXCERPT = ROOT / "simulators" / "recordings" / "hall_2018_excerpt.csv.gz"
 HEADER = "patient,time,quantity,value,unit\n"
 
@@ -126,7 +127,7 @@ def test_a_file_that_is_not_there_is_one_sentence(command: str, tmp_path: Path) 
 
 def test_backtest_prints_one_alert_a_line(tmp_path: Path) -> None:
     path = low_for_an_hour(tmp_path / "r.csv")
-    result = veilleur("backtest", "--protocol", "diabetes_cgm", "--readings", path, "--format", "jsonl")
+    result = veilleur("backtest", "--protocol", SMALL, "--readings", path, "--format", "jsonl")
     assert result.exit_code == 0, result.stderr
     first = json.loads(result.stdout.splitlines()[0])
     assert first.keys() >= {"patient", "rule", "priority", "onset", "raised_at", "resolved_at", "evidence", "why"}
@@ -139,7 +140,7 @@ def test_backtest_prints_one_alert_a_line(tmp_path: Path) -> None:
 def test_backtest_still_open_alerts_end_in_null(tmp_path: Path) -> None:
     path = low_for_an_hour(tmp_path / "r.csv")
     options = ("--until", "2026-03-01T08:30:00", "--format", "jsonl")
-    result = veilleur("backtest", "--protocol", "diabetes_cgm", "--readings", path, *options)
+    result = veilleur("backtest", "--protocol", SMALL, "--readings", path, *options)
     assert [json.loads(line)["resolved_at"] for line in result.stdout.splitlines()] == [None]
 
 

@@ -53,7 +53,10 @@ async def tolerant(work: Callable[[], Awaitable[None]]) -> bool:
     return True
 
 
-def one_patient(protocol: str = "diabetes_cgm") -> Patient:
+SMALL = str(Path(__file__).parents[1] / "alerting" / "small" / "diabetes_cgm.toml")
+
+
+def one_patient(protocol: str = SMALL) -> Patient:
     return Patient(pseudonym=PATIENT, protocol=load_protocol(protocol, Path()), zone=ZoneInfo("Europe/Paris"))
 
 
@@ -114,7 +117,7 @@ async def running(
     desk: Desk,
     *,
     clock: ManualClock | None = None,
-    protocol: str = "diabetes_cgm",
+    protocol: str = SMALL,
     given_on: int = 0,
     device: Device | None = None,
 ) -> AsyncIterator[Box]:
@@ -453,7 +456,7 @@ async def test_a_new_version_of_a_protocol_continues_the_alert_that_still_holds(
         await box.give(*(glucose("62", minute) for minute in range(0, 30, 5)))
         before = (await box.sent())[1]
         await box.judging.stop()
-    newer = replace(load_protocol("diabetes_cgm", Path()), version=2)
+    newer = replace(load_protocol(SMALL, Path()), version=2)
     monkeypatch.setattr("tests.agent.test_pipeline.load_protocol", lambda *_: newer)
     async with running(tmp_path / "box.db", desk, clock=ManualClock(START + 30 * MINUTE)) as box:
         assert (await box.sent())[1] == before == [("raised", "hypo_level_1")]

@@ -8,10 +8,10 @@ from alerting.backtest import AlertOutcome, _Outcomes, backtest, line
 from alerting.care_protocol import TellingPolicy
 from alerting.engine import Engine
 from devices.reading import Reading
-from tests.alerting.worlds import CGM, DAY, HOUR, MINUTE, PARIS, START, WEIGHT, cgm, packaged, reading
+from tests.alerting.worlds import CGM, DAY, HOUR, MINUTE, PARIS, START, WEIGHT, cgm, reading, small
 
-DIABETES = packaged("diabetes_cgm")
-HEART = packaged("heart_failure")
+DIABETES = small("diabetes_cgm")
+HEART = small("heart_failure")
 TRACE = [*cgm([100, 60, 60, 60, 60]), *cgm([90, 90, 90], START + 25 * MINUTE), *cgm([200] * 4, START + 5 * HOUR)]
 
 

@@ -5,6 +5,8 @@ import pytest
 from alerting.alert import AlertChange, Category, ChangeKind, Priority, alert_id
 from alerting.engine import ENGINE_VERSION, Engine, Lateness
 from alerting.errors import HistoryError, OrderError
+from alerting.rules import Side
+from alerting.scheduled_rules import MeanRule
 from devices.reading import Quantity, Validity
 from tests.alerting.worlds import (
     CGM,
@@ -17,12 +19,14 @@ from tests.alerting.worlds import (
     SYSTOLIC,
     WEIGHT,
     cgm,
-    packaged,
+    common,
+    protocol_of,
     reading,
+    small,
 )
 
-DIABETES = packaged("diabetes_cgm")
-HEART = packaged("heart_failure")
+DIABETES = small("diabetes_cgm")
+HEART = small("heart_failure")
 
 
 def diabetes(since: int = START) -> Engine:
@@ -382,3 +386,21 @@ def test_two_sensors_that_disagree_at_one_instant_give_alerts_with_distinct_ids(
 
 def test_the_protocol_is_the_one_given() -> None:
     assert diabetes().protocol is DIABETES
+
+
+def test_an_occasion_may_last_until_midnight() -> None:
+    rule = MeanRule(
+        **common(SYSTOLIC, "evening"),
+        side=Side.AT_LEAST,
+        threshold=1_350,
+        end_threshold=1_350,
+        days=1,
+        occasions=((17 * 60, 24 * 60),),
+        per_occasion=2,
+        drop_first=False,
+        min_readings=1,
+    )
+    engine = Engine(protocol_of(rule), patient=PATIENT, zone=PARIS, since=START)
+    # START is 08:11 in Paris: 23:59 is 15 h 48 min later.
+    changes = engine.feed([reading(SYSTOLIC, "140", START + 15 * HOUR + 48 * MINUTE)])
+    assert [change.rule for change in changes] == ["evening"]

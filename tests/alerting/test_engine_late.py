@@ -2,14 +2,30 @@
 
 import pytest
 
+from alerting.alert import ChangeKind
 from alerting.checkpoints import CLOSE, Checkpoint, latest_before, planned, thinned
 from alerting.engine import Engine
 from alerting.errors import HistoryError
 from alerting.reading_order import canonical
+from alerting.rules import LevelRule, Side
 from devices.reading import Reading
-from tests.alerting.worlds import CGM, DAY, HOUR, MINUTE, PARIS, PATIENT, START, cgm, packaged, reading
+from tests.alerting.worlds import (
+    CGM,
+    DAY,
+    HOUR,
+    MINUTE,
+    PARIS,
+    PATIENT,
+    START,
+    WEIGHT,
+    cgm,
+    common,
+    protocol_of,
+    reading,
+    small,
+)
 
-DIABETES = packaged("diabetes_cgm")
+DIABETES = small("diabetes_cgm")
 
 
 def trace(days: int) -> list[Reading]:
@@ -92,7 +108,7 @@ def test_nothing_new_changes_nothing() -> None:
 
 
 def test_what_came_between_leaves_no_checkpoint_behind_that_lies_after_it() -> None:
-    heart = Engine(packaged("heart_failure"), patient=PATIENT, zone=PARIS, since=START)
+    heart = Engine(small("heart_failure"), patient=PATIENT, zone=PARIS, since=START)
     weights = [reading(one, "70", START + n * HOUR) for n in range(0, 30, 5) for one in _QUANTITIES[:1]]
     heart.feed(weights)
     first = reading(_QUANTITIES[1], "120", START + 2 * HOUR)
@@ -100,12 +116,12 @@ def test_what_came_between_leaves_no_checkpoint_behind_that_lies_after_it() -> N
     late = reading(_QUANTITIES[0], "71", START + 24 * HOUR)
     assert heart.history_needed([late]) == heart.history_from
     heart.rejudge(canonical([*weights, first, late]))
-    whole = Engine(packaged("heart_failure"), patient=PATIENT, zone=PARIS, since=START)
+    whole = Engine(small("heart_failure"), patient=PATIENT, zone=PARIS, since=START)
     whole.feed([*weights, first, late])
     assert state(heart) == state(whole)
 
 
-_QUANTITIES = (packaged("heart_failure").rules[0].quantity, packaged("heart_failure").rules[2].quantity)
+_QUANTITIES = (small("heart_failure").rules[0].quantity, small("heart_failure").rules[2].quantity)
 
 
 def checkpoint(engine: Engine, at: int) -> Checkpoint:
@@ -140,3 +156,22 @@ def test_a_replay_leaves_checkpoints_where_they_would_have_been_kept() -> None:
     assert [until - at for at in stops[-5:]] == [n * CLOSE for n in (5, 4, 3, 2, 1)]
     assert until - 42 * DAY <= stops[0] <= until - 35 * DAY
     assert planned(since=until - HOUR, until=until, reach=35 * DAY) == []
+
+
+def test_an_alert_that_is_taken_back_brings_no_forgotten_one_up_again() -> None:
+    heavy = LevelRule(
+        **common(WEIGHT, "heavy"), side=Side.ABOVE, threshold=80_000, end_threshold=80_000, persist=2 * HOUR
+    )
+    engine = Engine(protocol_of(heavy), patient=PATIENT, zone=PARIS, since=START)
+    weighed = [
+        reading(WEIGHT, value, START + day * DAY + hour * HOUR)
+        for day in (0, 1, 2, 200)
+        for hour, value in ((0, "81"), (2, "81"), (3, "79"))
+    ]
+    engine.feed(weighed)
+    # Of those that nothing can change any more two are known; the first is forgotten.
+    assert [(told.onset - START) // DAY for told in engine.told] == [1, 2, 200]
+    between = reading(WEIGHT, "79", START + 200 * DAY + HOUR, device="second")
+    (retracted,) = engine.rejudge([*weighed, between])
+    assert retracted.kind is ChangeKind.RETRACTED
+    assert [(told.onset - START) // DAY for told in engine.told] == [1, 2]

@@ -23,8 +23,8 @@ from tests.alerting.worlds import (
     World,
     dense_worlds,
     fold,
-    packaged,
     reading,
+    small,
     sparse_worlds,
     worlds,
     worlds_about,
@@ -82,7 +82,7 @@ def test_a_glucose_sensor_follows_the_oracle(world: World) -> None:
     st.lists(st.tuples(st.integers(0, 40), st.integers(-3, 3)), min_size=20, max_size=200),
 )
 def test_a_long_window_follows_the_oracle(direction: Direction, steps: list[tuple[int, int]]) -> None:
-    (change,) = [rule for rule in packaged("heart_failure").rules if rule.id == "weight_gain_1_day"]
+    (change,) = [rule for rule in small("heart_failure").rules if rule.id == "weight_gain_1_day"]
     assert isinstance(change, ChangeRule)
     statistic = Statistic.LOWEST if direction is Direction.RISE else Statistic.HIGHEST
     rule = replace(
@@ -94,7 +94,7 @@ def test_a_long_window_follows_the_oracle(direction: Direction, steps: list[tupl
         window=90 * MINUTE,
         slack=10 * MINUTE,
     )
-    protocol = replace(packaged("heart_failure"), rules=(rule,))
+    protocol = replace(small("heart_failure"), rules=(rule,))
     at, kilograms = START, 70
     readings: list[Reading] = []
     for step, move in steps:

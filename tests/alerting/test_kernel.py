@@ -17,7 +17,7 @@ from alerting.errors import KernelError
 from alerting.kernel import compiling
 from alerting.local_time import offsets
 from alerting.program import SPARSE_READINGS, compile_program, needed_span
-from tests.alerting.worlds import MINUTE, PARIS, PATIENT, START, cgm, packaged
+from tests.alerting.worlds import MINUTE, PARIS, PATIENT, START, cgm, packaged, small
 
 ROOT = Path(__file__).parents[2]
 ZONE = offsets(PARIS).copy()
@@ -116,19 +116,19 @@ def test_a_kernel_refuses_either_array_of_another_layout(foreign: str) -> None:
 
 
 def test_judging_stops_when_the_rows_are_full_and_goes_on() -> None:
-    program = compile_program(packaged("diabetes_cgm"))
+    program = compile_program(small("diabetes_cgm"))
     count = 200
     times = START + 6 * 3_600_000 * np.arange(count, dtype=np.int64)
     columns, counts = np.zeros(count, np.int64), np.full(count, 1000, np.int64)
     whole, state = program.fresh_state(START), program.fresh_state(START)
-    big, small = (np.zeros((rows, layout.O_WIDTH), np.int64) for rows in (4000, 20))
+    big, little = (np.zeros((rows, layout.O_WIDTH), np.int64) for rows in (4000, 20))
     rows, done = kernel.judge(program.words, ZONE, whole, times, columns, counts, big)
     assert (rows, done) == (2 * (count - 1), count)
     pieces, done = [], 0
     while done < count:
-        some, taken = kernel.judge(program.words, ZONE, state, times[done:], columns[done:], counts[done:], small)
+        some, taken = kernel.judge(program.words, ZONE, state, times[done:], columns[done:], counts[done:], little)
         assert 0 < taken < count
-        pieces += small[:some].tolist()
+        pieces += little[:some].tolist()
         done += taken
     assert pieces == big[:rows].tolist()
     assert state.tobytes() == whole.tobytes()

@@ -103,16 +103,15 @@ def test_the_hash_is_of_what_the_file_means_not_of_how_it_is_written() -> None:
 
 def test_the_packaged_protocols_are_what_the_pathways_name() -> None:
     diabetes, heart = packaged("diabetes_cgm"), packaged("heart_failure")
-    assert [rule.id for rule in diabetes.rules] == [
-        "hypo_level_1",
-        "hypo_level_2",
-        "hyper_level_1",
-        "hyper_level_2",
-        "no_glucose",
-    ]
-    for rule, side, threshold in zip(
-        diabetes.rules, (Side.BELOW, Side.BELOW, Side.ABOVE, Side.ABOVE), (700, 540, 1800, 2500), strict=False
+    named = {rule.id: rule for rule in diabetes.rules}
+    assert "no_glucose" in named
+    for name, side, threshold in (
+        ("hypo_level_1", Side.BELOW, 700),
+        ("hypo_level_2", Side.BELOW, 540),
+        ("hyper_level_1", Side.ABOVE, 1800),
+        ("hyper_level_2", Side.ABOVE, 2500),
     ):
+        rule = named[name]
         assert isinstance(rule, LevelRule)
         assert (rule.side, rule.threshold, rule.end_threshold) == (side, threshold, threshold)
         assert (rule.persist, rule.end_persist) == (15 * MINUTE, 15 * MINUTE)

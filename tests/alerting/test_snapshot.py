@@ -8,9 +8,9 @@ import pytest
 from alerting import snapshot
 from alerting.engine import Engine
 from alerting.errors import SnapshotError
-from tests.alerting.worlds import PARIS, PATIENT, START, cgm, packaged
+from tests.alerting.worlds import PARIS, PATIENT, START, cgm, small
 
-DIABETES = packaged("diabetes_cgm")
+DIABETES = small("diabetes_cgm")
 MARK = len(b"veilleur engine 1\n") + 16
 
 
@@ -50,7 +50,7 @@ def test_every_flipped_bit_is_noticed(data: bytes) -> None:
 
 def test_another_protocol_is_refused(data: bytes) -> None:
     with pytest.raises(SnapshotError, match="protocol"):
-        Engine.restore(packaged("heart_failure"), data, zone=PARIS)
+        Engine.restore(small("heart_failure"), data, zone=PARIS)
 
 
 def test_another_engine_version_is_refused(data: bytes) -> None:

@@ -13,10 +13,10 @@ from alerting.history import History
 from alerting.scheduled_rules import MissingRule
 from alerting.trial import together, trial_of, watching
 from devices.reading import Quantity, Reading, Validity
-from tests.alerting.worlds import CGM, DAY, HOUR, MINUTE, PARIS, START, SYSTOLIC, WEIGHT, cgm, packaged, reading
+from tests.alerting.worlds import CGM, DAY, HOUR, MINUTE, PARIS, START, SYSTOLIC, WEIGHT, cgm, reading, small
 
-DIABETES = packaged("diabetes_cgm")
-HEART = packaged("heart_failure")
+DIABETES = small("diabetes_cgm")
+HEART = small("heart_failure")
 MIDNIGHT = START - 7 * HOUR - 11 * MINUTE - HOUR  # 2026-03-03T00:00 in Paris
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from importlib import resources
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -39,6 +40,7 @@ START = 1_772_521_860_000  # 2026-03-03T07:11:00Z
 MINUTE = 60_000
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+SMALL = Path(__file__).parent / "small"
 CGM = Quantity.GLUCOSE_INTERSTITIAL
 WEIGHT = Quantity.BODY_WEIGHT
 SYSTOLIC = Quantity.BLOOD_PRESSURE_SYSTOLIC
@@ -53,6 +55,11 @@ def packaged(name: str) -> CareProtocol:
     """Return one of the protocols that ship."""
     data = (resources.files("configs") / "protocols" / f"{name}.toml").read_bytes()
     return read_protocol(data, name_hint=name)
+
+
+def small(name: str) -> CareProtocol:
+    """Return a protocol of a few rules, as those that ship once were, for what does not depend on which ones do."""
+    return read_protocol((SMALL / f"{name}.toml").read_bytes(), name_hint=name)
 
 
 def reading(
