@@ -152,7 +152,7 @@ def _of_values(  # noqa: PLR0911 - one return a kind
                 shown=rule.window,
             )
         case _:
-            hours = tuple(begin * 1440 + end for begin, end in rule.occasions)
+            hours = tuple(begin * layout.SPAN + end for begin, end in rule.occasions)
             return Feature(
                 kind=layout.SCHEDULE,
                 column=column,

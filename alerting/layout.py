@@ -124,6 +124,9 @@ SR_WIDTH = 7
 
 IDLE, PENDING, STANDING, ENDING = range(4)
 
+# Two minutes of the day in one word, from * SPAN + to: a day may end at 1440
+SPAN = 2048
+
 # State, a ring: (time, value) each, the reading of ordinal n at n & mask
 RING_ENTRY = 2
 

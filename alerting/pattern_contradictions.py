@@ -216,11 +216,11 @@ def quality_contradictions(rule: QualityRule, timing: Timing | None) -> Iterator
 
 
 def _flags(rule: QualityRule, timing: Timing | None) -> Iterator[Contradiction]:
-    if rule.flags is Quality.IMPLAUSIBLE:
+    if not rule.flags & ~(Quality.IMPLAUSIBLE | Quality.WARMING_UP):
         yield never(
             "flags",
-            "une valeur impossible n'est jamais regardée ; choisir d'autres signes",
-            "an impossible value is never looked at; choose other flags",
+            "une valeur impossible, ou d'un capteur qui chauffe, n'est jamais regardée ; choisir d'autres signes",
+            "an impossible value, or one of a sensor that warms up, is never looked at; choose other flags",
         )
     if not rule.window and rule.times > 1:
         yield never(

@@ -1,7 +1,8 @@
 """Retention: which alerts an engine remembers, and how much of them.
 
 An alert is remembered in full while it stands or a late reading may still change it; then without the readings that
-it shows while it counts for the life of others, or is one of the last two of its rule.
+it shows while it counts for the life of others, or is one of the last two of its rule of which nothing can change any
+more: one that may yet be taken back pushes no other out.
 """
 
 from collections.abc import Callable, Iterable
@@ -38,11 +39,12 @@ class Retention:
         kept: list[Told] = []
         of_rule: dict[int, int] = {}
         for told in reversed(in_order(alerts)):
-            of_rule[told.rule] = of_rule.get(told.rule, 0) + 1
             end = ended(told)
             if end is None or end >= now - self._bounds[told.rule] - DAY_MS:
                 kept.append(told)
-            elif end >= now - self.horizon or of_rule[told.rule] <= _LAST:
+                continue
+            of_rule[told.rule] = of_rule.get(told.rule, 0) + 1
+            if end >= now - self.horizon or of_rule[told.rule] <= _LAST:
                 kept.append(told.lean())
         kept.reverse()
         return kept

@@ -48,8 +48,8 @@ class MissingRule(CommonRule):
 
     By age: the deadline is the last reading, or the start of watching when later, plus `expected` and `grace`.
     By schedule (`by` not None): on each local day of `days` a reading of that day is due at `by`, and missing after
-    `grace` more; a reading of the day counts before and after `by`. A day on which watching began at or after `by` is
-    not asked for.
+    `grace` more; a reading of the day counts before and after `by`, and so does one of the next day that comes within
+    the grace. A day on which watching began at or after `by` is not asked for.
 
     Attributes:
         expected: ms within which the next reading is due; 0 by schedule.
@@ -78,7 +78,8 @@ class Concern(StrEnum):
     """What makes a measurement doubtful."""
 
     FLAGS = "flags"
-    """How many readings of the window carry one of `flags`, whatever their validity but CALIBRATING and INVALID."""
+    """How many readings of the window carry one of `flags`, whatever their validity but CALIBRATING and INVALID; those
+    of a sensor that warms up are not looked at."""
     STUCK = "stuck"
     """ms since the value last changed; a pause longer than the quantity's gap begins anew."""
     JUMP = "jump"

@@ -33,6 +33,7 @@ from alerting.layout import (
     RING_ENTRY,
     S_HEADER,
     SF_OWN,
+    SPAN,
     SQ_JUDGED,
     SQ_LAST,
     SQ_WIDTH,
@@ -70,7 +71,7 @@ def occasion_of(program: Words, row: int, minute: int) -> int:
     """Return which occasion a minute of the day belongs to, -1 for none."""
     for occasion in range(_MOST_OCCASIONS):
         hours = program[row + F_E + occasion]
-        if hours >= 0 and hours // _MINUTES_A_DAY <= minute < hours % _MINUTES_A_DAY:
+        if hours >= 0 and hours // SPAN <= minute < hours % SPAN:
             return occasion
     return -1
 
@@ -81,7 +82,7 @@ def scheduled_mean(
 ) -> int:
     """Return the mean over F_A local days of the first F_B readings of each occasion; F_C: the first day is left out.
 
-    F_E to F_H: the occasions, each as from * 1440 + to. SF_OWN: how many readings were counted.
+    F_E to F_H: the occasions, each as from * SPAN + to. SF_OWN: how many readings were counted.
     """
     today = local_minutes(zone, at) // _MINUTES_A_DAY
     earliest = today - program[row + F_A] + 1 + program[row + F_C]

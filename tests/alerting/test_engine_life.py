@@ -365,9 +365,8 @@ def test_acts_long_past_are_forgotten_and_a_replaced_shelf_does_not_come_back() 
     first, _ = engine.feed(cgm([60, 90], START + 2 * HOUR))
     engine.acknowledge(first.alert_id, "nurse", START + 3 * HOUR)
     engine.dispose(first.alert_id, Outcome.ACTION, "nurse", START + 3 * HOUR)
-    later = START + 4 * DAY
-    for number in range(3):
-        (raised, _) = [one for one in engine.feed(cgm([60, 90], later + number * HOUR)) if one.rule == "low"]
+    for days in (4, 8, 12):
+        (raised, _) = [one for one in engine.feed(cgm([60, 90], START + days * DAY)) if one.rule == "low"]
         assert raised.suppressed is None
     acts = engine._teller.acts
     assert (acts.shelves, acts.all_seen, acts.all_disposed) == ([], [], [])
@@ -479,6 +478,6 @@ def test_steps_taken_are_carried_along_when_the_onset_moves_and_forgotten_long_a
     assert (revised.kind, told_to((revised,))) == (ChangeKind.REVISED, [(40 * MINUTE, Audience.PATIENT_NOW)])
     assert engine.escalate(START + 50 * MINUTE) == ()
     engine.feed(cgm([90] * 3, START + HOUR))
-    for day in (40, 41, 42):
+    for day in (40, 44, 48):
         engine.feed(cgm([60] * 3 + [90] * 3, START + day * DAY))
     assert engine._teller.acts.all_escalated == []

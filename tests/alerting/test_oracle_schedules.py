@@ -114,6 +114,14 @@ def test_a_weighing_due_by_eleven_is_missing_after_its_grace_and_until_the_next(
     assert later[-1].resolved_at is None
 
 
+def test_a_reading_after_midnight_within_the_grace_is_the_day_s_all_the_same() -> None:
+    rule = due("23:00", 3 * HOUR)
+    late = reading(WEIGHT, 70_000, at("2026-02-04T01:59"))
+    found = alerts(rule, [late], since=at("2026-02-03T12:00"), until=at("2026-02-06T02:00") + 1)
+    # Tuesday's came at two, and is one of Wednesday too; Thursday's did not come.
+    assert [one.raised_at for one in found] == [at("2026-02-06T02:00")]
+
+
 def test_a_day_on_which_watching_began_too_late_is_not_asked_for() -> None:
     until = at("2026-02-02T23:59")
     assert len(alerts(due("11:00"), [], since=at("2026-02-02T10:59"), until=until)) == 1
@@ -126,11 +134,11 @@ def test_only_the_days_of_the_schedule_are_asked_for() -> None:
     assert [one.raised_at for one in found] == [at("2026-02-04T11:00")]
 
 
-def test_a_reading_of_the_next_day_is_none_of_the_day_that_was_due() -> None:
+def test_a_reading_of_the_next_day_ends_no_absence_before_it_came() -> None:
     rule = due("23:30", HOUR)
-    after_midnight = reading(WEIGHT, 70_000, at("2026-02-03T00:10"))
-    found = alerts(rule, [after_midnight], since=at("2026-02-02T12:00"), until=at("2026-02-03T12:00"))
-    assert [(one.raised_at, one.resolved_at) for one in found] == [(at("2026-02-03T00:30"), None)]
+    too_late = reading(WEIGHT, 70_000, at("2026-02-03T00:31"))
+    found = alerts(rule, [too_late], since=at("2026-02-02T12:00"), until=at("2026-02-03T12:00"))
+    assert [(one.raised_at, one.resolved_at) for one in found] == [(at("2026-02-03T00:30"), too_late.measured_at)]
 
 
 @pytest.mark.parametrize(

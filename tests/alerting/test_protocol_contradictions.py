@@ -89,6 +89,7 @@ def test_a_sound_rule_has_neither_faults_nor_remarks(name: str) -> None:
         ("missing_by", 'by = "11:00"\non = ["mon", "wed", "fri"]\ngrace = "2 h"', 'by = "00:00"', "by", "always stand"),
         ("missing_by", 'grace = "2 h"', 'grace = "24 h"', "grace", "less than 24 h"),
         ("quality", '["cuff_too_loose", "body_movement"]', '["implausible"]', "flags", "never be raised"),
+        ("quality", '["cuff_too_loose", "body_movement"]', '["implausible", "warming_up"]', "flags", "never be raised"),
         ("quality", '\nwindow = "7 days"', "", "times", "add window"),
         ("quality", FINE, RARE.format("blood_pressure_systolic"), "times", "at most 2 readings"),
         ("quality_stuck", '"1 h"', '"4 min"', "window", "always stand"),

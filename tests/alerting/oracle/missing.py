@@ -63,7 +63,7 @@ def _by_schedule(
         asked = rule.days >> day.weekday() & 1 and due > since
         before = [one for one in readings if one.measured_at <= deadline]
         after = [one for one in readings if one.measured_at > deadline]
-        came = any(day_of(one.measured_at, setting.zone) == day for one in before)
+        came = any(day_of(one.measured_at, setting.zone) >= day for one in before)
         told = any(one.after is None or one.after.measured_at > deadline for one in found)
         if asked and newest > deadline and not came and not told:
             found.append(Absence(deadline, before[-1] if before else None, after[0] if after else None))

@@ -52,10 +52,8 @@ def looked_at(rule: Rule, reading: Reading, rules: Sequence[Rule]) -> bool:
             ]
             return any(looked_at(one, reading, rules) for one in members)
         case QualityRule(concern=Concern.FLAGS):
-            return reading.quantity is rule.quantity and reading.validity not in (
-                Validity.CALIBRATING,
-                Validity.INVALID,
-            )
+            silent = reading.validity in (Validity.CALIBRATING, Validity.INVALID)
+            return reading.quantity is rule.quantity and not silent and not reading.quality & Quality.WARMING_UP
         case ScoreRule():
             return reading.quantity in rule.of and judged(reading)
         case _:
