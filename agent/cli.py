@@ -172,7 +172,11 @@ def check(ctx: click.Context, file: Path, form: str | None) -> None:
         raise Refusal(f"{file}: --{form} est pour un protocole / is for a care protocol.")
     try:
         settings = read_settings(file)
-        names = ", ".join(f"{patient.pseudonym} ({patient.protocol.name})" for patient in settings.patients)
+        names = ", ".join(
+            f"{patient.pseudonym} ({patient.protocol.name}{'' if tried is None else f', shadow {tried.name}'})"
+            for patient in settings.patients
+            for tried in (patient.shadow,)
+        )
         click.echo(f"{file}: ok · {settings.box} · {names} · {len(settings.watched)} devices")
     except SettingsError as error:
         for fault in error.faults:
@@ -237,6 +241,7 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
             for patient, protocol in state.protocols.items()
             for since in (state.watched_since[patient],)
         ),
+        *((patient, _said(ctx, shadow.words())) for patient, shadow in state.shadows.items()),
         *(
             (f"{device.driver} {device.address}", "-" if device.measured_at is None else iso(device.measured_at))
             for device in state.devices
@@ -249,6 +254,20 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
         who = "" if owner is None else f" → {_said(ctx, OWNERS[owner])}"
         priority = _said(ctx, PRIORITIES[alert.priority])
         click.echo(f"[{priority}] {alert.patient}{who}: {_said(ctx, alert.why)}")
+
+
+@main.command()
+@click.option("--config", type=click.Path(path_type=Path), default=Path("/etc/veilleur/agent.toml"), show_default=True)
+@click.option("--patient", help="One patient. / Un seul patient.")
+@click.option("--json", "as_json", is_flag=True, help="JSON.")
+@click.option("--lang", "own_lang", type=click.Choice(["fr", "en"]), help="Langue / language.")
+@click.pass_context
+def shadow(ctx: click.Context, config: Path, patient: str | None, own_lang: str | None, *, as_json: bool) -> None:
+    """Compare a protocol that tells nobody with the applied one. / Comparer un protocole à l'essai en silence."""
+    from agent.shadow_command import ShadowRequest, print_shadows
+
+    lang = own_lang or ctx.find_root().params["lang"]
+    print_shadows(ShadowRequest(config=config, patient=patient, as_json=as_json, lang=lang))
 
 
 @main.command()

@@ -3,8 +3,8 @@
     sessions, ears, relays -> pipeline -> store -> forwarder -> link
         |                        |          ^         ^
     shared links    watch --> judging ------+      receipts
-        |                        ^
-    an adapter looked after -----+
+        |                        ^   |
+    an adapter looked after -----+   +--> shadows, which tell nobody
 
 Each part runs as a named task of one group: when one cannot go on, all stop, and systemd starts the box again
 from what is on the disk. Only here is an error of any kind caught: a fault in judging must not stop keeping.
@@ -25,6 +25,7 @@ from agent.logs import COUNT, DEVICE, EVENT, KERNEL, PATIENTS, REASON
 from agent.pipeline import Pipeline
 from agent.presence import Presence
 from agent.settings import BrokerSettings, Settings, Watched
+from agent.shadow import Shadows
 from agent.sources import Sources, always_there
 from agent.state_lock import state_lock
 from agent.store import Store
@@ -101,6 +102,7 @@ async def run(
             clock=clock,
             counts=counts,
         )
+        shadows = Shadows(store=store, patients=settings.patients, clock=clock, attempt=attempted)
         judging = Judging(
             box=settings.box,
             store=store,
@@ -110,6 +112,7 @@ async def run(
             clock=clock,
             on_kept=forwarder.kick,
             guard=Guarded().run,
+            shadows=shadows,
         )
         pipeline = Pipeline(
             store=store,
@@ -140,6 +143,7 @@ async def run(
         async with asyncio.TaskGroup() as group:
             group.create_task(pipeline.run(), name="pipeline")
             group.create_task(judging.run(), name="judging")
+            group.create_task(shadows.run(), name="shadows")
             group.create_task(forwarder.run(), name="forwarder")
             await judging.started.wait()
             group.create_task(watch(judging, clock, settle=settings.watch.settle), name="watch")
@@ -206,3 +210,12 @@ class Guarded:
             await asyncio.sleep(FAULT_PAUSE_S)
             return False
         return True
+
+
+async def attempted(work: Callable[[], Awaitable[None]]) -> Exception | None:
+    """Await the work; return what it failed by: a shadow's fault, whatever it is, is nobody else's."""
+    try:
+        await work()
+    except Exception as error:  # noqa: BLE001 - returned, and told by whoever asked
+        return error
+    return None

@@ -22,6 +22,7 @@ from functools import partial
 
 from agent.logs import EVENT, READINGS
 from agent.settings import Device, Patient, Watched
+from agent.shadow import Shadows
 from agent.silence import Silence
 from agent.store import Judgement, ReadingState, Store
 from agent.store_reader import Kept
@@ -70,8 +71,9 @@ class Judging:
         clock: Clock,
         on_kept: Callable[[], None],
         guard: Guard,
+        shadows: Shadows | None = None,
     ) -> None:
-        """`on_kept` is called whenever something new waits in the outbox; `guard` runs all judging."""
+        """`on_kept` is called when something new waits in the outbox; `guard` runs all judging; `shadows` follow it."""
         self._store = store
         self._sealer = sealer
         self._patients: Mapping[str, Patient] = {patient.pseudonym: patient for patient in patients}
@@ -79,6 +81,7 @@ class Judging:
         self._clock = clock
         self._on_kept = on_kept
         self._guard = guard
+        self._shadows = shadows
         self._queue: asyncio.Queue[Handed | int] = asyncio.Queue(BEHIND)
         self._behind = False
         self._missed: dict[tuple[str, DeviceEventKind], tuple[Watched | None, DeviceEvent]] = {}
@@ -228,6 +231,12 @@ class Judging:
             marked = tuple((item.row, ReadingState.TOO_LATE) for item in too_late)
             await self._keep_judgement(patient, engine, tuple(changes), marked)
         self._unkept.discard(patient)
+        self._followed(patient)
+
+    def _followed(self, patient: str) -> None:
+        """Let a patient's shadow come after; nothing here waits for it."""
+        if self._shadows is not None:
+            self._shadows.follow(patient, self._cursor[patient])
 
     async def _pass_time(self, now: int) -> None:
         for patient, engine in self._engines.items():
@@ -239,6 +248,8 @@ class Judging:
         # Silence first: what explains one is noticed still, though the device says nothing.
         silent = self._silence.tick(now, self._watched_since)
         await self._keep_technical(silent + self._technical.tick(now))
+        if self._shadows is not None:
+            self._shadows.pass_time(now)
 
     async def _keep_judgement(
         self,
@@ -277,6 +288,7 @@ class Judging:
             await self._tell_missed()
         for patient in self._patients.values():
             await self._restore(patient)
+            self._followed(patient.pseudonym)
             unjudged = await self._store.call(Store.unjudged, patient.pseudonym)
             if not unjudged:
                 continue
@@ -367,6 +379,7 @@ class Judging:
         changes = self._technical.noticed(patient, "judging_quarantined", kept.reading.device, now)
         self._cursor[patient] = kept.row
         await self._keep_judgement(patient, engine, changes, ((kept.row, ReadingState.QUARANTINED),))
+        self._followed(patient)
 
 
 def _weighed(device: Watched, now: int) -> tuple[str, ...]:

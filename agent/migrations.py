@@ -57,3 +57,33 @@ def buffer(db: Database) -> None:
 def device_facts(db: Database) -> None:
     """What each device said about itself: when it was seen, its battery, its clock, its maker."""
     db.table("device_facts").create({"digest": bytes, "body": bytes}, pk="digest", not_null={"body"})
+
+
+@migrations(name="0003_shadows")
+def shadows(db: Database) -> None:
+    """What shadow protocols came to, apart from all that is told; and when an alert was first told, to compare."""
+    db.execute("alter table alert add column told_at integer")
+    db.execute("""
+        create table shadow (
+            stream integer primary key references stream(id),
+            since integer not null,
+            counted_from integer not null,
+            until integer not null,
+            cursor integer not null,
+            body blob not null
+        )""")
+    db.execute("""
+        create table shadow_alert (
+            digest blob primary key,
+            stream integer not null references stream(id),
+            raised_at integer not null,
+            standing integer not null,
+            told_at integer,
+            body blob not null
+        ) without rowid""")
+    db.execute("create index shadow_alert_raised on shadow_alert(stream, raised_at)")
+    db.execute("""
+        create table shadow_left_out (
+            reading integer primary key references reading(id) on delete cascade,
+            stream integer not null references stream(id)
+        )""")

@@ -92,10 +92,11 @@ class NowSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True)
 
 
 class PatientSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """One patient, under one protocol: the name of a packaged one, or a file."""
+    """One patient, under one protocol: the name of a packaged one, or a file. So is the shadow, which tells nobody."""
 
     pseudonym: str
     protocol: str
+    shadow: str | None = None
     time_zone: str = "Europe/Paris"
 
 
@@ -142,11 +143,12 @@ class RelaySettings(GivenSettings, forbid_unknown_fields=True, kw_only=True, fro
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patient:
-    """One stream: a pseudonym under a protocol, in a time zone."""
+    """One stream: a pseudonym under a protocol, in a time zone; `shadow` is judged beside it and tells nobody."""
 
     pseudonym: str
     protocol: CareProtocol
     zone: ZoneInfo
+    shadow: CareProtocol | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -198,8 +198,16 @@ def _patients(found: _File, folder: Path, faults: Faults) -> dict[str, Patient]:
             faults.add(f"{where}.pseudonym", f"« {name} » y est deux fois", f"'{name}' is there twice")
         zone = _zone(f"{where}.time_zone", item.time_zone, faults)
         protocol = _protocol(f"{where}.protocol", item.protocol, folder, faults)
+        # It may be meant for the patient at once without anybody to tell them: it tells nobody.
+        shadow = None if item.shadow is None else _protocol(f"{where}.shadow", item.shadow, folder, faults)
+        if shadow is not None and protocol is not None and shadow.protocol_hash == protocol.protocol_hash:
+            faults.add(
+                f"{where}.shadow",
+                f"« {item.shadow} » est le protocole déjà appliqué à {name} : rien à comparer",
+                f"'{item.shadow}' is the protocol that {name} is judged by already: there is nothing to compare",
+            )
         if zone is not None and protocol is not None:
-            patients[name] = Patient(pseudonym=name, protocol=protocol, zone=zone)
+            patients[name] = Patient(pseudonym=name, protocol=protocol, zone=zone, shadow=shadow)
     return patients
 
 

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 from agent.settings import Settings
+from agent.shadow_store import ShadowState
 from agent.store_reader import StoreReader
 from agent.technical import owner_of
 from agent.vault import Vault
 from alerting import compiled
 from alerting.alert import AlertChange, Sentence
+from alerting.care_protocol import CareProtocol
 from alerting.compiled import Kind
 from exchange.sealing import LANE_ALERTS
 
@@ -37,6 +39,45 @@ class DeviceState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowLine:
+    """A patient's shadow protocol, by name and version, and how far it came; `state` None: it has not begun."""
+
+    protocol: str
+    state: ShadowState | None
+
+    def as_json(self) -> dict[str, object]:
+        """Return plain values; times in ISO 8601 ending in Z."""
+        state = self.state
+        fault = None if state is None else state.fault
+        return {
+            "protocol": self.protocol,
+            "since": None if state is None else iso(state.since),
+            "fault": None if fault is None else {"kind": fault.kind, "at": iso(fault.at)},
+        }
+
+    def words(self) -> Sentence:
+        """Return it in words; nobody is told of what it says."""
+        state = self.state
+        if state is None:
+            return Sentence(
+                fr=f"{self.protocol} · à l'essai en silence, pas encore commencé",
+                en=f"{self.protocol} · shadow, tells nobody, not begun yet",
+            )
+        off = Sentence(fr="", en="")
+        if state.fault is not None:
+            kind, at = state.fault.kind, iso(state.fault.at)
+            off = Sentence(
+                fr=f" · ARRÊTÉ par un défaut ({kind}, {at}) jusqu'au prochain démarrage",
+                en=f" · STOPPED by a fault ({kind}, {at}) until the next start",
+            )
+        since = iso(state.since)
+        return Sentence(
+            fr=f"{self.protocol} · à l'essai en silence depuis {since}{off.fr}",
+            en=f"{self.protocol} · shadow, tells nobody, since {since}{off.en}",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BoxState:
     """The state of one box.
 
@@ -57,6 +98,7 @@ class BoxState:
     kernel_why: Sentence | None
     protocols: dict[str, str]
     watched_since: dict[str, int | None]
+    shadows: dict[str, ShadowLine]
     devices: tuple[DeviceState, ...]
     standing: tuple[AlertChange, ...]
     counters: dict[str, int]
@@ -79,6 +121,7 @@ class BoxState:
             "watched_since": {
                 patient: None if since is None else iso(since) for patient, since in self.watched_since.items()
             },
+            "shadows": {patient: shadow.as_json() for patient, shadow in self.shadows.items()},
             "devices": [
                 {
                     "address": device.address,
@@ -109,6 +152,10 @@ def iso(at_ms: int) -> str:
     return at.isoformat(timespec="milliseconds" if at_ms % 1000 else "seconds").replace("+00:00", "Z")
 
 
+def _named(protocol: CareProtocol) -> str:
+    return f"{protocol.name} v{protocol.version} ({protocol.protocol_hash[:12]})"
+
+
 def read_state(settings: Settings, vault: Vault) -> BoxState:
     """Return the state of the box.
 
@@ -131,12 +178,14 @@ def read_state(settings: Settings, vault: Vault) -> BoxState:
             tells_now=settings.now.relay,
             kernel=compiled.kind,
             kernel_why=compiled.why,
-            protocols={
-                patient.pseudonym: f"{protocol.name} v{protocol.version} ({protocol.protocol_hash[:12]})"
-                for patient in settings.patients
-                for protocol in (patient.protocol,)
-            },
+            protocols={patient.pseudonym: _named(patient.protocol) for patient in settings.patients},
             watched_since={patient.pseudonym: store.watched_since(patient.pseudonym) for patient in settings.patients},
+            shadows={
+                patient.pseudonym: ShadowLine(protocol=_named(patient.shadow), state=state)
+                for patient in settings.patients
+                if patient.shadow is not None
+                for state in (store.shadow_state(patient.pseudonym),)
+            },
             devices=tuple(
                 DeviceState(
                     address=device.address,

@@ -12,7 +12,7 @@ Not here: what a reading means, and sending. One thread uses a Store (`StoreThre
 
 import secrets
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -23,6 +23,7 @@ import msgspec
 from agent.database import connect, immediate
 from agent.errors import VaultError
 from agent.outbox import Entry
+from agent.shadow_store import Fault, ShadowBuffer, ShadowJudgement, ShadowState
 from agent.store_reader import Kept, StoreReader
 from agent.vault import Vault
 from alerting.alert import AlertChange, ChangeKind
@@ -102,6 +103,7 @@ class Store(StoreReader):
             connection.close()
             raise
         self._streams: dict[str, int] = {}
+        self._shadows = ShadowBuffer(connection, vault)
 
     def this_epoch(self) -> str:
         """Return the epoch of this database: 32 hexadecimal digits."""
@@ -215,15 +217,74 @@ class Store(StoreReader):
         for change, record in zip(changes, records, strict=True):
             digest = self._vault.digest("alert", change.alert_id)
             standing = change.resolved_at is None and change.kind is not ChangeKind.RETRACTED
-            self._connection.execute(
-                "insert into alert(digest, stream, standing, body) values (?, ?, ?, ?)"
-                " on conflict(digest) do update set standing = excluded.standing, body = excluded.body",
-                (digest, stream, standing, self._vault.seal("alert", digest.hex(), msgspec.msgpack.encode(record))),
-            )
+            told_at = change.told_at
             if change.supersedes is not None:
                 gone = self._vault.digest("alert", change.supersedes)
-                self._connection.execute("update alert set standing = 0 where digest = ?", (gone,))
+                told_at = self._superseded(gone) or told_at
+            sealed = self._vault.seal("alert", digest.hex(), msgspec.msgpack.encode(record))
+            # When it was told first stays: an alert may be silent again by the time it ends.
+            self._connection.execute(
+                "insert into alert(digest, stream, standing, told_at, body) values (?, ?, ?, ?, ?)"
+                " on conflict(digest) do update set standing = excluded.standing, body = excluded.body,"
+                " told_at = coalesce(alert.told_at, excluded.told_at)",
+                (digest, stream, standing, told_at, sealed),
+            )
         self.outbox.add(records, LANE_ALERTS, sealer, now_ms=now_ms)
+
+    def _superseded(self, digest: bytes) -> int | None:
+        """Let an alert stand no more that goes on under another onset, and return when it was first told."""
+        execute = self._connection.execute
+        execute("update alert set standing = 0 where digest = ?", (digest,))
+        found = execute("select told_at from alert where digest = ?", (digest,)).fetchone()
+        return None if found is None else found[0]
+
+    # --- shadows ------------------------------------------------------------------------------------------
+
+    def shadow_unjudged(self, patient: str, *, after: int, until: int, limit: int) -> list[Kept]:
+        """Return up to `limit` readings for a shadow, of the rows after `after` up to `until`, in order of arrival.
+
+        What came too late for the protocol that is applied is among them: a shadow decides by itself.
+        """
+        where = "stream = ? and id > ? and id <= ? and state in (0, 2) order by id limit ?"
+        return list(self._readings(where, (self._stream(patient), after, until, limit)))
+
+    def shadow_history(self, patient: str, *, after: tuple[int, int], until_row: int, limit: int) -> list[Kept]:
+        """Return up to `limit` readings of a shadow's history, in order of (`measured_at`, row), later than `after`.
+
+        Those that came too late for the shadow, and those kept after `until_row`, are left out.
+        """
+        number = self._stream(patient)
+        where = (
+            "stream = ? and (measured_at, id) > (?, ?) and id <= ? and state in (0, 2)"
+            " and id not in (select reading from shadow_left_out where stream = ?) order by measured_at, id limit ?"
+        )
+        return list(self._readings(where, (number, *after, until_row, number, limit)))
+
+    def keep_shadow(self, patient: str, judgement: ShadowJudgement, *, now_ms: int) -> int:
+        """Keep what a patient's shadow came to: its alerts, its snapshot and its cursor, or nothing; none is sent.
+
+        Returns:
+            From when on (ms UTC, inclusive) what it came to is all there.
+        """
+        with self._transaction(now_ms):
+            return self._shadows.keep(self._stream(patient), judgement)
+
+    def keep_shadow_fault(self, patient: str, state: ShadowState, fault: Fault, *, now_ms: int) -> None:
+        """Keep why a patient's shadow judges no more, see `ShadowBuffer.keep_fault`."""
+        with self._transaction(now_ms):
+            self._shadows.keep_fault(self._stream(patient), state, fault)
+
+    def erase_shadow(self, patient: str) -> None:
+        """Erase all that a patient's shadow came to."""
+        with immediate(self._connection):
+            self._shadows.erase([self._stream(patient)])
+
+    def erase_shadows_but(self, patients: Collection[str]) -> int:
+        """Erase all that the shadows of others than these patients came to; return of how many others."""
+        with immediate(self._connection):
+            gone = self._shadows.others(patients)
+            self._shadows.erase(gone)
+        return len(gone)
 
     # --- the outbox ---------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ import msgspec
 
 from agent.database import connect_reading
 from agent.outbox import Outbox
+from agent.shadow_store import ShadowReader, ShadowState
 from agent.vault import Vault
 from alerting.alert import AlertChange
 from devices.reading import Reading
@@ -45,6 +46,7 @@ class StoreReader:
         (value,) = connection.execute("select value from meta where name = 'epoch'").fetchone()
         self.epoch = bytes(value).decode()
         self.outbox = Outbox(connection, epoch=self.epoch)
+        self.shadows = ShadowReader(connection, vault)
 
     @classmethod
     def open(cls, path: Path, vault: Vault) -> "StoreReader":
@@ -71,6 +73,10 @@ class StoreReader:
         query = "select since from stream where digest = ?"
         row = self._connection.execute(query, (self._vault.digest("stream", patient),)).fetchone()
         return None if row is None else row[0]
+
+    def shadow_state(self, patient: str) -> ShadowState | None:
+        """Return what is remembered of a patient's shadow, None when there is none."""
+        return self.shadows.state(patient)
 
     def last_reading(self, device: str) -> Reading | None:
         """Return the newest reading that is safe of a device: where its history is resumed from."""
