@@ -86,8 +86,8 @@ class Concern(StrEnum):
     """|value - the value before|, in quanta, when that lies at most `window` ago; otherwise no value."""
     COMPRESSION_LOW = "compression_low"
     """1 at the reading that shows a sensor low which lying on the sensor explains, 0 otherwise: between `night` hours a
-    fall of at least `per_minute` from one reading to the next, at most the quantity's gap apart, of which three
-    quarters of what was lost since is regained within `window` of it. Annotates; suppresses nothing."""
+    fall of at least `per_minute` from one reading to the next, of which three quarters of what was lost since is
+    regained within `window` of it, without a silence longer than the quantity's gap. Annotates; suppresses nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -129,7 +129,9 @@ def test_the_checksum_is_over_all_that_the_kernel_is_made_of() -> None:
     assert "layout.py" in files
     for name in files:
         for node in ast.walk(ast.parse((ROOM / name).read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "alerting":
+            if isinstance(node, ast.ImportFrom) and node.module == "alerting.kernel_source":
+                assert name == "kernel/compiling.py", "the checksum itself goes into no number"
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "alerting":
                 path = Path(*(node.module or "").split(".")[1:])
                 for module in (path, *(path / alias.name for alias in node.names)):
                     if (ROOM / module).with_suffix(".py").is_file():

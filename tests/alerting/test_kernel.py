@@ -69,6 +69,19 @@ print(kernel.next_deadline.stats.cache_path)
     assert run(code, NUMBA_DISABLE_JIT="0", NUMBA_OPT="0").strip() == "None"
 
 
+def test_what_was_compiled_of_another_source_is_never_met(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Numba itself would take what it kept: the file of the function that uses a changed one is as it was.
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    here = compiling.kept_in()
+    assert Path(here).parent == tmp_path
+    monkeypatch.setattr(compiling, "source_checksum", lambda: "0" * 64)
+    assert compiling.kept_in() == str(tmp_path / f"kernel-{'0' * 16}") != here
+    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "mine"))
+    assert Path(compiling.kept_in()).parent == tmp_path / "mine" / "veilleur"
+
+
 def test_a_cache_that_cannot_be_written_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 

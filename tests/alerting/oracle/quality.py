@@ -51,7 +51,10 @@ def _compression_lows(rule: QualityRule, readings: Sequence[Reading], setting: S
     found: list[int | None] = []
     fall: int | None = None
     for index, reading in enumerate(readings):
-        if fall is not None and reading.measured_at - readings[fall].measured_at > rule.window:
+        if fall is not None and (
+            reading.measured_at - readings[fall].measured_at > rule.window
+            or not _near(rule, readings[index - 1], reading, setting)
+        ):
             fall = None
         shown = 0
         if fall is not None:
@@ -66,15 +69,19 @@ def _compression_lows(rule: QualityRule, readings: Sequence[Reading], setting: S
 
 
 def _falls(rule: QualityRule, before: Reading, after: Reading, setting: Setting) -> bool:
-    gap = setting.gap(rule.quantity)
     pause = after.measured_at - before.measured_at
     lost = before.count - after.count
     return (
         _at_night(rule, after, setting)
-        and (gap is None or pause <= gap)
+        and _near(rule, before, after, setting)
         and pause > 0
         and lost * 1000 * MINUTE >= rule.per_minute * pause
     )
+
+
+def _near(rule: QualityRule, before: Reading, after: Reading, setting: Setting) -> bool:
+    gap = setting.gap(rule.quantity)
+    return gap is None or after.measured_at - before.measured_at <= gap
 
 
 def _at_night(rule: QualityRule, reading: Reading, setting: Setting) -> bool:
