@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import codecs, kill_loop, latency, recovery, sessions, start, store
+from benchmarks import batch, codecs, kernel, kill_loop, latency, live, recovery, replay, sessions, start, store
 
 ALL = {
     "codecs": codecs.figures,
@@ -10,6 +10,10 @@ ALL = {
     "sessions": sessions.figures,
     "recovery": recovery.figures,
     "start": start.figures,
+    "kernel": kernel.figures,
+    "batch": batch.figures,
+    "live": live.figures,
+    "replay": replay.figures,
     "latency": latency.figures,
     "kill_loop": kill_loop.figures,
 }
