@@ -28,7 +28,7 @@ from agent.store import Judgement, ReadingState, Store
 from agent.store_reader import Kept
 from agent.store_thread import StoreThread
 from agent.technical import TechnicalAlerts, is_usable
-from alerting.alert import AlertChange
+from alerting.alert import AlertChange, ChangeKind
 from alerting.engine import Engine, Lateness
 from alerting.errors import SnapshotError
 from alerting.protocol_change import applied
@@ -114,7 +114,7 @@ class Judging:
 
     def next_deadline(self) -> int | None:
         """Return when passing time will next change something, in ms UTC."""
-        deadlines = [engine.next_deadline() for engine in self._engines.values()]
+        deadlines = [at for engine in self._engines.values() for at in (engine.next_deadline(), engine.next_step())]
         deadlines.append(self._silence.next_deadline(self._clock.now_ms(), self._watched_since))
         return min((at for at in deadlines if at is not None), default=None)
 
@@ -241,7 +241,7 @@ class Judging:
     async def _pass_time(self, now: int) -> None:
         for patient, engine in self._engines.items():
             self._unkept.add(patient)
-            changes = engine.tick(now)
+            changes = (*engine.tick(now), *engine.escalate(now))
             if changes:
                 await self._keep_judgement(patient, engine, changes)
             self._unkept.discard(patient)
@@ -370,6 +370,7 @@ class Judging:
         ]
         rules = {rule.id for rule in patient.protocol.rules}
         changes += applied(standing, engine.open_alerts, rules=rules, now=now)
+        engine.begin_escalating([one.alert_id for one in changes if one.kind is ChangeKind.RAISED], now)
         self._engines[name] = engine
         await self._keep_judgement(name, engine, tuple(changes))
         logger.info("a protocol is applied to what is kept", extra={EVENT: "protocol", READINGS: len(history)})
