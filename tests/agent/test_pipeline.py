@@ -20,8 +20,10 @@ from agent.store_reader import Kept
 from agent.store_thread import StoreThread
 from agent.technical import TechnicalAlerts
 from agent.technical_rules import QUIET_MS
-from alerting.alert import AlertChange, ChangeKind
+from alerting.alert import AlertChange, Audience, ChangeKind, Priority
+from alerting.care_protocol import CareProtocol, Step
 from alerting.engine import Engine
+from alerting.rules import LevelRule
 from devices.drivers import driver_named
 from devices.reading import ClockTrust, Reading, Validity
 from devices.source import Batch, DeviceEvent, DeviceEventKind, DeviceFacts
@@ -463,6 +465,57 @@ async def test_a_new_version_of_a_protocol_continues_the_alert_that_still_holds(
         # What the sensor still held from before the change is judged too.
         await box.give(*(glucose("100", minute) for minute in range(30, 60, 5)))
         assert (await box.sent())[1] == [*before, ("resolved", "hypo_level_1")]
+
+
+def escalating(version: int = 1) -> CareProtocol:
+    """The small protocol, whose medium alerts that nobody has seen go to the nurse after twenty minutes."""
+    steps = {Priority.MEDIUM: (Step(after=20 * MINUTE, audience=Audience.NURSE),)}
+    small = load_protocol(SMALL, Path())
+    return replace(small, version=version, telling=replace(small.telling, steps=steps))
+
+
+async def test_an_alert_that_nobody_has_seen_is_escalated_once_also_over_a_restart(
+    tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    protocol = escalating()
+    monkeypatch.setattr("tests.agent.test_pipeline.load_protocol", lambda *_: protocol)
+    raised_at = START + 10 * MINUTE
+    async with running(tmp_path / "box.db", desk) as box:
+        await box.give(*(glucose("62", minute) for minute in range(0, 15, 5)))
+        await box.settle()
+        assert box.judging.next_deadline() == raised_at + 20 * MINUTE
+        box.clock.now = raised_at + 20 * MINUTE
+        await box.tick(box.clock.now)
+        told = (await box.sent())[1]
+    assert [one for one in told if one[1] == "hypo_level_1"] == [
+        ("raised", "hypo_level_1"),
+        ("escalated", "hypo_level_1"),
+    ]
+    async with running(tmp_path / "box.db", desk, clock=ManualClock(raised_at + 60 * MINUTE)) as box:
+        await box.tick(box.clock.now)
+        assert [one for one in (await box.sent())[1] if one[0] == "escalated"] == [("escalated", "hypo_level_1")]
+
+
+async def test_what_a_new_protocol_raises_is_escalated_from_when_it_was_applied(
+    tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path / "box.db", desk) as box:
+        await box.give(*(glucose("75", minute) for minute in range(0, 60, 5)))
+        assert (await box.sent())[1] == []
+        await box.judging.stop()
+    stricter = escalating(version=2)
+    low, *others = stricter.rules
+    assert isinstance(low, LevelRule)
+    stricter = replace(stricter, rules=(replace(low, threshold=800, end_threshold=800), *others))
+    monkeypatch.setattr("tests.agent.test_pipeline.load_protocol", lambda *_: stricter)
+    applied_at = START + 58 * MINUTE
+    async with running(tmp_path / "box.db", desk, clock=ManualClock(applied_at)) as box:
+        await box.tick(applied_at)
+        assert (await box.sent())[1] == [("raised", "hypo_level_1")]
+        await box.tick(applied_at + 20 * MINUTE - 1)
+        assert (await box.sent())[1] == [("raised", "hypo_level_1")]
+        await box.tick(applied_at + 20 * MINUTE)
+        assert ("escalated", "hypo_level_1") in (await box.sent())[1]
 
 
 async def test_an_undated_reading_at_the_first_meeting_may_be_anybodys(tmp_path: Path, desk: Desk) -> None:
