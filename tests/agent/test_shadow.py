@@ -22,7 +22,7 @@ from alerting.backtest import AlertOutcome, backtest
 from alerting.engine import Engine
 from devices.reading import Reading
 from exchange.messages import AlertRecord
-from tests.agent.kit import MINUTE, PATIENT, START, Desk, glucose
+from tests.agent.kit import MINUTE, PATIENT, START, Desk, glucose, open_store
 from tests.agent.shadow_kit import (
     ACTIVE,
     CANDIDATE,
@@ -241,9 +241,9 @@ async def test_late_readings_take_back_an_absence_and_add_a_low(tmp_path: Path, 
 async def test_a_reading_too_late_for_the_shadow_stays_out_when_later_ones_are_judged_again(
     tmp_path: Path, desk: Desk
 ) -> None:
-    path, days = tmp_path / "box.db", 3 * 24 * 60
+    path, days = tmp_path / "box.db", 26 * 60
     async with running(path, desk) as box:
-        # Watched since: a window could reach them, but a day has passed.
+        # A window could reach them, but a day has passed.
         await box.give(glucose("100", days))
         await box.give(*(glucose("50", minute) for minute in range(0, 30, 5)))
         await box.settle()
@@ -251,6 +251,10 @@ async def test_a_reading_too_late_for_the_shadow_stays_out_when_later_ones_are_j
         await box.settle()
     assert "low" not in {one.record.rule for one in shadow_alerts(path)}
     assert shadow_rows(path)["shadow_left_out"] == 6
+    store = open_store(path)
+    history = store.shadow_history(PATIENT, after=(0, -1), until_row=100, limit=100)
+    store.close()
+    assert {kept.reading.count for kept in history} == {1000}
     # Also for an engine that has nothing but what was kept.
     async with running(path, desk) as box:
         await box.give(glucose("100", days - 10))
@@ -430,6 +434,30 @@ async def applied_alerts(box: ShadowBox) -> list[KeptAlert]:
     return await box.store.call(lambda store: store.shadows.active_alerts(PATIENT))
 
 
+async def test_a_reading_that_makes_the_applied_protocol_fail_never_reaches_the_shadow(
+    tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, seen = Engine.feed, set[int]()
+
+    def poisoned(engine: Engine, readings: Sequence[Reading]) -> tuple[AlertChange, ...]:
+        counts = {reading.count for reading in readings}
+        if engine.protocol.protocol_hash == CANDIDATE.protocol_hash:
+            seen.update(counts)
+        elif 777 in counts:
+            raise RuntimeError("a bug")
+        return real(engine, readings)
+
+    monkeypatch.setattr(Engine, "feed", poisoned)
+    path = tmp_path / "box.db"
+    async with running(path, desk) as box:
+        await box.give(*LOW[:2], glucose("77.7", 7), *LOW[2:])
+        await box.settle()
+        state = await box.store.call(Store.shadow_state, PATIENT)
+    assert state is not None
+    assert (state.fault, seen) == (None, {760})
+    assert outcomes(shadow_alerts(path)) == batch(path, since=START)
+
+
 async def test_one_shadow_that_fails_switches_off_no_other(
     tmp_path: Path, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -453,6 +481,7 @@ async def test_what_was_kept_and_cannot_be_read_is_judged_again_from_the_beginni
     path = tmp_path / "box.db"
     async with running(path, desk) as box:
         await box.give(*COURSE)
+        await box.tick(START + 5 * HOUR)
         await box.settle()
     before = shadow_alerts(path)
     if damage == "snapshot":
@@ -468,11 +497,11 @@ async def test_what_was_kept_and_cannot_be_read_is_judged_again_from_the_beginni
     with sqlite3.connect(path) as connection:
         connection.execute("update shadow set body = zeroblob(100)")
     connection.close()
-    later = ManualClock(START + 2 * HOUR)
+    later = ManualClock(START + 6 * HOUR)
     async with running(path, desk, clock=later) as box:
-        await box.give(glucose("100", 95))
+        await box.give(glucose("100", 6 * 60))
         await box.settle()
-        assert await box.store.call(Store.standing_alerts) == []
+        assert [one.rule for one in await box.store.call(Store.standing_alerts) if one.protocol] == []
     async with running(path, desk, clock=later) as box:
         await box.settle()
         state = await box.store.call(Store.shadow_state, PATIENT)
@@ -485,18 +514,21 @@ async def test_what_was_kept_and_cannot_be_read_is_judged_again_from_the_beginni
 
 
 async def test_a_changed_shadow_begins_anew_and_what_the_old_one_came_to_is_dropped(tmp_path: Path, desk: Desk) -> None:
-    path, later = tmp_path / "box.db", ManualClock(START + 2 * HOUR)
+    path, later = tmp_path / "box.db", ManualClock(START + 31 * HOUR)
     async with running(path, desk) as box:
         await box.give(*COURSE)
+        await box.give(glucose("100", 30 * 60))
+        await box.give(glucose("100", 2))
         await box.settle()
     assert len(shadow_alerts(path)) > 1
+    assert shadow_rows(path)["shadow_left_out"] == 1
     other = protocol(version=3, low=90)
     async with running(path, desk, one_patient(other), clock=later) as box:
         await box.settle()
         state = await box.store.call(Store.shadow_state, PATIENT)
     assert state is not None
     assert (state.since, state.pair.protocol_hash, state.pair.version) == (later.now, other.protocol_hash, 3)
-    assert shadow_alerts(path) == []
+    assert shadow_rows(path) == {"shadow": 1, "shadow_alert": 0, "shadow_left_out": 0}
 
 
 async def test_beside_another_protocol_counting_begins_again_and_the_shadow_goes_on(tmp_path: Path, desk: Desk) -> None:

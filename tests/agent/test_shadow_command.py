@@ -197,6 +197,25 @@ def test_what_was_taken_back_is_said_apart_and_one_that_stood_before_is_nobodys_
     assert "taken back later" in text
 
 
+def test_an_alert_that_had_ended_before_it_was_taken_back_counts_on_neither_side(
+    config: Path, box_settings: Settings, desk: Desk
+) -> None:
+    async def run() -> None:
+        async with running(box_settings.database, desk, box_settings.patients[0]) as box:
+            await box.give(glucose("100", 0))
+            await box.tick(START + 4 * HOUR)
+            await box.give(glucose("100", 245))
+            await box.settle()
+            await box.give(*(glucose("100", minute) for minute in range(5, 245, 5)))
+            await box.settle()
+
+    asyncio.run(run())
+    (found,) = json.loads(veilleur("shadow", "--config", config, "--json").stdout)
+    for side in ("shadow", "active"):
+        assert (found[side]["raised"], found[side]["taken_back"]) == (0, 1), side
+    assert found["both"]["same"] == 0
+
+
 def test_what_the_applied_protocol_told_after_the_shadow_judged_last_is_not_held_against_it(
     config: Path, box_settings: Settings, desk: Desk
 ) -> None:
