@@ -35,6 +35,8 @@ LISTEN_MS: Final = 30 * 60_000
 """The box has listened for so long, or for the device's own cadence if that is shorter, before it says anything."""
 HOLD_MS: Final = 6 * 3_600_000
 """A conclusion that was told stands for so long before another one takes its place."""
+RETURN_MS: Final = 10 * 60_000
+"""A relay that answers again has so long to hand over what it kept before it is said to have nothing."""
 HEARD_SHARE: Final = 3
 """A device that is always on is within reach when it was heard in the last third of its cadence."""
 
@@ -57,6 +59,7 @@ class Cause(StrEnum):
     NOT_MEASURED = "not_measured"
 
 
+_AWAY: Final = frozenset({Cause.RELAY_UNREACHABLE, Cause.RELAY_REFUSED})
 OF_THE_BOX: Final = frozenset({Cause.BLUETOOTH_GONE, Cause.ADAPTER_DEAD})
 CONCLUDED: Final = (Cause.OUT_OF_REACH, Cause.NO_READING, Cause.NOT_MEASURED)
 """Nothing that was noticed says so: it is what is left."""
@@ -117,6 +120,9 @@ class _Ear:
     facts: DeviceFacts = field(default_factory=DeviceFacts)
     read_at: int | None = None
     linked: bool = False
+    away: bool = False
+    returned_at: int = 0
+    """When a relay that could not be asked answered again, ms UTC: what it kept takes a while to come."""
 
     def heard_by(self, now: int) -> DeviceFacts:
         """Return what is known of it now: over an open link it is heard all the time."""
@@ -172,6 +178,9 @@ class Silence:
             ear.read_at = None if ear.read_at is None else min(ear.read_at, now)
             seen_at = ear.facts.seen_at
             ear.facts = replace(ear.facts, seen_at=None if seen_at is None else min(seen_at, now))
+            away = not _AWAY.isdisjoint(self._technical.holding(ear.watched.address))
+            ear.returned_at = now if ear.away and not away else min(ear.returned_at, now)
+            ear.away = away
             keeper = ear.watched.keeper(now).pseudonym
             changes += self._technical.hand_over(ear.watched.address, keeper, now)
             changes += self._classify(ear, keeper, now, self._since(ear, now, watched_since(keeper)))
@@ -208,7 +217,7 @@ class Silence:
     def _due(self, ear: _Ear, since: int) -> int:
         """Return the last moment at which a device silent since `since` is not told to be."""
         expect = ear.trait.expect_ms
-        return max(since + expect, self._listening_since + min(expect, LISTEN_MS))
+        return max(since + expect, self._listening_since + min(expect, LISTEN_MS), ear.returned_at + RETURN_MS)
 
     def _since(self, ear: _Ear, now: int, watched_since: int) -> int | None:
         """Return since when there was no reading; None while the device is nobody's."""

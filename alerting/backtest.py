@@ -18,7 +18,6 @@ from alerting.alert import (
     Priority,
     Reason,
     Sentence,
-    Suppression,
 )
 from alerting.care_protocol import CareProtocol
 from alerting.engine import Engine
@@ -145,7 +144,6 @@ class _Outcomes:
     def __init__(self, protocol: CareProtocol) -> None:
         self._audiences = {rule.id: rule.audience for rule in protocol.rules}
         self._found: dict[str, AlertOutcome] = {}
-        self._held: dict[str, Suppression] = {}
 
     def follow(self, changes: Sequence[AlertChange]) -> None:
         for change in changes:
@@ -156,9 +154,7 @@ class _Outcomes:
             else:
                 told_at, reason = before.told_at, before.suppressed
                 if change.kind is ChangeKind.RELEASED and told_at is None:
-                    told_at = self._released_at(change)
-            if change.suppressed is not None:
-                self._held[change.alert_id] = change.suppressed
+                    told_at = change.told_at
             self._found[change.alert_id] = AlertOutcome(
                 patient=change.patient,
                 alert_id=change.alert_id,
@@ -174,13 +170,6 @@ class _Outcomes:
                 evidence=change.evidence,
                 why=change.why,
             )
-
-    def _released_at(self, change: AlertChange) -> int:
-        """Return when an alert that was held back was told: when that had been announced for, or its absorber ended."""
-        held = self._held[change.alert_id]
-        absorber = self._found.get(held.by)
-        ended = None if absorber is None else absorber.resolved_at
-        return held.until or ended or change.raised_at
 
     def in_order(self) -> list[AlertOutcome]:
         return sorted(self._found.values(), key=lambda one: (one.raised_at, one.rule))

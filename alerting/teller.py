@@ -145,10 +145,13 @@ class Teller:
         self.live(start, stream.event_time)
         moments: list[Moment] = []
         said: set[tuple[int, int]] = set()
+        ending: set[tuple[int, int]] = set()
         for one in differences:
             told = one.told
-            if one.kind is ChangeKind.RESOLVED and self.ended(told) is None:
-                continue
+            if one.kind is ChangeKind.RESOLVED:
+                if self.ended(told) is None:
+                    continue
+                ending.add(told.key)
             if one.kind is ChangeKind.RAISED:
                 moments += self._beginning(told, late=one.late)
             else:
@@ -157,7 +160,8 @@ class Teller:
             if one.kind is not ChangeKind.RESOLVED:
                 said.add(told.key)
         for told in self.told:
-            if told.key not in said:
+            # What was told to be over took whatever turns it took: told of now, it would seem to stand again.
+            if told.key not in said and (self.ended(told) is None or told.key in ending):
                 moments += self._turns(told, lives[told.key])
         changes = tuple(self._content.change(one) for one in sorted(moments, key=lambda one: one.order))
         self.forget(stream.event_time)

@@ -283,8 +283,10 @@ def test_a_relay_that_goes_out_with_its_owner_is_told_only_when_it_stays_away() 
     assert ward.said == [("raised", "relay_unreachable")]
     assert "relay:" not in ward.changes[0].why.fr
     ward.event(DeviceEventKind.CONNECTED, PHONE)
-    # It answers, but has nothing from the sensor.
-    ward.at(START + 3 * HOUR + MINUTE)
+    # It answers, and has a while to hand over what it kept: it has nothing from the sensor.
+    ward.at(START + 3 * HOUR).at(START + 3 * HOUR + 10 * MINUTE)
+    assert ward.said[1:] == [("resolved", "relay_unreachable")]
+    ward.at(START + 3 * HOUR + 10 * MINUTE + 1)
     assert ward.said[1:] == [("resolved", "relay_unreachable"), ("raised", "no_reading")]
 
 

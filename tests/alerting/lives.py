@@ -105,3 +105,13 @@ def whole(world: World, until: int, acts: Sequence[Shelf] = ()) -> tuple[Engine,
 
 
 KEPT = frozenset({ChangeKind.RAISED, ChangeKind.RESOLVED, ChangeKind.SUPPRESSED, ChangeKind.RELEASED})
+
+
+def standing(changes: Sequence[AlertChange]) -> set[str]:
+    """Return the ids of the alerts that stand by the last thing that was told of each."""
+    found: dict[str, AlertChange] = {}
+    for change in changes:
+        found[change.alert_id] = change
+        if change.supersedes is not None:
+            found.pop(change.supersedes, None)
+    return {one for one, last in found.items() if last.resolved_at is None and last.kind is not ChangeKind.RETRACTED}

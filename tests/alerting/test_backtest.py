@@ -3,10 +3,11 @@
 import dataclasses
 import json
 
-from alerting.alert import AlertChange, ChangeKind, Reason, Suppression
+from alerting.alert import ChangeKind, Reason, Suppression
 from alerting.backtest import AlertOutcome, _Outcomes, backtest, line
 from alerting.care_protocol import TellingPolicy
 from alerting.engine import Engine
+from alerting.rules import RuleLife
 from devices.reading import Reading
 from tests.alerting.worlds import CGM, DAY, HOUR, MINUTE, PARIS, START, WEIGHT, cgm, reading, small
 
@@ -97,37 +98,30 @@ def test_the_ids_are_those_of_the_box() -> None:
 
 def test_what_was_suppressed_is_told_when_it_is_released_or_never() -> None:
     (raised,) = Engine(DIABETES, patient="b", zone=PARIS, since=START).feed(cgm([100, 60, 60, 60]))
+    quiet = Suppression(reason=Reason.QUIET_HOURS, since=raised.raised_at, until=START + DAY)
+    hushed = dataclasses.replace(raised, suppressed=quiet, told_at=None)
+    released = dataclasses.replace(raised, kind=ChangeKind.RELEASED, told_at=START + DAY)
     ended = dataclasses.replace(raised, kind=ChangeKind.RESOLVED, resolved_at=START + HOUR)
-    released = dataclasses.replace(raised, kind=ChangeKind.RELEASED)
-
-    def held(until: int | None) -> AlertChange:
-        quiet = Suppression(reason=Reason.QUIET_HOURS, since=raised.raised_at, until=until)
-        return dataclasses.replace(raised, suppressed=quiet)
-
-    for until, told_at in ((START + DAY, START + DAY), (None, raised.raised_at)):
-        hushed = held(until)
-        for changes, told in (([hushed, released, ended], told_at), ([hushed, ended], None)):
-            outcomes = _Outcomes(DIABETES)
-            outcomes.follow(changes)
-            (one,) = outcomes.in_order()
-            assert (one.told_at, one.suppressed, one.resolved_at) == (told, Reason.QUIET_HOURS, START + HOUR)
+    for changes, told in (([hushed, released, ended], START + DAY), ([hushed, ended], None)):
+        outcomes = _Outcomes(DIABETES)
+        outcomes.follow(changes)
+        (one,) = outcomes.in_order()
+        assert (one.told_at, one.suppressed, one.resolved_at) == (told, Reason.QUIET_HOURS, START + HOUR)
     outcomes = _Outcomes(DIABETES)
-    outcomes.follow([raised, dataclasses.replace(held(None), kind=ChangeKind.SUPPRESSED), released])
+    outcomes.follow([raised, dataclasses.replace(hushed, kind=ChangeKind.SUPPRESSED), released])
     assert [(one.told_at, one.suppressed) for one in outcomes.in_order()] == [(raised.raised_at, None)]
 
 
-def test_an_absorbed_alert_is_told_when_the_graver_one_has_ended() -> None:
-    first, second = Engine(DIABETES, patient="b", zone=PARIS, since=START).feed(cgm([100, 50, 50, 50]))
-    by = Suppression(reason=Reason.ABSORBED, since=first.raised_at, until=None, by=second.alert_id)
-    ended = dataclasses.replace(second, kind=ChangeKind.RESOLVED, resolved_at=START + HOUR)
-    outcomes = _Outcomes(DIABETES)
-    outcomes.follow([dataclasses.replace(first, suppressed=by), second, ended])
-    outcomes.follow([dataclasses.replace(first, kind=ChangeKind.RELEASED)])
-    told = {one.rule: (one.told_at, one.suppressed) for one in outcomes.in_order()}
-    assert told == {
-        "hypo_level_1": (START + HOUR, Reason.ABSORBED),
-        "hypo_level_2": (second.raised_at, None),
-    }
+def test_an_absorbed_alert_is_told_when_the_graver_one_has_ended_whichever_is_said_first() -> None:
+    graver = RuleLife(absorbs=("hypo_level_1",))
+    rules = tuple(
+        dataclasses.replace(rule, life=graver) if rule.id == "hypo_level_2" else rule for rule in DIABETES.rules
+    )
+    absorbing = dataclasses.replace(DIABETES, rules=rules)
+    lows = cgm([100, 50, 50, 50, 60, 60, 60, 60, 60])
+    told = {one.rule: (one.told_at, one.suppressed) for one in backtest(absorbing, {"a": lows}, zone=PARIS)}
+    ended = START + 6 * 5 * MINUTE
+    assert told == {"hypo_level_1": (ended, Reason.ABSORBED), "hypo_level_2": (START + 15 * MINUTE, None)}
 
 
 def test_quiet_hours_delay_what_is_told_in_a_backtest() -> None:

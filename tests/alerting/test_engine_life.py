@@ -193,6 +193,18 @@ def test_a_lesser_alert_is_given_back_when_the_graver_is_taken_back() -> None:
     assert engine.open_alerts[0].suppressed is None
 
 
+def test_an_alert_that_is_over_is_told_of_no_more_when_its_past_turns_out_to_have_been_another() -> None:
+    graver = low(540, name="very_low", priority=Priority.HIGH, absorbs=("low",))
+    engine = engine_of(judged_by(replace(low(800), end_threshold=800), graver))
+    history = cgm([100, 75, 80, 80])
+    assert seen(engine.feed(history)) == [("raised", "low"), ("resolved", "low")]
+    late = reading(CGM, "40", START + 7 * MINUTE, device="second")
+    changes = engine.rejudge([*history, late])
+    assert [one for one in seen(changes) if one[1] == "low"] == []
+    assert {one.rule for one in changes} == {"very_low"}
+    assert engine.open_alerts == ()
+
+
 # --- people ---------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from alerting.alert import Priority, Reason
 from alerting.life import told_at
 from alerting.reading_order import canonical
-from tests.alerting.lives import LateBox, lives, moments, plain, shelve, shelves, told_by, whole
+from tests.alerting.lives import LateBox, lives, moments, plain, shelve, shelves, standing, told_by, whole
 from tests.alerting.worlds import (
     HOUR,
     MINUTE,
@@ -106,6 +106,7 @@ def test_arrival_in_any_order_ends_with_the_same_lives(world: World, data: st.Da
     box.tick(until)
     assert lives(box.engine) == lives(at_once)
     assert [one.suppressed for one in box.engine.open_alerts] == [one.suppressed for one in at_once.open_alerts]
+    assert standing(box.told) == {one.alert_id for one in box.engine.open_alerts}
 
 
 @MANY
@@ -143,4 +144,5 @@ def test_late_readings_judged_from_a_checkpoint_give_what_judging_from_the_start
         # What the slow one judges is judged from the start: it has no checkpoint left.
         slow.engine._checkpoints.clear()
     assert slow.engine.snapshot() == quick.engine.snapshot()
+    assert standing(quick.told) == {one.alert_id for one in quick.engine.open_alerts}
     assert moments(slow.told) == moments(quick.told)
