@@ -39,7 +39,7 @@ from benchmarks.population import write_population
 from tests.alerting.protocols import packaged
 
 READINGS = int(os.environ.get("REPLAY_READINGS", "2000000"))
-WHOLE = int(os.environ.get("REPLAY_WHOLE", "400000"))
+WHOLE = int(os.environ.get("REPLAY_WHOLE", "100000"))
 ROUNDS = int(os.environ.get("REPLAY_ROUNDS", "5"))
 DAYS = 90
 PATIENT_READINGS = 25_700
