@@ -15,6 +15,7 @@ from alerting.alert import Audience, Priority, Sentence
 from alerting.care_protocol import Rule
 from alerting.protocol_amounts import Amount, Change, RefusedError
 from alerting.protocol_document import Document, Table
+from alerting.protocol_doses import dose_in, no_dose
 from alerting.protocol_forms import LIFE, RULES
 from alerting.protocol_rule_schema import (
     FORMS,
@@ -74,6 +75,7 @@ class RuleReader:
             rule = self._rule(schema, found, path)
             self._name(found.values, path)
             self._cite(found.values, path)
+            self._prescribe_nothing(found.values, path)
             if rule is not None:
                 self.rules.append((index, rule))
             self._listen(found.values, rule, index)
@@ -92,6 +94,14 @@ class RuleReader:
         for position, source in enumerate(values.get("sources", [])):
             if source not in self._sources:
                 self._document.unknown((*path, "sources", position), source, self._sources)
+
+    def _prescribe_nothing(self, values: Mapping[str, Any], path: Path) -> None:
+        """Refuse a text of a rule that names a dose, once a text."""
+        for key in ("title", "check"):
+            text = values.get(key)
+            dose = (dose_in(text.fr) or dose_in(text.en)) if isinstance(text, Bilingual) else ""
+            if dose:
+                self._document.fault((*path, key), no_dose(dose))
 
     def _listen(self, values: Mapping[str, Any], rule: Rule | None, index: int) -> None:
         """Keep which quantities are judged, and the absence of which is told."""
