@@ -63,10 +63,17 @@ class BacktestRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A protocol and its alerts over a recording, ordered by (patient, raised_at, rule)."""
+    """A protocol over a recording.
+
+    Attributes:
+        protocol: what was judged by.
+        outcomes: its alerts, ordered by (patient, raised_at, rule).
+        never_judged: patient -> the rules that never had a value.
+    """
 
     protocol: CareProtocol
     outcomes: tuple[AlertOutcome, ...]
+    never_judged: dict[str, frozenset[str]]
 
 
 def moment(text: str | None) -> int | None:
@@ -239,10 +246,19 @@ def _judge(protocol: CareProtocol, recording: Recording, request: BacktestReques
                 shown.update(done - seen)
             seen = done
 
-        found = backtest(
-            protocol, recording.readings, zone=zone, since=request.since, until=request.until, progress=progress
+        never: dict[str, frozenset[str]] = {}
+        found = tuple(
+            backtest(
+                protocol,
+                recording.readings,
+                zone=zone,
+                since=request.since,
+                until=request.until,
+                progress=progress,
+                never_judged=never,
+            )
         )
-        return Judged(protocol=protocol, outcomes=tuple(found))
+        return Judged(protocol=protocol, outcomes=found, never_judged=never)
 
 
 def _trial(judged: Judged, recording: Recording, request: BacktestRequest, zone: ZoneInfo) -> Trial:
@@ -257,7 +273,7 @@ def _trials(
         watched = watching(history, zone, request.since, request.until)
         if watched is not None:
             outcomes = [one for one in judged.outcomes if one.patient == patient]
-            yield trial_of(judged.protocol, history, outcomes, watched)
+            yield trial_of(judged.protocol, history, outcomes, watched, judged.never_judged.get(patient))
 
 
 def _report(judged: Sequence[Judged], recording: Recording, request: BacktestRequest, zone: ZoneInfo) -> Report:

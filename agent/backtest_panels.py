@@ -243,8 +243,8 @@ class KeyPanel:
             )
         lines = (
             say(
-                "Trait fin : du début de la condition à l'alerte. Barre : de l'alerte à sa fin"
-                " (vide : tue ; ► : encore levée).",
+                "Trait fin : du début de la condition au déclenchement. Barre : du déclenchement à la fin"
+                " (vide : tue ; ► : encore en cours).",
                 "Thin line: from the onset to the alert. Bar: from the alert to its end"
                 " (hollow: not told; ►: still standing).",
             ),

@@ -46,7 +46,7 @@ ALERT_COLUMNS = (
     "suppressed",
     "alert_id",
 )
-_FORM = 1
+_FORM = 2
 """Of the files this room writes; another one is not read."""
 _TRIALS_APART = 256
 """So many are added up at a time: memory does not grow with the patients of a partition."""
@@ -190,9 +190,12 @@ def _judge(task: Task, protocols: Sequence[CareProtocol], inputs: list[Input]) -
             continue
         patients.append(history.patient)
         for protocol in protocols:
-            outcomes = judge_patient(protocol, history, zone=zone, since=task.since, until=task.until)
+            never: dict[str, frozenset[str]] = {}
+            outcomes = judge_patient(
+                protocol, history, zone=zone, since=task.since, until=task.until, never_judged=never
+            )
             mine = trials[protocol.protocol_hash]
-            mine.append(trial_of(protocol, history, outcomes, watched))
+            mine.append(trial_of(protocol, history, outcomes, watched, never.get(history.patient)))
             if len(mine) >= _TRIALS_APART:
                 mine[:] = [together(protocol, mine)]
             writers[protocol.protocol_hash].add(outcomes)

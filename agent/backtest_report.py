@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
+from agent.backtest_unsaid import NEVER_JUDGED, never_judged_lines
 from agent.backtest_words import (
     AUDIENCES,
     NO_PROMISE,
@@ -61,6 +62,7 @@ def report_lines(report: Report, words: Words) -> Iterator[str]:
     for letter, protocol, trial in zip(_letters(report), report.protocols, report.trials, strict=True):
         yield from _section(f"{words.say('Par règle', 'By rule')} · {letter} {trial.protocol}".replace("·  ", "· "))
         yield from _rules(protocol, trial.burden, words)
+        yield from never_judged_lines(protocol, trial, words)
     if report.differences is not None:
         yield from _differences(report.differences, words)
     yield from _section(words.say("Ce que l'historique contient", "What the history holds"))
@@ -171,7 +173,7 @@ def _days(report: Report, words: Words) -> Iterator[str]:
             *(words.number(sum(rule.chattering for rule in one.rules.values())) for one in burdens),
         ],
         [
-            words.say("levées plus de 24 h", "stood for more than 24 h"),
+            words.say("ouvertes plus de 24 h", "stood for more than 24 h"),
             *(words.number(sum(rule.over_a_day for rule in one.rules.values())) for one in burdens),
         ],
     ]
@@ -211,7 +213,7 @@ def _rules(protocol: CareProtocol, burden: Burden, words: Words) -> Iterator[str
                 rule.id,
                 words.of(PRIORITIES[rule.priority]),
                 words.of(AUDIENCES[rule.audience]),
-                words.number(one.raised),
+                words.number(one.raised) + (NEVER_JUDGED if one.never_judged else ""),
                 words.rate(burden.a_week(one.raised), 1),
                 words.number(one.told),
                 "-" if median is None else words.span(median * 60_000),

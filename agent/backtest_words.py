@@ -30,7 +30,7 @@ AUDIENCES = {
     Audience.NURSE: Sentence(fr="infirmière", en="nurse"),
 }
 REASONS = {
-    Reason.ABSORBED: Sentence(fr="une plus grave était levée", en="a graver one stood"),
+    Reason.ABSORBED: Sentence(fr="une plus grave était en cours", en="a graver one stood"),
     Reason.REFRACTORY: Sentence(fr="juste après une autre", en="just after another"),
     Reason.TOO_MANY: Sentence(fr="trop nombreuses", en="too many"),
     Reason.QUIET_HOURS: Sentence(fr="heures calmes", en="quiet hours"),

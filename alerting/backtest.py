@@ -72,6 +72,7 @@ def backtest(
     since: int | None = None,
     until: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    never_judged: dict[str, frozenset[str]] | None = None,
 ) -> Iterator[AlertOutcome]:
     """Yield the alerts of each patient, ordered by (patient, raised_at, rule).
 
@@ -83,6 +84,7 @@ def backtest(
         until: ms UTC up to which time passes, and after which readings are left out; by default time ends with each
             patient's last reading.
         progress: called with (readings judged, readings in all) as the work goes on.
+        never_judged: takes, patient by patient, the ids of the rules that never had a value.
     """
     total = sum(len(readings) for readings in readings_by_patient.values())
     done = 0
@@ -102,15 +104,23 @@ def backtest(
         if until is not None:
             outcomes.follow(engine.tick(until))
         done += len(readings)
+        if never_judged is not None:
+            never_judged[patient] = frozenset(rule.id for rule in protocol.rules if not engine.judged(rule.id))
         yield from outcomes.in_order()
 
 
 def judge_patient(
-    protocol: CareProtocol, history: History, *, zone: ZoneInfo, since: int | None = None, until: int | None = None
+    protocol: CareProtocol,
+    history: History,
+    *,
+    zone: ZoneInfo,
+    since: int | None = None,
+    until: int | None = None,
+    never_judged: dict[str, frozenset[str]] | None = None,
 ) -> tuple[AlertOutcome, ...]:
     """Return the alerts of one recorded patient, ordered by (raised_at, rule); arguments as in `backtest`."""
     known = {history.patient: history.until(until).readings()}
-    return tuple(backtest(protocol, known, zone=zone, since=since, until=until))
+    return tuple(backtest(protocol, known, zone=zone, since=since, until=until, never_judged=never_judged))
 
 
 def line(outcome: AlertOutcome) -> dict[str, object]:

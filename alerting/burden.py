@@ -12,7 +12,7 @@ and a nurse receives at most 0.10 alerts a patient-day. All three are aims of th
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
@@ -65,6 +65,8 @@ class RuleBurden(Struct, kw_only=True):
         chattering: raises that were the third or a later one within 24 h.
         minutes: how long an alert stood -> how many.
         longest_ms: how long the longest stood.
+        never_judged: of how many patients it never had a value, so that no alert says nothing about them; None when
+            nobody looked.
     """
 
     priority: Priority
@@ -77,6 +79,7 @@ class RuleBurden(Struct, kw_only=True):
     chattering: int = 0
     minutes: dict[int, int] = field(default_factory=dict)
     longest_ms: int = 0
+    never_judged: int | None = None
 
 
 class BusyDay(Struct, frozen=True, kw_only=True, order=True):
@@ -135,15 +138,24 @@ class Burden(Struct, kw_only=True):
         return alerts * 7 / self.patient_days if self.watched_ms else None
 
 
-def burden_of(protocol: CareProtocol, outcomes: Sequence[AlertOutcome], watched: Watched) -> Burden:
+def burden_of(
+    protocol: CareProtocol,
+    outcomes: Sequence[AlertOutcome],
+    watched: Watched,
+    never_judged: Collection[str] | None = None,
+) -> Burden:
     """Return what a protocol's alerts cost of one patient.
 
     Args:
         protocol: whose rules they are.
         outcomes: of one patient, ordered by `raised_at`.
         watched: when.
+        never_judged: ids of the rules that never had a value, None when nobody looked.
     """
     rules = {rule.id: RuleBurden(priority=rule.priority, audience=rule.audience) for rule in protocol.rules}
+    if never_judged is not None:
+        for name, rule in rules.items():
+            rule.never_judged = int(name in never_judged)
     raises: dict[str, list[int]] = {rule: [] for rule in rules}
     for outcome in outcomes:
         _count(rules[outcome.rule], outcome, watched.end)
@@ -216,6 +228,8 @@ def _add_rule(kept: RuleBurden, rule: RuleBurden) -> None:
     kept.over_a_day += rule.over_a_day
     kept.chattering += rule.chattering
     kept.longest_ms = max(kept.longest_ms, rule.longest_ms)
+    if rule.never_judged is not None:
+        kept.never_judged = (kept.never_judged or 0) + rule.never_judged
     _add(kept.suppressed, rule.suppressed)
     _add(kept.minutes, rule.minutes)
 

@@ -43,7 +43,7 @@ from alerting.local_time import offsets
 from alerting.program import compile_program
 from alerting.reading_order import canonical
 from alerting.replay import Book, Origin, arrived, judge_again
-from alerting.scheduled_rules import MissingRule
+from alerting.scheduled_rules import CompositeRule, MissingRule
 from alerting.staleness import Freshness
 from alerting.stream import Event, Place, Stream
 from alerting.teller import Teller
@@ -178,6 +178,22 @@ class Engine:
         """The alerts that still matter, in order of (raised_at, rule): for whoever compares lives, not for changing."""
         self._teller.settle(self.event_time)
         return tuple(self._teller.told)
+
+    def judged(self, rule_id: str) -> bool:
+        """Return whether a rule ever had a value, so that it could have been raised.
+
+        A missing rule has none: it judges the time that passes. A composite could when as many of its members could as
+        it needs.
+
+        Raises:
+            UnknownRuleError: the protocol has no such rule.
+        """
+        for place, rule in enumerate(self._protocol.rules):
+            if rule.id == rule_id:
+                if isinstance(rule, CompositeRule):
+                    return sum(map(self.judged, rule.of)) >= rule.at_least
+                return isinstance(rule, MissingRule) or self._stream.value(place) is not None
+        raise UnknownRuleError(rule_id)
 
     def lateness(self, reading: Reading) -> Lateness:
         """Return what to do with a reading, as things stand; changes nothing."""

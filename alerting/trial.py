@@ -1,6 +1,6 @@
 """Trial: what one protocol does over recorded patients, in counts that add up. Judging is `backtest`'s."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct, field
@@ -50,8 +50,14 @@ def watching(history: History, zone: ZoneInfo, since: int | None, until: int | N
     return Watched(begin=begin, end=max(begin, last if until is None else until), zone=zone)
 
 
-def trial_of(protocol: CareProtocol, history: History, outcomes: Sequence[AlertOutcome], watched: Watched) -> Trial:
-    """Return what a protocol did over one patient."""
+def trial_of(
+    protocol: CareProtocol,
+    history: History,
+    outcomes: Sequence[AlertOutcome],
+    watched: Watched,
+    never_judged: Collection[str] | None = None,
+) -> Trial:
+    """Return what a protocol did over one patient; `never_judged` as in `alerting.burden.burden_of`."""
     coverage = coverage_of(protocol, history, watched)
     return Trial(
         protocol=label(protocol),
@@ -59,7 +65,7 @@ def trial_of(protocol: CareProtocol, history: History, outcomes: Sequence[AlertO
         first_ms=watched.begin,
         last_ms=watched.end,
         readings=sum(one.readings for one in coverage.values()),
-        burden=burden_of(protocol, outcomes, watched),
+        burden=burden_of(protocol, outcomes, watched, never_judged),
         coverage=coverage,
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.backtest_kit import MORNING, ROOT, SMALL, glucose, low_day, veilleur, write_csv, write_parquet
+from tests.agent.backtest_kit import MORNING, ROOT, SMALL, Row, glucose, low_day, veilleur, write_csv, write_parquet
 
 NB = "\u00a0"
 
@@ -124,6 +124,58 @@ def test_what_says_that_it_is_simulated_is_called_so(tmp_path: Path) -> None:
     for path in (made, parquet):
         text = veilleur("backtest", "--protocol", SMALL, "--readings", path).stdout
         assert "SIMULATED readings: nobody was measured." in text
+
+
+def pressures(patient: str, times: int) -> list[Row]:
+    """A home pressure in the morning and in the evening of each day: two a day and quantity."""
+    return [
+        (
+            patient,
+            MORNING + timedelta(hours=11 * (place % 2), days=place // 2),
+            f"blood_pressure_{name}",
+            value,
+            "mm[Hg]",
+        )
+        for place in range(times)
+        for name, value in (("systolic", 128), ("diastolic", 78))
+    ]
+
+
+def test_a_rule_that_never_had_a_value_is_not_taken_for_a_good_one(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "r.csv", pressures("p1", 6))  # the mean needs 12 readings
+    options = ("--protocol", "hypertension", "--readings", path)
+    text = veilleur("backtest", *options, lang="fr").stdout
+    never = "jamais jugée sur cet historique (trop peu de mesures) : 0 alerte ne veut pas dire valeurs normales"
+    assert f"* home_systolic : {never}" in text
+    assert rows_of(text, "home_systolic")[2] == "0 *"
+    assert rows_of(text, "crisis_systolic  ")[2] == "0"
+    assert "* crisis_systolic :" not in text
+    assert "* irregular_pulse : jamais jugée sur cet historique (aucune mesure)" not in text
+    said = "never judged on this history (too few readings): 0 alerts does not mean normal values"
+    assert f"* home_systolic: {said}" in veilleur("backtest", *options).stdout
+    (trial,) = json.loads(veilleur("backtest", *options, "--format", "json").stdout)
+    assert trial["burden"]["rules"]["home_systolic"]["never_judged"] == 1
+    assert trial["burden"]["rules"]["crisis_systolic"]["never_judged"] == 0
+    assert trial["burden"]["rules"]["no_blood_pressure"]["never_judged"] == 0
+
+
+def test_of_several_patients_those_are_counted_of_whom_a_rule_never_had_a_value(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "r.csv", [*pressures("p1", 6), *pressures("p2", 60), *low_day("p3")])
+    text = veilleur("backtest", "--protocol", "hypertension", "--readings", path).stdout
+    assert "* home_systolic: never judged in 2 of 3 patients (too few readings): no alert of theirs does not" in text
+    assert "* crisis_systolic: never judged in 1 of 3 patients" in text
+    (alone,) = json.loads(
+        veilleur("backtest", "--protocol", SMALL, "--readings", path, "--patient", "p1", "--format", "json").stdout
+    )
+    assert alone["burden"]["rules"]["hypo_level_1"]["never_judged"] == 1
+    text = veilleur("backtest", "--protocol", SMALL, "--readings", path, "--patient", "p1").stdout
+    assert "* hypo_level_1: never judged on this history (no reading)" in text
+
+
+def test_a_french_reader_is_not_told_lifted_for_standing(history: Path) -> None:
+    text = veilleur("backtest", "--protocol", SMALL, "--readings", history, lang="fr").stdout
+    assert rows_of(text, "ouvertes plus de 24 h") == ["0"]
+    assert "levée" not in text
 
 
 def test_a_report_for_programs_is_json(history: Path) -> None:

@@ -10,7 +10,7 @@ from alerting.burden import Burden, BusyDay, Watched, burden_of, middle, total
 from alerting.comparison import Verdict, compare
 from alerting.coverage import Expectation, expectation
 from alerting.history import History
-from alerting.scheduled_rules import MissingRule
+from alerting.scheduled_rules import CompositeRule, MissingRule
 from alerting.trial import together, trial_of, watching
 from devices.reading import Quantity, Reading, Validity
 from tests.alerting.worlds import CGM, DAY, HOUR, MINUTE, PARIS, START, SYSTOLIC, WEIGHT, cgm, reading, small
@@ -234,3 +234,51 @@ def test_columns_of_a_history_are_its_readings() -> None:
     assert history.judged.tolist() == [True, True, False]
     assert len(history.until(START + DAY - 1)) == 2
     assert history.until(None) is history
+
+
+def test_a_rule_without_a_value_to_the_end_was_never_judged() -> None:
+    never: dict[str, frozenset[str]] = {}
+    weighings = [reading(WEIGHT, "70", START), reading(WEIGHT, "70", START + DAY)]
+    list(backtest(HEART, {"once": weighings[:1], "twice": weighings, "none": []}, zone=PARIS, never_judged=never))
+    ids = {rule.id for rule in HEART.rules if rule.quantity is SYSTOLIC and not isinstance(rule, MissingRule)}
+    assert ids <= never["twice"]
+    assert "weight_gain_3_days" not in never["twice"]
+    assert not {rule.id for rule in HEART.rules if isinstance(rule, MissingRule)} & never["once"]
+    assert "none" not in never  # nobody watched
+
+
+def test_a_composite_was_judged_when_as_many_members_were_as_it_needs() -> None:
+    gain, crisis = (rule for rule in HEART.rules if rule.id in {"weight_gain_3_days", "systolic_crisis"})
+    both = CompositeRule(
+        id="both",
+        quantity=WEIGHT,
+        priority=Priority.HIGH,
+        audience=Audience.NURSE,
+        words=gain.words,
+        of=(gain.id, crisis.id),
+        at_least=2,
+        window=DAY,
+        of_quantities=(WEIGHT, SYSTOLIC),
+    )
+    either = dataclasses.replace(both, id="either", at_least=1)
+    protocol = dataclasses.replace(HEART, rules=(gain, crisis, both, either))
+    never: dict[str, frozenset[str]] = {}
+    list(backtest(protocol, {"p": [reading(WEIGHT, "70", START)]}, zone=PARIS, never_judged=never))
+    assert never == {"p": frozenset({"systolic_crisis", "both"})}
+    list(
+        backtest(
+            protocol,
+            {"p": [reading(SYSTOLIC, "120", START), reading(WEIGHT, "70", START)]},
+            zone=PARIS,
+            never_judged=never,
+        )
+    )
+    assert never == {"p": frozenset()}
+
+
+def test_never_judged_patients_add_up_and_are_not_counted_where_nobody_looked() -> None:
+    watched = Watched(begin=START, end=START + DAY, zone=PARIS)
+    one, other = (burden_of(DIABETES, [], watched, never) for never in (["hypo_level_1"], []))
+    assert total([one, other, one]).rules["hypo_level_1"].never_judged == 2
+    assert total([other]).rules["hypo_level_1"].never_judged == 0
+    assert total([burden_of(DIABETES, [], watched)]).rules["hypo_level_1"].never_judged is None
