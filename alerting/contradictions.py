@@ -49,6 +49,9 @@ _AR2_STEP = 5 * _MINUTE
 _FIXED_HORIZON = 20 * _MINUTE
 _ROBUST_READINGS = 12
 _FINEST_KALMAN = 10 * _MINUTE
+_ALL = 100 * 100
+"""Basis points of every reading."""
+_ONE_SITTING = 60 * _MINUTE
 _COARSEST_HOLT = 6 * _MINUTE
 
 
@@ -72,6 +75,7 @@ def contradictions(rule: Rule, timing: Timing | None) -> Iterator[Contradiction]
             yield from at_most("end_share", rule.end_share, rule.share)
             yield from window_fits(rule.window, timing)
             yield from enough("min_readings", rule.min_readings, rule.window, timing)
+            yield from _whole(rule, timing)
         case MeanRule():
             yield from mean_contradictions(rule, timing)
         case MissingRule():
@@ -200,6 +204,21 @@ def _change(rule: ChangeRule, timing: Timing | None) -> Iterator[Contradiction]:
         )
     if rule.slack > rule.window:
         yield wrong("slack", "slack doit être au plus égal à window", "slack must be at most window")
+
+
+def _whole(rule: ShareRule, timing: Timing | None) -> Iterator[Contradiction]:
+    """Yield when "so many times" is probably meant and "every time, so many at least" is written.
+
+    Within one sitting every reading is meant: a measurement repeated to confirm it.
+    """
+    if timing is None and rule.share == _ALL and rule.min_readings > 1 and rule.window > _ONE_SITTING:
+        yield unlikely(
+            "share",
+            "une seule mesure normale entre les autres la fait taire ; pour « deux fois », écrire deux règles : "
+            'share = "51 %" avec min_readings = 2, et share = "26 %" avec min_readings = 4 (docs/care-protocols.md)',
+            'one normal reading among the others silences it; for "twice" write two rules: share = "51 %" with '
+            'min_readings = 2, and share = "26 %" with min_readings = 4 (docs/care-protocols.md)',
+        )
 
 
 def _composite(rule: CompositeRule) -> Iterator[Contradiction]:

@@ -24,8 +24,11 @@ from alerting.protocol_schema import (
     TransmissionTable,
 )
 from alerting.protocol_values import Flags
-from devices.reading import Quantity
+from alerting.wording import shown_unit
+from devices.reading import Quantity, facts
 from tests.alerting.protocols import absence
+from tests.alerting.short_stories import outcomes, take
+from tests.alerting.worlds import TEMPERATURE
 
 PAGE = (Path(__file__).parents[1] / "docs" / "care-protocols.md").read_text(encoding="utf-8")
 SECTIONS = {part.split("\n", 1)[0]: part for part in PAGE.split("\n## ")[1:]}
@@ -33,7 +36,11 @@ BLOCKS: list[str] = re.findall(r"^```toml\n(.*?)^```", PAGE, re.MULTILINE | re.D
 FILES = {block.split("\n", 1)[0].removeprefix("# "): block for block in BLOCKS if block.startswith("# ")}
 HEAD = FILES["the head of a file without a pack"]
 SOURCES = next(block for block in BLOCKS if block.startswith("[sources]"))
-RULES_SHOWN = {tomllib.loads(block)["rules"][0]["id"]: block for block in BLOCKS if block.startswith("[[rules]]")}
+WITH_THEIR_SOURCES = {
+    tomllib.loads(block)["rules"][0]["id"]: block for block in BLOCKS if block.startswith("[[rules]]")
+}
+RULES_SHOWN = {name: block.split("\n[sources]")[0] for name, block in WITH_THEIR_SOURCES.items()}
+"""The rules of the page, by the id of the first of each example."""
 
 
 def packs(name: str) -> bytes:
@@ -88,6 +95,40 @@ def test_the_files_of_the_page_are_sound() -> None:
     too_far = FILES["mme-d.toml"].replace('"2.5 kg"', '"3.5 kg"')
     (fault,) = check_protocol(too_far.encode(), packs=packs).faults
     assert "1.5 kg à 3.0 kg" in fault.message.fr
+
+
+def test_the_dry_weight_of_the_page_is_sound_as_it_is_copied() -> None:
+    cited = tomllib.loads(WITH_THEIR_SOURCES["over_dry_weight"])["sources"]
+    assert cited == {"physician": tomllib.loads(SOURCES)["sources"]["physician"]}
+    head, needed = HEAD.split("[quantities")[0], absence("body_weight").replace("paper", "physician")
+    checked = check_protocol((head + needed + "\n" + WITH_THEIR_SOURCES["over_dry_weight"]).encode())
+    assert (checked.faults, checked.remarks) == ((), ())
+
+
+@pytest.mark.parametrize("between", [(), ("37.4",), ("37.4", "37.0"), ("37.4", "37.0", "37.9")])
+def test_the_two_rules_of_twice_see_what_a_share_of_all_would_miss(between: tuple[str, ...]) -> None:
+    whole = with_what_it_needs("fever_twice")
+    read = [take(TEMPERATURE, value, 0, 8 + hour) for hour, value in enumerate(("38.2", *between, "38.3"))]
+
+    def raised(text: str) -> set[str]:
+        protocol = check_protocol(text.encode()).protocol
+        assert protocol is not None
+        return {one.rule for one in outcomes(protocol, read)}
+
+    assert raised(whole) & {"fever_twice", "fever_twice_of_many"}
+    every = whole.replace('"51 %"', '"100 %"').replace('"26 %"', '"100 %"')
+    assert bool(raised(every)) is not bool(between)
+    assert {remark.key for remark in check_protocol(every.encode()).remarks} >= {"rules.fever_twice.share"}
+
+
+def test_every_quantity_is_named_with_its_units() -> None:
+    shown = rows(SECTIONS["Les mesures · The quantities"])
+    assert list(shown) == [str(quantity) for quantity in Quantity]
+    for name, row in shown.items():
+        known = facts(Quantity(name))
+        units = ", ".join(shown_unit(unit) for unit in (known.unit, *known.conversions))
+        assert [cell.strip() for cell in row.split("|")][3] == units
+        assert all(cell.strip() for cell in row.split("|")[:4])
 
 
 def keys_of(table: type[msgspec.Struct]) -> list[msgspec.structs.FieldInfo]:

@@ -333,3 +333,18 @@ def test_a_cadence_that_no_rule_uses_is_remarked_upon() -> None:
     assert remark.key == "quantities.glucose_interstitial"
     (remark,) = check(only_form("level").replace('gap = "45 min"', 'gap = "9 min"')).remarks
     assert remark.key == "quantities.glucose_interstitial.gap"
+
+
+def test_every_reading_of_some_hours_is_remarked_upon_where_twice_is_probably_meant() -> None:
+    rule = (
+        'quantity = "body_temperature"\nkind = "share"\nside = "at_least"\nthreshold = "38.0 °C"\nshare = "100 %"\n'
+        'end_share = "50 %"\nwindow = "8 h"\nmin_readings = 2'
+    )
+    (remark,) = remarks(file(table("fever", rule)))
+    assert remark.key == "rules.fever.share"
+    assert "une seule mesure normale" in remark.message.fr
+    assert 'share = "26 %" with min_readings = 4' in remark.message.en
+    for old, new in (("100 %", "99 %"), ("readings = 2", "readings = 1"), ("8 h", "1 h")):
+        assert remarks(file(table("fever", rule.replace(old, new)))) == []
+    of_a_sensor = only_form("share").replace('"75 %"', '"100 %"')
+    assert remarks(of_a_sensor) == []
