@@ -21,6 +21,7 @@ from alerting.protocol_document import Document
 from alerting.protocol_expectations import expectation
 from alerting.protocol_schema import Identifiers, convert
 from alerting.toml_lines import Path
+from alerting.wording import say
 
 _MERGED = ("transmission", "quantities", "telling", "units", "sources", "bounds")
 _NOT_ADAPTED = ("id", "kind", "quantity")
@@ -162,8 +163,25 @@ def _adaptations(
             for key in _NOT_ADAPTED:
                 if key in table:
                     heir.fault(("adapt", name, key), _ANOTHER_RULE)
-            found.append((name, {key: value for key, value in table.items() if key not in _NOT_ADAPTED}))
+            elsewhere = _of_the_other_absence(heir, name, table, rules[name])
+            found.append((name, {key: value for key, value in table.items() if key not in (*_NOT_ADAPTED, *elsewhere)}))
     return found
+
+
+def _of_the_other_absence(
+    heir: Document, name: str, table: Mapping[str, Any], rule: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Return the keys by which an absence would be told the other way, by a time of day or by age, and refuse them.
+
+    Said once for all of them, at the first.
+    """
+    if rule["kind"] != "missing":
+        return ()
+    others, message = (("by", "on"), _BY_AGE) if "expected" in rule else (("expected",), _BY_TIME)
+    wrong = tuple(key for key in table if key in others)
+    if wrong:
+        heir.fault(("adapt", name, wrong[0]), say(message.fr, message.en, name=name, key=wrong[0]))
+    return wrong
 
 
 def _without(table: Mapping[str, Any], removed: list[str]) -> dict[str, Any]:
@@ -195,6 +213,22 @@ _ABSENCE = Sentence(
 _ADAPT = Sentence(
     fr='écrire une table par règle du pack à adapter : [adapt.weight_gain_3_days] puis delta = "2.5 kg"',
     en='write a table a rule of the pack to adapt: [adapt.weight_gain_3_days], then delta = "2.5 kg"',
+)
+_BY_AGE = Sentence(
+    fr="« {name} » du pack attend une mesure depuis un certain temps (expected), pas à une heure : garder {name} avec "
+    'un expected dans ses limites, et ajouter une règle [[rules]] à soi, kind = "missing", avec by et on et un autre id '
+    "(docs/care-protocols.md, missing)",
+    en='"{name}" of the pack expects a reading within some time (expected), not by a time of day: keep {name} with an '
+    'expected within its bounds, and add a rule of your own, [[rules]] kind = "missing" with by and on and another id '
+    "(docs/care-protocols.md, missing)",
+)
+_BY_TIME = Sentence(
+    fr="« {name} » du pack attend une mesure à une heure (by), pas depuis un certain temps : garder {name} avec un by "
+    'dans ses limites, et ajouter une règle [[rules]] à soi, kind = "missing", avec expected et un autre id '
+    "(docs/care-protocols.md, missing)",
+    en='"{name}" of the pack expects a reading by a time of day (by), not within some time: keep {name} with a by '
+    'within its bounds, and add a rule of your own, [[rules]] kind = "missing" with expected and another id '
+    "(docs/care-protocols.md, missing)",
 )
 _ANOTHER_RULE = Sentence(
     fr="cela ferait une autre règle : l'ajouter sous [[rules]] avec un autre id",

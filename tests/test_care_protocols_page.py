@@ -26,7 +26,7 @@ from alerting.protocol_schema import (
 from alerting.protocol_values import Flags
 from alerting.wording import shown_unit
 from devices.reading import Quantity, facts
-from tests.alerting.protocols import absence
+from tests.alerting.protocols import absence, shipped
 from tests.alerting.short_stories import outcomes, take
 from tests.alerting.worlds import TEMPERATURE
 
@@ -44,7 +44,7 @@ RULES_SHOWN = {name: block.split("\n[sources]")[0] for name, block in WITH_THEIR
 
 
 def packs(name: str) -> bytes:
-    return FILES[name].encode()
+    return FILES[name].encode() if name in FILES else shipped(name)
 
 
 def section(kind: str) -> str:
@@ -89,7 +89,7 @@ def test_the_page_has_an_example_of_every_kind() -> None:
 
 def test_the_files_of_the_page_are_sound() -> None:
     signed = FILES["mme-d.toml"] + FILES["to add at the end of mme-d.toml"]
-    for whole in (FILES["service.toml"], FILES["mme-d.toml"], signed):
+    for whole in (FILES["service.toml"], FILES["mme-d.toml"], signed, FILES["three-days.toml"]):
         checked = check_protocol(whole.encode(), packs=packs)
         assert (checked.faults, checked.remarks) == ((), ())
     too_far = FILES["mme-d.toml"].replace('"2.5 kg"', '"3.5 kg"')
@@ -197,5 +197,11 @@ def test_the_commands_of_the_page_run(line: str, tmp_path: Path, monkeypatch: py
     for name in ("service.toml", "mme-d.toml"):
         (tmp_path / name).write_text(FILES[name], encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    done = CliRunner().invoke(main, shlex.split(line))
+    command, _, written = line.partition(" > ")
+    done = CliRunner().invoke(main, shlex.split(command))
     assert (done.exit_code, done.stderr) == (0, "")
+    if written:
+        Path(written).write_text(done.stdout, encoding="utf-8")
+        heir = FILES["three-days.toml"].replace('"heart_failure"', f'"{written}"')
+        Path("mme-d.toml").write_text(heir, encoding="utf-8")
+        assert CliRunner().invoke(main, ["check", "mme-d.toml"]).stderr == ""
