@@ -19,6 +19,7 @@ from tabulate import tabulate
 
 from agent.backtest_extra import need
 from agent.backtest_report import Report, report_lines
+from agent.backtest_unsaid import naive_line
 from agent.backtest_words import Words
 from agent.errors import RequestError
 from agent.settings_file import load_protocol, packaged_protocols
@@ -104,13 +105,13 @@ def print_backtest(request: BacktestRequest) -> None:
     zone = zone_named(request.zone)
     protocols = [protocol_named(name) for name in (request.protocol, request.against) if name is not None]
     recording = _recording(request)
+    words = Words(request.lang, zone)
     if request.form != "report":
-        _say_set_aside(recording)
+        _say_set_aside(recording, words)
     if request.plot is not None:
         need("matplotlib", request.plot.name)
         _one_patient(recording)
     judged = [_judge(protocol, recording, request, zone) for protocol in protocols]
-    words = Words(request.lang, zone)
     match request.form:
         case "jsonl":
             _print_lines(judged)
@@ -212,6 +213,7 @@ def _recording(request: BacktestRequest) -> Recording:
         implausible=sum(reading.validity == "invalid" for reading in readings),
         set_aside=recording.set_aside,
         simulated=recording.simulated,
+        naive_at=recording.naive_at,
     )
 
 
@@ -283,6 +285,7 @@ def _report(judged: Sequence[Judged], recording: Recording, request: BacktestReq
         trials=[_trial(one, recording, request, zone) for one in judged],
         set_aside=recording.set_aside,
         simulated=recording.simulated,
+        naive_at=recording.naive_at,
         differences=compare(judged[0].outcomes, judged[1].outcomes) if len(judged) > 1 else None,
     )
 
@@ -319,13 +322,15 @@ def _plot(request: BacktestRequest, target: Path, recording: Recording, judged: 
         ) from error
 
 
-def _say_set_aside(recording: Recording) -> None:
+def _say_set_aside(recording: Recording, words: Words) -> None:
     for quantity, count in recording.set_aside.items():
         click.echo(f"veilleur: {count} × {quantity}: quantité inconnue, laissée de côté / unknown, set aside", err=True)
     if recording.implausible:
         click.echo(
             f"veilleur: {recording.implausible} × valeur impossible, non jugée / impossible, not judged", err=True
         )
+    if recording.naive_at is not None:
+        click.echo(f"veilleur: {naive_line(recording.naive_at, words)}", err=True)
 
 
 def _print_lines(judged: Sequence[Judged]) -> None:

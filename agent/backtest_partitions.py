@@ -112,6 +112,7 @@ class Kept(Struct, kw_only=True):
     patients: list[str] = field(default_factory=list)
     set_aside: dict[str, int] = field(default_factory=dict)
     simulated: bool = False
+    naive_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +214,7 @@ def _judge(task: Task, protocols: Sequence[CareProtocol], inputs: list[Input]) -
             patients=sorted(patients),
             set_aside=dict(sorted(recording.set_aside.items())),
             simulated=recording.simulated,
+            naive_at=recording.naive_at,
         )
         writers[protocol.protocol_hash].close()
         _write(_place(task, protocol, "json"), msgspec.json.encode(one))

@@ -90,6 +90,7 @@ def print_population(request: PopulationRequest) -> int:
             trials=trials,
             set_aside=_set_aside(done),
             simulated=any(kept.simulated for one in done for kept in one.kept),
+            naive_at=next((kept.naive_at for one in done for kept in one.kept if kept.naive_at is not None), None),
         )
         for text in report_lines(report, words):
             click.echo(text)

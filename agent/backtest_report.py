@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from agent.backtest_unsaid import NEVER_JUDGED, never_judged_lines
+from agent.backtest_unsaid import NEVER_JUDGED, naive_line, never_judged_lines
 from agent.backtest_words import (
     AUDIENCES,
     NO_PROMISE,
@@ -42,6 +42,7 @@ class Report:
         trials: one a protocol.
         set_aside: name -> readings of a quantity that this program does not know.
         simulated: the recording says that nobody was measured.
+        naive_at: a time of the recording without an offset, as it was read (ms UTC); None when all have one.
         differences: alert by alert, None when nothing is compared so closely.
     """
 
@@ -50,6 +51,7 @@ class Report:
     trials: Sequence[Trial]
     set_aside: dict[str, int]
     simulated: bool
+    naive_at: int | None = None
     differences: Sequence[Difference] | None = None
 
 
@@ -94,6 +96,8 @@ def _head(report: Report, words: Words) -> Iterator[str]:
     yield words.of(NO_PROMISE)
     if report.simulated:
         yield words.of(SIMULATED)
+    if report.naive_at is not None:
+        yield naive_line(report.naive_at, words)
 
 
 def _summary(report: Report, words: Words) -> list[list[str]]:

@@ -1,9 +1,11 @@
 """What the figures of a trial do not say by themselves, in one sentence each.
 
-A rule that never had a value raised nothing, and its row looks like that of a rule that found all well.
+A rule that never had a value raised nothing, and its row looks like that of a rule that found all well. A time without
+an offset is read as UTC, and one that was local is hours off.
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 from agent.backtest_words import Words
 from alerting.care_protocol import CareProtocol
@@ -38,3 +40,21 @@ def never_judged_lines(protocol: CareProtocol, trial: Trial, words: Words) -> It
                 " normales",
                 f"* {rule.id}: never judged in {of} patients ({why}): no alert of theirs does not mean normal values",
             )
+
+
+def naive_line(at: int, words: Words) -> str:
+    """Return what becomes of the times without an offset, by the example of one (ms UTC, as it was read)."""
+    read = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at)
+    place = words.zone.key.rpartition("/")[2].replace("_", " ")
+    example = f"{read:%H:%M}", f"{words.local(at):%H:%M}"
+    # In January and in July every zone shows each of its offsets of the year.
+    months = (read.replace(month=month, day=1).astimezone(words.zone) for month in (1, 7))
+    offsets = dict.fromkeys(
+        month.isoformat()[-6:] for month in sorted(months, key=lambda one: one.utcoffset() or timedelta())
+    )
+    return words.say(
+        f"Heures sans fuseau lues en UTC : {example[0]} dans le fichier = {example[1]} à {place}."
+        f" Si ce sont des heures locales, écrire {' ou '.join(offsets)} après chaque heure.",
+        f"Times without an offset are read as UTC: {example[0]} in the file = {example[1]} in {place}."
+        f" If they are local times, write {' or '.join(offsets)} after each time.",
+    )

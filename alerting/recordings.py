@@ -53,12 +53,14 @@ class Recording:
         implausible: how many readings are INVALID because no living patient has such a value.
         set_aside: name -> lines of a quantity that this program does not know.
         simulated: a file says that nobody was measured.
+        naive_at: a time that has no offset, as it was read (ms UTC): of the first such line; None when all have one.
     """
 
     readings: dict[str, tuple[Reading, ...]]
     implausible: int
     set_aside: dict[str, int]
     simulated: bool = False
+    naive_at: int | None = None
 
 
 class FieldError(ValueError):
@@ -74,6 +76,7 @@ class _Gathered:
     readings: defaultdict[str, list[Reading]] = field(default_factory=lambda: defaultdict(list))
     set_aside: Counter[str] = field(default_factory=Counter)
     remarks: list[str] = field(default_factory=list)
+    naive: list[int] = field(default_factory=list)
     simulated: bool = False
 
 
@@ -93,7 +96,11 @@ def read_recording(path: Path) -> Recording:
             with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as opened:
                 lines = _text(opened, file.name)
                 for patient, reading in read_lines(
-                    lines, name=file.name, set_aside=gathered.set_aside, remarks=gathered.remarks
+                    lines,
+                    name=file.name,
+                    set_aside=gathered.set_aside,
+                    remarks=gathered.remarks,
+                    naive=gathered.naive,
                 ):
                     gathered.readings[patient].append(reading)
     readings = {patient: tuple(canonical(gathered.readings[patient])) for patient in sorted(gathered.readings)}
@@ -102,6 +109,7 @@ def read_recording(path: Path) -> Recording:
         implausible=sum(one.validity is Validity.INVALID for several in readings.values() for one in several),
         set_aside=dict(sorted(gathered.set_aside.items())),
         simulated=gathered.simulated or any(map(_SIMULATED.match, gathered.remarks)),
+        naive_at=next(iter(gathered.naive), None),
     )
 
 
@@ -127,7 +135,7 @@ def recording_files(path: Path) -> list[Path]:
 
 
 def read_lines(
-    lines: Iterable[str], *, name: str, set_aside: Counter[str], remarks: list[str]
+    lines: Iterable[str], *, name: str, set_aside: Counter[str], remarks: list[str], naive: list[int] | None = None
 ) -> Iterator[tuple[str, Reading]]:
     """Yield (patient, reading) from the lines of a CSV text, in its order and with its repeats.
 
@@ -136,6 +144,7 @@ def read_lines(
         name: what to call it in an error.
         set_aside: counts the lines of each quantity that this program does not know.
         remarks: takes the remarks before the header.
+        naive: takes the first time without an offset, as it was read (ms UTC), when there is none in it.
 
     Raises:
         RecordingError: a line cannot be read.
@@ -149,14 +158,14 @@ def read_lines(
         first = next(rest, "")
     table = csv.reader(chain([first], rest), strict=True)
     try:
-        yield from _rows(table, set_aside)
+        yield from _rows(table, set_aside, [] if naive is None else naive)
     except csv.Error as error:
         raise RecordingError(name, skipped + table.line_num, Sentence(fr=str(error), en=str(error))) from error
     except FieldError as error:
         raise RecordingError(name, skipped + max(1, table.line_num), error.reason) from error
 
 
-def _rows(table: Iterator[list[str]], set_aside: Counter[str]) -> Iterator[tuple[str, Reading]]:
+def _rows(table: Iterator[list[str]], set_aside: Counter[str], naive: list[int]) -> Iterator[tuple[str, Reading]]:
     header = [column.strip() for column in next(table, [])]
     if sorted(header) != sorted(COLUMNS):
         raise FieldError(WRONG_COLUMNS)
@@ -176,7 +185,10 @@ def _rows(table: Iterator[list[str]], set_aside: Counter[str]) -> Iterator[tuple
             continue
         known = _QUANTITIES[quantity]
         count, said_in = amount(known, value, unit)
-        yield pseudonym(patient), file_reading(known, count, milliseconds(time), said=value, unit=said_in)
+        at, offset = read_time(time)
+        if not (offset or naive):
+            naive.append(at)
+        yield pseudonym(patient), file_reading(known, count, at, said=value, unit=said_in)
 
 
 def pseudonym(text: str) -> str:
@@ -230,8 +242,8 @@ def unit_of(quantity: Quantity, unit: str) -> Unit:
     return Unit(unit)
 
 
-def milliseconds(text: str) -> int:
-    """Return an ISO 8601 time as ms UTC; without an offset it is UTC.
+def read_time(text: str) -> tuple[int, bool]:
+    """Return an ISO 8601 time as ms UTC, and whether it has an offset; without one it is UTC.
 
     Raises:
         FieldError: it is no time of day of a day from 1971 to 2199.
@@ -248,7 +260,7 @@ def milliseconds(text: str) -> int:
             )
         )
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(milliseconds=1)
+    return (aware - _EPOCH) // timedelta(milliseconds=1), moment.tzinfo is not None
 
 
 def _add_parquet(file: Path, gathered: _Gathered) -> None:
@@ -259,6 +271,8 @@ def _add_parquet(file: Path, gathered: _Gathered) -> None:
         gathered.readings[history.patient] += history.readings()
     gathered.set_aside.update(recording.set_aside)
     gathered.simulated |= recording.simulated
+    if recording.naive_at is not None:
+        gathered.naive.append(recording.naive_at)
 
 
 def _text(file: Iterable[bytes], name: str) -> Iterator[str]:

@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from alerting.alert import Sentence
 from alerting.errors import RecordingError
 from alerting.history import CODES, QUANTITIES, History
-from alerting.recordings import COLUMNS, WRONG_COLUMNS, FieldError, amount, milliseconds, pseudonym, unit_of
+from alerting.recordings import COLUMNS, WRONG_COLUMNS, FieldError, amount, pseudonym, read_time, unit_of
 from devices.reading import Quantity, Unit, facts, to_counts
 
 BATCH_ROWS = 131_072
@@ -66,12 +66,14 @@ class ParquetRecording:
     Attributes:
         set_aside: name -> rows of a quantity that this program does not know; complete once read to the end.
         simulated: a file says that nobody was measured; complete once read to the end.
+        naive_at: the first time without zone and offset, as it was read (ms UTC); complete once read to the end.
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = tuple(files)
         self.set_aside: Counter[str] = Counter()
         self.simulated = False
+        self.naive_at: int | None = None
 
     def histories(self) -> Iterator[History]:
         """Yield each patient's history once it is complete.
@@ -105,7 +107,9 @@ class ParquetRecording:
                 row = 0
                 for group in range(opened.num_row_groups):
                     for batch in opened.iter_batches(BATCH_ROWS, row_groups=[group], use_threads=False):
-                        _Batch(file.name, row, named, batch).add_to(parts, self.set_aside)
+                        rows = _Batch(file.name, row, named, batch)
+                        rows.add_to(parts, self.set_aside)
+                        self.naive_at = rows.naive_at if self.naive_at is None else self.naive_at
                         row += batch.num_rows
                     yield coming[group]
                 yield _Coming()
@@ -170,6 +174,9 @@ class _Batch:
         first: rows of the file before these.
         named: the patient that the folder names.
         batch: the rows.
+
+    Attributes:
+        naive_at: the first time that has neither zone nor offset, as it was read (ms UTC).
     """
 
     def __init__(self, name: str, first: int, named: str | None, batch: pa.RecordBatch) -> None:
@@ -178,6 +185,7 @@ class _Batch:
         self._named = named
         self._batch = batch
         self._places: NDArray[np.intp] | None = None
+        self.naive_at: int | None = None
 
     def add_to(self, parts: defaultdict[str, _Parts], set_aside: Counter[str]) -> None:
         """Add each patient's rows; count those of a quantity that this program does not know, and leave them out."""
@@ -221,9 +229,13 @@ class _Batch:
                     int(outside[0]),
                     Sentence(fr="l'heure n'est pas entre 1971 et 2199", en="the time is not between 1971 and 2199"),
                 )
-            return found if times == per else np.asarray(found * times // per)
-        read = (self._read(milliseconds, row, text) for row, text in enumerate(column.to_pylist()))
-        return np.fromiter(read, np.int64, len(column))
+            found = found if times == per else np.asarray(found * times // per)
+            if pa.types.is_timestamp(column.type) and column.type.tz is None and len(found):
+                self.naive_at = int(found[0])
+            return found
+        read = [self._read(read_time, row, text) for row, text in enumerate(column.to_pylist())]
+        self.naive_at = next((at for at, offset in read if not offset), None)
+        return np.fromiter((at for at, _ in read), np.int64, len(column))
 
     def _counts(self, codes: NDArray[np.int8]) -> NDArray[np.int64]:
         units, names = self._text("unit")

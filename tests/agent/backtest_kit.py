@@ -47,14 +47,19 @@ def write_csv(path: Path, rows: Sequence[Row], *, remark: str = "") -> Path:
 
 
 def write_parquet(
-    path: Path, rows: Sequence[Row], *, metadata: dict[str, str] | None = None, groups: int = 1000
+    path: Path,
+    rows: Sequence[Row],
+    *,
+    metadata: dict[str, str] | None = None,
+    groups: int = 1000,
+    zone: str | None = "UTC",
 ) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = list(zip(*rows, strict=True))
     table = pa.table(
         [
             pa.array(columns[0], pa.string()),
-            pa.array(columns[1], pa.timestamp("ms", "UTC")),
+            pa.array(columns[1], pa.timestamp("ms", zone)),
             pa.array(columns[2], pa.string()),
             pa.array([float(value) for value in columns[3]], pa.float64()),
             pa.array(columns[4], pa.string()),
@@ -62,7 +67,7 @@ def write_parquet(
         schema=pa.schema(
             [
                 ("patient", pa.string()),
-                ("time", pa.timestamp("ms", "UTC")),
+                ("time", pa.timestamp("ms", zone)),
                 ("quantity", pa.string()),
                 ("value", pa.float64()),
                 ("unit", pa.string()),

@@ -203,6 +203,15 @@ def test_a_damaged_partition_is_told_and_the_others_count(tmp_path: Path) -> Non
         assert json.loads(result.stdout)[0]["burden"]["patients"] == 1
 
 
+def test_times_without_a_zone_are_told_of_a_population_and_rules_never_judged(tmp_path: Path) -> None:
+    for name in ("p1", "p2"):
+        write_parquet(tmp_path / "p" / f"{name}.parquet", low_day(name), zone=None if name == "p2" else "UTC")
+    for again in range(2):
+        done = run(tmp_path / "p", tmp_path / "kept", "--jobs", 1, form="report")
+        assert "Times without an offset are read as UTC: 08:00 in the file = 09:00 in Paris." in done.stdout, again
+        assert "* weight_gain_3_days: never judged on this history (no reading)" in done.stdout, again
+
+
 def test_a_patient_in_two_partitions_is_told(tmp_path: Path) -> None:
     population = tmp_path / "p"
     for name in ("one", "two"):

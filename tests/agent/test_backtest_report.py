@@ -8,7 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.agent.backtest_kit import MORNING, ROOT, SMALL, Row, glucose, low_day, veilleur, write_csv, write_parquet
+from tests.agent.backtest_kit import (
+    HEADER,
+    MORNING,
+    ROOT,
+    SMALL,
+    Row,
+    glucose,
+    low_day,
+    veilleur,
+    write_csv,
+    write_parquet,
+)
 
 NB = "\u00a0"
 
@@ -176,6 +187,28 @@ def test_a_french_reader_is_not_told_lifted_for_standing(history: Path) -> None:
     text = veilleur("backtest", "--protocol", SMALL, "--readings", history, lang="fr").stdout
     assert rows_of(text, "ouvertes plus de 24 h") == ["0"]
     assert "levée" not in text
+
+
+def test_times_without_an_offset_are_said_to_be_read_as_utc(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    line = "p,{},glucose_interstitial,100,mg/dL\n"
+    path.write_text(
+        ",".join(HEADER) + "\n" + line.format("2026-07-01T10:10:00Z") + line.format("2026-07-01T10:15:00"),
+        encoding="utf-8",
+    )
+    options = ("--protocol", SMALL, "--readings", path)
+    text = veilleur("backtest", *options, lang="fr").stdout
+    assert (
+        "Heures sans fuseau lues en UTC : 10:15 dans le fichier = 12:15 à Paris."
+        " Si ce sont des heures locales, écrire +01:00 ou +02:00 après chaque heure." in text.splitlines()
+    )
+    english = "10:15 in the file = 06:15 in New York. If they are local times, write -05:00 or -04:00 after each time."
+    text = veilleur("backtest", *options, "--zone", "America/New_York").stdout
+    assert f"Times without an offset are read as UTC: {english}" in text.splitlines()
+    assert "10:15 in the file = 12:15 in Paris" in veilleur("backtest", *options, "--format", "jsonl").stderr
+    assert "10:15" in veilleur("backtest", *options, "--patient", "p").stdout
+    path.write_text(path.read_text(encoding="utf-8").replace("10:15:00", "10:15:00+02:00"), encoding="utf-8")
+    assert "UTC" not in veilleur("backtest", *options).stdout
 
 
 def test_a_report_for_programs_is_json(history: Path) -> None:

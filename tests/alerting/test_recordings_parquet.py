@@ -19,11 +19,11 @@ from alerting.history import CODES, History
 from alerting.recordings import Recording, amount, read_recording
 from alerting.recordings_parquet import ParquetRecording, _Batch, rows_of
 from devices.reading import Quantity, facts
-from tests.alerting.worlds import PARIS, packaged
+from tests.alerting.worlds import PARIS, small
 
 HEADER = ("patient", "time", "quantity", "value", "unit")
 START = datetime(2026, 3, 3, 8, 0, tzinfo=UTC)
-DIABETES = packaged("diabetes_cgm")
+DIABETES = small("diabetes_cgm")
 
 
 def columns(*rows: tuple[object, ...]) -> dict[str, list[Any]]:
@@ -158,6 +158,24 @@ def test_a_float_gives_the_quanta_of_its_decimal_text(kind: tuple[str, str], val
 def test_integers_and_seconds_are_read(tmp_path: Path) -> None:
     path = write(tmp_path / "r.parquet", columns(row(value=60, at=START)), time=pa.timestamp("s"), value=pa.int32())
     assert told(read_recording(path)) == {"a": [("glucose_interstitial", 1_772_524_800_000, 600)]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "at", "naive"),
+    [
+        (pa.timestamp("us"), START, True),
+        (pa.timestamp("ms", "UTC"), START, False),
+        (pa.int64(), 1_772_524_800_000, False),
+        (pa.string(), "2026-03-03T08:00:00", True),
+        (pa.string(), "2026-03-03T08:00:00Z", False),
+    ],
+)
+def test_only_times_without_zone_and_offset_are_naive(
+    kind: pa.DataType, at: object, tmp_path: Path, *, naive: bool
+) -> None:
+    recording = read_recording(write(tmp_path / "r.parquet", columns(row(at=at)), time=kind))
+    assert recording.readings["a"][0].measured_at == 1_772_524_800_000
+    assert recording.naive_at == (1_772_524_800_000 if naive else None)
 
 
 def test_patients_are_handed_on_as_their_row_groups_end(tmp_path: Path) -> None:
