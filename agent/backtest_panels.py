@@ -20,7 +20,7 @@ from alerting.alert import Priority
 from alerting.backtest import AlertOutcome
 from alerting.burden import DAY_MS, Watched
 from alerting.care_protocol import CareProtocol
-from alerting.coverage import expectation
+from alerting.coverage import silences_of
 from alerting.explain import shown_unit
 from alerting.history import CODES, History
 from alerting.quantity_words import NAMES
@@ -70,14 +70,16 @@ class TracePanel:
         """Draw it."""
         mine = (self.history.quantities == CODES[self.quantity]) & self.history.judged
         mine &= (self.history.times >= self.watched.begin) & (self.history.times <= self.watched.end)
-        times = self.history.times[mine]
+        found = silences_of(self.judged[0][0], self.history, self.watched, self.quantity)
+        times = found.times
         values = np.array([in_unit(self.quantity, count, self.unit) for count in self.history.counts[mine].tolist()])
-        silence = expectation(self.judged[0][0], self.quantity).silence
-        broken = np.flatnonzero(np.diff(times) > silence) if silence is not None else np.arange(len(times) - 1)
+        broken = np.arange(len(times) - 1) if found.gaps is None else np.flatnonzero(found.gaps[1:-1])
         axes.set_title(self.words.of(NAMES[self.quantity]).capitalize(), loc="left", size=9.5, weight="bold", pad=5)
         axes.set_ylabel(shown_unit(self.unit))
-        if silence is not None:
-            self._gaps(axes, times, silence)
+        if found.gaps is not None:
+            for place in np.flatnonzero(found.gaps).tolist():
+                begin, end = found.edges[place] / DAY_MS, found.edges[place + 1] / DAY_MS
+                axes.axvspan(begin, end, color=GAP, linewidth=0, zorder=1, gid=f"gap-{self.quantity.value}-{place}")
         line = axes.plot(
             np.insert(times / DAY_MS, broken + 1, np.nan),
             np.insert(values, broken + 1, np.nan),
@@ -99,11 +101,6 @@ class TracePanel:
     def unit(self) -> Unit:
         """In which it is shown."""
         return self.judged[0][0].units.get(self.quantity, facts(self.quantity).unit)
-
-    def _gaps(self, axes: Axes, times: NDArray[np.int64], silence: int) -> None:
-        edges = np.concatenate(([self.watched.begin], times, [self.watched.end]))
-        for place in np.flatnonzero(np.diff(edges) > silence).tolist():
-            axes.axvspan(edges[place] / DAY_MS, edges[place + 1] / DAY_MS, color=GAP, linewidth=0, zorder=1)
 
     def _limits(self, axes: Axes, values: NDArray[np.float64]) -> None:
         shown = [*values.tolist(), *self._levels()]

@@ -103,6 +103,24 @@ def test_readings_of_a_quantity_without_cadence_are_joined_only_as_the_protocol_
     assert b"trace-spo2" not in svg  # no rule looks at it
 
 
+def test_days_without_an_appointment_are_not_grey(tmp_path: Path) -> None:
+    text = SMALL.with_name("heart_failure.toml").read_text(encoding="utf-8")
+    head, tail = text.split('kind = "missing"\nquantity = "body_weight"\n')
+    before, _, after = tail.partition("priority")
+    assert set(re.findall(r"^(\w+) =", before, re.MULTILINE)) == {"expected", "grace"}
+    schedule = 'by = "11:00"\non = ["mon", "wed", "fri"]\ngrace = "1 h"\n'
+    path = tmp_path / "scheduled.toml"
+    path.write_text(f'{head}kind = "missing"\nquantity = "body_weight"\n{schedule}priority{after}', encoding="utf-8")
+    rows: list[Row] = [("p", MORNING + timedelta(days=day), "body_weight", 70, "kg") for day in (1, 3, 6, 8, 10)]
+    kept = picture(tmp_path, rows, "--protocol", path)
+    assert b"gap-body_weight" not in kept
+    line = drawn(kept, "trace-body_weight")
+    assert (line.count("M "), line.count("L ")) == (1, 4)
+    missed = picture(tmp_path, [*rows[:2], *rows[3:]], "--protocol", path)
+    assert missed.count(b"gap-body_weight") == 1
+    assert drawn(missed, "trace-body_weight").count("M ") == 2
+
+
 def test_both_protocols_are_drawn_and_named(tmp_path: Path) -> None:
     options = ("--protocol", SMALL, "--against", SMALL.with_name("heart_failure.toml"))
     rows = [*low_day("p"), ("p", MORNING, "body_weight", 70.0, "kg")]

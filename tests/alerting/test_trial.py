@@ -2,13 +2,17 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alerting.alert import Audience, Priority, Reason
 from alerting.backtest import AlertOutcome, backtest
 from alerting.burden import Burden, BusyDay, Watched, burden_of, middle, total
+from alerting.care_protocol import CareProtocol
 from alerting.comparison import Verdict, compare
-from alerting.coverage import Expectation, expectation
+from alerting.coverage import Expectation, expectation, silences_of
 from alerting.history import History
 from alerting.scheduled_rules import CompositeRule, MissingRule
 from alerting.trial import together, trial_of, watching
@@ -18,6 +22,7 @@ from tests.alerting.worlds import CGM, DAY, HOUR, MINUTE, PARIS, START, SYSTOLIC
 DIABETES = small("diabetes_cgm")
 HEART = small("heart_failure")
 MIDNIGHT = START - 7 * HOUR - 11 * MINUTE - HOUR  # 2026-03-03T00:00 in Paris
+LATE_MARCH = MIDNIGHT + 18 * DAY  # the clocks go forward on 29 March
 
 
 def outcome(rule: str, raised_at: int, ended: int | None = None, **changes: object) -> AlertOutcome:
@@ -148,7 +153,60 @@ def test_a_protocol_expects_what_its_cadence_or_its_missing_rules_say() -> None:
         for rule in HEART.rules
     ]
     scheduled = dataclasses.replace(HEART, rules=tuple(rules))
-    assert expectation(scheduled, WEIGHT) == Expectation(a_day=3 / 7, silence=36 * HOUR, ruled=True)
+    (asked,) = (rule for rule in rules if isinstance(rule, MissingRule) and rule.quantity is WEIGHT)
+    assert expectation(scheduled, WEIGHT) == Expectation(a_day=3 / 7, silence=None, scheduled=(asked,), ruled=True)
+
+
+def on_days(days: int, *, grace: int = 0) -> CareProtocol:
+    """A weighing by 11:00 on each of some days of the week, and nothing else."""
+    asked = next(rule for rule in HEART.rules if isinstance(rule, MissingRule) and rule.quantity is WEIGHT)
+    return dataclasses.replace(HEART, rules=(dataclasses.replace(asked, by=660, days=days, expected=0, grace=grace),))
+
+
+MONDAY_WEDNESDAY_FRIDAY = 0b0010101
+
+
+def weighed(*days: int) -> History:
+    """At 08:00 in Paris of days after Tuesday 3 March 2026."""
+    return History.of("p", [reading(WEIGHT, "70", MIDNIGHT + 8 * HOUR + day * DAY) for day in days])
+
+
+@pytest.mark.parametrize(
+    ("days", "gaps"),
+    [
+        ((1, 3, 6, 8, 10, 13), 0),  # Wednesday, Friday, Monday: every appointment
+        ((1, 3, 4, 6, 8, 10, 13), 0),  # and a Saturday between
+        ((1, 3, 8, 10, 13), 1),  # not on Monday
+        ((1, 3, 7, 8, 10, 13), 1),  # on Tuesday instead
+        ((1, 13), 1),
+    ],
+)
+def test_an_appointment_that_was_kept_leaves_no_gap(days: tuple[int, ...], gaps: int) -> None:
+    watched = Watched(begin=MIDNIGHT, end=MIDNIGHT + 14 * DAY, zone=PARIS)
+    found = trial_of(on_days(MONDAY_WEDNESDAY_FRIDAY), weighed(*days), [], watched).coverage[WEIGHT]
+    assert (found.gaps, found.silent_ms > 0) == (gaps, gaps > 0)
+
+
+@given(
+    days=st.integers(1, 127),
+    grace=st.sampled_from([0, 2 * HOUR, 15 * HOUR]),
+    hours=st.lists(st.integers(0, 24 * 30), max_size=25, unique=True),
+    since=st.integers(0, 60),
+)
+def test_gaps_of_a_schedule_are_the_absences_that_the_engine_raises(
+    days: int, grace: int, hours: list[int], since: int
+) -> None:
+    protocol = on_days(days, grace=grace)
+    begin, end = LATE_MARCH + since * HOUR, LATE_MARCH + 31 * DAY
+    readings = [reading(WEIGHT, "70", LATE_MARCH + hour * HOUR) for hour in sorted(hours)]
+    raised = list(backtest(protocol, {"p": readings}, zone=PARIS, since=begin, until=end))
+    watched = Watched(begin=begin, end=end, zone=PARIS)
+    found = silences_of(protocol, History.of("p", readings), watched, WEIGHT)
+    assert found.gaps is not None
+    edges = found.edges.tolist()
+    gaps = [(edges[place], edges[place + 1]) for place in np.flatnonzero(found.gaps).tolist()]
+    assert [one.resolved_at or end for one in raised] == [over for _, over in gaps]
+    assert all(begin < one.raised_at for one, (begin, _) in zip(raised, gaps, strict=True))
 
 
 def test_watching_begins_and_ends_as_a_backtest_does() -> None:
