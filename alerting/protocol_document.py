@@ -7,7 +7,6 @@ What is not here: what the tables mean (protocol_file, protocol_rules, protocol_
 """
 
 import difflib
-import re
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -20,9 +19,8 @@ from alerting.alert import Sentence
 from alerting.errors import Fault
 from alerting.protocol_expectations import absence, expectation
 from alerting.protocol_schema import convert
+from alerting.protocol_syntax import coding_fault, one_bracket, syntax_fault, text_of_file
 from alerting.toml_lines import Path, key_lines, line_of
-
-_TOML_PLACE = re.compile(r"\(at line (\d+), column \d+\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +59,15 @@ class Document:
         """Return the document of a file; one without content and with a fault when it is not TOML."""
         nothing = cls({}, {})
         try:
-            text = data.decode()
-            return cls(tomllib.loads(text), key_lines(text))
+            text = text_of_file(data)
         except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            message = Sentence(fr="le fichier doit être enregistré en UTF-8", en="the file must be saved as UTF-8")
-            nothing.faults.append(Fault(line=line, key="", message=message))
+            nothing.faults.append(coding_fault(data, error))
+            return nothing
+        try:
+            return cls(tomllib.loads(text), key_lines(text))
         except (ValueError, RecursionError) as error:
             # Besides its own error the parser lets through those of a number too long and of brackets too deep.
-            nothing.faults.append(_syntax_fault(str(error), data.count(b"\n") + 1))
+            nothing.faults.append(syntax_fault(text, str(error)))
         return nothing
 
     def table(self, table: object, schema: type[Struct], path: Path, *, elsewhere: Collection[str] = ()) -> Table:
@@ -102,7 +100,11 @@ class Document:
             try:
                 values[key] = convert(table[key], known.type)
             except msgspec.ValidationError:
-                self.fault((*path, key), expectation(key, known.type))
+                single = key in _ARRAYS and isinstance(table[key], dict)
+                self.fault(
+                    (*path, key),
+                    one_bracket(".".join(map(str, (*path, key)))) if single else expectation(key, known.type),
+                )
                 spoiled.add(key)
         return Table(values=values, spoiled=frozenset(spoiled))
 
@@ -142,18 +144,8 @@ class Document:
         return ".".join(parts)
 
 
-def _syntax_fault(reason: str, last_line: int) -> Fault:
-    place = _TOML_PLACE.search(reason)
-    return Fault(
-        line=int(place[1]) if place else last_line,
-        key="",
-        message=Sentence(
-            fr=f"ce n'est pas du TOML lisible (guillemet, crochet ou signe = oublié ?) : {reason}",
-            en=f"this is not readable TOML (a quote, a bracket or an = forgotten?): {reason}",
-        ),
-    )
-
-
+_ARRAYS = ("rules", "steps", "signatures")
+"""Keys under which tables stand, as many as are wanted."""
 _OF_ANOTHER_FORM = Sentence(
     fr="cette clé ne sert pas dans une règle de cette forme : l'enlever, ou changer de forme (docs/care-protocols.md)",
     en="this key means nothing in a rule of this form: remove it, or change the form (docs/care-protocols.md)",

@@ -115,7 +115,7 @@ def _pack(document: Document, packs: Packs, heirs: tuple[str, ...]) -> tuple[Doc
         return None
     pack, protocol = _resolve(data, packs, (*heirs, name))
     for fault in _in_order(pack.faults):
-        place = f"{fault.key} (l. {fault.line})" if fault.line else fault.key
+        place = " ".join(part for part in (fault.key, f"(l. {fault.line})" if fault.line else "") if part)
         document.fault(
             ("pack",),
             Sentence(fr=f"dans {name}, {place} : {fault.message.fr}", en=f"in {name}, {place}: {fault.message.en}"),

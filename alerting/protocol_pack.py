@@ -20,6 +20,7 @@ from alerting.alert import Sentence
 from alerting.protocol_document import Document
 from alerting.protocol_expectations import expectation
 from alerting.protocol_schema import Identifiers, convert
+from alerting.protocol_syntax import one_bracket
 from alerting.toml_lines import Path
 from alerting.wording import say
 
@@ -78,7 +79,10 @@ def _steps(heir: Document, before: Mapping[str, Any], after: object) -> None:
 def _rules(heir: Document, own: Document, pack: Document) -> None:
     added = own.content.get("rules", [])
     if not isinstance(added, list):
-        return
+        # Said here and once: without the pack's rules all that speaks of them would be a fault too.
+        single = isinstance(added, dict)
+        heir.fault(("rules",), one_bracket("rules") if single else expectation("rules", list[object]))
+        added = []
     removed = _removed(heir, own, pack, added)
     _unbind(heir, own, removed)
     rules = {table["id"]: _without(table, removed) for table in pack.content["rules"] if table["id"] not in removed}
@@ -197,7 +201,10 @@ def _shift(lines: dict[Path, int], array: Path, by: int) -> None:
     moved = {path: line for path, line in lines.items() if path[:size] == array and len(path) > size}
     for path in moved:
         del lines[path]
-    lines.update({(*array, int(path[size]) + by, *path[size + 1 :]): line for path, line in moved.items()})
+    for path, line in moved.items():
+        place = path[size]
+        if isinstance(place, int):  # Under a key it is one table, where several are wanted: a fault already.
+            lines[(*array, place + by, *path[size + 1 :])] = line
 
 
 _KEPT = Sentence(
@@ -216,8 +223,8 @@ _ADAPT = Sentence(
 )
 _BY_AGE = Sentence(
     fr="« {name} » du pack attend une mesure depuis un certain temps (expected), pas à une heure : garder {name} avec "
-    'un expected dans ses limites, et ajouter une règle [[rules]] à soi, kind = "missing", avec by et on et un autre id '
-    "(docs/care-protocols.md, missing)",
+    'un expected dans ses limites, et ajouter une règle [[rules]] à soi, kind = "missing", avec by et on et un autre '
+    "id (docs/care-protocols.md, missing)",
     en='"{name}" of the pack expects a reading within some time (expected), not by a time of day: keep {name} with an '
     'expected within its bounds, and add a rule of your own, [[rules]] kind = "missing" with by and on and another id '
     "(docs/care-protocols.md, missing)",

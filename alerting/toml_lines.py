@@ -36,6 +36,22 @@ def key_lines(text: str) -> dict[Path, int]:
     return lines
 
 
+def begun_at(text: str, line: int) -> int | None:
+    """Return the line on which the value begins that goes on over `line`, None when none does.
+
+    The text need not be one that a parser accepts.
+    """
+    begun, open_value = 0, _OpenValue()
+    for number, content in enumerate(text.splitlines()[: line - 1], start=1):
+        if open_value.goes_on(content):
+            continue
+        entry = _KEY.match(content)
+        if entry:
+            begun = number
+            open_value.begin(entry[2])
+    return begun if open_value.open else None
+
+
 def line_of(path: Path, lines: dict[Path, int]) -> int | None:
     """Return the line of a key, or of the nearest table around it; None for the file as a whole."""
     for length in range(len(path), 0, -1):
@@ -66,6 +82,11 @@ class _OpenValue:
         self._depth = 0
         self._quotes = ""
 
+    @property
+    def open(self) -> bool:
+        """Whether it is not at its end yet."""
+        return self._depth > 0 or bool(self._quotes)
+
     def begin(self, rest: str) -> None:
         """Start with what follows the `=`."""
         self._depth, self._quotes = 0, ""
@@ -73,7 +94,7 @@ class _OpenValue:
 
     def goes_on(self, line: str) -> bool:
         """Return whether `line` still belongs to the value begun before, and read it if so."""
-        if not self._depth and not self._quotes:
+        if not self.open:
             return False
         self._scan(line)
         return True

@@ -2,7 +2,7 @@
 
 import tomllib
 
-from alerting.toml_lines import key_lines, line_of
+from alerting.toml_lines import begun_at, key_lines, line_of
 
 TEXT = '''# a comment with [brackets] and a = sign
 top = 1
@@ -63,3 +63,9 @@ def test_a_key_that_is_not_there_is_pointed_at_by_its_table() -> None:
     assert line_of(("table", "a", "b"), lines) == 16
     assert line_of(("many", 1, "nothing"), lines) == 24
     assert line_of(("nothing",), lines) is None
+
+
+def test_the_line_is_found_where_a_value_of_several_lines_begins() -> None:
+    assert [begun_at(TEXT, line) for line in (3, 4, 6, 8, 10, 13)] == [None, 3, 3, 7, 7, 12]
+    assert begun_at("a = [\n1,\n[b]\nc = 1\n", 4) == 1
+    assert begun_at("a = 1\nb = 2\n", 2) is None
