@@ -154,12 +154,15 @@ async def until_told(work: Coroutine[object, object, None]) -> None:
 @click.option("--hash", "form", flag_value="hash", help="The protocol's whole hash. / Son empreinte entière.")
 @click.option("--resolved", "form", flag_value="resolved", help="With its pack inlined. / Avec son pack.")
 @click.option("--json", "form", flag_value="json", help="JSON.")
+@click.option("--lang", "own_lang", type=click.Choice(["fr", "en"]), help="Langue / language.")
 @click.pass_context
-def check(ctx: click.Context, file: Path, form: str | None) -> None:
+def check(ctx: click.Context, file: Path, form: str | None, own_lang: str | None) -> None:
     """Check a settings file or a care protocol. / Vérifier des réglages ou un protocole."""
     from agent.errors import SettingsError
     from agent.settings_file import packaged_protocols, read_settings
 
+    if own_lang is not None:
+        ctx.find_root().params["lang"] = own_lang
     if _is_desk_settings(file):
         raise Refusal(f"{file}: réglages de l'équipe / the team's settings: 'veilleur-desk alerts --config {file}'.")
     if str(file) in packaged_protocols() or _is_protocol(file):
@@ -192,14 +195,12 @@ def _is_desk_settings(file: Path) -> bool:
 
 
 def _is_protocol(file: Path) -> bool:
+    from agent.check_command import is_protocol
+
     try:
-        return "box" not in tomllib.loads(file.read_text(encoding="utf-8"))
+        return is_protocol(file.read_bytes())
     except OSError as error:
         raise Refusal(f"{file}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-        # Which of the two it was meant to be shows in its text, however broken.
-        data = file.read_bytes()
-        return b"[[rules]]" in data or b"pack =" in data
 
 
 @main.command()
