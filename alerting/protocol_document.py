@@ -6,7 +6,6 @@ A table is read key by key, so that one fault does not hide the next: a value th
 What is not here: what the tables mean (protocol_file, protocol_rules, protocol_telling).
 """
 
-import difflib
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from alerting.alert import Sentence
 from alerting.errors import Fault
 from alerting.protocol_expectations import absence, expectation
 from alerting.protocol_schema import convert
+from alerting.protocol_spelling import nearest, perhaps
 from alerting.protocol_syntax import coding_fault, one_bracket, syntax_fault, text_of_file
 from alerting.toml_lines import Path, key_lines, line_of
 
@@ -83,18 +83,22 @@ class Document:
             self.fault(path, expectation(str(path[-1]), dict[str, object]))
             return Table()
         fields = {field.name: field for field in msgspec.structs.fields(schema)}
+        misspelt: set[str] = set()
         for key in sorted(table.keys() - fields.keys()):
             if key in elsewhere:
                 self.fault((*path, key), _OF_ANOTHER_FORM)
             else:
-                self.unknown((*path, key), key, fields.keys())
+                # A key that is there already was not meant: the nearest of the others is.
+                lacking = nearest(key, fields.keys() - table.keys())
+                misspelt.add(lacking)
+                self.unknown((*path, key), key, [lacking] if lacking else fields.keys())
         values: dict[str, Any] = {}
         spoiled: set[str] = set()
         for key, known in fields.items():
             if key not in table:
-                if known.required:
+                if known.required and key not in misspelt:
                     self._lacking((*path, key), absence(key, known.type))
-                elif known.default is not msgspec.UNSET:
+                elif not known.required and known.default is not msgspec.UNSET:
                     values[key] = known.default
                 continue
             try:
@@ -115,9 +119,8 @@ class Document:
 
     def unknown(self, path: Path, word: str, known: Collection[str]) -> None:
         """Say that a word is unknown here, and which one it might have been."""
-        near = difflib.get_close_matches(word, list(known), n=1)
-        fr, en = (f" ; vouliez-vous dire « {near[0]} » ?", f'; did you mean "{near[0]}"?') if near else ("", "")
-        self.fault(path, Sentence(fr=f"« {word} » est inconnu ici{fr}", en=f'"{word}" is unknown here{en}'))
+        more = perhaps(word, known)
+        self.fault(path, Sentence(fr=f"« {word} » est inconnu ici{more.fr}", en=f'"{word}" is unknown here{more.en}'))
 
     def fault(self, path: Path, message: Sentence) -> None:
         """Say what is wrong at a path."""

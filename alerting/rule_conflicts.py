@@ -11,6 +11,7 @@ from itertools import combinations
 
 from alerting.alert import Priority
 from alerting.care_protocol import Rule, TellingPolicy, ValueRule
+from alerting.protocol_spelling import perhaps
 from alerting.rule_checks import Contradiction, never, unlikely, wrong
 from alerting.rules import (
     BaselineRule,
@@ -73,10 +74,9 @@ def _absorbing(rules: Iterable[Rule], by_id: Mapping[str, Rule], ids: Collection
     for rule in rules:
         for name in rule.life.absorbs:
             if name not in ids:
-                yield Conflict(
-                    rule=rule.id,
-                    found=wrong("absorbs", f"« {name} » n'est pas une règle d'ici", f'"{name}" is no rule here'),
-                )
+                more = perhaps(name, [one for one in ids if one != rule.id])
+                fr, en = f"« {name} » n'est pas une règle d'ici{more.fr}", f'"{name}" is no rule here{more.en}'
+                yield Conflict(rule=rule.id, found=wrong("absorbs", fr, en))
             elif name in by_id:
                 for found in _silenced(rule, by_id[name], by_id):
                     yield Conflict(rule=rule.id, found=found)

@@ -172,7 +172,6 @@ paper = "A paper"
 """
     told = faults(text)
     assert {(fault.line, fault.key) for fault in told} == {
-        (None, "title"),
         (None, "transmission"),
         (14, "rules.a_low"),
         (27, "rules.a_low"),
