@@ -15,6 +15,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
+from agent.backtest_levels import Level, levels_of
 from agent.backtest_words import PRIORITIES, Words, in_unit
 from alerting.alert import Priority
 from alerting.backtest import AlertOutcome
@@ -24,7 +25,6 @@ from alerting.coverage import silences_of
 from alerting.explain import shown_unit
 from alerting.history import CODES, History
 from alerting.quantity_words import NAMES
-from alerting.rules import LevelRule
 from devices.reading import Quantity, Unit, facts
 
 LANE_INCHES = 0.3
@@ -58,7 +58,7 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class TracePanel:
-    """One quantity over time, with the thresholds of its level rules and where alerts were raised."""
+    """One quantity over time, with the levels of its rules and where alerts were raised."""
 
     history: History
     quantity: Quantity
@@ -103,32 +103,26 @@ class TracePanel:
         return self.judged[0][0].units.get(self.quantity, facts(self.quantity).unit)
 
     def _limits(self, axes: Axes, values: NDArray[np.float64]) -> None:
-        shown = [*values.tolist(), *self._levels()]
+        shown = [*values.tolist(), *(in_unit(self.quantity, one.count, self.unit) for one in self._levels())]
         low, high = (min(shown), max(shown)) if shown else (0.0, 1.0)
         room = 0.08 * ((high - low) or 1.0)
         axes.set_ylim(low - room, high + room)
-        axes.yaxis.set_major_formatter(lambda value, _: self.words.number(value, 0 if high - low > 5 else 1))
+        decimals = 0 if high - low > 5 else 1 if high - low > 2.5 else 2  # ticks lie at quarters where there are few
+        axes.yaxis.set_major_formatter(lambda value, _: self.words.number(value, decimals))
 
-    def _levels(self) -> dict[float, list[tuple[int, LevelRule]]]:
-        """Return threshold in the shown unit -> which protocols' rules have it."""
-        found: dict[float, list[tuple[int, LevelRule]]] = {}
-        for place, (protocol, _) in enumerate(self.judged):
-            for rule in protocol.rules:
-                if isinstance(rule, LevelRule) and rule.quantity is self.quantity:
-                    found.setdefault(in_unit(self.quantity, rule.threshold, self.unit), []).append((place, rule))
-        return found
+    def _levels(self) -> list[Level]:
+        return levels_of([protocol for protocol, _ in self.judged], self.quantity)
 
     def _thresholds(self, axes: Axes) -> None:
-        levels = self._levels()
         labels = []
-        for value, rules in sorted(levels.items()):
-            places = {place for place, _ in rules}
-            gravest = max((rule for _, rule in rules), key=lambda rule: list(Priority).index(rule.priority))
-            style = (0, (5, 2)) if 0 in places else (0, (1, 1.6))
-            axes.axhline(value, color=COLOURS[gravest.priority], linewidth=1.3, linestyle=style, zorder=2)
-            text = self.words.amount(self.quantity, gravest.threshold, self.unit)
-            only = f" {'AB'[min(places)]}" if len(self.judged) > 1 and len(places) == 1 else ""
-            labels.append((value, f"{text} {shown_unit(self.unit)}{only}"))
+        for level in self._levels():
+            value = in_unit(self.quantity, level.count, self.unit)
+            style = (0, (5, 2)) if 0 in level.places else (0, (1, 1.6))
+            width = 1.3 if level.of_each_reading else 0.8
+            line = axes.axhline(value, color=COLOURS[level.priority], linewidth=width, linestyle=style, zorder=2)
+            line.set_gid(f"level-{self.quantity.value}-{level.count}")
+            only = f" {'AB'[min(level.places)]}" if len(self.judged) > 1 and len(level.places) == 1 else ""
+            labels.append((value, level.text(self.quantity, self.unit, self.words) + only))
         name_levels(axes, labels)
 
     def _raised(self, axes: Axes) -> None:
@@ -187,7 +181,7 @@ class LanesPanel:
         several = len(lane.alerts)
         name = f"{lane.title} ({self.words.of(PRIORITIES[lane.priority])})"
         lines = textwrap.wrap(name, 34)
-        size = 8.0 if len(lines) == 1 else 7.0
+        size = {1: 8.0, 2: 7.0}.get(len(lines), 6.0)
         axes.text(
             -0.012 - 0.025 * (several > 1),
             row + several / 2,
@@ -224,9 +218,10 @@ class LanesPanel:
 
 @dataclass(frozen=True, slots=True)
 class KeyPanel:
-    """How the marks are read."""
+    """How the marks are read, of which some are drawn only of `several` protocols or with `thin` levels."""
 
     several: bool
+    thin: bool
     words: Words
 
     def draw(self, axes: Axes) -> None:
@@ -238,7 +233,7 @@ class KeyPanel:
                 "Sur la courbe ▼ A, ▲ B ; seuil tireté A, pointillé B",
                 "On the trace ▼ A, ▲ B; threshold dashed A, dotted B",
             )
-        lines = (
+        lines = [
             say(
                 "Trait fin : du début de la condition au déclenchement. Barre : du déclenchement à la fin"
                 " (vide : tue ; ► : encore en cours).",
@@ -246,7 +241,16 @@ class KeyPanel:
                 " (hollow: not told; ►: still standing).",
             ),
             f"{marks}{say('. Gris : sans mesure.', '. Grey: no reading.')}",
-        )
+        ]
+        if self.thin:
+            lines.append(
+                say(
+                    "Seuil fin : d'une moyenne (moy.), d'une part des mesures (part), ou du poids sec (sec) ; une"
+                    " mesure au-delà n'y suffit pas toujours.",
+                    "Thin threshold: of a mean (mean), of a share of the readings (share), or of the dry weight (dry);"
+                    " one reading beyond it may not be enough.",
+                )
+            )
         axes.set_axis_off()
         axes.text(
             0, 1, "\n".join(lines), size=7.5, color="#444444", va="top", linespacing=1.4, transform=axes.transAxes

@@ -7,6 +7,7 @@ nothing is said by colour alone. A silence is never drawn over.
 What is not here: what is counted (backtest_report), and the panels themselves (backtest_panels, backtest_agp).
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -17,6 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from agent.backtest_agp import ProfilePanel, profile_of
+from agent.backtest_levels import levels_of
 from agent.backtest_panels import LANE_INCHES, KeyPanel, Lane, LanesPanel, Panel, TracePanel
 from agent.backtest_words import NO_PROMISE, NOT_A_DEVICE, SIMULATED, Words
 from alerting.backtest import AlertOutcome
@@ -27,8 +29,8 @@ from alerting.trial import label
 from devices.reading import Quantity
 
 WIDTH = 11.0
-_LEFT, _RIGHT = 2.35, 1.05
-_HEAD, _FOOT, _BETWEEN, _KEY = 1.3, 0.2, 0.62, 0.28
+_LEFT, _RIGHT = 2.35, 1.5
+_HEAD, _FOOT, _BETWEEN, _KEY = 1.3, 0.2, 0.62, 0.42
 _TRACE, _PROFILE = 2.2, 2.9
 _SETTINGS = {
     "svg.fonttype": "none",  # text stays text: it can be searched, copied and read aloud
@@ -92,14 +94,17 @@ def _figure(picture: Picture) -> Figure:
 
 def _panels(picture: Picture) -> list[tuple[float, Panel]]:
     """Return the panels from top to bottom, each with its height in inches."""
+    quantities = _quantities(picture)
+    protocols = [protocol for protocol, _ in picture.judged]
+    thin = any(not level.of_each_reading for one in quantities for level in levels_of(protocols, one))
     panels: list[tuple[float, Panel]] = [
         (_TRACE, TracePanel(picture.history, quantity, picture.watched, picture.judged, picture.words))
-        for quantity in _quantities(picture)
+        for quantity in quantities
     ]
     lanes = _lanes(picture)
     height = LANE_INCHES * max(1, sum(len(lane.alerts) for lane in lanes))
     panels.append((height, LanesPanel(lanes, picture.watched, picture.words)))
-    panels.append((_KEY, KeyPanel(len(picture.judged) > 1, picture.words)))
+    panels.append((_KEY, KeyPanel(len(picture.judged) > 1, thin, picture.words)))
     profile = profile_of(picture.history, picture.watched)
     if profile is not None:
         panels.append((_PROFILE, ProfilePanel(profile, picture.judged[0][0], picture.words)))
@@ -114,27 +119,26 @@ def _quantities(picture: Picture) -> list[Quantity]:
 
 
 def _lanes(picture: Picture) -> list[Lane]:
-    """Return a lane for each rule that raised something, in the protocols' order."""
+    """Return a lane for each rule that raised something, in the protocols' order; rules of one title are told apart."""
     titles = {
         rule.id: (rule.words.title, rule.priority)
         for protocol, _ in reversed(picture.judged)
         for rule in protocol.rules
     }
     order = list(dict.fromkeys(rule.id for protocol, _ in picture.judged for rule in protocol.rules))
-    lanes = []
-    for rule in order:
-        alerts = [[one for one in outcomes if one.rule == rule] for _, outcomes in picture.judged]
-        if any(alerts):
-            title, priority = titles[rule]
-            lanes.append(Lane(title=picture.words.of(title), priority=priority, alerts=alerts))
-    return lanes
+    raised = {rule: [[one for one in outcomes if one.rule == rule] for _, outcomes in picture.judged] for rule in order}
+    shown = {rule: picture.words.of(titles[rule][0]) for rule, alerts in raised.items() if any(alerts)}
+    many = Counter(shown.values())
+    return [
+        Lane(title=f"{title} · {rule}" if many[title] > 1 else title, priority=titles[rule][1], alerts=raised[rule])
+        for rule, title in shown.items()
+    ]
 
 
 def _head(figure: Figure, picture: Picture, height: float) -> None:
     words, history = picture.words, picture.history
-    begin, end = words.date_of(picture.watched.begin), words.date_of(picture.watched.end)
     title = words.say("Essai d'un protocole sur un historique", "A protocol tried on a history")
-    period = words.say(f"du {begin} au {end}", f"from {begin} to {end}")
+    period = words.period(picture.watched.begin, picture.watched.end)
     figure.text(0.25 / WIDTH, 1 - 0.3 / height, f"{title} · patient {history.patient}", size=13, weight="bold")
     figure.text(
         0.25 / WIDTH,

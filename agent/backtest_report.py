@@ -83,8 +83,7 @@ def _head(report: Report, words: Words) -> Iterator[str]:
         f"{words.number(first.readings)} {words.say('mesures', 'readings')}",
     ]
     if first.first_ms is not None and first.last_ms is not None:
-        begin, end = words.date_of(first.first_ms), words.date_of(first.last_ms)
-        parts.append(f"{words.say('du', 'from')} {begin} {words.say('au', 'to')} {end} ({words.zone.key})")
+        parts.append(f"{words.period(first.first_ms, first.last_ms)} ({words.zone.key})")
     yield " · ".join(parts)
     for letter, protocol, trial in zip(_letters(report), report.protocols, report.trials, strict=True):
         compared = report.differences is not None

@@ -107,6 +107,13 @@ class Words:
         """Return the local day of a moment (ms UTC)."""
         return self.day((self.local(at).date() - _EPOCH).days, year=year, short=short)
 
+    def period(self, first: int, last: int) -> str:
+        """Return the local days of two moments (ms UTC): "du 3 mars 2026 au 4 mars 2026", or "le 3 mars 2026"."""
+        begin, end = self.date_of(first), self.date_of(last)
+        if begin == end:
+            return self.say(f"le {begin}", f"on {begin}")
+        return self.say(f"du {begin} au {end}", f"from {begin} to {end}")
+
     def moment(self, at: int) -> str:
         """Return a moment (ms UTC), such as "3 mars 2026 à 08:11"."""
         return f"{self.date_of(at)} {self.say('à', 'at')} {self.local(at):%H:%M}"
@@ -117,7 +124,13 @@ class Words:
 
     def amount(self, quantity: Quantity, count: int, unit: Unit) -> str:
         """Return a value in one of its quantity's units, without the unit and without needless zeros."""
-        value = in_unit(quantity, count, unit)
+        return self._shortest(in_unit(quantity, count, unit))
+
+    def difference(self, quantity: Quantity, count: int, unit: Unit) -> str:
+        """Return a difference of two values (quanta) in one of its quantity's units, written as an amount is."""
+        return self._shortest(in_unit(quantity, count, unit) - in_unit(quantity, 0, unit))
+
+    def _shortest(self, value: float) -> str:
         text = f"{value:.3f}".rstrip("0").rstrip(".")
         return text.replace(".", ",") if self.lang == "fr" else text
 

@@ -1,5 +1,6 @@
 """The pictures of `veilleur backtest`: there, legible as text, and never a line over a silence."""
 
+import dataclasses
 import re
 import struct
 from collections.abc import Sequence
@@ -13,17 +14,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from agent.backtest_agp import PERCENTILES, profile_of, target_of
+from agent.backtest_levels import levels_of
 from agent.backtest_panels import time_axis
 from agent.backtest_picture import WIDTH
 from agent.backtest_words import Words
 from agent.settings_file import load_protocol
+from alerting.alert import Audience, Priority
 from alerting.burden import Watched
 from alerting.history import History
 from alerting.recordings import read_recording
+from alerting.rules import Baseline, BaselineRule, Direction, LevelRule, ShareRule, Side
+from devices.reading import Quantity, Unit
 from tests.agent.backtest_kit import MORNING, SMALL, Row, glucose, low_day, veilleur, write_csv
 
 PARIS = ZoneInfo("Europe/Paris")
 START = round(MORNING.timestamp() * 1000)
+NB = "\u00a0"
 HOUR, DAY = 3_600_000, 86_400_000
 
 
@@ -69,7 +75,7 @@ def test_a_picture_says_who_when_what_and_what_it_is_not(tmp_path: Path) -> None
     svg = picture(tmp_path, low_day("pat$ient"), "--protocol", SMALL, lang="fr").decode()
     for text in (
         "patient pat$ient",
-        "du 3 mars 2026 au 3 mars 2026 (Europe/Paris) · 24 mesures",
+        "le 3 mars 2026 (Europe/Paris) · 24 mesures",
         "diabetes_cgm v1 · Diabète, capteur de glucose en continu",
         "Glucose interstitiel",
         "70 mg/dL",
@@ -119,6 +125,97 @@ def test_days_without_an_appointment_are_not_grey(tmp_path: Path) -> None:
     missed = picture(tmp_path, [*rows[:2], *rows[3:]], "--protocol", path)
     assert missed.count(b"gap-body_weight") == 1
     assert drawn(missed, "trace-body_weight").count("M ") == 2
+
+
+def pressures() -> list[Row]:
+    """A week of home pressures that are high in the mean and never by themselves."""
+    return [
+        ("p", MORNING + timedelta(days=day, hours=hour, minutes=minute), f"blood_pressure_{name}", value, "mm[Hg]")
+        for day in range(8)
+        for hour in (0, 11)
+        for minute in (0, 3)
+        for name, value in (("systolic", 140), ("diastolic", 90))
+    ]
+
+
+def test_the_threshold_of_a_mean_is_drawn_and_called_so(tmp_path: Path) -> None:
+    svg = picture(tmp_path, pressures(), "--protocol", "hypertension", lang="fr").decode()
+    assert "moy. 135 mmHg" in svg
+    assert "moy. 85 mmHg" in svg
+    assert ">180 mmHg<" in svg  # of a reading, and of a share
+    assert "Seuil fin" in svg
+    assert drawn(svg.encode(), "level-blood_pressure_systolic-1350") != drawn(
+        svg.encode(), "level-blood_pressure_systolic-1800"
+    )
+    assert "mean 135 mmHg" in picture(tmp_path, pressures(), "--protocol", "hypertension").decode()
+    assert b"Thin threshold" not in picture(tmp_path, low_day("p"), "--protocol", SMALL)
+
+
+def test_levels_are_those_of_readings_means_shares_and_dry_weight() -> None:
+    protocol = load_protocol(str(SMALL), Path())
+    dry = BaselineRule(
+        id="dry",
+        quantity=Quantity.BODY_WEIGHT,
+        priority=Priority.LOW,
+        audience=Audience.NURSE,
+        words=protocol.rules[0].words,
+        statistic=Baseline.DRY_WEIGHT,
+        direction=Direction.RISE,
+        delta=2500,
+        end_delta=2000,
+        reference=71_200,
+    )
+    loss = dataclasses.replace(dry, id="loss", direction=Direction.FALL)
+    moving = dataclasses.replace(dry, id="moving", statistic=Baseline.MEAN, window=DAY)
+    share = ShareRule(
+        id="share",
+        quantity=Quantity.BODY_WEIGHT,
+        priority=Priority.LOW,
+        audience=Audience.NURSE,
+        words=dry.words,
+        side=Side.ABOVE,
+        threshold=80_000,
+        share=5000,
+        end_share=4000,
+        window=DAY,
+        min_readings=2,
+    )
+    level = LevelRule(
+        id="level",
+        quantity=Quantity.BODY_WEIGHT,
+        priority=Priority.LOW,
+        audience=Audience.NURSE,
+        words=dry.words,
+        side=Side.ABOVE,
+        threshold=90_000,
+        end_threshold=90_000,
+    )
+    beside = dataclasses.replace(share, id="beside", threshold=90_000, priority=Priority.HIGH)
+    changed = dataclasses.replace(protocol, rules=(dry, loss, moving, share, level, beside))
+    levels = levels_of([protocol, changed], Quantity.BODY_WEIGHT)
+    assert [one.count for one in levels] == [68_700, 73_700, 80_000, 90_000]
+    french, english = (
+        [one.text(Quantity.BODY_WEIGHT, Unit.KILOGRAM, Words(lang, PARIS)) for one in levels] for lang in ("fr", "en")
+    )
+    assert french == [f"sec −{NB}2,5 : 68,7 kg", f"sec +{NB}2,5 : 73,7 kg", "part 80 kg", "90 kg"]
+    assert english == [f"dry −{NB}2.5: 68.7 kg", f"dry +{NB}2.5: 73.7 kg", "share 80 kg", "90 kg"]
+    assert [one.of_each_reading for one in levels] == [False, False, False, True]
+    assert (levels[-1].priority, levels[-1].places) == (Priority.HIGH, {1})
+    pounds = levels[1].text(Quantity.BODY_WEIGHT, Unit.POUND, Words("en", PARIS))
+    assert pounds.startswith(f"dry +{NB}5.512: ")
+
+
+def test_rules_of_one_title_are_told_apart_by_their_id(tmp_path: Path) -> None:
+    text = SMALL.read_text(encoding="utf-8")
+    titles = re.findall(r"^title = .*$", text, re.MULTILINE)
+    low = [one for one in titles if "Hypogly" in one]
+    assert len(low) == 2
+    path = tmp_path / "same.toml"
+    path.write_text(text.replace(low[1], low[0]), encoding="utf-8")
+    svg = picture(tmp_path, low_day("p1", low=50), "--protocol", path).decode()
+    assert "hypo_level_1" in svg
+    assert "hypo_level_2" in svg
+    assert "hypo_level_1" not in picture(tmp_path, low_day("p1", low=50), "--protocol", SMALL).decode()
 
 
 def test_both_protocols_are_drawn_and_named(tmp_path: Path) -> None:

@@ -183,6 +183,16 @@ def test_of_several_patients_those_are_counted_of_whom_a_rule_never_had_a_value(
     assert "* hypo_level_1: never judged on this history (no reading)" in text
 
 
+def test_a_history_of_one_day_is_of_one_day(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "r.csv", glucose("p", [100, 100], MORNING.replace(month=7, day=1)))
+    options = ("--protocol", SMALL, "--readings", path)
+    assert " · le 1er juillet 2026 (Europe/Paris)" in veilleur("backtest", *options, lang="fr").stdout
+    assert " · on 1 July 2026 (Europe/Paris)" in veilleur("backtest", *options).stdout
+    night = write_csv(tmp_path / "n.csv", glucose("p", [100] * 3, MORNING.replace(hour=22, minute=55)))
+    text = veilleur("backtest", "--protocol", SMALL, "--readings", night).stdout
+    assert "from 3 March 2026 to 4 March 2026" in text  # 23:55 and 00:05 in Paris
+
+
 def test_a_french_reader_is_not_told_lifted_for_standing(history: Path) -> None:
     text = veilleur("backtest", "--protocol", SMALL, "--readings", history, lang="fr").stdout
     assert rows_of(text, "ouvertes plus de 24 h") == ["0"]
