@@ -99,7 +99,7 @@ def shadow_lines(found: PatientShadow, words: Words) -> Iterator[str]:
     yield ""
     verdicts = one.verdicts
     both = " · ".join(f"{words.of(said)} {words.number(verdicts[key])}" for key, said in _TOGETHER.items())
-    yield f"{words.say('levées par les deux :', 'raised by both:')} {both}"
+    yield f"{words.say('déclenchées par les deux :', 'raised by both:')} {both}"
     yield from _only(words.say("Levées seulement à l'essai", "Raised by the shadow only"), one.only_shadow, words)
     yield from _only(
         words.say("Levées seulement par le protocole appliqué", "Raised by the applied protocol only"),
@@ -160,7 +160,7 @@ def _rows(one: Comparison, words: Words) -> list[list[str]]:
                 )
     rows.append(
         [
-            words.say("alertes levées et tues", "alerts raised and not told"),
+            words.say("alertes déclenchées et tues", "alerts raised and not told"),
             *(words.number(side.burden.raised - side.burden.told) for side in sides),
         ]
     )

@@ -34,9 +34,9 @@ def why_not_higher(
         return None
     title = quoted(graver.words.title)
     if graver.id in standing:
-        return say("{t}, plus grave, est levée aussi", "{t}, which is graver, is raised too", t=title)
+        return say("{t}, plus grave, est déclenchée aussi", "{t}, which is graver, is raised too", t=title)
     waits = say(
-        "{t} n'est pas levée~: il faudrait {c}",
+        "{t} n'est pas déclenchée~: il faudrait {c}",
         "{t} is not raised: it would take {c}",
         t=title,
         c=condition(graver, telling.units),

@@ -30,15 +30,20 @@ _OUTCOME = {
 _NO_OUTCOME = Sentence(fr="issue non notée", en="no outcome recorded")
 _CHECK = Sentence(fr="À vérifier", en="To check")
 _FOR = Sentence(fr="Pour", en="For")
-_DUE = Sentence(fr="À regarder avant le", en="To be looked at by")
+_DUE = Sentence(fr="À regarder avant", en="To be looked at by")
 _LATE = Sentence(
-    fr="Arrivée après coup : ce n'est pas la situation de maintenant.",
-    en="It arrived late: this is not how things are now.",
+    fr="Connue après coup : ce n'est pas la situation de maintenant.",
+    en="It became known late: this is not how things are now.",
+)
+_LATE_AND_STANDING = Sentence(
+    fr="Mesure reçue en retard ; l'alerte est toujours en cours.",
+    en="Its readings came late; the alert still stands.",
 )
 _IMPROVING = Sentence(fr="La valeur revient vers la normale.", en="The value is on its way back.")
 _NOT_TOLD = Sentence(fr="Non annoncée", en="Not told")
 _ESCALATED = Sentence(fr="Non vue à temps, dite aussi à", en="Not seen in time, told as well to")
-_HIGHER = Sentence(fr="Pourquoi pas plus haut", en="Why not higher")
+_REMINDED = Sentence(fr="Non vue à temps, rappelée à", en="Not seen in time, told once more to")
+_HIGHER = Sentence(fr="Pourquoi pas plus haut, quand elle s'est déclenchée", en="Why not higher, when it was raised")
 _LACKING = Sentence(fr="Ce qui manque", en="What is missing")
 _SIMILAR = Sentence(fr="La précédente semblable", en="The last one alike")
 _RESTS_ON = Sentence(fr="Repose sur", en="Rests on")
@@ -61,16 +66,16 @@ def page(view: AlertView, language: Language, zone: tzinfo | None = None) -> Ite
     yield f"{view.id[:SHOWN_ID]}  {said(PRIORITY[view.priority], language)}  {view.patient or view.box}  {view.rule}"
     yield words.say(view.why)
     if view.late:
-        yield words.say(_LATE)
+        yield words.say(_LATE_AND_STANDING if view.standing else _LATE)
     if view.said.improving and view.standing:
         yield words.say(_IMPROVING)
     yield from _telling(view, words)
     yield from _reasons(view.said, words)
     yield from _numbers(view.said, words)
-    engine = f"{words.say(_ENGINE)} {view.engine_version}"
-    yield words.titled(
-        _PROTOCOL, f"{view.protocol or '-'} v{view.protocol_version} ({view.protocol_hash[:12]}), {engine}"
-    )
+    if view.protocol:
+        engine = f"{words.say(_ENGINE)} {view.engine_version}"
+        protocol = f"{view.protocol} v{view.protocol_version} ({view.protocol_hash[:12]})"
+        yield words.titled(_PROTOCOL, f"{protocol}, {engine}")
     yield words.say(EMERGENCY)
 
 
@@ -89,7 +94,8 @@ class _Words:
         return local(at, self.language, self.zone)
 
     def number(self, one: Evidence) -> str:
-        return str(to_value(one.quantity, one.count)).replace(".", "," if self.language is Language.FR else ".")
+        shown = f"{to_value(one.quantity, one.count).normalize():f}"
+        return shown.replace(".", "," if self.language is Language.FR else ".")
 
 
 def _telling(view: AlertView, words: _Words) -> Iterator[str]:
@@ -103,8 +109,11 @@ def _telling(view: AlertView, words: _Words) -> Iterator[str]:
             "" if change.suppressed.until is None else f" ({words.say(UNTIL)} {words.when(change.suppressed.until)})"
         )
         yield words.titled(_NOT_TOLD, f"{words.say(HELD[change.suppressed.reason])}{until}")
+    known = {view.audience}
     for step in change.escalated:
-        yield words.titled(_ESCALATED, f"{words.say(_AUDIENCE[step.audience])}, {words.when(step.at)}")
+        title = _REMINDED if step.audience in known else _ESCALATED
+        known.add(step.audience)
+        yield words.titled(title, f"{words.say(_AUDIENCE[step.audience])}, {words.when(step.at)}")
     if seen is not None:
         yield words.titled(_SEEN, f"{seen.by}, {words.when(seen.at)}")
 
@@ -112,7 +121,8 @@ def _telling(view: AlertView, words: _Words) -> Iterator[str]:
 def _reasons(change: AlertChange, words: _Words) -> Iterator[str]:
     """Yield what to check, why it is not graver, what was missing, and what came of the last one."""
     sentences = (
-        (_CHECK, change.check if change.check.fr else None),
+        # The sentence has it mostly already.
+        (_CHECK, change.check if change.check.fr and change.check.fr not in change.why.fr else None),
         (_HIGHER, change.higher),
         (_LACKING, change.lacking),
     )

@@ -35,7 +35,7 @@ class Language(StrEnum):
 
 
 _HEADERS = {
-    Language.FR: ("N°", "Priorité", "Patient", "Ce qui se passe", "Levée", "Vue par", "Fin"),
+    Language.FR: ("N°", "Priorité", "Patient", "Ce qui se passe", "Déclenchée", "Vue par", "Fin"),
     Language.EN: ("Id", "Priority", "Patient", "What happens", "Raised", "Seen by", "Ended"),
 }
 _READING_HEADERS = {
@@ -49,14 +49,15 @@ PRIORITY = {
 }
 UNTIL = Sentence(fr="jusqu'au", en="until")
 HELD = {
-    Reason.ABSORBED: Sentence(fr="retenue : une alerte plus grave la couvre", en="held back: a graver alert covers it"),
-    Reason.REFRACTORY: Sentence(fr="retenue : la précédente vient de finir", en="held back: one ended just before"),
-    Reason.TOO_MANY: Sentence(fr="retenue : trop d'alertes en peu de temps", en="held back: too many in a short time"),
-    Reason.QUIET_HOURS: Sentence(fr="retenue : heures calmes", en="held back: quiet hours"),
+    Reason.ABSORBED: Sentence(fr="une alerte plus grave la couvre", en="a graver alert covers it"),
+    Reason.REFRACTORY: Sentence(fr="la précédente vient de finir", en="one ended just before"),
+    Reason.TOO_MANY: Sentence(fr="trop d'alertes en peu de temps", en="too many in a short time"),
+    Reason.QUIET_HOURS: Sentence(fr="heures calmes", en="quiet hours"),
     Reason.SHELVED: Sentence(fr="mise de côté", en="set aside"),
     Reason.DIGEST: Sentence(fr="au résumé du jour", en="in the daily digest"),
     Reason.STALE: Sentence(fr="trop tard pour agir", en="too late to act on"),
 }
+_HELD_BACK = Sentence(fr="retenue, ", en="held back, ")
 _TECHNICAL = Sentence(fr="technique", en="technical")
 QUANTITIES = {
     Quantity.GLUCOSE_INTERSTITIAL: Sentence(fr="glucose interstitiel", en="interstitial glucose"),
@@ -174,7 +175,7 @@ def _what(alert: AlertView, language: Language) -> str:
         return said(alert.why, language)
     reason = said(HELD[held.reason], language)
     until = "" if held.until is None else f" ({said(UNTIL, language)} {local(held.until, language)})"
-    return f"{said(alert.why, language)} [{reason}{until}]"
+    return f"{said(alert.why, language)} [{said(_HELD_BACK, language)}{reason}{until}]"
 
 
 def _end(alert: AlertView, language: Language) -> str:

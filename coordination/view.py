@@ -276,6 +276,8 @@ class View:
 
     def _rows(self, query: str, values: dict[str, object] | None = None) -> Iterator[tuple[Any, ...]]:
         try:
-            yield from self._connection.execute(query, values or {})
+            # Not "yield from": who stops half way would close a cursor of a database that is closed already.
+            for row in self._connection.execute(query, values or {}):  # noqa: UP028
+                yield row
         except sqlite3.Error as error:
             raise as_error(error) from error

@@ -59,7 +59,7 @@ def missing(rule: Rule, *shown: object, **more: object) -> tuple[str, str] | Non
 
 def test_a_level_1_says_what_level_2_would_take() -> None:
     assert graver(LOW, LEVEL_2) == (
-        "«~Hypoglycémie de niveau 2~» n'est pas levée~: il faudrait moins de 54~mg/dL pendant 15~min",
+        "«~Hypoglycémie de niveau 2~» n'est pas déclenchée~: il faudrait moins de 54~mg/dL pendant 15~min",
         "“Level 2 hypoglycaemia” is not raised: it would take less than 54 mg/dL for 15 min",
     )
 
@@ -72,7 +72,7 @@ def test_what_it_would_take_is_in_the_readers_unit() -> None:
 
 def test_a_graver_alert_that_stands_already_is_named() -> None:
     assert graver(LOW, LEVEL_2, standing={"level_2"}) == (
-        "«~Hypoglycémie de niveau 2~», plus grave, est levée aussi",
+        "«~Hypoglycémie de niveau 2~», plus grave, est déclenchée aussi",
         "“Level 2 hypoglycaemia”, which is graver, is raised too",
     )
 
@@ -82,7 +82,7 @@ def test_a_composite_says_which_of_its_members_are_not_met() -> None:
     members = {"both": Members(true=titled("Poids"), false=titled("Saturation"), unknown=titled("Pouls"))}
     assert graver(GAIN, both, members=members) == (
         (
-            "«~Décompensation~» n'est pas levée~: il faudrait au moins 2 de ses 3~conditions en 24~h~; "
+            "«~Décompensation~» n'est pas déclenchée~: il faudrait au moins 2 de ses 3~conditions en 24~h~; "
             "non remplie~: «~Saturation~»~; sans mesure récente pour juger «~Pouls~»"
         ),
         (
@@ -100,7 +100,7 @@ def test_a_graver_composite_filed_under_another_quantity_counts_too() -> None:
     saturation = replace(LOW, quantity=Quantity.SPO2, threshold=920)
     told = graver(saturation, replace(TOGETHER, priority=Priority.HIGH))
     assert told is not None
-    assert told[0] == "«~Titre~» n'est pas levée~: il faudrait au moins 2 de ses 3~conditions en 24~h"
+    assert told[0] == "«~Titre~» n'est pas déclenchée~: il faudrait au moins 2 de ses 3~conditions en 24~h"
 
 
 CONDITIONS: list[tuple[Rule, str, str]] = [
@@ -152,7 +152,7 @@ CONDITIONS: list[tuple[Rule, str, str]] = [
 def test_every_kind_says_what_it_waits_for(rule: Rule, fr: str, en: str) -> None:
     low = replace(rule, id="first", priority=Priority.LOW)
     assert graver(low, replace(rule, id="graver", priority=Priority.MEDIUM)) == (
-        f"«~Titre~» n'est pas levée~: il faudrait {fr}",
+        f"«~Titre~» n'est pas déclenchée~: il faudrait {fr}",
         f"“Title” is not raised: it would take {en}",
     )
 
@@ -179,7 +179,7 @@ def test_of_two_absences_the_nearest_is_told() -> None:
     nearer = replace(NO_WEIGHT, id="nearer", priority=Priority.MEDIUM, grace=18 * HOUR, words=words("Près", "Near"))
     told = graver(NO_WEIGHT, longer, nearer)
     assert told is not None
-    assert told[0] == "«~Près~» n'est pas levée~: il faudrait 42~h sans pesée"
+    assert told[0] == "«~Près~» n'est pas déclenchée~: il faudrait 42~h sans pesée"
 
 
 @pytest.mark.parametrize(

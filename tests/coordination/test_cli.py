@@ -4,6 +4,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +25,9 @@ from alerting.alert import (
 from alerting.recordings import read_recording
 from coordination.cli import main
 from coordination.database import Presence
+from coordination.settings import read_settings
 from coordination.sqlite_file import VERSION
+from coordination.view import View
 from devices.reading import Quantity, Unit, Validity
 from exchange.messages import alert as alert_record
 from exchange.messages import alert_change
@@ -220,18 +223,18 @@ def test_an_alert_is_shown_whole_in_the_readers_language(config: Path, team: Tea
     for told in (
         "Haute",
         "Hypoglycémie (escalated)",
-        "ce n'est pas la situation de maintenant",
+        "Mesure reçue en retard ; l'alerte est toujours en cours.",
         "revient vers la normale",
         "À vérifier\u00a0: glycémie au doigt",
-        "Pourquoi pas plus haut\u00a0: il faudrait moins de 54",
+        "Pourquoi pas plus haut, quand elle s'est déclenchée\u00a0: il faudrait moins de 54",
         "Ce qui manque\u00a0: la tension",
         "artefact",
         "une alerte plus grave la couvre (jusqu'au",
         "dite aussi à\u00a0: le patient ou un aidant, tout de suite",
         "Vue par\u00a0: N. Durand",
         "glucose interstitiel 65,5\u00a0mg/dL",
-        "Dernières valeurs\u00a0: 65,5 69,0\u00a0mg/dL",
-        "poids 71,250\u00a0kg",
+        "Dernières valeurs\u00a0: 65,5 69\u00a0mg/dL",
+        "poids 71,25\u00a0kg",
         "Protocole\u00a0: diabetes_cgm v1 (abababababab), moteur 1",
         "appeler le 15",
     ):
@@ -268,6 +271,17 @@ def test_the_table_of_alerts_says_who_is_next_and_when_boxes_were_heard(config: 
     english = _fine("alerts", "--config", config, "--lang", "en", "--open")
     assert "Medium, technical" in english
     assert f"Records to attribute: {OTHER_BOX} (1)." in english
+
+
+def test_whoever_reads_only_the_first_line_is_told_of_no_damage(config: Path) -> None:
+    # As `| head -1` does.
+    view = View(read_settings(config).database)
+    readings = view.readings()
+    next(readings)
+    view.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        readings.close()  # type: ignore[attr-defined]
 
 
 def test_the_database_can_be_named_without_the_settings(config: Path, team: Team) -> None:
