@@ -14,19 +14,33 @@ from types import MappingProxyType
 from typing import ClassVar, Self
 
 from alerting.alert import Sentence
-from alerting.protocol_values import text_of
+from alerting.protocol_values import SPACES, text_of
+from alerting.wording import shown_unit
 from devices.errors import UnitError
 from devices.reading import Quantity, QuantityFacts, Unit, facts, plausible, to_counts, to_value
 
-_AMOUNT = re.compile(r"(-?[0-9]{1,6}(?:\.[0-9]{1,6})?) ?(\S+)")
+_AMOUNT = re.compile(rf"(-?[0-9]{{1,6}}(?:\.[0-9]{{1,6}})?)[{SPACES}]*(\S+(?:[{SPACES}]\S+)?)")
 _SPOKEN = {
     "mmHg": Unit.MM_HG,
+    "mm Hg": Unit.MM_HG,
     "°C": Unit.CELSIUS,
     "°F": Unit.FAHRENHEIT,
     "lb": Unit.POUND,
     "kg/m²": Unit.KG_PER_M2,
 }
 """Units as they are spoken, besides their codes."""
+
+
+def parts_of(text: str) -> tuple[str, str]:
+    """Return the number and the unit of an amount as written, each space in the unit a plain one.
+
+    Raises:
+        ValueError: it is no number with something after it.
+    """
+    match = _AMOUNT.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(text)
+    return match[1], " ".join(match[2].split())
 
 
 class RefusedError(Exception):
@@ -60,10 +74,10 @@ class Amount(ABC):
         Raises:
             ValueError: it is no number with a unit that this kind of amount can have.
         """
-        match = _AMOUNT.fullmatch(text_of(text).strip())
-        if match is None or match[2] not in cls.units:
+        number, unit = parts_of(text_of(text))
+        if unit not in cls.units:
             raise ValueError(text)
-        return cls(Decimal(match[1]), cls.units[match[2]])
+        return cls(Decimal(number), cls.units[unit])
 
     @abstractmethod
     def counts(self, quantity: Quantity) -> int:
@@ -96,13 +110,12 @@ class Level(Amount):
             raise RefusedError(_not_measured(quantity, self.unit)) from error
         if not plausible(quantity, count):
             known = facts(quantity)
-            low, high = to_value(quantity, known.low), to_value(quantity, known.high)
+            low, high = to_value(quantity, known.low), f"{to_value(quantity, known.high)} {shown_unit(known.unit)}"
             raise RefusedError(
                 Sentence(
-                    fr=f"seuil impossible chez un patient : il doit être entre {low} et {high} {known.unit} "
+                    fr=f"seuil impossible chez un patient : il doit être entre {low} et {high} "
                     "(l'unité est-elle la bonne ?)",
-                    en=f"impossible in a patient: it must be between {low} and {high} {known.unit} "
-                    "(is the unit right?)",
+                    en=f"impossible in a patient: it must be between {low} and {high} (is the unit right?)",
                 )
             )
         return count
@@ -136,8 +149,9 @@ class Difference(Amount):
             raise RefusedError(
                 Sentence(
                     fr=f"cette règle ne pourra jamais alerter : la variation doit être positive et au plus de "
-                    f"{widest} {known.unit}",
-                    en=f"this rule can never be raised: the change must be positive and at most {widest} {known.unit}",
+                    f"{widest} {shown_unit(known.unit)}",
+                    en=f"this rule can never be raised: the change must be positive and at most "
+                    f"{widest} {shown_unit(known.unit)}",
                 )
             )
         return count
@@ -308,9 +322,14 @@ def _thousandths(number: Decimal, most: int, unit: str) -> int:
     return count
 
 
+def units_of(quantity: Quantity) -> str:
+    """Return the units of a quantity as they are spoken, the one it is counted in first."""
+    return ", ".join(shown_unit(unit) for unit in (facts(quantity).unit, *facts(quantity).conversions))
+
+
 def _not_measured(quantity: Quantity, unit: str) -> Sentence:
-    units = ", ".join((facts(quantity).unit, *facts(quantity).conversions))
+    written, units = shown_unit(Unit(unit)), units_of(quantity)
     return Sentence(
-        fr=f"{quantity} ne se mesure pas en {unit} ; unités possibles : {units}",
-        en=f"{quantity} is not measured in {unit}; possible units: {units}",
+        fr=f"{quantity} ne se mesure pas en {written} ; unités possibles : {units}",
+        en=f"{quantity} is not measured in {written}; possible units: {units}",
     )

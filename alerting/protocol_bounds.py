@@ -18,8 +18,10 @@ from alerting.protocol_expectations import expectation
 from alerting.protocol_forms import form_of_rule, key_types, text, value_of
 from alerting.protocol_rules import plain
 from alerting.protocol_schema import TellingTable, TimingTable, TransmissionTable, convert
+from alerting.protocol_values import Duration, duration_said
 from alerting.rules import ChangeRule
-from devices.reading import Quantity
+from alerting.wording import shown_unit
+from devices.reading import Quantity, facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,18 @@ class Place:
     def text(self, key: str, value: object) -> object:
         """Return a value of a key as a protocol is written."""
         return text(self.types[key], self.quantity, value, relative=self.relative)
+
+    def said(self, key: str, value: object) -> Sentence:
+        """Return a value of a key as a reader writes it."""
+        kind = self.types[key]
+        if isinstance(kind, type) and issubclass(kind, Duration) and isinstance(value, int):
+            return duration_said(value)
+        written = self.text(key, value)
+        shown = ", ".join(map(str, written)) if isinstance(written, list) else str(written)
+        if isinstance(kind, type) and issubclass(kind, Amount):
+            unit = facts(self.quantity).unit
+            shown = shown.removesuffix(unit) + shown_unit(unit) if shown.endswith(f" {unit}") else shown
+        return Sentence(fr=shown, en=shown)
 
 
 def places(protocol: CareProtocol) -> dict[str, Place]:
@@ -134,7 +148,7 @@ def _end(place: Place, key: str, value: object) -> object:
     except RefusedError as error:
         return error.why
     except msgspec.ValidationError:
-        return expectation(key, place.types[key])
+        return expectation(key, place.types[key], value, place.quantity)
 
 
 def outside(protocol: CareProtocol) -> Iterator[tuple[Bound, Sentence]]:
@@ -144,12 +158,12 @@ def outside(protocol: CareProtocol) -> Iterator[tuple[Bound, Sentence]]:
         place = known[bound.rule]
         value = place.values.get(bound.key)
         if not isinstance(value, int) or not bound.low <= value <= bound.high:
-            low, high = place.text(bound.key, bound.low), place.text(bound.key, bound.high)
+            low, high = place.said(bound.key, bound.low), place.said(bound.key, bound.high)
             yield (
                 bound,
                 Sentence(
-                    fr=f"hors des limites : de {low} à {high} ; seul le médecin peut les élargir, dans le pack",
-                    en=f"outside the bounds: {low} to {high}; the physician must widen them, in the pack",
+                    fr=f"hors des limites : de {low.fr} à {high.fr} ; seul le médecin peut les élargir, dans le pack",
+                    en=f"outside the bounds: {low.en} to {high.en}; the physician must widen them, in the pack",
                 ),
             )
 

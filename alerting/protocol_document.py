@@ -21,6 +21,7 @@ from alerting.protocol_schema import convert
 from alerting.protocol_spelling import nearest, perhaps
 from alerting.protocol_syntax import coding_fault, one_bracket, syntax_fault, text_of_file
 from alerting.toml_lines import Path, key_lines, line_of
+from devices.reading import Quantity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,7 @@ class Document:
         if not isinstance(table, dict):
             self.fault(path, expectation(str(path[-1]), dict[str, object]))
             return Table()
+        quantity = _quantity_of(table)
         fields = {field.name: field for field in msgspec.structs.fields(schema)}
         misspelt: set[str] = set()
         for key in sorted(table.keys() - fields.keys()):
@@ -97,7 +99,7 @@ class Document:
         for key, known in fields.items():
             if key not in table:
                 if known.required and key not in misspelt:
-                    self._lacking((*path, key), absence(key, known.type))
+                    self._lacking((*path, key), absence(key, known.type, quantity))
                 elif not known.required and known.default is not msgspec.UNSET:
                     values[key] = known.default
                 continue
@@ -107,7 +109,9 @@ class Document:
                 single = key in _ARRAYS and isinstance(table[key], dict)
                 self.fault(
                     (*path, key),
-                    one_bracket(".".join(map(str, (*path, key)))) if single else expectation(key, known.type),
+                    one_bracket(".".join(map(str, (*path, key))))
+                    if single
+                    else expectation(key, known.type, table[key], quantity),
                 )
                 spoiled.add(key)
         return Table(values=values, spoiled=frozenset(spoiled))
@@ -145,6 +149,12 @@ class Document:
             name = table.get("id") if isinstance(table, Mapping) else None
             parts[1] = name if isinstance(name, str) else f"[{int(path[1]) + 1}]"
         return ".".join(parts)
+
+
+def _quantity_of(table: Mapping[str, object]) -> Quantity | None:
+    """Return the quantity that a table names, None when it names none that is known."""
+    name = table.get("quantity")
+    return Quantity(name) if isinstance(name, str) and name in set(Quantity) else None
 
 
 _ARRAYS = ("rules", "steps", "signatures")

@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 
 from alerting.alert import Sentence
-from alerting.protocol_amounts import Amount, Change, Deviations, Fraction100, PerMinute, Points
+from alerting.protocol_amount_words import amount_wanted
+from alerting.protocol_amounts import Amount
+from alerting.protocol_spelling import perhaps
 from alerting.protocol_values import WEEKDAYS, Days, Duration, Flags, Lasting, Span, TimeOfDay
-from devices.reading import Unit
+from devices.reading import Quantity
 
 ABSENCE: Mapping[str, Sentence] = MappingProxyType(
     {
@@ -46,12 +48,11 @@ _LISTS: Mapping[str, Sentence] = MappingProxyType(
     }
 )
 
-_UNITS = ", ".join(Unit)
 _CUSTOM: tuple[tuple[type, Sentence], ...] = (
     (
         Lasting,
         Sentence(
-            fr='écrire une durée plus grande que zéro avec son unité, telle que "15 min", "36 h" ou "3 days" '
+            fr='écrire une durée plus grande que zéro avec son unité, telle que "15 min", "36 h" ou "3 jours" '
             "(400 jours au plus)",
             en='write a duration above zero with its unit, such as "15 min", "36 h" or "3 days" (at most 400 days)',
         ),
@@ -59,7 +60,7 @@ _CUSTOM: tuple[tuple[type, Sentence], ...] = (
     (
         Duration,
         Sentence(
-            fr='écrire une durée avec son unité, telle que "15 min", "36 h" ou "3 days" (400 jours au plus)',
+            fr='écrire une durée avec son unité, telle que "15 min", "36 h" ou "3 jours" (400 jours au plus)',
             en='write a duration with its unit, such as "15 min", "36 h" or "3 days" (at most 400 days)',
         ),
     ),
@@ -85,57 +86,34 @@ _CUSTOM: tuple[tuple[type, Sentence], ...] = (
             en=f"write a list of quality flags, each once, of: {', '.join(Flags.names)}",
         ),
     ),
-    (Fraction100, Sentence(fr='écrire une part telle que "75 %"', en='write a share such as "75 %"')),
-    (
-        Deviations,
-        Sentence(
-            fr='écrire un nombre d\'écarts-types, tel que "3 SD" (ou "3 ET")',
-            en='write so many standard deviations, such as "3 SD"',
-        ),
-    ),
-    (Points, Sentence(fr='écrire des points, tels que "5 points"', en='write points, such as "5 points"')),
-    (
-        PerMinute,
-        Sentence(
-            fr='écrire la variation en une minute, avec un point et son unité, telle que "3 mg/dL" '
-            f"(unités connues : {_UNITS})",
-            en=f'write the change in one minute, with a point and its unit, such as "3 mg/dL" (known units: {_UNITS})',
-        ),
-    ),
-    (
-        Change,
-        Sentence(
-            fr='écrire un nombre avec un point et son unité, tel que "2.0 kg", ou une part telle que "5 %" '
-            f"(unités connues : {_UNITS})",
-            en='write a number with a point and its unit, such as "2.0 kg", or a share such as "5 %" '
-            f"(known units: {_UNITS})",
-        ),
-    ),
-    (
-        Amount,
-        Sentence(
-            fr='écrire un nombre avec un point et son unité, tel que "70 mg/dL" ou "2.0 kg" '
-            f"(unités connues : {_UNITS})",
-            en=f'write a number with a point and its unit, such as "70 mg/dL" or "2.0 kg" (known units: {_UNITS})',
-        ),
-    ),
 )
 
 
-def absence(key: str, kind: object) -> Sentence:
+def absence(key: str, kind: object, quantity: Quantity | None = None) -> Sentence:
     """Return what to write for a key that is not there."""
-    return ABSENCE.get(key) or expectation(key, kind)
+    return ABSENCE.get(key) or expectation(key, kind, quantity=quantity)
 
 
-def expectation(key: str, kind: object) -> Sentence:  # noqa: C901, PLR0911 - one case a type
-    """Return what to write for the value of a key of this type."""
+def expectation(  # noqa: C901, PLR0911 - one case a type
+    key: str, kind: object, value: object = None, quantity: Quantity | None = None
+) -> Sentence:
+    """Return what to write for the value of a key of this type.
+
+    Args:
+        key: its name.
+        kind: its type.
+        value: what stands there, None when nothing does.
+        quantity: of the table it is in, None when it has none that is known.
+    """
     words = msgspec.inspect.type_info(kind)
     match words:
         case msgspec.inspect.EnumType():
-            return _one_of(member.value for member in words.cls)
+            return _one_of([member.value for member in words.cls], value)
         case msgspec.inspect.LiteralType():
-            return _one_of(words.values)
+            return _one_of(words.values, value)
         case msgspec.inspect.CustomType():
+            if issubclass(words.cls, Amount):
+                return amount_wanted(words.cls, value, quantity)
             return next(said for cls, said in _CUSTOM if issubclass(words.cls, cls))
         case msgspec.inspect.IntType():
             return Sentence(
@@ -165,23 +143,26 @@ def expectation(key: str, kind: object) -> Sentence:  # noqa: C901, PLR0911 - on
                 en='write both languages: { fr = "...", en = "..." }, at most 300 characters each',
             )
         case msgspec.inspect.ListType():
-            return _LISTS.get(key) or _list(words)
+            return _LISTS.get(key) or _list(words, value)
         case _:
             return Sentence(fr='écrire une table de textes : cle = "texte"', en='write a table of texts: key = "text"')
 
 
-def _one_of(values: Any) -> Sentence:  # noqa: ANN401 - texts or numbers
-    choices = ", ".join(str(value) for value in values)
-    return Sentence(fr=f"choisir parmi : {choices}", en=f"choose one of: {choices}")
+def _one_of(values: Any, value: object) -> Sentence:  # noqa: ANN401 - texts or numbers
+    choices = ", ".join(str(one) for one in values)
+    more = perhaps(value, [str(one) for one in values]) if isinstance(value, str) else perhaps("", ())
+    return Sentence(fr=f"choisir parmi : {choices}{more.fr}", en=f"choose one of: {choices}{more.en}")
 
 
-def _list(words: msgspec.inspect.ListType) -> Sentence:
+def _list(words: msgspec.inspect.ListType, value: object) -> Sentence:
     fewest, most = words.min_length or 0, words.max_length
     if isinstance(words.item_type, msgspec.inspect.EnumType):
-        choices = ", ".join(str(member.value) for member in words.item_type.cls)
+        known = [str(member.value) for member in words.item_type.cls]
+        strange = [one for one in value if isinstance(one, str) and one not in known] if isinstance(value, list) else []
+        more = perhaps(strange[0] if strange else "", known)
         return Sentence(
-            fr=f"écrire une liste de {fewest} à {most} parmi : {choices}",
-            en=f"write a list of {fewest} to {most} of: {choices}",
+            fr=f"écrire une liste de {fewest} à {most} parmi : {', '.join(known)}{more.fr}",
+            en=f"write a list of {fewest} to {most} of: {', '.join(known)}{more.en}",
         )
     return Sentence(
         fr=f"écrire une liste de {fewest} à {most} id de règles", en=f"write a list of {fewest} to {most} ids of rules"

@@ -64,7 +64,7 @@ def _place(pack: CareProtocol, name: str, before: Place, after: Place) -> Iterat
     for key in sorted((before.values.keys() | after.values.keys()) - free):
         old, new = before.values.get(key), after.values.get(key)
         if old != new and (None in (old, new) or key not in asks_more or not asks_more[key](old, new)):
-            shown = before.text(key, old) if key in before.types else None
+            shown = before.said(key, old) if key in before.types and old is not None else None
             yield Beyond(table=name, key=key, message=_fixed(name, key, shown))
 
 
@@ -109,8 +109,8 @@ def _added(pack: CareProtocol, protocol: CareProtocol) -> Iterator[Beyond]:
         yield Beyond(table=quantity.value, key="cadence", message=_fixed(quantity.value, "cadence", None))
 
 
-def _fixed(table: str, key: str, shown: object) -> Sentence:
-    fr, en = (f" ({shown})", f" ({shown})") if shown is not None else ("", "")
+def _fixed(table: str, key: str, shown: Sentence | None) -> Sentence:
+    fr, en = (f" ({shown.fr})", f" ({shown.en})") if shown is not None else ("", "")
     return Sentence(
         fr=f"le pack fixe cette valeur{fr} sans donner de limites : seul le médecin peut en donner, dans le pack, sous "
         f"[bounds.{table}] {key}",

@@ -9,7 +9,8 @@ from collections.abc import Collection
 from alerting.alert import Sentence
 
 _ALIKE = 0.72
-"""Less alike than this (`difflib.SequenceMatcher.ratio`) another word was meant: no_glucose is not no_pulse (0.67), glucose_low not pulse_low (0.70)."""
+"""Less alike than this (`difflib.SequenceMatcher.ratio`) another word was meant: no_glucose is not no_pulse (0.67),
+glucose_low is not pulse_low (0.70)."""
 
 
 def nearest(word: str, known: Collection[str]) -> str:

@@ -9,6 +9,7 @@ What is not here: what has the unit of a quantity (protocol_amounts), and which 
 import re
 from typing import ClassVar, Self
 
+from alerting.alert import Sentence
 from devices.reading import Quality
 
 MINUTE = 60_000
@@ -20,13 +21,15 @@ LONGEST = 400 * DAY
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 _MS = {
-    **dict.fromkeys(("s",), 1_000),
-    **dict.fromkeys(("min",), MINUTE),
-    **dict.fromkeys(("h",), HOUR),
+    **dict.fromkeys(("s", "second", "seconds", "seconde", "secondes"), 1_000),
+    **dict.fromkeys(("min", "minute", "minutes"), MINUTE),
+    **dict.fromkeys(("h", "hour", "hours", "heure", "heures"), HOUR),
     **dict.fromkeys(("day", "days", "jour", "jours"), DAY),
     **dict.fromkeys(("week", "weeks", "semaine", "semaines"), 7 * DAY),
 }
-_DURATION = re.compile(r"([0-9]{1,6}) ?([a-z]+)")
+SPACES = " \u00a0\u2007\u202f"
+"""What may stand between a number and its unit: a space, or one that an editor ties them with."""
+_DURATION = re.compile(rf"([0-9]{{1,6}})[{SPACES}]*([a-z]+)")
 _TIME = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 
 
@@ -190,6 +193,12 @@ def duration_text(ms: int) -> str:
             count = ms // size
             return f"{count} day" if (unit, count) == ("days", 1) else f"{count} {unit}"
     return f"{ms // 1000} s"
+
+
+def duration_said(ms: int) -> Sentence:
+    """Return a duration as a reader writes it, such as "3 jours" and "3 days"."""
+    written = duration_text(ms)
+    return Sentence(fr=written.replace("day", "jour"), en=written)
 
 
 def time_text(minutes: int) -> str:

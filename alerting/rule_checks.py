@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from alerting.alert import Sentence
 from alerting.care_protocol import Timing
-from alerting.protocol_values import duration_text
+from alerting.protocol_values import duration_said
 from alerting.rules import CommonRule, Limits, Side
 from devices.reading import Quantity, facts
 
@@ -115,11 +115,11 @@ def window_fits(window: int, timing: Timing | None, field: str = "window") -> It
     # A quarter more than the cadence brings is kept, for readings that come a little early.
     longest = MOST_READINGS * 4 * timing.cadence // 5
     if window > longest:
-        minutes = duration_text(longest // 60_000 * 60_000)
+        minutes = duration_said(longest // 60_000 * 60_000)
         yield wrong(
             field,
-            f"à cette cadence une fenêtre tient au plus {minutes} ({MOST_READINGS} mesures) : la raccourcir",
-            f"at this cadence a window holds at most {minutes} ({MOST_READINGS} readings): shorten it",
+            f"à cette cadence une fenêtre tient au plus {minutes.fr} ({MOST_READINGS} mesures) : la raccourcir",
+            f"at this cadence a window holds at most {minutes.en} ({MOST_READINGS} readings): shorten it",
         )
 
 

@@ -214,7 +214,7 @@ paper = "A paper"
     [
         ('end_threshold = "72 mg/dL"', 'end_threshold = "70 mg/dL"', "rules.low.end_threshold", "at or above"),
         ('threshold = "3.9 mmol/L"', 'threshold = "10 mg/dL"', "rules.low.threshold", "never be raised"),
-        ('threshold = "3.9 mmol/L"', 'threshold = "70 stone"', "rules.low.threshold", "known units"),
+        ('threshold = "3.9 mmol/L"', 'threshold = "70 stone"', "rules.low.threshold", '"stone" is no unit of'),
         ('threshold = "3.9 mmol/L"', "threshold = 70", "rules.low.threshold", "with a point and its unit"),
         ('end_threshold = "72 mg/dL"', 'end_threshold = "7200 mg/dL"', "rules.low.end_threshold", "is the unit right"),
         ('persist = "15 min"', 'persist = "15 fortnights"', "rules.low.persist", "a duration with its unit"),

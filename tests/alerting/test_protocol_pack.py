@@ -207,7 +207,7 @@ def test_what_a_pack_lets_be_done_is_done(text: str) -> None:
         ('[adapt.low]\nthreshold = "55 mg/dL"\n', "rules.low.threshold", "60 mg/dL to 72.1 mg/dL"),
         ('[adapt.low]\nend_persist = "2 h"\nside = "at_most"\n', "rules.low.side", "the pack fixes"),
         ('[adapt.no_weight]\nby = "15:00"\n', "rules.no_weight.by", "09:00 to 14:00"),
-        ('[adapt.no_weight]\non = ["mon"]\n', "rules.no_weight.on", "(['mon', 'thu'])"),
+        ('[adapt.no_weight]\non = ["mon"]\n', "rules.no_weight.on", "(mon, thu)"),
         ('[adapt.no_weight]\ngrace = "3 h"\n', "rules.no_weight.grace", "the pack fixes this value (2 h)"),
         ('[adapt.no_glucose_interstitial]\nexpected = "3 days"\n', "rules.no_glucose_interstitial.expected", "fixes"),
         ('[transmission]\nnot_transmitted_after = "13 h"\n', "transmission.not_transmitted_after", "2 h to 12 h"),

@@ -2,7 +2,10 @@
 
 import pytest
 
-from tests.alerting.protocols import FORMS, faults, file, only_form, shipped, table
+from alerting.alert import Sentence
+from alerting.errors import Fault
+from alerting.protocol_values import Duration, duration_said, duration_text
+from tests.alerting.protocols import DAY, FORMS, HOUR, MINUTE, faults, file, only_form, read, shipped, table
 from tests.alerting.test_protocol_pack import HEIR, PACK, line
 
 
@@ -75,3 +78,87 @@ def test_a_name_that_is_far_from_every_other_gets_none(name: str) -> None:
     assert fault.message.en == f'"{name}" is unknown here'
     (fault,) = faults(HEIR + 'remove = ["no_puls"]\n', service=pack)
     assert 'did you mean "no_pulse"?' in fault.message.en
+
+
+def threshold_of(value: str) -> Fault:
+    """Return the fault of a pressure whose threshold is written so."""
+    rule = f'kind = "level"\nquantity = "blood_pressure_systolic"\nside = "above"\nthreshold = {value}\n'
+    (fault,) = faults(file(table("high", rule + 'end_threshold = "130 mmHg"')))
+    assert fault.key == "rules.high.threshold"
+    return fault
+
+
+@pytest.mark.parametrize(
+    ("value", "fr", "en"),
+    [
+        ('"180,5 mmHg"', "écrire 180.5 mmHg, un point", "write 180.5 mmHg, a point"),
+        ('"180,5"', "écrire 180.5, un point", "write 180.5, a point"),
+        ('"180"', "il manque l'unité", "the unit is lacking"),
+        ("180", "il manque les guillemets et l'unité", "the quotes and the unit are lacking"),
+        ("180.5", "il manque les guillemets et l'unité", "the quotes and the unit are lacking"),
+        ('"180 bpm"', "« bpm » n'est pas une unité de blood_pressure_systolic", '"bpm" is no unit of'),
+        ('"180 mmhg"', "« mmhg » n'est pas une unité", '"mmhg" is no unit'),
+        ('"high"', 'tel que "135 mmHg"', 'such as "135 mmHg"'),
+        ("true", 'tel que "135 mmHg"', 'such as "135 mmHg"'),
+        ('"18 kg"', "ne se mesure pas en kg ; unités possibles : mmHg, kPa", "possible units: mmHg, kPa"),
+        ('"1800 mmHg"', "entre 40.0 et 300.0 mmHg", "between 40.0 and 300.0 mmHg"),
+    ],
+)
+def test_a_wrong_amount_is_told_what_is_wrong_and_the_units_of_its_quantity_alone(value: str, fr: str, en: str) -> None:
+    fault = threshold_of(value)
+    assert fr in fault.message.fr
+    assert en in fault.message.en
+    for unit in ("mm[Hg]", "kg/m", "mg/dL", "Cel", "°C"):
+        assert unit not in fault.message.fr + fault.message.en
+
+
+def test_an_amount_of_a_quantity_that_is_not_known_is_told_how_one_is_written() -> None:
+    found = faults(only_form("level").replace('quantity = "glucose_interstitial"', 'quantity = ["glucose"]', 1)
+                   .replace('"70 mg/dL"', "70", 1))  # fmt: skip
+    (fault,) = (fault for fault in found if fault.key == "rules.level.threshold")
+    assert 'tel que "2.0 kg"' in fault.message.fr
+
+
+@pytest.mark.parametrize("space", ["", " ", "  ", "\u00a0", "\u202f"])
+@pytest.mark.parametrize("unit", ["mmHg", "mm Hg", "mm\u00a0Hg", "mm[Hg]"])
+def test_a_number_is_tied_to_its_unit_by_any_space(space: str, unit: str) -> None:
+    rule = 'kind = "level"\nquantity = "blood_pressure_systolic"\nside = "above"\nend_threshold = "130 mmHg"\n'
+    whole = file(table("high", rule + 'threshold = "160 mmHg"'))
+    assert read(whole.replace('"160 mmHg"', f'"160{space}{unit}"')) == read(whole)
+
+
+@pytest.mark.parametrize(
+    ("written", "means"),
+    [
+        (("30 s", "30 second", "30 seconds", "30 seconde", "30 secondes"), 30_000),
+        (("15 min", "15min", "15 minute", "15 minutes", "15\u00a0min"), 15 * MINUTE),
+        (("36 h", "36 hour", "36 hours", "36 heure", "36 heures", "36\u202fh"), 36 * HOUR),
+        (("3 day", "3 days", "3 jour", "3 jours"), 3 * DAY),
+        (("2 week", "2 weeks", "2 semaine", "2 semaines"), 14 * DAY),
+    ],
+)
+def test_a_duration_is_written_in_either_language(written: tuple[str, ...], means: int) -> None:
+    assert {Duration.read(text).ms for text in written} == {means}
+    assert duration_said(means).en == duration_text(means)
+
+
+def test_days_are_told_in_the_readers_language() -> None:
+    assert duration_said(DAY) == Sentence(fr="1 jour", en="1 day")
+    (fault,) = faults(HEIR + '[adapt.gain]\nwindow = "6 jours"\n', service=PACK)
+    assert "de 2 jours à 5 jours" in fault.message.fr
+    assert "2 days to 5 days" in fault.message.en
+    (fault,) = faults(HEIR + '[telling]\nlongest_shelf = "8 jours"\n', service=PACK)
+    assert "cette valeur (7 jours)" in fault.message.fr
+
+
+def test_bounds_are_told_in_units_as_they_are_spoken() -> None:
+    pack = shipped("oral_chemotherapy").decode()
+    (fault,) = faults(HEIR + '[adapt.fever_once]\nthreshold = "39 °C"\n', service=pack)
+    assert "de 37.8 °C à 38.5 °C" in fault.message.fr
+
+
+def test_a_misspelt_quantity_or_word_gets_the_nearest_one() -> None:
+    found = faults(only_form("level").replace('"below"', '"bellow"', 1))
+    assert ["vouliez-vous dire « below »" in fault.message.fr for fault in found] == [True]
+    found = faults(only_form("score_heart").replace('"spo2"', '"sp02"'))
+    assert any("did you mean" in fault.message.en and fault.key.endswith(".of") for fault in found)
