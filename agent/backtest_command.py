@@ -20,14 +20,14 @@ from tabulate import tabulate
 from agent.backtest_extra import need
 from agent.backtest_report import Report, report_lines
 from agent.backtest_unsaid import naive_line
-from agent.backtest_words import Words
+from agent.backtest_words import Words, system_said
 from agent.errors import RequestError
 from agent.settings_file import load_protocol, packaged_protocols
 from alerting.alert import Sentence
 from alerting.backtest import AlertOutcome, backtest, line
 from alerting.care_protocol import CareProtocol
 from alerting.comparison import compare
-from alerting.errors import RecordingError
+from alerting.errors import ProtocolError, RecordingError
 from alerting.history import History
 from alerting.recordings import PARQUET, Recording, read_recording, recording_files
 from alerting.trial import Trial, label, together, trial_of, watching
@@ -99,8 +99,7 @@ def print_backtest(request: BacktestRequest) -> None:
     """Print what was asked for on standard output, and what was set aside on standard error.
 
     Raises:
-        ProtocolError: a protocol has faults.
-        RequestError: there is no such file or time zone, or the recording cannot be read.
+        RequestError: there is no such file or time zone, a protocol has faults, or the recording cannot be read.
     """
     zone = zone_named(request.zone)
     protocols = [protocol_named(name) for name in (request.protocol, request.against) if name is not None]
@@ -131,13 +130,14 @@ def protocol_named(name: str) -> CareProtocol:
     """Return a packaged protocol, or the one of a file.
 
     Raises:
-        ProtocolError: it has faults.
-        RequestError: there is no such file.
+        RequestError: there is no such file, or it has faults.
     """
     try:
         return load_protocol(name, Path())
     except OSError as error:
         raise cannot_read(error) from error
+    except ProtocolError as error:
+        raise _faulty(error) from error
 
 
 def zone_named(name: str) -> ZoneInfo:
@@ -158,14 +158,33 @@ def zone_named(name: str) -> ZoneInfo:
 def cannot_read(error: OSError) -> RequestError:
     """Return what a nurse is told of a file that cannot be opened."""
     names = ", ".join(packaged_protocols())
+    why = system_said(error)
     return RequestError(
         Sentence(
-            fr=f"{error.filename} : lecture impossible ({error.strerror}).",
-            en=f"{error.filename} cannot be read ({error.strerror}).",
+            fr=f"{error.filename} : lecture impossible ({why.fr}).", en=f"{error.filename} cannot be read ({why.en})."
         ),
         Sentence(
             fr=f"Donner un fichier ; un protocole peut aussi être l'un de {names}.",
             en=f"Name a file; a protocol can also be one of {names}.",
+        ),
+    )
+
+
+def _faulty(error: ProtocolError) -> RequestError:
+    """Return what a nurse is told of a protocol that cannot be applied: every fault, in both languages."""
+
+    def said(line: str, colon: str, messages: Sequence[str]) -> str:
+        places = [f"{line} {one.line}{colon} {one.key}{colon} " if one.line else "" for one in error.faults]
+        return "; ".join(f"{place}{message}" for place, message in zip(places, messages, strict=True))
+
+    return RequestError(
+        Sentence(
+            fr=f"{error.name} : {said('ligne', ' :', [one.message.fr for one in error.faults])}.",
+            en=f"{error.name}: {said('line', ':', [one.message.en for one in error.faults])}.",
+        ),
+        Sentence(
+            fr=f"Corriger le protocole ; « veilleur check {error.name} » dit une faute par ligne.",
+            en=f"Correct the protocol; 'veilleur check {error.name}' says one fault a line.",
         ),
     )
 
@@ -313,11 +332,9 @@ def _plot(request: BacktestRequest, target: Path, recording: Recording, judged: 
             target,
         )
     except OSError as error:
+        why = system_said(error)
         raise RequestError(
-            Sentence(
-                fr=f"{target} : écriture impossible ({error.strerror}).",
-                en=f"{target} cannot be written ({error.strerror}).",
-            ),
+            Sentence(fr=f"{target} : écriture impossible ({why.fr}).", en=f"{target} cannot be written ({why.en})."),
             Sentence(fr="Choisir un autre endroit.", en="Choose another place."),
         ) from error
 

@@ -25,6 +25,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Struct, field
 
+from agent.backtest_words import system_said
 from alerting.alert import Sentence
 from alerting.backtest import AlertOutcome, judge_patient, line
 from alerting.care_protocol import CareProtocol
@@ -169,8 +170,9 @@ def judge_partition(task: Task) -> Judged:
     except RecordingError as error:
         return Judged(name=task.partition.name, kept=(), fault=error.why, judged=True)
     except OSError as error:
-        said = f"{error.filename}\u00a0: {error.strerror}"
-        return Judged(name=task.partition.name, kept=(), fault=Sentence(fr=said, en=said), judged=True)
+        why = system_said(error)
+        fault = Sentence(fr=f"{error.filename}\u00a0: {why.fr}", en=f"{error.filename}: {why.en}")
+        return Judged(name=task.partition.name, kept=(), fault=fault, judged=True)
     return Judged(name=task.partition.name, kept=kept, fault=None, judged=bool(lacking))
 
 

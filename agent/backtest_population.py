@@ -60,8 +60,8 @@ def print_population(request: PopulationRequest) -> int:
     """Print what the protocols do over a population; return the exit code: 1 when a partition could not be judged.
 
     Raises:
-        ProtocolError: a protocol has faults.
-        RequestError: there is no such file, folder or time zone, or no process could finish its work.
+        RequestError: there is no such file, folder or time zone, a protocol has faults, or no process could finish
+            its work.
     """
     if request.scheduler is not None:
         need("distributed", "--scheduler")

@@ -32,7 +32,6 @@ def run_backtest(
 
     Raises:
         RequestError: options do not go together, or what they name cannot be used.
-        ProtocolError: a protocol has faults.
     """
     begin, end = moment(since), moment(until)
     if population is not None:

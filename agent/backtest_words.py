@@ -4,6 +4,7 @@ French: a comma before decimals, thousands and units kept together by U+202F and
 point, a comma between thousands, "3 March 2026". Dates are days of the patient's time zone.
 """
 
+import errno
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -37,6 +38,15 @@ REASONS = {
     Reason.SHELVED: Sentence(fr="mise de côté", en="shelved"),
     Reason.DIGEST: Sentence(fr="gardée pour le résumé", en="kept for the digest"),
     Reason.STALE: Sentence(fr="reçue trop tard", en="received too late"),
+}
+
+_REFUSED = {
+    errno.ENOENT: Sentence(fr="il n'existe pas", en="there is none"),
+    errno.EACCES: Sentence(fr="l'accès est refusé", en="access is denied"),
+    errno.EISDIR: Sentence(fr="c'est un dossier", en="it is a folder"),
+    errno.ENOTDIR: Sentence(fr="il n'est pas dans un dossier", en="it lies in no folder"),
+    errno.ENOSPC: Sentence(fr="le disque est plein", en="the disk is full"),
+    errno.EROFS: Sentence(fr="le disque ne peut pas être écrit", en="the disk cannot be written"),
 }
 
 _NB, _THIN = "\u00a0", "\u202f"
@@ -133,6 +143,11 @@ class Words:
     def _shortest(self, value: float) -> str:
         text = f"{value:.3f}".rstrip("0").rstrip(".")
         return text.replace(".", ",") if self.lang == "fr" else text
+
+
+def system_said(error: OSError) -> Sentence:
+    """Return why the system refused a file; the system's own words where it is none of the usual reasons."""
+    return _REFUSED.get(error.errno or 0, Sentence(fr=error.strerror or "", en=error.strerror or ""))
 
 
 def in_unit(quantity: Quantity, count: float, unit: Unit) -> float:

@@ -395,4 +395,6 @@ def backtest(ctx: click.Context, /, own_lang: str | None, **asked: Any) -> None:
     """Say what a protocol would have done on recorded readings. / Essayer un protocole sur un historique."""
     from agent.backtest_request import run_backtest
 
-    ctx.exit(run_backtest(**asked, lang=own_lang or ctx.find_root().params["lang"]))
+    lang = own_lang or ctx.find_root().params["lang"]
+    ctx.find_root().params["lang"] = lang  # a refusal is in it too
+    ctx.exit(run_backtest(**asked, lang=lang))

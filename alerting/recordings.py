@@ -28,6 +28,7 @@ from pathlib import Path
 from alerting.alert import Sentence
 from alerting.errors import RecordingError
 from alerting.history import file_reading
+from alerting.protocol_amounts import Amount
 from alerting.reading_order import canonical
 from devices.reading import Quantity, Reading, Unit, Validity, facts, to_counts
 
@@ -40,6 +41,7 @@ WRONG_COLUMNS = Sentence(
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _QUANTITIES = {quantity.value: quantity for quantity in Quantity}
+_MOST_SHOWN = 80
 _NUMBER = re.compile(r"-?[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _SIMULATED = re.compile(r"#\s*simulated\b", re.IGNORECASE)
 
@@ -160,7 +162,7 @@ def read_lines(
     try:
         yield from _rows(table, set_aside, [] if naive is None else naive)
     except csv.Error as error:
-        raise RecordingError(name, skipped + table.line_num, Sentence(fr=str(error), en=str(error))) from error
+        raise RecordingError(name, skipped + table.line_num, _not_csv(error)) from error
     except FieldError as error:
         raise RecordingError(name, skipped + max(1, table.line_num), error.reason) from error
 
@@ -168,17 +170,13 @@ def read_lines(
 def _rows(table: Iterator[list[str]], set_aside: Counter[str], naive: list[int]) -> Iterator[tuple[str, Reading]]:
     header = [column.strip() for column in next(table, [])]
     if sorted(header) != sorted(COLUMNS):
-        raise FieldError(WRONG_COLUMNS)
+        raise FieldError(_wrong_header(header))
     places = [header.index(column) for column in COLUMNS]
     for row in table:
         if not row:
             continue
         if len(row) != len(COLUMNS):
-            raise FieldError(
-                Sentence(
-                    fr=f"{len(row)} champs au lieu de {len(COLUMNS)}", en=f"{len(row)} fields instead of {len(COLUMNS)}"
-                )
-            )
+            raise FieldError(_wrong_length(row))
         patient, time, quantity, value, unit = (row[place].strip() for place in places)
         if quantity not in _QUANTITIES:
             set_aside[quantity] += 1
@@ -189,6 +187,40 @@ def _rows(table: Iterator[list[str]], set_aside: Counter[str], naive: list[int])
         if not (offset or naive):
             naive.append(at)
         yield pseudonym(patient), file_reading(known, count, at, said=value, unit=said_in)
+
+
+def _wrong_header(header: list[str]) -> Sentence:
+    """Return what to write instead of a header, by what a spreadsheet makes of it."""
+    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+        mark = Sentence(fr="des points-virgules", en="semicolons")
+        if ";" not in header[0]:
+            mark = Sentence(fr="des tabulations", en="tabs")
+        return Sentence(
+            fr=f"les champs sont séparés par {mark.fr} : les séparer par des virgules, avec les colonnes"
+            f" {','.join(COLUMNS)} et un point dans les nombres",
+            en=f"the fields are separated by {mark.en}: separate them by commas, with the columns {','.join(COLUMNS)}"
+            " and a point in numbers",
+        )
+    found = ", ".join(header)[:_MOST_SHOWN]
+    return Sentence(
+        fr=f"{WRONG_COLUMNS.fr}, écrites ainsi et séparées par des virgules (ici : {found or 'rien'})",
+        en=f"{WRONG_COLUMNS.en}, written so and separated by commas (here: {found or 'nothing'})",
+    )
+
+
+def _wrong_length(row: list[str]) -> Sentence:
+    fr, en = f"{len(row)} champs au lieu de {len(COLUMNS)}", f"{len(row)} fields instead of {len(COLUMNS)}"
+    if len(row) == len(COLUMNS) + 1:
+        fr += " (un nombre s'écrit avec un point, 71.2)"
+        en += " (a number is written with a point, 71.2)"
+    return Sentence(fr=fr, en=en)
+
+
+def _not_csv(error: csv.Error) -> Sentence:
+    return Sentence(
+        fr="la ligne n'est pas du CSV bien formé (guillemets non refermés, ou caractère interdit)",
+        en=f"the line is not well-formed CSV ({error})",
+    )
 
 
 def pseudonym(text: str) -> str:
@@ -221,17 +253,19 @@ def amount(quantity: Quantity, value: str, unit: str) -> tuple[int, Unit]:
                 en=f"the value {value!r} is not a number with a decimal point",
             )
         )
-    return to_counts(quantity, Decimal(value), unit_of(quantity, unit)), Unit(unit)
+    known = unit_of(quantity, unit)
+    return to_counts(quantity, Decimal(value), known), known
 
 
 def unit_of(quantity: Quantity, unit: str) -> Unit:
-    """Return a unit that values of the quantity can have.
+    """Return a unit that values of the quantity can have, by its code or as a protocol may write it ("mmHg", "°C").
 
     Raises:
         FieldError: they cannot have it.
     """
     allowed = (facts(quantity).unit, *facts(quantity).conversions)
-    if unit not in allowed:
+    meant = Amount.units.get(unit, unit)
+    if meant not in allowed:
         units = ", ".join(allowed)
         raise FieldError(
             Sentence(
@@ -239,7 +273,7 @@ def unit_of(quantity: Quantity, unit: str) -> Unit:
                 en=f"{quantity} has no unit {unit!r}; it can be in {units}",
             )
         )
-    return Unit(unit)
+    return Unit(meant)
 
 
 def read_time(text: str) -> tuple[int, bool]:

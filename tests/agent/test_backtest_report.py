@@ -268,6 +268,30 @@ def test_a_faulty_recording_is_told_in_the_readers_language(tmp_path: Path) -> N
         assert french in result.stderr
 
 
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_every_fault_is_told_in_the_language_that_was_asked_for(place: str, tmp_path: Path) -> None:
+    recording = tmp_path / "r.csv"
+    recording.write_text("patient;time\n", encoding="utf-8")
+    faulty = tmp_path / "faulty.toml"
+    faulty.write_text(SMALL.read_text(encoding="utf-8").replace('"70 mg/dL"', '"70 kg"'), encoding="utf-8")
+    for protocol, readings, french, english in (
+        (SMALL, recording, "séparés par des points-virgules", "separated by semicolons"),
+        (SMALL, tmp_path / "absent.csv", "(il n'existe pas)", "(there is none)"),
+        (faulty, recording, "ligne 30 : rules.hypo_level_1.threshold :", "line 30: rules.hypo_level_1.threshold:"),
+        (faulty, recording, "« veilleur check", "'veilleur check"),
+    ):
+        for lang, said, not_said in (("fr", french, english), ("en", english, french)):
+            arguments = ("--protocol", protocol, "--readings", readings)
+            if place == "before":
+                result = veilleur("backtest", *arguments, lang=lang)
+            else:
+                other = "en" if lang == "fr" else "fr"
+                result = veilleur("backtest", *arguments, "--lang", lang, lang=other)
+            assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)
+            assert said in result.stderr
+            assert not_said not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("absent", "options"),
     [

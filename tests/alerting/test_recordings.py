@@ -126,6 +126,53 @@ def test_other_columns_are_refused(file: Path) -> None:
         assert refused(file, header).line == 1
 
 
+@pytest.mark.parametrize(
+    ("header", "french", "english"),
+    [
+        ("patient;time;quantity;value;unit", "séparés par des points-virgules", "separated by semicolons"),
+        ("patient;date;grandeur;valeur;unité", "séparés par des points-virgules", "separated by semicolons"),
+        ("patient\tdate", "séparés par des tabulations", "separated by tabs"),
+        ("patient,date,valeur", "(ici : patient, date, valeur)", "(here: patient, date, valeur)"),
+        ("", "(ici : rien)", "(here: nothing)"),
+    ],
+)
+def test_a_spreadsheets_header_is_refused_with_what_to_write(
+    file: Path, header: str, french: str, english: str
+) -> None:
+    why = refused(file, header + "\np1;2026-03-03 08:00;poids;71,2;kg\n").why
+    assert french in why.fr
+    assert english in why.en
+    for said in (why.fr, why.en):
+        assert "patient,time,quantity,value,unit" in said.replace(", ", ",")
+        assert "\n" not in said
+    assert "virgules" in why.fr
+
+
+def test_an_error_of_the_text_is_said_in_french_too(file: Path) -> None:
+    broken = refused(file, HEADER + 'a,"2026').why
+    assert "CSV bien formé" in broken.fr
+    assert "unexpected end" not in broken.fr
+    comma = refused(file, HEADER + "a,2026-03-03T07:31:00,body_weight,71,2,kg").why
+    assert ("avec un point, 71.2" in comma.fr, "with a point, 71.2" in comma.en) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("quantity", "value", "spoken", "unit"),
+    [
+        ("blood_pressure_systolic", "120", "mmHg", Unit.MM_HG),
+        ("body_temperature", "37.2", "°C", Unit.CELSIUS),
+        ("body_temperature", "98.6", "°F", Unit.FAHRENHEIT),
+        ("body_weight", "157", "lb", Unit.POUND),
+    ],
+)
+def test_units_may_be_written_as_in_a_protocol(file: Path, quantity: str, value: str, spoken: str, unit: Unit) -> None:
+    lines = [f"{place},2026-03-03T07:31:00,{quantity},{value},{text}\n" for place, text in enumerate((spoken, unit))]
+    file.write_text(HEADER + "".join(lines), encoding="utf-8")
+    (first,), (second,) = read_recording(file).readings.values()
+    assert first == second
+    assert first.provenance.unit is unit
+
+
 def test_text_that_is_not_utf8_names_its_line(file: Path) -> None:
     assert refused(file, HEADER.encode() + b"\xe9,2026-03-03T07:31:00,body_weight,71,kg\n").line == 2
 
