@@ -68,10 +68,26 @@ def amount_wanted(kind: type[Amount], value: object, quantity: Quantity | None) 
         value: as the file has it; None when it has none.
         quantity: of the table, None when it has none that is known.
     """
+    pointed = _pointed(kind, value)
+    if pointed:
+        return Sentence(
+            fr=f'un nombre s\'écrit avec un point, sans virgule : écrire "{pointed}", un point',
+            en=f'a number is written with a point, without a comma: write "{pointed}", a point',
+        )
     wrong, wanted = _slip(kind, value, quantity), _wanted(kind, quantity)
     if wrong is None:
         return Sentence(fr=f"écrire {wanted.fr}", en=f"write {wanted.en}")
     return Sentence(fr=f"{wrong.fr} ; écrire {wanted.fr}", en=f"{wrong.en}; write {wanted.en}")
+
+
+def _pointed(kind: type[Amount], value: object) -> str:
+    """Return an amount that has a comma with a point in its place, "" when that is not all that is wrong with it."""
+    pointed = _COMMA.sub(".", value).strip() if isinstance(value, str) else value
+    try:
+        kind.read(pointed)
+    except ValueError:
+        return ""
+    return "" if pointed == value else str(pointed)
 
 
 def _slip(kind: type[Amount], value: object, quantity: Quantity | None) -> Sentence | None:

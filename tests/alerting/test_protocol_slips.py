@@ -91,7 +91,7 @@ def threshold_of(value: str) -> Fault:
 @pytest.mark.parametrize(
     ("value", "fr", "en"),
     [
-        ('"180,5 mmHg"', "écrire 180.5 mmHg, un point", "write 180.5 mmHg, a point"),
+        ('"180,5 mmHg"', 'écrire "180.5 mmHg", un point', 'write "180.5 mmHg", a point'),
         ('"180,5"', "écrire 180.5, un point", "write 180.5, a point"),
         ('"180"', "il manque l'unité", "the unit is lacking"),
         ("180", "il manque les guillemets et l'unité", "the quotes and the unit are lacking"),
@@ -110,6 +110,11 @@ def test_a_wrong_amount_is_told_what_is_wrong_and_the_units_of_its_quantity_alon
     assert en in fault.message.en
     for unit in ("mm[Hg]", "kg/m", "mg/dL", "Cel", "°C"):
         assert unit not in fault.message.fr + fault.message.en
+
+
+def test_a_comma_is_all_that_is_told_of_where_it_is_all_that_is_wrong() -> None:
+    assert "unités" not in threshold_of('"180,5 mmHg"').message.fr
+    assert "unités de" in threshold_of('"180,5 bpm"').message.fr
 
 
 def test_an_amount_of_a_quantity_that_is_not_known_is_told_how_one_is_written() -> None:
