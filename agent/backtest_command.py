@@ -20,7 +20,7 @@ from tabulate import tabulate
 from agent.backtest_extra import need
 from agent.backtest_report import Report, report_lines
 from agent.backtest_unsaid import naive_line
-from agent.backtest_words import Words, system_said
+from agent.backtest_words import PRIORITIES, Words, system_said
 from agent.errors import RequestError
 from agent.settings_file import load_protocol, packaged_protocols
 from alerting.alert import Sentence
@@ -364,7 +364,7 @@ def _print_table(judged: Sequence[Judged], words: Words) -> None:
         (
             *((label(one.protocol),) if several else ()),
             shown["patient"],
-            shown["priority"],
+            words.of(PRIORITIES[outcome.priority]),
             shown["rule"],
             shown["raised_at"],
             shown["resolved_at"] or "-",
@@ -374,5 +374,13 @@ def _print_table(judged: Sequence[Judged], words: Words) -> None:
         for outcome in one.outcomes
         for shown in (line(outcome),)
     ]
-    headings = [*(["protocol"] if several else []), "patient", "priority", "rule", "raised", "resolved", "why"]
+    headings = [
+        *([words.say("protocole", "protocol")] if several else []),
+        "patient",
+        words.say("priorité", "priority"),
+        words.say("règle", "rule"),
+        words.say("déclenchée", "raised"),
+        words.say("finie", "resolved"),
+        words.say("pourquoi", "why"),
+    ]
     click.echo(tabulate(rows, headers=headings))

@@ -183,6 +183,15 @@ def test_of_several_patients_those_are_counted_of_whom_a_rule_never_had_a_value(
     assert "* hypo_level_1: never judged on this history (no reading)" in text
 
 
+def test_a_table_has_its_headings_in_the_readers_language(history: Path) -> None:
+    options = ("--protocol", SMALL, "--readings", history, "--format", "table")
+    french = veilleur("backtest", *options, lang="fr").stdout.splitlines()
+    assert french[0].split() == ["patient", "priorité", "règle", "déclenchée", "finie", "pourquoi"]
+    assert french[2].split()[:3] == ["p1", "moyenne", "hypo_level_1"]
+    english = veilleur("backtest", *options).stdout.splitlines()
+    assert english[0].split() == ["patient", "priority", "rule", "raised", "resolved", "why"]
+
+
 def test_a_history_of_one_day_is_of_one_day(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "r.csv", glucose("p", [100, 100], MORNING.replace(month=7, day=1)))
     options = ("--protocol", SMALL, "--readings", path)
