@@ -136,8 +136,8 @@ class Acts:
 
     @property
     def shelves(self) -> list[Shelf]:
-        """Every shelf, in order of rule and time."""
-        return sorted(self._shelves)
+        """Every shelf, in order of rule and time; of two at once the one that ends sooner comes last, and holds."""
+        return sorted(self._shelves, key=lambda one: (one.rule, one.at, -one.until, one.by, one.reason))
 
     @property
     def all_seen(self) -> list[Seen]:

@@ -45,6 +45,8 @@ _MINUTE = 60_000
 _GLUCOSE = (Quantity.GLUCOSE_INTERSTITIAL, Quantity.GLUCOSE_CAPILLARY)
 _FURTHEST = 6 * 60 * _MINUTE
 """No forecast looks further ahead."""
+_LONGEST_LINE = 90 * 24 * 60 * _MINUTE
+"""Beyond, sums over a window of as many readings as it may hold would leave int64."""
 _AR2_STEP = 5 * _MINUTE
 _FIXED_HORIZON = 20 * _MINUTE
 _ROBUST_READINGS = 12
@@ -151,6 +153,8 @@ def _linear(rule: ForecastRule, timing: Timing | None) -> Iterator[Contradiction
             "robust_linear ne regarde que les 12 dernières mesures : une fenêtre plus longue n'apporte rien",
             "robust_linear looks at the latest 12 readings only: a longer window adds nothing",
         )
+    if not robust and rule.window > _LONGEST_LINE:
+        yield wrong("window", "linear regarde au plus 90 jours", "linear looks at 90 days at most")
     if rule.horizon > _FURTHEST:
         yield wrong("horizon", "aucune prévision ne porte au-delà de 6 h", "no forecast looks further ahead than 6 h")
     elif rule.horizon > 2 * rule.window:

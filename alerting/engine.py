@@ -4,8 +4,9 @@ Rules of this room:
 
 - No IO, no clock: time is event time, an argument. The same history gives the same alerts and the same snapshot,
   however it is cut, and whether it came live or in one batch.
-- `feed` takes readings in order. A reading that is late by its quantity's watermark goes to `rejudge` with the history
-  from `history_needed` on, which tells what differs from what was told: added, confirmed, revised, retracted, resolved.
+- `feed` takes readings in order. A reading that is late by the watermark of its quantity, or of one that a score or a
+  composite judges with it, goes to `rejudge` with the history from `history_needed` on, which tells what differs from
+  what was told: added, confirmed, revised, retracted, resolved.
 - Raised means satisfied: `onset` is when the run began, `raised_at` when it had lasted, `resolved_at` when its end
   had lasted. A silence neither resolves nor raises again.
 - Nothing is raised before `since`. What is already true then is raised by the first reading after it.

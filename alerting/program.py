@@ -173,7 +173,11 @@ class _Plan:
     ) -> list[int]:
         """Return a column's row."""
         timing = protocol.timings.get(channel.quantity)
-        fed = sum(1 << rule for rule, row in enumerate(rules) if row[layout.R_MEMBER] and _reads(row, features, column))
+        fed = sum(
+            1 << rule
+            for rule, row in enumerate(rules)
+            if row[layout.R_MEMBER] and any(_reads(rules[one], features, column) for one in _all_of(rule, rules))
+        )
         slow = any(feature.slow for feature in features if feature.inputs >> column & 1) or any(
             row[layout.R_KIND] == layout.MISSING and row[layout.R_COLUMN] == column and row[layout.R_BY] >= 0
             for row in rules
@@ -182,11 +186,8 @@ class _Plan:
         slow |= any(
             row[layout.R_KIND] == layout.COMPOSITE
             and row[layout.R_OF] & fed
-            and any(
-                row[layout.R_OF] >> rule & 1 and other[layout.R_KIND] == layout.MISSING
-                for rule, other in enumerate(rules)
-            )
-            for row in rules
+            and any(rules[one][layout.R_KIND] == layout.MISSING for one in _all_of(rule, rules))
+            for rule, row in enumerate(rules)
         )
         return [
             0 if timing is None else timing.gap,
@@ -247,6 +248,12 @@ def _reads(row: list[int], features: Sequence[Feature], column: int) -> bool:
     if row[layout.R_KIND] == layout.MISSING:
         return row[layout.R_COLUMN] == column
     return row[layout.R_KIND] == layout.JUDGED_VALUE and bool(features[row[layout.R_FEATURE]].inputs >> column & 1)
+
+
+def _all_of(rule: int, rows: Sequence[list[int]]) -> set[int]:
+    """Return a rule (index) and all that it is made of, those of its members too."""
+    members = [one for one in range(rule) if rows[rule][layout.R_OF] >> one & 1]
+    return {rule}.union(*(_all_of(one, rows) for one in members))
 
 
 def _row(

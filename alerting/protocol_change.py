@@ -67,9 +67,11 @@ def applied(
 
 
 def _continued(before: AlertChange, after: AlertChange) -> list[AlertChange]:
-    """Return whether an alert that goes on begins or ceases to be told under the protocol applied."""
+    """Return whether an alert that goes on begins or ceases to be told, or is graver or for others than it was."""
     if (before.suppressed is None) is (after.suppressed is None):
-        return []
+        if (before.priority, before.audience) == (after.priority, after.audience):
+            return []
+        return [replace(after, kind=ChangeKind.CONFIRMED, late=False)]
     kind = ChangeKind.RELEASED if after.suppressed is None else ChangeKind.SUPPRESSED
     return [replace(after, kind=kind, late=False)]
 

@@ -200,7 +200,7 @@ class Model(StrEnum):
     """
 
     LINEAR = "linear"
-    """Least squares over the window, at the horizon."""
+    """Least squares over the window, times cut to whole seconds, at the horizon."""
     ROBUST_LINEAR = "robust_linear"
     """Median of the slopes between all pairs of the window's latest 12 readings; median of the levels (Theil, Sen)."""
     AR2 = "ar2"

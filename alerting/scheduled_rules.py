@@ -19,8 +19,9 @@ class MeanRule(CommonRule):
     """The mean over a schedule: home blood pressure on 7 days, 2 occasions a day, 2 readings each ("722").
 
     At each judged reading: the readings of the last `days` local days, this one's day included; with `drop_first` the
-    earliest of those days left out, whether or not it has readings; of each (day, occasion) the first `per_occasion`.
-    Readings outside every occasion do not count, and have no value themselves.
+    earliest of those days on which any counts left out (the first of a series, or of the days looked at in a longer
+    one); of each (day, occasion) the first `per_occasion`. Readings outside every occasion do not count, and have no
+    value themselves.
 
     Attributes:
         occasions: (from inclusive, to exclusive), minutes after local midnight, not overlapping, in order; at most 4.

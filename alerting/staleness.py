@@ -34,7 +34,7 @@ class Freshness:
         moved: list[int] = []
         times = [reading.measured_at for reading in readings]
         for told in alerts:
-            if told.fresh_at == told.raised_at:
+            if told.fresh_at == told.raised_at or told.settled is not None:
                 continue
             found = self._fresh_at(told, readings, times)
             if found is not None and (told.fresh_at is None or found < told.fresh_at):

@@ -26,6 +26,7 @@ from alerting.errors import KernelError
 from alerting.findings import Findings, Tails, find
 from alerting.kept import Kept
 from alerting.program import RUN_EVIDENCE, RuleProgram
+from alerting.scheduled_rules import CompositeRule, ScoreRule
 from devices.reading import JUDGED, Quality, Quantity, Reading, Validity
 
 DAY_MS = 86_400_000
@@ -129,6 +130,18 @@ class Stream:
         self._protocol = protocol
         self._zone = zone.copy()
         self._bounds = [lateness_bound(channel.quantity) for channel in program.channels]
+        first, rows = program.first_life, program.rules.tolist()
+        kinds = [row[layout.R_KIND] for row in rows]
+        self._deadline_rows = kinds.count(layout.MISSING) * (1 + kinds.count(layout.COMPOSITE))
+        self._together = _together(protocol, program)
+        self._absences = [
+            [
+                first + rule * layout.SR_WIDTH
+                for rule, row in enumerate(rows)
+                if row[layout.R_KIND] == layout.MISSING and row[layout.R_COLUMN] == column
+            ]
+            for column in range(len(program.channels))
+        ]
 
     @classmethod
     def begin(cls, protocol: CareProtocol, program: RuleProgram, zone: NDArray[np.int64], since: int) -> "Stream":
@@ -171,16 +184,16 @@ class Stream:
         known = fingerprint(reading)
         if any(known in self.ledgers[column] for column in columns):
             return Place.KNOWN
-        return Place.LATE if any(self._is_late(reading, column) for column in columns) else Place.NEXT
+        joined = {other for column in columns for other in self._together[column]}
+        return Place.LATE if any(self._is_late(reading, column) for column in joined) else Place.NEXT
 
     def _is_late(self, reading: Reading, column: int) -> bool:
+        """Return whether what was judged of a column, or told to be missing there, comes after a reading."""
         tail = self.tails[column]
-        if tail and (reading.measured_at, reading.device, reading.key) <= (
-            tail[-1].measured_at,
-            tail[-1].device,
-            tail[-1].key,
-        ):
-            return True
+        if tail:
+            last = tail[-1]
+            if reading.order <= (last.measured_at, last.quantity.value, last.device, last.key):
+                return True
         return reading.measured_at <= self._absence_told(column)
 
     def watermark(self, column: int) -> int:
@@ -235,7 +248,8 @@ class Stream:
         self, times: NDArray[np.int64], columns: NDArray[np.int64], values: NDArray[np.int64], bases: list[int]
     ) -> list[Event]:
         rules = int(self.program.words[layout.P_RULES])
-        out = np.zeros((min(_MOST_ROWS, (4 + 2 * len(times)) * rules), layout.O_WIDTH), np.int64)
+        room = min(_MOST_ROWS, (4 + 2 * len(times)) * rules) + self._deadline_rows
+        out = np.zeros((room, layout.O_WIDTH), np.int64)
         events: list[Event] = []
         done = 0
         while done < len(times):
@@ -261,13 +275,8 @@ class Stream:
     def _absence_told(self, column: int) -> int:
         """Return the latest deadline of a column that stands as missing, NEVER when none does."""
         latest = layout.NEVER
-        for rule, row in enumerate(self.program.rules):
-            mine = self.program.first_life + rule * layout.SR_WIDTH
-            if (
-                row[layout.R_KIND] == layout.MISSING
-                and row[layout.R_COLUMN] == column
-                and self.state[mine + layout.SR_PHASE] == layout.STANDING
-            ):
+        for mine in self._absences[column]:
+            if self.state[mine + layout.SR_PHASE] == layout.STANDING:
                 latest = max(latest, int(self.state[mine + layout.SR_ONSET]))
         return latest
 
@@ -319,6 +328,18 @@ class Stream:
             floor = self.event_time - self._bounds[column]
             for known in [known for known, at in ledger.items() if at < floor]:
                 del ledger[known]
+
+
+def _together(protocol: CareProtocol, program: RuleProgram) -> list[set[int]]:
+    """Return for each column those that are judged with it: a score or a composite must not see what comes later."""
+    joined = [{column} for column in range(len(program.channels))]
+    for rule in protocol.rules:
+        if isinstance(rule, CompositeRule | ScoreRule):
+            mine = {column for column, channel in enumerate(program.channels) if channel.quantity in rule.inputs}
+            mine = mine.union(*(joined[column] for column in mine))
+            for column in mine:
+                joined[column] = mine
+    return joined
 
 
 def _measured_at(kept: Kept) -> int:

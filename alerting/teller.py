@@ -63,12 +63,15 @@ class Teller:
         )
 
     def known(self, alert_id: str) -> Told:
-        """Return an alert.
+        """Return an alert, also by the id that it had before its onset moved.
 
         Raises:
             UnknownAlertError: no such alert is known, or not any more.
         """
         found = next((told for told in self.told if self._id(told) == alert_id), None)
+        if found is None:
+            moved = (told for told in self.told if told.supersedes is not None)
+            found = next((one for one in moved if self._content.id_of(one.rule, one.supersedes or 0) == alert_id), None)
         if found is None:
             raise UnknownAlertError(alert_id)
         return found

@@ -43,6 +43,8 @@ class Told(Struct, array_like=True):
         stood: other alerts that stood when it was raised (rule, None) or a while before (rule, when they ended).
         fresh_at: from when on it rests on readings received in good time, None until then.
         life: when it is told and why not.
+        settled: of an alert that no late reading can change any more, which its readings were taken from: its place
+            (part of the millisecond, and order in it); None of any other.
     """
 
     rule: int
@@ -66,6 +68,7 @@ class Told(Struct, array_like=True):
     stood: tuple[tuple[int, int | None], ...] = ()
     fresh_at: int | None = None
     life: Life = ()
+    settled: tuple[int, tuple[str, str, str]] | None = None
 
     @property
     def key(self) -> tuple[int, int]:
@@ -75,6 +78,8 @@ class Told(Struct, array_like=True):
     @property
     def place(self) -> tuple[int, int, tuple[str, str, str]]:
         """When it was raised, and where among what was raised in the same millisecond."""
+        if self.settled is not None:
+            return (self.raised_at, *self.settled)
         causes = [kept for kept in self.evidence if kept.measured_at == self.raised_at]
         if not causes:
             return self.raised_at, RAISED_BY_TIME, ("", "", "")
@@ -91,7 +96,8 @@ class Told(Struct, array_like=True):
 
     def lean(self) -> "Told":
         """Return it without what is only shown: of an alert that no late reading can change any more."""
-        return msgspec.structs.replace(self, evidence=(), recent=(), signals=(), lacking=())
+        _, part, order = self.place
+        return msgspec.structs.replace(self, evidence=(), recent=(), signals=(), lacking=(), settled=(part, order))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

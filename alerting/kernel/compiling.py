@@ -35,13 +35,16 @@ def kept_in() -> str:
 _config.CACHE_DIR = kept_in()
 
 
-def compiled(signature: str) -> Callable[[Function], Function]:
+def compiled(signature: str, *, allocates: bool = False) -> Callable[[Function], Function]:
     """Return a decorator that compiles for one signature."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    if not allocates:
+        options["_nrt"] = False
 
     def compile_function(function: Function) -> Function:
         try:
-            return cast("Function", numba.njit(signature, nogil=True, cache=True)(function))
+            return cast("Function", numba.njit(signature, cache=True, **options)(function))
         except (RuntimeError, OSError):  # no place for the cache can be written, or its disk is full
-            return cast("Function", numba.njit(signature, nogil=True)(function))
+            return cast("Function", numba.njit(signature, **options)(function))
 
     return compile_function

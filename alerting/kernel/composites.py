@@ -8,6 +8,7 @@ from alerting.layout import (
     MISSING,
     P_RULES,
     R_KIND,
+    R_MEMBER,
     R_OF,
     R_RAISE,
     R_WIDTH,
@@ -23,6 +24,10 @@ from alerting.layout import (
     STANDING,
 )
 
+W_COLUMN, W_ACTS, W_KNOWNS, W_MEMBERS, W_COMPOSITES = range(5)
+"""Rows of the scratch of a block: a feature's values; what members did, by reading; which rules to look at."""
+W_HEIGHT = 5
+
 
 @compiled("int64(int64[::1], int64, int64[::1], int64, int64, int64, int64[:, ::1], int64)")
 def compose(
@@ -33,8 +38,10 @@ def compose(
     row, mine = begin + rule * R_WIDTH, life + rule * SR_WIDTH
     oldest = at - program[row + R_WINDOW]
     true_ones, unknown_ones, trues, unknowns = 0, 0, 0, 0
-    for member in range(program[P_RULES]):
-        if program[row + R_OF] >> member & 1 == 0:
+    left, member = program[row + R_OF], -1
+    while left != 0:
+        asked, left, member = left & 1, left >> 1, member + 1
+        if asked == 0:
             continue
         its = life + member * SR_WIDTH
         if program[begin + member * R_WIDTH + R_KIND] == MISSING:
@@ -55,14 +62,18 @@ def compose(
             state[mine + SR_PHASE] = STANDING
             state[mine + SR_ONSET] = at
             state[mine + SR_VALUE] = trues
-            return int(put(out, rows, at, rule, 1, at, judged_in, unknown_ones, ordinal, trues, true_ones))
+            rows = put(out, rows, at, rule, 1, at, judged_in, unknown_ones, ordinal, trues, true_ones)
     elif trues + unknowns < needed:
         state[mine + SR_PHASE] = IDLE
         state[mine + SR_ENDING] = at
         state[mine + SR_VALUE] = trues
         onset = state[mine + SR_ONSET]
-        return int(put(out, rows, at, rule, 0, onset, judged_in, unknown_ones, ordinal, trues, true_ones))
-    return rows
+        rows = put(out, rows, at, rule, 0, onset, judged_in, unknown_ones, ordinal, trues, true_ones)
+    if program[row + R_MEMBER] == 1 and (trues >= needed or trues + unknowns < needed):
+        state[mine + SR_KNOWN_AT] = at
+        if state[mine + SR_PHASE] == STANDING:
+            state[mine + SR_TRUE_AT] = at
+    return int(rows)
 
 
 @compiled("boolean(int64[::1], int64, int64[::1], int64, int64)")
@@ -85,18 +96,16 @@ def may_matter(program: Words, rule: int, state: Words, begin: int, acted: int) 
     return bool(possible >= program[row + R_RAISE])
 
 
-@compiled("int64(int64[::1], int64)")
-def last_with(bits: Words, member: int) -> int:
-    """Return the last place at which a member's bit is set, -1 for none."""
-    for index in range(bits.shape[0] - 1, -1, -1):
+@compiled("int64(int64[::1], int64, int64)")
+def last_with(bits: Words, size: int, member: int) -> int:
+    """Return the last of `size` places at which a member's bit is set, -1 for none."""
+    for index in range(size - 1, -1, -1):
         if bits[index] >> member & 1:
             return index
     return -1
 
 
-@compiled(
-    "int64(int64[::1], int64[::1], int64, int64, int64, int64[::1], int64[::1], int64[::1], int64[:, ::1], int64)"
-)
+@compiled("int64(int64[::1], int64[::1], int64, int64, int64, int64[::1], int64[:, ::1], int64[:, ::1], int64)")
 def judge_composites(
     program: Words,
     state: Words,
@@ -104,8 +113,7 @@ def judge_composites(
     first: int,
     looked_at: int,
     times: Words,
-    acts: Words,
-    knowns: Words,
+    scratch: Words,
     out: Words,
     rows: int,
 ) -> int:
@@ -113,33 +121,44 @@ def judge_composites(
 
     Args:
         looked_at: a bit for each rule whose readings the block holds.
-        acts: shape (n,), a bit for each member that stood with a value at that reading; `knowns` that had one.
+        scratch: shape (W_HEIGHT, BLOCK); W_ACTS has a bit for each member that stood with a value at a reading,
+            W_KNOWNS for each that had one.
     """
     begin, life = first_rule(program), first_life(program)
-    size, rules = times.shape[0], program[P_RULES]
+    size = times.shape[0]
+    acts, knowns = scratch[W_ACTS], scratch[W_KNOWNS]
+    members, composites = scratch[W_MEMBERS], scratch[W_COMPOSITES]
     acted, matters = 0, size == 1
     for index in range(size):
         acted |= acts[index]
-    for rule in range(rules):
+    held, asking = 0, 0
+    for rule in range(program[P_RULES]):
         row = begin + rule * R_WIDTH
-        if program[row + R_KIND] == COMPOSITE and program[row + R_OF] & looked_at and not matters:
-            matters = may_matter(program, rule, state, times[0], acted)
+        if looked_at >> rule & 1:
+            members[held] = rule
+            held += 1
+        if program[row + R_KIND] == COMPOSITE and program[row + R_OF] & looked_at:
+            composites[asking] = rule
+            asking += 1
+            if not matters:
+                # What others are made of must be known at each reading.
+                matters = program[row + R_MEMBER] == 1 or may_matter(program, rule, state, times[0], acted)
     for index in range(size if matters else 0):
-        for member in range(rules):
-            if knowns[index] >> member & 1:
-                state[life + member * SR_WIDTH + SR_KNOWN_AT] = times[index]
-                if acts[index] >> member & 1:
-                    state[life + member * SR_WIDTH + SR_TRUE_AT] = times[index]
-        for rule in range(rules):
-            row = begin + rule * R_WIDTH
-            if program[row + R_KIND] == COMPOSITE and program[row + R_OF] & looked_at:
-                rows = compose(program, rule, state, times[index], judged_in, first + index, out, rows)
-    for member in range(0 if matters else rules):
-        if looked_at >> member & 1:
-            last = last_with(knowns, member)
-            if last >= 0:
-                state[life + member * SR_WIDTH + SR_KNOWN_AT] = times[last]
-            last = last_with(acts, member) if acted >> member & 1 else -1
-            if last >= 0:
-                state[life + member * SR_WIDTH + SR_TRUE_AT] = times[last]
+        known, true, at = knowns[index], acts[index], times[index]
+        for place in range(held):
+            member = members[place]
+            if known >> member & 1:
+                state[life + member * SR_WIDTH + SR_KNOWN_AT] = at
+                if true >> member & 1:
+                    state[life + member * SR_WIDTH + SR_TRUE_AT] = at
+        for place in range(asking):
+            rows = compose(program, composites[place], state, at, judged_in, first + index, out, rows)
+    for place in range(0 if matters else held):
+        member = members[place]
+        last = last_with(knowns, size, member)
+        if last >= 0:
+            state[life + member * SR_WIDTH + SR_KNOWN_AT] = times[last]
+        last = last_with(acts, size, member) if acted >> member & 1 else -1
+        if last >= 0:
+            state[life + member * SR_WIDTH + SR_TRUE_AT] = times[last]
     return rows

@@ -4,6 +4,7 @@ from alerting.kernel.compiling import Words, compiled
 from alerting.kernel.forecasts import ar2, kalman, least_squares, pairwise_slopes
 from alerting.kernel.local_days import Zone
 from alerting.kernel.memories import compression_low, jump, macd, offset, smoothed, stuck
+from alerting.kernel.rings import place
 from alerting.kernel.scores import heart_failure, is_spike, news2, scheduled_mean
 from alerting.kernel.windows import extreme, flagged, from_mean, rate, share, since_first
 from alerting.layout import (
@@ -30,7 +31,6 @@ from alerting.layout import (
     NEWS2,
     OFFSET,
     RATE,
-    RING_ENTRY,
     ROBUST_LINEAR,
     SCHEDULE,
     SF_OWN,
@@ -64,8 +64,8 @@ def evaluate(
             return
         # What the filter lets pass goes into a ring of its own, which the window is then taken from.
         ring, mask, first = program[row + F_RING], program[row + F_MASK], state[own + SF_OWN]
-        state[ring + (first & mask) * RING_ENTRY] = times[0]
-        state[ring + (first & mask) * RING_ENTRY + 1] = values[0]
+        state[place(ring, mask, first)] = times[0]
+        state[place(ring, mask, first) + 1] = values[0]
         state[own + SF_OWN] = first + 1
     if kind == RATE:
         rate(program, row, state, own, ring, mask, first, times, values, column)

@@ -9,7 +9,8 @@ import numpy as np
 
 from alerting.kernel.arithmetic import exponential, logarithm, normal
 from alerting.kernel.compiling import Floats, Words, compiled
-from alerting.kernel.windows import FEATURE, slid
+from alerting.kernel.rings import place, slid
+from alerting.kernel.windows import FEATURE
 from alerting.layout import (
     F_A,
     F_B,
@@ -21,10 +22,10 @@ from alerting.layout import (
     F_WINDOW,
     HOLT_AR2,
     NEVER,
-    RING_ENTRY,
 )
 
 _COUNTS = 10.0
+_SECOND = 1_000
 """A mg/dL."""
 _MS_A_MINUTE = 60_000.0
 _STEP_MS = 300_000
@@ -66,8 +67,8 @@ def least_squares(
 ) -> None:
     """The line through the window's readings, F_B ms ahead.
 
-    Its words: head, the time of the last reading, and sums over the window of x, x^2, y and xy, with x in ms before
-    that time: moving on shifts them exactly.
+    Its words: head, the time of the last reading, and sums over the window of x, x^2, y and xy, with x in whole seconds
+    before that time: moving on shifts them exactly, and the longest window that may be written keeps them in int64.
     """
     window, count, least = program[row + F_WINDOW], program[row + F_COUNT], program[row + F_MIN]
     horizon, longest = program[row + F_B], program[row + F_BREAK]
@@ -79,11 +80,11 @@ def least_squares(
             head = ordinal
             sum_x, sum_xx, sum_y, sum_xy = 0, 0, 0, 0
         held = ordinal - head
-        step = at - last if held > 0 else 0
+        step = at // _SECOND - last // _SECOND if held > 0 else 0
         # What the window leaves goes before the others move on, so that no sum grows beyond the window's own.
-        while head < ordinal and (head < ordinal + 1 - count or state[ring + (head & mask) * RING_ENTRY] < at - window):
-            x = state[ring + (head & mask) * RING_ENTRY] - last
-            y = state[ring + (head & mask) * RING_ENTRY + 1]
+        while head < ordinal and (head < ordinal + 1 - count or state[place(ring, mask, head)] < at - window):
+            x = state[place(ring, mask, head)] // _SECOND - last // _SECOND
+            y = state[place(ring, mask, head) + 1]
             sum_x -= x
             sum_xx -= x * x
             sum_y -= y
@@ -98,10 +99,10 @@ def least_squares(
         held += 1
         last = at
         spread = held * sum_xx - sum_x * sum_x
-        oldest = state[ring + (head & mask) * RING_ENTRY]
+        oldest = state[place(ring, mask, head)]
         if held >= least and 2 * (at - oldest) >= window and spread > 0:
             slope = (held * sum_xy - sum_x * sum_y) / spread
-            column[index] = rounded(sum_y / held + slope * (horizon - sum_x / held))
+            column[index] = rounded(sum_y / held + slope * (horizon / _SECOND - sum_x / held))
         else:
             column[index] = NEVER
     state[own], state[own + 1] = head, last
@@ -122,7 +123,7 @@ def middle(numbers: Floats, held: int) -> float:
     return float(numbers[half]) if held % 2 else 0.5 * (numbers[half - 1] + numbers[half])
 
 
-@compiled(FEATURE)
+@compiled(FEATURE, allocates=True)
 def pairwise_slopes(
     program: Words,
     row: int,
@@ -150,15 +151,15 @@ def pairwise_slopes(
         last = at
         head = slid(state, ring, mask, head, at - window, ordinal + 1 - count)
         column[index] = NEVER
-        span = at - state[ring + (head & mask) * RING_ENTRY]
+        span = at - state[place(ring, mask, head)]
         if ordinal + 1 - head < least or 2 * span < window:
             continue
         begin = max(head, ordinal + 1 - _PAIRS_OF)
         pairs = 0
         for later in range(begin + 1, ordinal + 1):
-            there = ring + (later & mask) * RING_ENTRY
+            there = place(ring, mask, later)
             for earlier in range(begin, later):
-                here = ring + (earlier & mask) * RING_ENTRY
+                here = place(ring, mask, earlier)
                 if state[there] > state[here]:
                     numbers[pairs] = (state[there + 1] - state[here + 1]) / (state[there] - state[here])
                     pairs += 1
@@ -166,7 +167,7 @@ def pairwise_slopes(
             continue
         slope = middle(numbers, pairs)
         for level in range(begin, ordinal + 1):
-            here = ring + (level & mask) * RING_ENTRY
+            here = place(ring, mask, level)
             numbers[level - begin] = state[here + 1] + slope * (at - state[here])
         column[index] = rounded(middle(numbers, ordinal + 1 - begin) + slope * horizon)
     state[own], state[own + 1] = head, last
@@ -177,12 +178,12 @@ def five_minutes_ago(state: Words, ring: int, mask: int, begin: int, ordinal: in
     """Return the value 5 min before `at` between the run's readings; its oldest when the run is shorter."""
     then = at - _STEP_MS
     earlier = ordinal
-    while earlier > begin and state[ring + (earlier & mask) * RING_ENTRY] > then:
+    while earlier > begin and state[place(ring, mask, earlier)] > then:
         earlier -= 1
-    here = ring + (earlier & mask) * RING_ENTRY
+    here = place(ring, mask, earlier)
     if state[here] >= then or earlier == ordinal:
         return float(state[here + 1])
-    there = ring + ((earlier + 1) & mask) * RING_ENTRY
+    there = place(ring, mask, earlier + 1)
     part = (then - state[here]) / (state[there] - state[here])
     return float(state[here + 1] + (state[there + 1] - state[here + 1]) * part)
 

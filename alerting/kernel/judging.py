@@ -12,12 +12,14 @@ import numpy as np
 
 from alerting.kernel.absences import deadline_of, end_absence, pass_deadlines
 from alerting.kernel.compiling import Words, compiled
-from alerting.kernel.composites import judge_composites
+from alerting.kernel.composites import W_ACTS, W_COLUMN, W_HEIGHT, W_KNOWNS, judge_composites
 from alerting.kernel.features import evaluate
 from alerting.kernel.local_days import Zone
 from alerting.kernel.machine import first_life, first_rule, walk
+from alerting.kernel.rings import place
 from alerting.layout import (
     BLOCK,
+    COMPOSITE,
     F_INPUTS,
     F_KIND,
     F_WIDTH,
@@ -44,7 +46,6 @@ from alerting.layout import (
     R_RAISE,
     R_SIGN,
     R_WIDTH,
-    RING_ENTRY,
     S_EVENT_TIME,
     S_HEADER,
     S_LAYOUT,
@@ -68,13 +69,15 @@ NEXT_DEADLINE = "int64(int64[::1], int64[:, ::1], int64[::1])"
 @compiled("UniTuple(int64, 3)(int64[::1])")
 def range_of(column: Words) -> tuple[int, int, int]:
     """Return the least and the greatest value of a column, and the place of the last; -1 when it has none."""
-    least, greatest, last = -NEVER, NEVER, -1
+    # Without a branch a reading: NEVER is under every value.
+    least, greatest = -NEVER, NEVER
     for index in range(column.shape[0]):
         value = column[index]
-        if value != NEVER:
-            least = min(least, value)
-            greatest = max(greatest, value)
-            last = index
+        greatest = max(greatest, value)
+        least = min(least, value if value != NEVER else -NEVER)
+    last = column.shape[0] - 1
+    while last >= 0 and column[last] == NEVER:
+        last -= 1
     return least, greatest, last
 
 
@@ -159,19 +162,19 @@ def judge_block(
     """Judge readings of one column that follow each other; return how many rows `out` holds.
 
     Args:
-        scratch: shape (3, BLOCK): a feature's values, and what members of composites did.
+        scratch: shape (W_HEIGHT, BLOCK), see `composites`.
     """
     size = times.shape[0]
     seen, facts = S_HEADER + judged_in * SQ_WIDTH, P_HEADER + judged_in * Q_WIDTH
     ring, mask = program[facts + Q_RING], program[facts + Q_MASK]
     first, before = state[seen + SQ_JUDGED], state[seen + SQ_LAST]
     for index in range(size):
-        entry = ring + ((first + index) & mask) * RING_ENTRY
+        entry = place(ring, mask, first + index)
         state[entry] = times[index]
         state[entry + 1] = values[index]
     state[seen + SQ_JUDGED] = first + size
     state[seen + SQ_LAST] = times[size - 1]
-    column, acts, knowns = scratch[0, :size], scratch[1, :size], scratch[2, :size]
+    column, acts, knowns = scratch[W_COLUMN, :size], scratch[W_ACTS, :size], scratch[W_KNOWNS, :size]
     acts[:] = 0
     knowns[:] = 0
     row = P_HEADER + program[P_COLUMNS] * Q_WIDTH
@@ -192,44 +195,40 @@ def judge_block(
     rows = end_absence(program, state, judged_in, first, times, out, rows)
     looked_at = program[facts + Q_RULES]
     if looked_at != 0:
-        rows = judge_composites(program, state, judged_in, first, looked_at, times, acts, knowns, out, rows)
+        rows = judge_composites(program, state, judged_in, first, looked_at, times, scratch, out, rows)
     return rows
 
 
-@compiled(JUDGE)
-def judge(
-    program: Words, zone: Zone, state: Words, times: Words, columns: Words, values: Words, out: Words
+@compiled(
+    "UniTuple(int64, 2)(int64[::1], int64[:, ::1], int64[::1], int64[::1], int64[::1], int64[::1], int64[:, ::1],"
+    " int64[:, ::1])"
+)
+def judge_all(
+    program: Words, zone: Zone, state: Words, times: Words, columns: Words, values: Words, scratch: Words, out: Words
 ) -> tuple[int, int]:
-    """Judge readings in canonical order.
-
-    Args:
-        program: see `layout`.
-        zone: offsets of the patient's zone, see `alerting.local_time`.
-        state: changed in place.
-        times: ms UTC, shape (n,).
-        columns: each reading's column, -1 for one that no rule judges, shape (n,).
-        values: in quanta, or flags, shape (n,).
-        out: shape (m, O_WIDTH) with m at least four times the number of rules.
-
-    Returns:
-        How many rows of `out` were written, a rule's own in order of time, and how many readings were judged: fewer
-        than n when `out` is full. -1 and 0 when program, state and compiled code do not belong together.
-    """
-    if program[P_LAYOUT] != LAYOUT or state[S_LAYOUT] != LAYOUT:
-        return -1, 0
+    """Do what `judge` says, block by block; `scratch` as in `judge_block`."""
     rules, total, room = program[P_RULES], times.shape[0], out.shape[0]
-    scratch = np.empty((3, BLOCK), np.int64)
+    begin, absences, composites = first_rule(program), 0, 0
+    for rule in range(rules):
+        absences += program[begin + rule * R_WIDTH + R_KIND] == MISSING
+        composites += program[begin + rule * R_WIDTH + R_KIND] == COMPOSITE
+    # Each absence is raised once at most while time passes, and every composite may turn at each.
+    room -= absences * (1 + composites)
+    if room < 4 * rules:
+        return -1, 0
     rows, done = 0, 0
     while done < total:
         judged_in, size = columns[done], 1
         if judged_in >= 0:
             most = min(program[P_HEADER + judged_in * Q_WIDTH + Q_BLOCK], total - done)
-            while size < most and columns[done + size] == judged_in:
+            coming = columns[done : done + most]
+            while size < most and coming[size] == judged_in:
                 size += 1
+        # What a block may write at most must find room. Who asked empties `out` and goes on; a small one takes less.
         if rows + (2 * size + 2) * rules > room:
-            size = 1
-            if rows + 4 * rules > room:
+            if rows > 0:
                 break
+            size = max(1, room // (2 * rules) - 1)
         last = done + size - 1
         rows = pass_deadlines(program, state, zone, times[done], -1, out, rows)
         if judged_in >= 0:
@@ -242,7 +241,33 @@ def judge(
     return rows, done
 
 
-@compiled(ADVANCE)
+@compiled(JUDGE, allocates=True)
+def judge(
+    program: Words, zone: Zone, state: Words, times: Words, columns: Words, values: Words, out: Words
+) -> tuple[int, int]:
+    """Judge readings in canonical order.
+
+    Args:
+        program: see `layout`.
+        zone: offsets of the patient's zone, see `alerting.local_time`.
+        state: changed in place.
+        times: ms UTC, shape (n,).
+        columns: each reading's column, -1 for one that no rule judges, shape (n,).
+        values: in quanta, or flags, shape (n,).
+        out: shape (m, O_WIDTH) with m at least four times the number of rules, and for each missing rule one more and
+            one for each composite.
+
+    Returns:
+        How many rows of `out` were written, a rule's own in order of time, and how many readings were judged: fewer
+        than n when `out` is full. -1 and 0 when program, state and compiled code do not belong together, or `out` is
+        too small.
+    """
+    if program[P_LAYOUT] != LAYOUT or state[S_LAYOUT] != LAYOUT:
+        return -1, 0
+    return judge_all(program, zone, state, times, columns, values, np.empty((W_HEIGHT, BLOCK), np.int64), out)
+
+
+@compiled(ADVANCE, allocates=True)
 def advance(program: Words, zone: Zone, state: Words, now: int, out: Words) -> int:
     """Let time pass to `now` (ms UTC); an earlier `now` than the state's changes nothing.
 
@@ -255,7 +280,7 @@ def advance(program: Words, zone: Zone, state: Words, now: int, out: Words) -> i
     return int(pass_deadlines(program, state, zone, state[S_EVENT_TIME], -1, out, 0))
 
 
-@compiled(NEXT_DEADLINE)
+@compiled(NEXT_DEADLINE, allocates=True)
 def next_deadline(program: Words, zone: Zone, state: Words) -> int:
     """Return the earliest deadline (ms UTC) of a missing rule that does not stand; NEVER when there is none."""
     begin, life = first_rule(program), first_life(program)

@@ -9,6 +9,7 @@ from alerting.kernel.arithmetic import quotient
 from alerting.kernel.compiling import Words, compiled
 from alerting.kernel.forecasts import middle
 from alerting.kernel.local_days import Zone, local_minutes
+from alerting.kernel.rings import place
 from alerting.kernel.windows import spread_of
 from alerting.layout import (
     F_A,
@@ -30,7 +31,6 @@ from alerting.layout import (
     Q_MASK,
     Q_RING,
     Q_WIDTH,
-    RING_ENTRY,
     S_HEADER,
     SF_OWN,
     SPAN,
@@ -48,14 +48,14 @@ _UNIT = 65_536
 _UNKNOWN = 1.0e9
 
 
-@compiled("boolean(int64[::1], int64, int64[::1], int64, int64, int64, int64, int64)")
+@compiled("boolean(int64[::1], int64, int64[::1], int64, int64, int64, int64, int64)", allocates=True)
 def is_spike(program: Words, row: int, state: Words, ring: int, mask: int, ordinal: int, at: int, value: int) -> bool:
     """Return whether a reading lies further than F_DESPIKE from the median of the 14 days before it."""
     numbers = np.empty(_MOST_LOOKED_AT, np.float64)
     held = 0
     earlier = ordinal - 1
     while earlier >= 0 and held < min(_MOST_LOOKED_AT, program[row + F_COUNT]):
-        here = ring + (earlier & mask) * RING_ENTRY
+        here = place(ring, mask, earlier)
         if state[here] < at - _SPIKE_DAYS * _DAY_MS:
             break
         numbers[held] = state[here + 1]
@@ -80,28 +80,32 @@ def occasion_of(program: Words, row: int, minute: int) -> int:
 def scheduled_mean(
     program: Words, row: int, state: Words, own: int, zone: Zone, ring: int, mask: int, ordinal: int, at: int
 ) -> int:
-    """Return the mean over F_A local days of the first F_B readings of each occasion; F_C: the first day is left out.
+    """Return the mean over F_A local days of the first F_B readings of each occasion.
 
-    F_E to F_H: the occasions, each as from * SPAN + to. SF_OWN: how many readings were counted.
+    F_C: the first of these days on which anything counts is left out. F_E to F_H: the occasions, each as from * SPAN +
+    to. SF_OWN: how many readings were counted.
     """
     today = local_minutes(zone, at) // _MINUTES_A_DAY
-    earliest = today - program[row + F_A] + 1 + program[row + F_C]
+    earliest = today - program[row + F_A] + 1
     if occasion_of(program, row, local_minutes(zone, at) % _MINUTES_A_DAY) < 0:
         state[own + SF_OWN] = 0
         return NEVER
     oldest = ordinal
     while oldest > 0 and ordinal - oldest + 1 < program[row + F_COUNT]:
-        here = ring + ((oldest - 1) & mask) * RING_ENTRY
+        here = place(ring, mask, oldest - 1)
         if local_minutes(zone, state[here]) // _MINUTES_A_DAY < earliest:
             break
         oldest -= 1
     total, counted = 0, 0
     day, occasion, taken = NEVER, -1, 0
+    left_out = NEVER
     for one in range(oldest, ordinal + 1):
-        here = ring + (one & mask) * RING_ENTRY
+        here = place(ring, mask, one)
         minutes = local_minutes(zone, state[here])
         mine = occasion_of(program, row, minutes % _MINUTES_A_DAY)
-        if mine < 0:
+        if mine >= 0 and program[row + F_C] == 1 and left_out == NEVER:
+            left_out = minutes // _MINUTES_A_DAY
+        if mine < 0 or minutes // _MINUTES_A_DAY == left_out:
             continue
         if minutes // _MINUTES_A_DAY != day or mine != occasion:
             day, occasion, taken = minutes // _MINUTES_A_DAY, mine, 0
@@ -167,7 +171,7 @@ def freshest(program: Words, state: Words, column: int, at: int, freshness: int)
         return NEVER
     held = P_HEADER + column * Q_WIDTH
     last = state[seen + SQ_JUDGED] - 1
-    return int(state[program[held + Q_RING] + (last & program[held + Q_MASK]) * RING_ENTRY + 1])
+    return int(state[place(program[held + Q_RING], program[held + Q_MASK], last) + 1])
 
 
 @compiled("int64(int64[::1], int64, int64[::1], int64, int64)")
@@ -203,7 +207,7 @@ def news2(program: Words, row: int, state: Words, own: int, at: int) -> int:
     return NEVER if lacking != 0 and total < threshold else total
 
 
-@compiled("float64(int64[::1], int64, int64, int64, int64, int64, int64, int64, int64)")
+@compiled("float64(int64[::1], int64, int64, int64, int64, int64, int64, int64, int64)", allocates=True)
 def standardised(
     state: Words, ring: int, mask: int, end: int, count: int, at: int, value: int, prior: int, least: int
 ) -> float:
@@ -214,8 +218,8 @@ def standardised(
     numbers = np.empty(_MOST_LOOKED_AT, np.float64)
     held, total, squares = 0, 0, 0
     one = end - 1
-    while one >= 0 and end - one <= count and state[ring + (one & mask) * RING_ENTRY] >= at - 35 * _DAY_MS:
-        here = ring + (one & mask) * RING_ENTRY
+    while one >= 0 and end - one <= count and state[place(ring, mask, one)] >= at - 35 * _DAY_MS:
+        here = place(ring, mask, one)
         if state[here] <= at - 5 * _DAY_MS:
             numbers[held] = state[here + 1]
             total += state[here + 1]
@@ -281,8 +285,8 @@ def heart_failure(
     state[own + 2] += quotient(2 * (value * _UNIT - state[own + 2]), 15)
     macd = quotient(state[own + 1] - state[own + 2], _UNIT)
     kept, kept_mask = program[row + F_RING], program[row + F_MASK]
-    state[kept + (taken & kept_mask) * RING_ENTRY] = at
-    state[kept + (taken & kept_mask) * RING_ENTRY + 1] = macd
+    state[place(kept, kept_mask, taken)] = at
+    state[place(kept, kept_mask, taken) + 1] = macd
     state[own] = taken + 1
     if taken + 1 < program[row + F_MIN]:
         return NEVER

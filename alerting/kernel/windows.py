@@ -10,6 +10,7 @@ import numpy as np
 
 from alerting.kernel.arithmetic import quotient
 from alerting.kernel.compiling import Words, compiled
+from alerting.kernel.rings import place, queued, slid
 from alerting.layout import (
     F_A,
     F_B,
@@ -21,7 +22,6 @@ from alerting.layout import (
     F_WINDOW,
     LOWEST,
     NEVER,
-    RING_ENTRY,
     SPC,
 )
 
@@ -29,15 +29,6 @@ FEATURE = "void(int64[::1], int64, int64[::1], int64, int64, int64, int64, int64
 _MS_A_MINUTE = 60_000
 _BASIS_POINTS = 10_000
 _THOUSAND = 1_000
-
-
-@compiled("int64(int64[::1], int64, int64, int64, int64, int64)")
-def slid(state: Words, ring: int, mask: int, head: int, oldest: int, lowest: int) -> int:
-    """Return the ordinal of a window's oldest reading: not before `oldest` (ms UTC), not under the ordinal `lowest`."""
-    head = max(head, lowest)
-    while state[ring + (head & mask) * RING_ENTRY] < oldest:
-        head += 1
-    return head
 
 
 @compiled("int64(int64, int64, int64)")
@@ -69,7 +60,7 @@ def rate(
     for index in range(times.shape[0]):
         at, ordinal = times[index], first + index
         head = slid(state, ring, mask, head, at - window, ordinal + 1 - count)
-        oldest = ring + (head & mask) * RING_ENTRY
+        oldest = place(ring, mask, head)
         span = at - state[oldest]
         if ordinal + 1 - head >= least and span > 0 and 2 * span >= window:
             column[index] = quotient((values[index] - state[oldest + 1]) * _MS_A_MINUTE * _THOUSAND, span)
@@ -102,18 +93,16 @@ def extreme(
     head, end = state[own], state[own + 1]
     for index in range(times.shape[0]):
         at, ordinal, value = times[index], first + index, values[index]
-        while end > head and sign * state[ring + (state[queue + ((end - 1) & mask)] & mask) * RING_ENTRY + 1] >= (
-            sign * value
-        ):
+        while end > head and sign * state[place(ring, mask, state[queued(queue, mask, end - 1)]) + 1] >= (sign * value):
             end -= 1
-        state[queue + (end & mask)] = ordinal
+        state[queued(queue, mask, end)] = ordinal
         end += 1
         while (
-            state[queue + (head & mask)] < ordinal + 1 - count
-            or state[ring + (state[queue + (head & mask)] & mask) * RING_ENTRY] < at - window
+            state[queued(queue, mask, head)] < ordinal + 1 - count
+            or state[place(ring, mask, state[queued(queue, mask, head)])] < at - window
         ):
             head += 1
-        column[index] = moved(value, state[ring + (state[queue + (head & mask)] & mask) * RING_ENTRY + 1], relative)
+        column[index] = moved(value, state[place(ring, mask, state[queued(queue, mask, head)]) + 1], relative)
     state[own], state[own + 1] = head, end
 
 
@@ -139,7 +128,7 @@ def since_first(
         if head == ordinal:
             column[index] = NEVER
         else:
-            column[index] = moved(values[index], state[ring + (head & mask) * RING_ENTRY + 1], relative)
+            column[index] = moved(values[index], state[place(ring, mask, head) + 1], relative)
     state[own] = head
 
 
@@ -182,13 +171,13 @@ def from_mean(
     for index in range(times.shape[0]):
         at, ordinal, value = times[index], first + index, values[index]
         lowest = ordinal + 1 - count
-        while entered < ordinal and state[ring + (entered & mask) * RING_ENTRY] <= at - lag:
-            past = state[ring + (entered & mask) * RING_ENTRY + 1]
+        while entered < ordinal and state[place(ring, mask, entered)] <= at - lag:
+            past = state[place(ring, mask, entered) + 1]
             total += past
             squares += past * past
             entered += 1
-        while head < entered and (head < lowest or state[ring + (head & mask) * RING_ENTRY] < at - window):
-            past = state[ring + (head & mask) * RING_ENTRY + 1]
+        while head < entered and (head < lowest or state[place(ring, mask, head)] < at - window):
+            past = state[place(ring, mask, head) + 1]
             total -= past
             squares -= past * past
             head += 1
@@ -225,8 +214,8 @@ def share(
     for index in range(times.shape[0]):
         at, ordinal = times[index], first + index
         beyond += 1 if sign * values[index] >= limit else 0
-        while head < ordinal + 1 - count or state[ring + (head & mask) * RING_ENTRY] < at - window:
-            beyond -= 1 if sign * state[ring + (head & mask) * RING_ENTRY + 1] >= limit else 0
+        while head < ordinal + 1 - count or state[place(ring, mask, head)] < at - window:
+            beyond -= 1 if sign * state[place(ring, mask, head) + 1] >= limit else 0
             head += 1
         held = ordinal + 1 - head
         column[index] = NEVER if held < least else beyond * _BASIS_POINTS // held
@@ -256,8 +245,8 @@ def flagged(
             column[index] = mine
             continue
         found += mine
-        while head < ordinal + 1 - count or state[ring + (head & mask) * RING_ENTRY] < at - window:
-            found -= 1 if state[ring + (head & mask) * RING_ENTRY + 1] & flags else 0
+        while head < ordinal + 1 - count or state[place(ring, mask, head)] < at - window:
+            found -= 1 if state[place(ring, mask, head) + 1] & flags else 0
             head += 1
         column[index] = found
     state[own], state[own + 1] = head, found

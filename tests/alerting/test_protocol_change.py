@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from alerting.alert import AlertChange, ChangeKind, Priority
+from alerting.alert import AlertChange, Audience, ChangeKind, Priority
 from alerting.care_protocol import CareProtocol, TellingPolicy
 from alerting.engine import Engine
 from alerting.protocol_change import ENDED_BY_PROTOCOL, NO_LONGER_TRUE, applied
@@ -44,6 +44,13 @@ TRACE = cgm([90, 80, 65])
 
 def test_what_is_still_true_goes_on_without_a_word() -> None:
     assert change(protocol(low("low", 700)), protocol(low("low", 701)), TRACE) == ()
+
+
+def test_what_goes_on_and_is_graver_or_for_others_than_it_was_is_said_anew() -> None:
+    now = {"priority": Priority.HIGH, "audience": Audience.PATIENT_NOW}
+    for name, value in now.items():
+        (said,) = change(protocol(low("low", 700)), protocol(replace(low("low", 700), **{name: value})), TRACE)  # type: ignore[arg-type]
+        assert (said.kind, said.late, getattr(said, name)) == (ChangeKind.CONFIRMED, False, value)
 
 
 def test_what_is_newly_true_is_raised_now_and_told_from_now_on() -> None:

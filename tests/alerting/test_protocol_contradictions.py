@@ -50,6 +50,7 @@ def test_a_sound_rule_has_neither_faults_nor_remarks(name: str) -> None:
         ("forecast", '"70 mg/dL"', '"50 mg/dL"', "end_threshold", "at or above"),
         ("forecast", 'window = "20 min"', 'window = "20 min"\nmin_readings = 6', "min_readings", "at most 5"),
         ("forecast", 'horizon = "20 min"', 'horizon = "7 h"', "horizon", "further ahead than 6 h"),
+        ("forecast", 'window = "20 min"', 'window = "91 days"', "window", "90 days at most"),
         ("forecast_robust", "min_readings = 4", "min_readings = 13", "min_readings", "latest 12"),
         ("forecast_robust", "min_readings = 4", "min_readings = 1", "min_readings", "at least 2"),
         ("forecast_ar2", '"30 min"', '"32 min"', "horizon", "a multiple of 5 min"),

@@ -52,6 +52,8 @@ def _line(rule: ForecastRule, run: Sequence[Reading], index: int, setting: Setti
     if rule.model is Model.ROBUST_LINEAR:
         seen = seen[-_LATEST:]
     points = [(Fraction(one.measured_at - now), Fraction(one.count)) for one in seen]
+    if rule.model is Model.LINEAR:
+        points = [(Fraction((one.measured_at // 1000 - now // 1000) * 1000), Fraction(one.count)) for one in seen]
     if points[0][0] == 0:
         return None
     slope, level = _theil_sen(points) if rule.model is Model.ROBUST_LINEAR else _least_squares(points)

@@ -20,8 +20,10 @@ def _value(rule: MeanRule, readings: Sequence[Reading], setting: Setting) -> int
         return None
     today = day_of(readings[-1].measured_at, setting.zone)
     days = [today - timedelta(days=ago) for ago in range(rule.days)]
+    inside = [one for one in readings if _occasion(rule, one, setting) is not None]
+    measured = {day_of(one.measured_at, setting.zone) for one in inside}.intersection(days)
     if rule.drop_first:
-        days.remove(min(days))
+        days.remove(min(measured))
     counted: dict[tuple[date, int], list[int]] = {}
     for one in readings:
         occasion = _occasion(rule, one, setting)
