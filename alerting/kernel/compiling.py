@@ -36,7 +36,12 @@ _config.CACHE_DIR = kept_in()
 
 
 def compiled(signature: str, *, allocates: bool = False) -> Callable[[Function], Function]:
-    """Return a decorator that compiles for one signature."""
+    """Return a decorator that compiles for one signature.
+
+    A function that makes no array is compiled without Numba's counting of references, which took half of the kernel's
+    time. The option is Numba's own business (`_nrt`): should it go, only speed goes with it. No division is by zero, so
+    it is not asked at each (`error_model`).
+    """
     options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
     if not allocates:
         options["_nrt"] = False
