@@ -276,8 +276,8 @@ class Engine:
         )
         self._stream, self._checkpoints, teller.told = again.stream, again.checkpoints, after
         for one in differences:
-            if one.kind is ChangeKind.REVISED:
-                teller.carry(one.told)
+            if one.kind is ChangeKind.REVISED and one.told.supersedes is not None:
+                teller.carry(one.told.supersedes, one.told)
         return teller.tell(differences, min(first, until), self._stream)
 
     # --- what people did ------------------------------------------------------------------------------------

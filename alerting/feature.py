@@ -278,8 +278,6 @@ def reach_of(rule: Rule, timing: Timing | None) -> int:  # noqa: PLR0911 - one r
     """Return how many ms before the start of watching a reading still matters to a rule."""
     gap = 0 if timing is None else timing.gap
     match rule:
-        case CompositeRule():
-            return 0
         case MissingRule():
             # Somebody who weighed in the morning and is watched from ten on has weighed today.
             return 0 if rule.by is None else _LONGEST_DAY

@@ -164,12 +164,10 @@ def _of_baseline(
     baseline: int | None = None
     if statistic in {Baseline.MACD, Baseline.CUSUM}:
         earlier = list(held)
-    elif statistic is Baseline.SPC:
+    elif statistic is Baseline.SPC or (isinstance(rule, ChangeRule) and rule.relative):
         baseline = round(sum(kept.count for kept in earlier) / len(earlier)) if earlier else None
-    elif not (isinstance(rule, ChangeRule) and rule.relative):
+    else:
         baseline = latest.count - value
-    elif earlier:
-        baseline = round(sum(kept.count for kept in earlier) / len(earlier))
     span = latest.measured_at - earlier[0].measured_at if earlier else 0
     return replace(shared, evidence=(latest,), baseline=baseline, readings=len(earlier), span=span)
 

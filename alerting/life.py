@@ -269,9 +269,8 @@ class _Passing:
             quiet = self._rules.quiet
             if quiet is not None and end_of(self._rules.table, quiet, at) is None:
                 self._wake(run, next_start_of(self._rules.table, quiet, at))
-        for hold in holds:
-            if hold.end is not None:
-                self._wake(run, hold.end)
+        for end in (hold.end for hold in holds if hold.end is not None):
+            self._wake(run, end)
 
     def _waits_for_day(self, run: _Run) -> bool:
         return not self._rules.rules[run.course.rule].high

@@ -91,10 +91,9 @@ class Teller:
             return False
         return value > told.value if rule.limits.side.low else value < told.value
 
-    def carry(self, told: Told) -> None:
-        """Let an alert whose onset moved have what was done about it before."""
-        if told.supersedes is not None:
-            self.acts.carry(self._content.id_of(told.rule, told.supersedes), self._id(told))
+    def carry(self, onset: int, told: Told) -> None:
+        """Let an alert have what was done about it while its onset was another (ms UTC)."""
+        self.acts.carry(self._content.id_of(told.rule, onset), self._id(told))
 
     def steps_to_come(self, stream: Stream) -> list[tuple[Told, DueStep]]:
         """Return the steps of escalation that are due, or will be if nothing else happens; by alert, then in order."""

@@ -470,7 +470,9 @@ def test_an_alert_that_a_new_protocol_raises_escalates_from_when_it_was_applied(
     engine = engine_of(judged_by(low(), telling=STEPS))
     (raised,) = engine.feed(cgm([60]))
     applied_at = START + 9 * HOUR
+    engine.tick(START + 13 * HOUR)
     engine.begin_escalating([raised.alert_id], applied_at)
+    engine.begin_escalating([raised.alert_id], applied_at + HOUR)
     assert engine.escalate(applied_at) == ()
     assert engine.next_step() == applied_at + 20 * MINUTE
     after = engine_of(replace(engine.protocol, version=2))

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from alerting import compiled, layout
 from alerting.alert import AlertChange, ChangeKind
 from alerting.care_protocol import CareProtocol, Rule, Timing
 from alerting.engine import Engine, Lateness
+from alerting.kernel.windows import moved
 from alerting.local_time import offsets
 from alerting.program import compile_program
 from alerting.reading_order import canonical
@@ -249,3 +251,64 @@ def test_what_was_done_about_an_alert_by_its_earlier_id_counts() -> None:
     assert revised.supersedes == raised.alert_id
     engine.acknowledge(raised.alert_id, "nurse", START + 4 * HOUR)
     assert not engine.improving(raised.alert_id)
+
+
+def test_a_rule_was_judged_once_it_had_a_value_and_one_made_of_rules_once_enough_of_them_had() -> None:
+    engine = Engine(TOGETHER, patient=PATIENT, zone=PARIS, since=START)
+    assert not engine.judged("both")
+    engine.feed([reading(WEIGHT, 79_000, START)])
+    assert (engine.judged("heavy"), engine.judged("fast"), engine.judged("both")) == (True, False, False)
+    engine.feed([reading(PULSE, 900, START + MINUTE)])
+    assert engine.judged("both")
+
+
+def test_readings_of_one_moment_alone_make_no_line() -> None:
+    rule = ForecastRule(
+        **common(CGM, "rule"),
+        model=Model.ROBUST_LINEAR,
+        side=Side.BELOW,
+        threshold=700,
+        end_threshold=700,
+        horizon=20 * MINUTE,
+        window=30 * MINUTE,
+        min_readings=2,
+    )
+    protocol = protocol_of(rule, timings={CGM: Timing(cadence=5 * MINUTE, gap=45 * MINUTE)})
+    together = [reading(CGM, 1_000, START + 20 * MINUTE, device=f"{number:02}") for number in range(13)]
+    readings = [reading(CGM, 900, START), *together]
+    engine = Engine(protocol, patient=PATIENT, zone=PARIS, since=START)
+    for one, expected in zip(readings, expected_values(protocol, readings, "rule"), strict=True):
+        before = engine._stream.value(0)
+        engine.feed([one])
+        assert engine._stream.value(0) == (before if expected is None else expected)
+
+
+@pytest.mark.parametrize("score", list(Score))
+def test_of_pulse_and_heart_rate_the_fresher_counts_in_a_score(score: Score) -> None:
+    rule = ScoreRule(
+        **common(WEIGHT if score is Score.HEART_FAILURE else PULSE, "rule"),
+        score=score,
+        of=(WEIGHT, PULSE, Quantity.HEART_RATE) if score is Score.HEART_FAILURE else (PULSE, Quantity.HEART_RATE),
+        threshold=1,
+        end_threshold=1,
+        freshness=36 * HOUR,
+    )
+    protocol = protocol_of(rule)
+    readings = [
+        one
+        for day in range(20)
+        for one in (
+            reading(PULSE, 600 + day, START + day * DAY),
+            reading(Quantity.HEART_RATE, 1_320 if day == 19 else 610, START + day * DAY + MINUTE),
+            reading(WEIGHT, 70_000, START + day * DAY + 2 * MINUTE),
+        )
+    ]
+    engine = Engine(protocol, patient=PATIENT, zone=PARIS, since=START)
+    engine.feed(readings)
+    values = [one for one in expected_values(protocol, readings, "rule") if one is not None]
+    assert engine._stream.value(0) == values[-1] > 0
+
+
+def test_no_share_of_nothing_is_a_change() -> None:
+    assert moved(5, 0, 1) == layout.NEVER
+    assert (moved(5, 0, 0), moved(150, 100, 1)) == (5, 5_000)

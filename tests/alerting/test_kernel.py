@@ -136,7 +136,9 @@ def test_judging_stops_when_the_rows_are_full_and_goes_on() -> None:
     times = START + 6 * 3_600_000 * np.arange(count, dtype=np.int64)
     columns, counts = np.zeros(count, np.int64), np.full(count, 1000, np.int64)
     whole, state = program.fresh_state(START), program.fresh_state(START)
-    big, little = (np.zeros((rows, layout.O_WIDTH), np.int64) for rows in (4000, 20))
+    # Four a rule, and one for the absence: with less nothing is judged.
+    big, little, less = (np.zeros((rows, layout.O_WIDTH), np.int64) for rows in (4000, 21, 20))
+    assert kernel.judge(program.words, ZONE, state, times, columns, counts, less) == (-1, 0)
     rows, done = kernel.judge(program.words, ZONE, whole, times, columns, counts, big)
     assert (rows, done) == (2 * (count - 1), count)
     pieces, done = [], 0

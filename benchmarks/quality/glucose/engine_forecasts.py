@@ -133,17 +133,19 @@ def _limits(model: str, level: float, threshold: float) -> str:
 
 def raised(traces: Sequence[Trace], level: float, wanted: Mapping[str, Sequence[Wanted]]) -> dict[str, list[list[int]]]:
     """Return patient -> for each model and threshold wanted, the readings at which the engine raises."""
-    sittings = []
+    sittings, places = [], []
     for trace in traces:
-        text = protocol_text(level, trace.cadence // MINUTE, wanted[trace.patient])
-        rules = tuple(rule_id(place) for place in range(len(wanted[trace.patient])))
+        # Two thresholds that a protocol writes alike are one rule: it may not have the same one twice.
+        written = {_limits(model, level, threshold): (model, threshold) for model, threshold in wanted[trace.patient]}
+        places.append([list(written).index(_limits(model, level, limit)) for model, limit in wanted[trace.patient]])
+        text = protocol_text(level, trace.cadence // MINUTE, list(written.values()))
+        rules = tuple(rule_id(place) for place in range(len(written)))
         sittings.append(Sitting(trace=trace, task=Watching(protocol=text, rules=rules)))
     return {
         sitting.trace.patient: [
-            [index for index, answer in enumerate(answers) if answer.alarms[place]]
-            for place in range(len(wanted[sitting.trace.patient]))
+            [index for index, answer in enumerate(answers) if answer.alarms[place]] for place in mine
         ]
-        for sitting, answers in zip(sittings, checked(sittings), strict=True)
+        for sitting, mine, answers in zip(sittings, places, checked(sittings), strict=True)
     }
 
 
