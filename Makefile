@@ -8,7 +8,7 @@ DEV := $(VENV)/.installed-dev
 PEERS := $(VENV)/.installed-peers
 KERNEL := $(VENV)/.compiled-kernel
 
-.PHONY: help demo test kernel wheel bench quality fuzz coverage lint types arrows pytest lock clean
+.PHONY: help demo test kernel wheel bench quality fuzz mutants coverage lint types arrows pytest lock clean
 
 help:
 	@echo "make demo   the main job, end to end, on simulated devices   (ARGS=--headless for plain lines)"
@@ -17,6 +17,7 @@ help:
 	@echo "make wheel  a wheel for boxes of this machine's kind, in dist/, and proof that it judges"
 	@echo "make coverage  every branch of what judges and of the drivers"
 	@echo "make fuzz   a million spoilt frames into every codec   (ARGS='--frames 20000 heart_rate.2A37' for some)"
+	@echo "make mutants  the alerting kernel with one comparison, threshold or sign changed: each must be noticed   (docs/mutation.md)"
 	@echo "make bench  the figures, one JSON line each"
 	@echo "make quality  what the alerts see and what they cost, as tables   (ARGS=heart_failure for one)"
 
@@ -91,6 +92,9 @@ quality: $(PEERS)
 
 fuzz: $(DEV)
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+mutants: $(DEV)
+	$(BIN)/python -m tests.mutation $(ARGS)
 
 # Needs uv. The files carry hashes and no index address.
 LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --python-version 3.11
