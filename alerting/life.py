@@ -167,6 +167,7 @@ class _Passing:
             if shelf.rule in rules.indices:
                 self._shelves.setdefault(rules.indices[shelf.rule], []).append(shelf)
         self._wakes: list[_Wake] = []
+        self._awaited: set[tuple[int, int]] = set()
         self._changes = 0
         self._now = (start, RAISED_BY_READING)
         self._tellings: dict[int, list[int]] = {}
@@ -224,7 +225,9 @@ class _Passing:
 
     def _step(self) -> None:
         wake = heapq.heappop(self._wakes)
-        if wake.part != AFTERWARDS:
+        if wake.part == AFTERWARDS:
+            self._awaited.discard((id(wake.run), wake.at))
+        else:
             wake.run.raised = True
         self._now = (wake.at, wake.part)
         if wake.run.course.over == wake.at and wake.part == AFTERWARDS:
@@ -232,6 +235,10 @@ class _Passing:
         self._look(wake.run, wake.at, wake.part)
 
     def _wake(self, run: _Run, at: int) -> None:
+        # Once each: what is looked at twice asks for all that follows twice, and that again, without end.
+        if (id(run), at) in self._awaited:
+            return
+        self._awaited.add((id(run), at))
         heapq.heappush(self._wakes, _Wake(at, AFTERWARDS, ("", "", ""), run.rank, run))
 
     def _look(self, run: _Run, at: int, part: int) -> None:

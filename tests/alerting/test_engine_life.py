@@ -144,6 +144,16 @@ def test_level_2_silences_level_1_and_gives_it_back() -> None:
     assert (released.kind, released.rule, released.told_at) == (ChangeKind.RELEASED, "low", ended)
 
 
+def test_one_a_day_is_told_of_many_that_stand_and_each_is_looked_at_once_a_moment() -> None:
+    rules = [low(700 + number, name=f"low_{number:02}") for number in range(14)]
+    engine = engine_of(judged_by(*rules, telling=TellingPolicy(quiet=(22 * 60, 7 * 60), at_most=1, within=DAY)))
+    engine.feed(cgm([60]))
+    # Was a moment looked at as often as it was asked for, the second week would never end.
+    changes = engine.tick(START + 20 * DAY)
+    told = [(one.rule, one.told_at) for one in changes if one.kind is ChangeKind.RELEASED and one.rule != "absence"]
+    assert told == [(f"low_{number:02}", START + number * DAY) for number in range(1, 14)]
+
+
 def test_what_was_low_hours_ago_is_told_as_late_and_never_as_now() -> None:
     engine = engine_of(judged_by(low(priority=Priority.HIGH)))
     arrived = START + 2 * HOUR
