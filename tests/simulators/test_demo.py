@@ -46,7 +46,7 @@ def test_one_alert_is_shown_whole_as_the_team_reads_it(
     folder, done = demonstration
     shown = re.search(r"^veilleur-desk alert ([0-9a-f]{8})\n((?:  .*\n)+)", done.stdout, re.MULTILINE)
     assert shown is not None, done.stdout
-    for word in ("À vérifier", "Repose sur", "Dernières valeurs", "Protocole"):
+    for word in ("à vérifier", "Repose sur", "Dernières valeurs", "Protocole"):
         assert word in shown[2]
     line = [command("veilleur-desk"), "alert", shown[1], "--database", str(folder / "desk.db")]
     listed = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True).stdout
