@@ -68,7 +68,7 @@ def arranged(size: int) -> Iterator[tuple[str, list[World]]]:
     yield "quiet", [quiet(number) for number in range(6 + size)]
     yield "occasions", [occasions(number) for number in range(2 * size)]
     yield "members", [members(number) for number in range(6 * size)]
-    yield "made of composites", [made_of_composites(number) for number in range(6 * size)]
+    yield "made of composites", [made_of_composites(number) for number in range(12 * size)]
     yield "blocks", list(blocks())
 
 
@@ -237,7 +237,9 @@ def occasions(number: int) -> World:
         min_readings=chance.randint(1, 4),
     )
     begin, found = chance.choice((MARCH + 18 * DAY, OCTOBER + 4 * DAY)), list[Reading]()
-    minutes = [edge for pair in hours for edge in pair]
+    # What follows the schedule in the program is no occasion: neither minute of it.
+    after = change_of(SYSTOLIC)
+    minutes = [0, 1, *(edge for pair in hours for edge in pair)]
     for ahead in range(6):
         day = day_of(begin, zone) + timedelta(days=ahead)
         for minute in sorted(chance.sample(minutes, chance.randint(1, 4))):
@@ -246,7 +248,7 @@ def occasions(number: int) -> World:
                 at += chance.choice((0, -1, 1, -MINUTE, MINUTE))
                 count = 1_300 + chance.randint(-60, 60)
                 found.append(reading(SYSTOLIC, count, at, key=f"k{len(found):03}"))
-    return World(protocol_of(rule), tuple(found), begin - DAY, zone)
+    return World(protocol_of(rule, after), tuple(found), begin - DAY, zone)
 
 
 def members(number: int) -> World:
@@ -283,6 +285,8 @@ def members(number: int) -> World:
         for least, length in {(1, chance.randint(1, len(of))), (max(1, len(of) - 1), len(of)), (len(of), len(of))}
     ]
     whole = [replace(one, quantity=one.of_quantities[0]) for one in whole]
+    if chance.random() < 0.6:
+        whole.append(_of_composites(chance, whole, of, window))
     at, found = START, list[Reading]()
     for place in range(chance.choice((6, 24, 200))):
         quantity = quantities[0] if chance.random() < 0.7 else quantities[-1]
@@ -293,7 +297,20 @@ def members(number: int) -> World:
     since = START if chance.random() < 0.5 else chance.choice(times) + chance.choice(_OFF)
     if chance.random() < 0.5:
         of.append(change_of(quantities[0], HOUR))
-    return World(protocol_of(*of, *sorted(whole, key=lambda one: one.id)), tuple(found), since)
+    return World(protocol_of(*of, *whole), tuple(found), since)
+
+
+def _of_composites(chance: Random, whole: list[CompositeRule], of: list[Rule], window: int) -> CompositeRule:
+    """Return a composite of some composites, and mostly of another rule."""
+    members: list[Rule] = [*chance.sample(whole, chance.randint(1, len(whole))), *of[: chance.choice((0, 1, 1))]]
+    quantities = tuple(sorted({quantity for one in members for quantity in one.inputs}))
+    return CompositeRule(
+        **common(quantities[0], "whole"),
+        of=tuple(one.id for one in members),
+        at_least=chance.randint(1, len(members)),
+        window=chance.choice((window, 5 * MINUTE, 2 * HOUR)),
+        of_quantities=quantities,
+    )
 
 
 def made_of_composites(number: int) -> World:

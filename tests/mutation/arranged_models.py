@@ -42,7 +42,7 @@ def models(number: int) -> World:
     # A window of some ms, or s where times are cut to them, in which the value moves so fast that the horizon's last ms
     # shows.
     window = (
-        chance.choice((2, 3, 9, 10, 11, 2_000, 3_000, 9_000, 11_000, 20 * MINUTE, HOUR)) if line else 0
+        chance.choice((2, 3, 9, 11, 2_000, 2_001, 3_001, 9_001, 11_000, 30 * MINUTE, 30 * MINUTE, HOUR)) if line else 0
     ) or 5 * MINUTE
     side = chance.choice(list(Side))
     kalman = model is Model.KALMAN
@@ -76,6 +76,8 @@ def models(number: int) -> World:
         1,
         2,
     ]
+    if line and window > longest:
+        pauses = halves = [longest, longest + 1, longest - 1, 5 * MINUTE]
     at, found = START, list[Reading]()
     for place in range(chance.choice((8, 20, 40))):
         at += chance.choice(

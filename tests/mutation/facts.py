@@ -18,7 +18,8 @@ from alerting.compiled import Words
 from alerting.kernel import arithmetic, forecasts, local_days, memories, scores
 from alerting.local_time import offsets
 from alerting.program import LEAST_READINGS, SPARSE_READINGS, compile_program
-from alerting.rules import Baseline, BaselineRule, Direction
+from alerting.rules import Baseline, BaselineRule, Direction, LevelRule, Side
+from alerting.scheduled_rules import CompositeRule, MissingRule
 from devices.reading import Quantity, Reading
 from tests.alerting.oracle import expected_values
 from tests.alerting.oracle.exact import cut, middle, nearest
@@ -176,23 +177,28 @@ def _chart() -> Wrong:
     return None
 
 
-def _layouts() -> Wrong:
-    """A program or a state of another layout is refused, and nothing is judged."""
-    one, out = np.zeros(1, np.int64), np.zeros((64, layout.O_WIDTH), np.int64)
-    zone = offsets(ZoneInfo("UTC")).copy()
+def _refusals() -> Wrong:
+    """A program or a state of another layout is refused, and so is less room than what may come of one reading."""
+    at, column, count = (np.array([number], np.int64) for number in (START, 0, 1_300))
+    zone, enough = offsets(ZoneInfo("UTC")).copy(), np.zeros((1_000, layout.O_WIDTH), np.int64)
     for foreign in (0, 1):
         program = compile_program(packaged("diabetes_cgm"))
         state = program.fresh_state(START)
         (program.words if foreign == 0 else state)[0] += 1
-        if kernel.judge(program.words, zone, state, one, one, one, out) != (-1, 0):
+        if kernel.judge(program.words, zone, state, at, column, count, enough) != (-1, 0):
             return "judged by another layout"
-        if kernel.advance(program.words, zone, state, START, out) != -1:
+        if kernel.advance(program.words, zone, state, START, enough) != -1:
             return "let time pass by another layout"
-    program = compile_program(packaged("diabetes_cgm"))
-    at, count = np.array([START], np.int64), np.array([1_000], np.int64)
+    level = LevelRule(**common(Quantity.SPO2, "low"), side=Side.BELOW, threshold=900, end_threshold=900)
+    missing = MissingRule(**common(Quantity.SPO2, "missing"), expected=DAY, grace=0)
+    either = CompositeRule(
+        **common(Quantity.SPO2), of=("low", "missing"), at_least=1, window=DAY, of_quantities=(Quantity.SPO2,)
+    )
+    program = compile_program(protocol_of(level, missing, either))
     for lacking in (1, 0):
         room = np.zeros((least_room(program) - lacking, layout.O_WIDTH), np.int64)
-        if kernel.judge(program.words, zone, program.fresh_state(START), at, one, count, room)[1] != 1 - lacking:
+        wanted = (-1, 0) if lacking else (0, 1)
+        if kernel.judge(program.words, zone, program.fresh_state(START), at, column, count, room) != wanted:
             return f"{lacking} row less than are asked for"
     return None
 
@@ -311,7 +317,7 @@ FACTS: Mapping[str, Callable[[], Wrong]] = {
     "times of day": _times_of_day,
     "hours": _hours,
     "the chart of NEWS2": _chart,
-    "layouts": _layouts,
+    "refusals": _refusals,
     "sums": _sums,
     "bounds of a path": _bounded,
     "numbers of the models": _named,

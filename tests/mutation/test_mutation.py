@@ -12,7 +12,7 @@ from tests.mutation.equivalents import listed, module_of
 from tests.mutation.mutants import DECISIONS, modules, mutants_of
 
 ROOT = Path(__file__).parents[2]
-_WORLDS, _SAMPLE = 3, 40
+_WORLDS, _SAMPLE = 2, 40
 
 
 def run(code: str | None, *arguments: str) -> "subprocess.CompletedProcess[str]":
