@@ -48,7 +48,8 @@ def test_a_rise_in_weight() -> None:
     )
     assert plain(told.fr) == (
         "Prise de poids rapide~: +2,4~kg en 3~jours (71,2~kg le 3 mars à 08:31, 73,6~kg le 5 mars à 08:28)~; "
-        "seuil +2,0~kg~; à vérifier~: se repeser au prochain lever, jambes gonflées, essoufflement, oreillers pour dormir"
+        "seuil +2,0~kg~; à vérifier~: se repeser au prochain lever, jambes gonflées, essoufflement, "
+        "oreillers pour dormir"
     )
     assert told.en == (
         "Fast weight gain: +2.4 kg in 3 days (71.2 kg on 3 March at 08:31, 73.6 kg on 5 March at 08:28); "
