@@ -122,9 +122,9 @@ static void least_squares(const word *row, word *own, const word *ring, word mas
             head = ordinal;
             sum_x = sum_xx = sum_y = sum_xy = 0;
         }
-        word held = ordinal - head, step = held > 0 ? at - last : 0;
+        word held = ordinal - head, step = held > 0 ? at / THOUSAND - last / THOUSAND : 0;
         while (head < ordinal && (head < ordinal + 1 - count || ring[(head & mask) * RING_ENTRY] < at - window)) {
-            word x = ring[(head & mask) * RING_ENTRY] - last, y = ring[(head & mask) * RING_ENTRY + 1];
+            word x = ring[(head & mask) * RING_ENTRY] / THOUSAND - last / THOUSAND, y = ring[(head & mask) * RING_ENTRY + 1];
             sum_x -= x;
             sum_xx -= x * x;
             sum_y -= y;
@@ -144,7 +144,7 @@ static void least_squares(const word *row, word *own, const word *ring, word mas
         if (held >= least && 2 * (at - ring[(head & mask) * RING_ENTRY]) >= window && spread > 0) {
             double slope = (double)(held * sum_xy - sum_x * sum_y) / (double)spread;
             double ahead = (double)sum_y / (double)held +
-                           slope * ((double)horizon - (double)sum_x / (double)held);
+                           slope * ((double)horizon / THOUSAND - (double)sum_x / (double)held);
             column[index] = (word)floor(ahead + 0.5);
         } else
             column[index] = NEVER;
