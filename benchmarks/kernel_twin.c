@@ -559,13 +559,14 @@ word fused(const word *times, const word *values, word total, word *out) {
         rows = take(one + 5, 5, -1, 20000, 15000, 0, 0, times, begin, size, column, least, greatest, NULL, out, rows);
         for (word index = 0; index < size; index++) {
             word last = begin + index, at = times[last], value = now[index];
-            word step = last > 0 ? at - times[last - 1] : 0, held = last - line;
-            if (held == 0 || step > MINUTES(20)) {
+            word between = last > 0 ? at - times[last - 1] : 0, held = last - line;
+            word step = last > 0 ? at / THOUSAND - times[last - 1] / THOUSAND : 0;
+            if (held == 0 || between > MINUTES(20)) {
                 line = last;
                 held = x1 = x2 = y1 = xy = 0;
             }
             while (line < last && times[line] < at - MINUTES(30)) {
-                word x = times[line] - times[last - 1], y = values[line];
+                word x = times[line] / THOUSAND - times[last - 1] / THOUSAND, y = values[line];
                 x1 -= x;
                 x2 -= x * x;
                 y1 -= y;
@@ -582,7 +583,7 @@ word fused(const word *times, const word *values, word total, word *out) {
             column[index] = NEVER;
             if (held >= 3 && 2 * (at - times[line]) >= MINUTES(30) && spread > 0) {
                 double slope = (double)(held * xy - x1 * y1) / (double)spread;
-                double ahead = (double)y1 / (double)held + slope * (1200000.0 - (double)x1 / (double)held);
+                double ahead = (double)y1 / (double)held + slope * (1200.0 - (double)x1 / (double)held);
                 column[index] = (word)floor(ahead + 0.5);
             }
         }
