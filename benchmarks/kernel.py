@@ -2,7 +2,8 @@
 
 Beside it stand the same design in C on the same program and state (its rows and its state bytes must be equal, or
 nothing is said), the twelve rules written into C code as a bound (equal rows), the kernel made to take one reading at
-a time, and the kernel's source in the Python interpreter. All take turns in one process, so that a busy machine slows
+a time, and the kernel's source in the Python interpreter. What is compiled ahead of time serves any processor of its
+architecture and what is compiled at start has every instruction of this one; so has C, and each stands beside its like. All take turns in one process, so that a busy machine slows
 all of them; a ratio is that of a turn. What the engine makes of a row, and of a reading, is `live` and `replay`.
 """
 
@@ -34,6 +35,9 @@ ROUNDS = int(os.environ.get("KERNEL_ROUNDS", "21"))
 ROOM = 8192
 """Rows that the engine gives the kernel room for."""
 PLAIN_READINGS = 2_000
+PORTABLE_C = "C, same design, for any processor"
+NATIVE_C = "C, same design, for this processor"
+AT_START = "kernel, compiled at start"
 
 Judge = Callable[[Words, Words, Words, Words, Words, Words, Words], tuple[int, int]]
 
@@ -139,30 +143,38 @@ def figures() -> None:
     contestants: dict[str, Callable[[], object]] = {"kernel": lambda: blocks.run(compiled.judge)}
     with tempfile.TemporaryDirectory(prefix="veilleur-") as folder:
         try:
-            twin = KernelTwin(Path(folder))
+            twin, portable = KernelTwin(Path(folder)), KernelTwin(Path(folder), native=False)
         except NoCompilerError as error:
             print(f"kernel: not compared with C: {error}", file=sys.stderr)
         else:
-            require_equal(blocks, [compiled.judge, twin.judge])
+            require_equal(blocks, [compiled.judge, twin.judge, portable.judge])
             require_equal(single, [compiled.judge, twin.judge])
             require_equal_rows(blocks, twin)
             room = np.zeros((max(len(trace) for trace in blocks.traces), layout.O_WIDTH), np.int64)
-            contestants["C, same design"] = lambda: blocks.run(twin.judge)
+            contestants[PORTABLE_C] = lambda: blocks.run(portable.judge)
+            contestants[NATIVE_C] = lambda: blocks.run(twin.judge)
             contestants["C, rules in the code"] = lambda: [
                 twin.fused(trace.times, trace.counts, room) for trace in blocks.traces
             ]
         if compiled.kind is compiled.Kind.AHEAD_OF_TIME:
             source = import_module("alerting.kernel")
-            contestants["kernel, compiled at start"] = lambda: blocks.run(source.judge)
+            contestants[AT_START] = lambda: blocks.run(source.judge)
         contestants["kernel, one at a time"] = lambda: single.run(compiled.judge)
         times = in_turns(contestants, blocks.readings)
     facts = {"rules": program.rules.shape[0], "readings": blocks.readings, "cores": 1}
     for name, taken in times.items():
         say("kernel.reading", "ns", taken, who=name, kernel=compiled.kind.value, **facts)
-    for other in ("C, same design", "C, rules in the code", "kernel, one at a time"):
-        if other in times:
-            ratios = [mine / its for mine, its in zip(times["kernel"], times[other], strict=True)]
-            say("kernel.ratio", "times the other's", ratios, to=other, kernel=compiled.kind.value, **facts)
+    ahead = compiled.kind is compiled.Kind.AHEAD_OF_TIME
+    pairs = [
+        ("kernel", PORTABLE_C if ahead else NATIVE_C),
+        (AT_START, NATIVE_C),
+        ("kernel", "C, rules in the code"),
+        ("kernel", "kernel, one at a time"),
+    ]
+    for one, other in pairs:
+        if one in times and other in times:
+            ratios = [mine / its for mine, its in zip(times[one], times[other], strict=True)]
+            say("kernel.ratio", "times the other's", ratios, who=one, to=other, kernel=compiled.kind.value, **facts)
     say("kernel.reading", "ns", plain(), who="Python interpreter", readings=PLAIN_READINGS, cores=1)
     say("kernel.reading", "ns", two_cores(), who="kernel", kernel=compiled.kind.value, **(facts | {"cores": 2}))
 

@@ -1,7 +1,8 @@
 """The kernel's twin in C (kernel_twin.c), compiled when it is asked for, with this machine's own compiler.
 
--O3 -march=native, so that it has every instruction of this processor; -fwrapv, because the kernel's integers wrap;
--ffp-contract=off, because fused operations give other bits.
+-O3, for any processor of this architecture as the kernel that ships is, or with every instruction of this one
+(-march=native) as the kernel that is compiled at start; -fwrapv, because the kernel's integers wrap; -ffp-contract=off,
+because fused operations give other bits.
 """
 
 import ctypes
@@ -19,7 +20,8 @@ from alerting import layout
 Words = NDArray[np.int64]
 
 SOURCE = Path(__file__).with_suffix(".c")
-FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fwrapv", "-shared", "-fPIC")
+FLAGS = ("-O3", "-ffp-contract=off", "-fwrapv", "-shared", "-fPIC")
+THIS_PROCESSOR = "-march=native"
 
 
 class NoCompilerError(Exception):
@@ -31,18 +33,20 @@ class KernelTwin:
 
     Args:
         folder: where the library is put; it must outlive this.
+        native: for this processor, not for any of its architecture.
 
     Raises:
         NoCompilerError: there is none.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, native: bool = True) -> None:
         compiler = shlex.split(os.environ.get("CC", "cc"))
         if shutil.which(compiler[0]) is None:
             raise NoCompilerError(f"there is no C compiler ({compiler[0]}): 'sudo apt install gcc'")
         (folder / "layout.h").write_text(_layout(), encoding="ascii")
-        made = folder / "twin.so"
-        subprocess.run([*compiler, *FLAGS, f"-I{folder}", str(SOURCE), "-o", str(made), "-lm"], check=True)
+        made = folder / f"twin{'_native' if native else ''}.so"
+        flags = (*FLAGS, THIS_PROCESSOR) if native else FLAGS
+        subprocess.run([*compiler, *flags, f"-I{folder}", str(SOURCE), "-o", str(made), "-lm"], check=True)
         library = ctypes.CDLL(str(made))
         self._twin, self._fused = library.twin, library.fused
         self._twin.restype = self._fused.restype = ctypes.c_int64

@@ -59,8 +59,8 @@ def test_the_kernel_and_its_twin_in_c_write_the_same_rows_and_state(twin: Kernel
     require_equal_rows(bench(twelve(), trace), twin)
 
 
-def test_a_month_of_simulated_readings_tells_most_rules_and_all_alike(twin: KernelTwin) -> None:
-    month = bench(twelve(), *traces(3, days=60))
+def test_years_of_simulated_readings_tells_most_rules_and_all_alike(twin: KernelTwin) -> None:
+    month = bench(twelve(), *traces(5, days=365))
     require_equal(month, [compiled.judge, twin.judge])
     require_equal_rows(month, twin)
     rules = np.concatenate([rows for rows, _ in month.run(compiled.judge)])[:, layout.O_RULE]
