@@ -3,8 +3,9 @@
 Beside it stand the same design in C on the same program and state (its rows and its state bytes must be equal, or
 nothing is said), the twelve rules written into C code as a bound (equal rows), the kernel made to take one reading at
 a time, and the kernel's source in the Python interpreter. What is compiled ahead of time serves any processor of its
-architecture and what is compiled at start has every instruction of this one; so has C, and each stands beside its like. All take turns in one process, so that a busy machine slows
-all of them; a ratio is that of a turn. What the engine makes of a row, and of a reading, is `live` and `replay`.
+architecture and what is compiled at start has every instruction of this one; so has C, and each stands beside its
+like. All take turns in one process, so that a busy machine slows all of them; a ratio is that of a turn. What the
+engine makes of a row, and of a reading, is `live` and `replay`.
 """
 
 import multiprocessing

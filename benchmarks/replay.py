@@ -45,6 +45,13 @@ DAYS = 90
 PATIENT_READINGS = 25_700
 """What a simulated patient has in so many days, about."""
 PROTOCOL = "diabetes_cgm"
+_MEASURED = """
+import os, sys
+_, status, used = os.wait4(os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ), 0)
+print(used.ru_maxrss, file=sys.stderr)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+"""Starts a command from a small process: what a process had before it became another counts as that one's memory."""
 ZONE = offsets(ZoneInfo("Europe/Paris")).copy()
 
 
@@ -155,13 +162,14 @@ def _command(population: Path, results: Path, way: list[str]) -> tuple[float, fl
         PROTOCOL,
     ]
     began = time.perf_counter()
-    with subprocess.Popen([*command, "--results", str(results), *way], stdout=subprocess.PIPE, text=True) as running:
-        report = running.stdout.read() if running.stdout is not None else ""
-        _, status, used = os.wait4(running.pid, 0)
-        running.returncode = os.waitstatus_to_exitcode(status)
-    if running.returncode != 0:
-        raise RuntimeError(f"the command ended with {running.returncode}")
-    return time.perf_counter() - began, used.ru_maxrss / 1024, report
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURED, *command, "--results", str(results), *way],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    peak = int(done.stderr.rsplit(maxsplit=1)[-1]) / 1024
+    return time.perf_counter() - began, peak, done.stdout
 
 
 def _histories(population: Path) -> Iterator[History]:
