@@ -1,7 +1,7 @@
 """Checkpoints: an engine's earlier states, kept in memory so that late readings are judged from shortly before them.
 
 A checkpoint serves readings that are all later than it, and what was judged since must be later too: judging on from
-it then equals judging from the start. After a restart there is none until time has passed, or a replay made some.
+it then equals judging from the start. After a restart there is the one of what was restored, until time has passed.
 """
 
 from collections.abc import Iterable

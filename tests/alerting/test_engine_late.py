@@ -84,6 +84,24 @@ def test_a_late_reading_older_than_every_checkpoint_is_judged_from_the_start() -
     assert engine.history_needed([later]) > START, "judging again has left checkpoints"
 
 
+def test_after_a_restart_what_is_later_than_it_is_judged_from_there() -> None:
+    history = trace(5)
+    kept = engine_of(history).snapshot()
+    engine = Engine.restore(DIABETES, kept, zone=PARIS)
+    restored_at = engine.event_time
+    live = reading(CGM, "100", restored_at + 3 * HOUR, device="second")
+    engine.feed([live])
+    backfill = [reading(CGM, "60", restored_at + n * 5 * MINUTE, device="second") for n in range(1, 36)]
+    assert engine.history_needed(backfill) == restored_at + 1
+    engine.rejudge([live, *backfill])
+    never_stopped = at_once([*history, *backfill, live])
+    assert state(engine) == state(never_stopped)
+    standing = [(one.alert_id, one.raised_at) for one in engine.open_alerts]
+    assert standing == [(one.alert_id, one.raised_at) for one in never_stopped.open_alerts] != []
+    before = reading(CGM, "100", restored_at - MINUTE, device="third")
+    assert engine.history_needed([before]) == engine.history_from
+
+
 def test_several_late_batches_in_a_row_end_as_all_at_once() -> None:
     history = trace(3)
     engine = engine_of(history)
