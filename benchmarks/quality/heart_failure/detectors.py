@@ -166,7 +166,7 @@ def weight_spc(seen: Signals) -> Days:
 def log_odds(seen: Signals) -> Days:
     """Evidence of all four signals, half forgotten at each weighing; a signal without a reading says nothing.
 
-    On days with a weight, from the 14th on.
+    On days with a weight, from the 14th on: what earlier days said is not counted.
     """
     evidence = (
         _evidence(seen.macd_z, 1.7, high=8.0)
@@ -175,12 +175,13 @@ def log_odds(seen: Signals) -> Days:
         + _evidence(np.abs(seen.systolic_z) - 0.8, 0.6)
     )
     weighed = np.isfinite(seen.weight)
+    weighed &= np.cumsum(weighed, axis=1) >= 14
     total = np.zeros(len(evidence))
     score: Days = np.zeros(evidence.shape)
     for day in range(score.shape[1]):
         total = np.where(weighed[:, day], np.maximum(0, 0.5 * total + evidence[:, day]), total)
         score[:, day] = total
-    return np.asarray(np.where(weighed & (np.cumsum(weighed, axis=1) >= 14), score, np.nan))
+    return np.asarray(np.where(weighed, score, np.nan))
 
 
 def discharge_alone(seen: Signals, *, seed: int) -> Days:
