@@ -268,6 +268,7 @@ def shadow(ctx: click.Context, config: Path, patient: str | None, own_lang: str 
     from agent.shadow_command import ShadowRequest, print_shadows
 
     lang = own_lang or ctx.find_root().params["lang"]
+    ctx.find_root().params["lang"] = lang  # a refusal is in it too
     print_shadows(ShadowRequest(config=config, patient=patient, as_json=as_json, lang=lang))
 
 

@@ -305,6 +305,13 @@ def faults_of(config: Path, lang: str = "en") -> list[str]:
     return [getattr(fault, lang) for fault in caught.value.faults]
 
 
+def test_a_refusal_is_in_the_language_asked_for_after_the_commands_name(tmp_path: Path) -> None:
+    missing = tmp_path / "nowhere.toml"
+    french = veilleur("shadow", "--config", missing, "--lang", "fr").stderr
+    assert french == veilleur("shadow", "--config", missing, lang="fr").stderr
+    assert french != veilleur("shadow", "--config", missing).stderr
+
+
 def test_a_shadow_is_read_as_the_protocol_is_and_is_none_by_default(config: Path) -> None:
     first, second = read_settings(config).patients
     assert first.shadow is not None
