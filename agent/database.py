@@ -43,6 +43,8 @@ def connect(path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
         _require_pragmas(connection, path)
+        # The journal of the change to WAL is gone for good: left over, it would take the database back to nothing.
+        sync_folder(path.parent)
         _migrate(connection, path)
     except OSError as error:
         raise StoreError(
@@ -59,6 +61,19 @@ def connect(path: Path) -> sqlite3.Connection:
             raise
         raise unusable(path, error) from error
     return connection
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder last: a file that is synced may still be lost with its name.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def unusable(path: Path, error: sqlite3.Error) -> StoreError:

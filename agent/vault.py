@@ -19,6 +19,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from agent.database import sync_folder
 from agent.errors import NotReadyError, VaultError
 from agent.settings import Settings
 from alerting.alert import Sentence
@@ -57,7 +58,7 @@ def make_kek_file(path: Path, *, database: Path) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.rename(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             draft.unlink()
@@ -129,14 +130,6 @@ def _checked(key: bytes, place: str) -> bytes:
             ),
         )
     return key
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class Vault:

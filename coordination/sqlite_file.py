@@ -51,6 +51,8 @@ def connect(path: Path) -> sqlite3.Connection:
         _require_ours(connection, path)
         path.chmod(0o600)
         _require_pragmas(connection, path)
+        # The journal of the change to WAL is gone for good: left over, it would take the database back to nothing.
+        _sync_folder(path.parent)
         _create(connection)
     except sqlite3.DatabaseError as error:
         connection.close()
@@ -63,6 +65,14 @@ def connect(path: Path) -> sqlite3.Connection:
             raise _cannot_open(path, str(error)) from error
         raise
     return connection
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
