@@ -1,7 +1,8 @@
 """What can go wrong between a box and its team.
 
-`LinkError` is transient (back off, try again). `EnvelopeError` and `ReceiptError` are rejected input: recorded,
-counted, told; they never become data. `IdentityError` is unsafe to go on: its hint is the operator's next step.
+`LinkError` is transient (back off, try again). `EnvelopeError`, `ReceiptError` and `TeamListError` are rejected
+input: recorded, counted, told; they never become data. `IdentityError` is unsafe to go on: its hint is the
+operator's next step.
 """
 
 
@@ -39,6 +40,18 @@ class ReceiptError(ExchangeError):
 
     Attributes:
         reason: "malformed", "signer", "signature" or "box".
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+class TeamListError(ExchangeError):
+    """A team list that the team's root did not sign, or that a box must not take in.
+
+    Attributes:
+        reason: "malformed", "signer", "signature", "rollback", "conflict" or "expired".
     """
 
     def __init__(self, reason: str, detail: str) -> None:

@@ -219,6 +219,16 @@ class Recipient(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return cls(id=key.id, public=key.public.hex(), role=role)
 
 
+def sealable(recipient: Recipient) -> bool:
+    """Return whether something can be sealed to a recipient."""
+    try:
+        # A point of low order is 32 bytes like any other key, and stops every seal (RFC 7748, 6.1).
+        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(bytes.fromhex(recipient.public)))
+    except ValueError:
+        return False
+    return True
+
+
 class ReceiptSigner(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One public key that may sign receipts: Ed25519, 32 bytes in hexadecimal."""
 
@@ -269,11 +279,8 @@ def read_team_keys(path: Path) -> TeamKeys:
         if twice:
             raise IdentityError(f"{path}: key {twice[0]} is listed twice", hint=hint)
     for recipient in keys.recipients:
-        try:
-            # A point of low order is 32 bytes like any other key, and stops every seal (RFC 7748, 6.1).
-            X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(bytes.fromhex(recipient.public)))
-        except ValueError as error:
-            raise IdentityError(f"{path}: nothing can be sealed to key {recipient.id}", hint=hint) from error
+        if not sealable(recipient):
+            raise IdentityError(f"{path}: nothing can be sealed to key {recipient.id}", hint=hint)
     return keys
 
 
