@@ -7,18 +7,18 @@ Rules of this room:
   can read is refused: it may already be somebody else's.
 - A key's id is the first 16 hexadecimal digits of the SHA-256 of its raw public key. An id only chooses among
   keys that are already trusted; it proves nothing by itself.
-- Three keys, three purposes: Ed25519 signs, X25519 opens what was sealed, P-256 speaks TLS. None does two.
+- Three keys, three purposes: Ed25519 signs, X25519 (with ML-KEM-768 where a team wants it) opens what was sealed,
+  P-256 speaks TLS. None does two.
 
-What is not here: sealing and opening (sealing.py), the box's storage keys (agent/vault.py), enrolment.
+What is not here: files (key_file.py), sealing and opening (sealing.py), the box's storage keys (agent/vault.py),
+enrolment.
 """
 
 import hashlib
-import os
-import stat
 from collections import Counter
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from tempfile import mkstemp
 from typing import Annotated, Self
 
 import msgspec
@@ -27,12 +27,15 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey
 from cryptography.x509.oid import NameOID
 from msgspec import Meta, Struct
 
 from exchange.errors import IdentityError
+from exchange.key_file import read_private, replace, write_new
 from exchange.topics import valid_box
 
 KEY_ID_LENGTH = 16
@@ -40,8 +43,15 @@ SIGNATURE_LENGTH = 64
 
 KeyId = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
 PublicHex = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+OpeningHex = Annotated[str, Meta(pattern="^([0-9a-f]{64}|[0-9a-f]{2432})$")]
+"""X25519, 32 bytes; or ML-KEM-768 and X25519 together, 1216 bytes (draft-ietf-hpke-pq)."""
 
-_PrivateKey = Ed25519PrivateKey | X25519PrivateKey | EllipticCurvePrivateKey
+_HYBRID_LENGTH = 1216
+_X25519_LENGTH = 32
+_PEM_END = b"-----END PRIVATE KEY-----\n"
+_PrivateKey = Ed25519PrivateKey | X25519PrivateKey | MLKEM768PrivateKey | EllipticCurvePrivateKey
+SealingKey = X25519PublicKey | MLKEM768X25519PublicKey
+"""What HPKE seals to."""
 
 
 def key_id(public: bytes) -> str:
@@ -94,7 +104,7 @@ class SigningKey:
         Raises:
             IdentityError: the file exists or cannot be written.
         """
-        _write_private(path, self._private)
+        write_new(path, _pem(self._private))
 
     def sign(self, data: bytes) -> bytes:
         """Return the signature of `data`: 64 bytes. The caller puts a label of its purpose in front of `data`."""
@@ -105,37 +115,54 @@ class SigningKey:
 
 
 class OpeningKey:
-    """A recipient's X25519 private key: opens the envelopes that were sealed to it (RFC 9180).
+    """A recipient's private key: opens the envelopes that were sealed to it (RFC 9180).
+
+    X25519, or ML-KEM-768 with it: a hybrid is safe as long as one of the two is, so that what is recorded today
+    does not open to a quantum computer later.
 
     Attributes:
         private: the key itself, for `sealing` only.
-        public: 32 raw bytes.
+        public: raw public key: X25519's 32 bytes, in a hybrid after ML-KEM-768's 1184.
         id: see `key_id`.
+        hybrid: whether it is a hybrid.
     """
 
-    __slots__ = ("id", "private", "public")
+    __slots__ = ("_parts", "hybrid", "id", "private", "public")
 
-    def __init__(self, private: X25519PrivateKey) -> None:
-        self.private = private
+    def __init__(self, private: X25519PrivateKey, post_quantum: MLKEM768PrivateKey | None = None) -> None:
+        self.hybrid = post_quantum is not None
         self.public = private.public_key().public_bytes_raw()
+        self.private: X25519PrivateKey | MLKEM768X25519PrivateKey = private
+        self._parts: tuple[_PrivateKey, ...] = (private,)
+        if post_quantum is not None:
+            self.private = MLKEM768X25519PrivateKey(post_quantum, private)
+            self.public = post_quantum.public_key().public_bytes_raw() + self.public
+            self._parts = (post_quantum, private)
         self.id = key_id(self.public)
 
     @classmethod
-    def generate(cls) -> Self:
+    def generate(cls, *, hybrid: bool = False) -> Self:
         """Return a new key."""
-        return cls(X25519PrivateKey.generate())
+        return cls(X25519PrivateKey.generate(), MLKEM768PrivateKey.generate() if hybrid else None)
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a key.
+        """Read a key: X25519 alone, or ML-KEM-768 and then X25519.
 
         Raises:
-            IdentityError: no such file, readable by others, or not an X25519 key.
+            IdentityError: no such file, readable by others, or no such key.
         """
-        private = _read_private(path)
-        if not isinstance(private, X25519PrivateKey):
-            raise _wrong_kind(path, "an X25519")
-        return cls(private)
+        whole = read_private(path)
+        first, _, second = whole.partition(_PEM_END)
+        parts = [_private_key(whole if not second.strip() else first + _PEM_END, path)]
+        if second.strip():
+            parts.append(_private_key(second, path))
+        match parts:
+            case [X25519PrivateKey() as private]:
+                return cls(private)
+            case [MLKEM768PrivateKey() as post_quantum, X25519PrivateKey() as private]:
+                return cls(private, post_quantum)
+        raise _wrong_kind(path, "an X25519 (or ML-KEM-768 and X25519)")
 
     def save(self, path: Path) -> None:
         """Write the key, mode 0600, durably.
@@ -143,7 +170,7 @@ class OpeningKey:
         Raises:
             IdentityError: the file exists or cannot be written.
         """
-        _write_private(path, self.private)
+        write_new(path, b"".join(_pem(part) for part in self._parts))
 
     def __repr__(self) -> str:
         return f"OpeningKey({self.id})"
@@ -180,7 +207,7 @@ class TlsKey:
         Raises:
             IdentityError: the file exists or cannot be written.
         """
-        _write_private(path, self._private)
+        write_new(path, _pem(self._private))
 
     def csr(self, box: str) -> bytes:
         """Return a certificate signing request for this key, PEM; its common name is the box id.
@@ -207,10 +234,10 @@ class RecipientRole(StrEnum):
 
 
 class Recipient(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One public key that a box seals to: X25519, 32 bytes in hexadecimal."""
+    """One public key that a box seals to, in hexadecimal."""
 
     id: KeyId
-    public: PublicHex
+    public: OpeningHex
     role: RecipientRole
 
     @classmethod
@@ -218,15 +245,38 @@ class Recipient(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """Return the public half of `key`."""
         return cls(id=key.id, public=key.public.hex(), role=role)
 
+    @property
+    def hybrid(self) -> bool:
+        """Whether it is a hybrid of ML-KEM-768 and X25519."""
+        return len(self.public) == 2 * _HYBRID_LENGTH
 
-def sealable(recipient: Recipient) -> bool:
-    """Return whether something can be sealed to a recipient."""
-    try:
-        # A point of low order is 32 bytes like any other key, and stops every seal (RFC 7748, 6.1).
-        X25519PrivateKey.generate().exchange(X25519PublicKey.from_public_bytes(bytes.fromhex(recipient.public)))
-    except ValueError:
-        return False
-    return True
+
+def sealing_key(recipient: Recipient) -> SealingKey:
+    """Return what HPKE seals to.
+
+    Raises:
+        ValueError: nothing can be sealed to it.
+    """
+    raw = bytes.fromhex(recipient.public)
+    classic = X25519PublicKey.from_public_bytes(raw[-_X25519_LENGTH:])
+    # A point of low order is 32 bytes like any other key, and stops every seal (RFC 7748, 6.1).
+    X25519PrivateKey.generate().exchange(classic)
+    if not recipient.hybrid:
+        return classic
+    return MLKEM768X25519PublicKey(MLKEM768PublicKey.from_public_bytes(raw[:-_X25519_LENGTH]), classic)
+
+
+def fault_of(recipients: Sequence[Recipient]) -> str | None:
+    """Return why nothing can be sealed to these together, or None when it can."""
+    for recipient in recipients:
+        try:
+            sealing_key(recipient)
+        except ValueError:
+            return f"nothing can be sealed to key {recipient.id}"
+    if len({recipient.hybrid for recipient in recipients}) > 1:
+        # Whoever breaks the one classic key reads everything: the others would be hybrid in vain.
+        return "hybrid and classic recipients cannot be mixed"
+    return None
 
 
 class ReceiptSigner(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -278,9 +328,8 @@ def read_team_keys(path: Path) -> TeamKeys:
         twice = [name for name, count in Counter(key.id for key in group).items() if count > 1]
         if twice:
             raise IdentityError(f"{path}: key {twice[0]} is listed twice", hint=hint)
-    for recipient in keys.recipients:
-        if not sealable(recipient):
-            raise IdentityError(f"{path}: nothing can be sealed to key {recipient.id}", hint=hint)
+    if (fault := fault_of(keys.recipients)) is not None:
+        raise IdentityError(f"{path}: {fault}", hint=hint)
     return keys
 
 
@@ -290,31 +339,14 @@ def write_team_keys(path: Path, keys: TeamKeys) -> None:
     Raises:
         IdentityError: the file cannot be written.
     """
-    content = msgspec.json.format(msgspec.json.encode(keys), indent=2) + b"\n"
-    try:
-        draft = _draft(path, content, 0o644)
-        draft.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        raise _unwritable(path, error) from error
+    replace(path, msgspec.json.format(msgspec.json.encode(keys), indent=2) + b"\n", mode=0o644)
 
 
 def _read_private(path: Path) -> PrivateKeyTypes:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise IdentityError(
-            f"the key {path} cannot be read: {error.strerror}",
-            hint="Check the path in the settings, and that this user owns the file.",
-        ) from error
-    with os.fdopen(descriptor, "rb") as file:
-        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise IdentityError(
-                f"the key {path} can be read by others (mode {mode:04o})",
-                hint=f"If nobody else could have copied it, run 'chmod 600 {path}'; otherwise replace the key.",
-            )
-        content = file.read()
+    return _private_key(read_private(path), path)
+
+
+def _private_key(content: bytes, path: Path) -> PrivateKeyTypes:
     try:
         return serialization.load_pem_private_key(content, password=None)
     except (ValueError, TypeError) as error:
@@ -327,53 +359,7 @@ def _wrong_kind(path: Path, word: str) -> IdentityError:
     return IdentityError(f"{path} is not {word} key", hint="Check the path in the settings.")
 
 
-def _write_private(path: Path, private: _PrivateKey) -> None:
-    content = private.private_bytes(
+def _pem(private: _PrivateKey) -> bytes:
+    return private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    try:
-        draft = _draft(path, content, 0o600)
-        try:
-            # A link fails when the name is taken, and appears complete: a power cut leaves no half key behind.
-            os.link(draft, path)
-        finally:
-            draft.unlink()
-        _sync_folder(path.parent)
-    except FileExistsError as error:
-        raise IdentityError(
-            f"{path} exists already, and a key is never overwritten",
-            hint="Keep that key, or move the file away first.",
-        ) from error
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _draft(path: Path, content: bytes, mode: int) -> Path:
-    """Write `content` durably beside `path` and return where; mkstemp creates it readable by its owner only."""
-    descriptor, name = mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    draft = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
-    except OSError:
-        draft.unlink()
-        raise
-    return draft
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _unwritable(path: Path, error: OSError) -> IdentityError:
-    return IdentityError(
-        f"{path} cannot be written: {error.strerror}",
-        hint=f"Check that the folder {path.parent} exists, is writable and has room.",
     )

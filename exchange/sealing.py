@@ -3,7 +3,7 @@
 An envelope is four parts, one after the other, with nothing between them to vary:
 
     header length (2 bytes, big-endian) | header
-    one wrap of 80 bytes per recipient, in the header's order
+    one wrap per recipient, in the header's order: 80 bytes in version 1, 1168 in version 2
     body: nonce (12) | AES-256-GCM of: content length (4, big-endian) | zlib content | zeros
     Ed25519 signature (64) over a label and everything before it
 
@@ -16,7 +16,9 @@ Rules of this room:
 - A content key serves one envelope. An envelope is exactly 1, 4, 16 or 64 KiB, so that its size tells little.
 - Whatever can grow is bounded before it is read.
 
-Suite: HPKE base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM (RFC 9180).
+Suite: HPKE base mode, HKDF-SHA256, AES-256-GCM (RFC 9180); its KEM is DHKEM(X25519, HKDF-SHA256) in version 1, and
+MLKEM768-X25519 (draft-ietf-hpke-pq) in version 2, which is what a team with hybrid keys is sealed to. One classic
+recipient would undo what the others gain, so that they are never mixed.
 
 What is not here: which signer belongs to which box and until when (the caller's `signer_of`), and whether a record
 was seen before (the inbox's ranges).
@@ -24,23 +26,34 @@ was seen before (the inbox's ranges).
 
 import hashlib
 import os
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from msgspec import Meta, Struct
 
 from exchange.errors import EnvelopeError, ReceiptError
-from exchange.identity import KEY_ID_LENGTH, SIGNATURE_LENGTH, KeyId, OpeningKey, Recipient, SigningKey, verify
-from exchange.messages import MAX_RECORDS, SCHEMA, Content, Milliseconds, Name, Receipt, Record, Status
+from exchange.identity import (
+    KEY_ID_LENGTH,
+    SIGNATURE_LENGTH,
+    KeyId,
+    OpeningKey,
+    Recipient,
+    SealingKey,
+    SigningKey,
+    fault_of,
+    sealing_key,
+    verify,
+)
+from exchange.messages import MAX_RECORDS, SCHEMA, Milliseconds, Name, Receipt, Record, Status
+from exchange.packing import pack, unpack
 
 VERSION = 1
+HYBRID_VERSION = 2
 CONTENT_TYPE = "records"
 
 LANE_ALERTS = 0
@@ -50,8 +63,6 @@ LANE_DENSE = 2
 BUCKETS = (1024, 4096, 16384, 65536)
 """Sizes in bytes that an envelope can have."""
 MAX_MESSAGE_BYTES = BUCKETS[-1]
-MAX_CONTENT_BYTES = 1 << 20
-"""What the content may unpack to."""
 MAX_RECIPIENTS = 8
 
 _ENVELOPE_LABEL = b"veilleur/v1/envelope\x00"
@@ -60,9 +71,11 @@ _RECEIPT_LABEL = b"veilleur/v1/receipt\x00"
 _STATUS_LABEL = b"veilleur/v1/status\x00"
 
 _SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+_HYBRID_SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 _MAX_HEADER_BYTES = 512
 _CONTENT_KEY_LENGTH = 32
 _WRAP_LENGTH = 32 + _CONTENT_KEY_LENGTH + 16  # encapsulated key, content key, tag
+_HYBRID_WRAP_LENGTH = 1120 + _CONTENT_KEY_LENGTH + 16  # ML-KEM-768 ciphertext (1088) and X25519 key, content key, tag
 _NONCE_LENGTH = 12
 _TAG_LENGTH = 16
 # msgspec reports text that is not UTF-8 with Python's own error.
@@ -114,21 +127,44 @@ class Opened:
     records: tuple[Record, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recipients:
+    """To whom to seal, at one moment."""
+
+    version: int
+    ids: tuple[str, ...]
+    keys: tuple[SealingKey, ...]
+
+    @classmethod
+    def of(cls, recipients: Sequence[Recipient]) -> "_Recipients":
+        ids = tuple(recipient.id for recipient in recipients)
+        if not 1 <= len(set(ids)) == len(ids) <= MAX_RECIPIENTS:
+            raise ValueError(f"an envelope needs 1 to {MAX_RECIPIENTS} different recipients")
+        if (fault := fault_of(recipients)) is not None:
+            raise ValueError(fault)
+        version = HYBRID_VERSION if recipients[0].hybrid else VERSION
+        return cls(version=version, ids=ids, keys=tuple(sealing_key(recipient) for recipient in recipients))
+
+
 class Sealer:
     """Seals one box's records to its recipients. Safe to call from several threads.
 
     Raises:
-        ValueError: no recipient, more than 8, or one twice.
+        ValueError: no recipient, more than 8, one twice, hybrid and classic ones, or one to whom nothing can be sealed.
     """
 
     def __init__(self, *, box: str, signing_key: SigningKey, recipients: Sequence[Recipient]) -> None:
-        ids = tuple(recipient.id for recipient in recipients)
-        if not 1 <= len(set(ids)) == len(ids) <= MAX_RECIPIENTS:
-            raise ValueError(f"an envelope needs 1 to {MAX_RECIPIENTS} different recipients")
         self._box = box
         self._signing_key = signing_key
-        self._ids = ids
-        self._keys = [X25519PublicKey.from_public_bytes(bytes.fromhex(recipient.public)) for recipient in recipients]
+        self._to = _Recipients.of(recipients)
+
+    def use(self, recipients: Sequence[Recipient]) -> None:
+        """Seal to these from the next envelope on.
+
+        Raises:
+            ValueError: as for a new sealer; the earlier recipients stay.
+        """
+        self._to = _Recipients.of(recipients)
 
     def seal(self, *, epoch: str, first: int, lane: int, created: int, records: Sequence[Record]) -> bytes:
         """Return the envelope of `records`, which take the sequence numbers from `first` on, in order.
@@ -145,10 +181,11 @@ class Sealer:
                 a record, or the absence of any, would be refused at the other end; "malformed" when another
                 argument would be.
         """
-        packed = _pack(records)
+        packed = pack(records)
+        to = self._to
         header = msgspec.msgpack.encode(
             Header(
-                v=VERSION,
+                v=to.version,
                 box=self._box,
                 epoch=epoch,
                 first=first,
@@ -156,19 +193,22 @@ class Sealer:
                 lane=lane,
                 created=created,
                 signer=self._signing_key.id,
-                recipients=self._ids,
+                recipients=to.ids,
                 content_type=CONTENT_TYPE,
                 schema=SCHEMA,
             )
         )
         _decode_header(header)
-        overhead = 2 + len(header) + len(self._keys) * _WRAP_LENGTH + _NONCE_LENGTH + _TAG_LENGTH + SIGNATURE_LENGTH
+        overhead = (
+            2 + len(header) + len(to.keys) * _wrap_length(to.version) + _NONCE_LENGTH + _TAG_LENGTH + SIGNATURE_LENGTH
+        )
         size = next((bucket for bucket in BUCKETS if bucket >= overhead + len(packed)), None)
         if size is None:
             raise EnvelopeError("oversize", f"{len(records)} records do not fit into {MAX_MESSAGE_BYTES} bytes")
         content_key = AESGCM.generate_key(bit_length=8 * _CONTENT_KEY_LENGTH)
         info = _wrap_info(header)
-        wraps = b"".join(_SUITE.encrypt(content_key, key, info=info) for key in self._keys)
+        suite = _suite(to.version)
+        wraps = b"".join(suite.encrypt(content_key, key, info=info) for key in to.keys)
         nonce = os.urandom(_NONCE_LENGTH)
         body = nonce + AESGCM(content_key).encrypt(nonce, packed.ljust(size - overhead, b"\x00"), header)
         unsigned = len(header).to_bytes(2, "big") + header + wraps + body
@@ -184,8 +224,12 @@ class Opener:
     """
 
     def __init__(self, *, keys: Sequence[OpeningKey], signer_of: Callable[[str, str], bytes | None]) -> None:
-        self._keys = {key.id: key for key in keys}
         self._signer_of = signer_of
+        self.use(keys)
+
+    def use(self, keys: Sequence[OpeningKey]) -> None:
+        """Open with these from the next envelope on."""
+        self._keys = {key.id: key for key in keys}
 
     def open(self, envelope: bytes, *, box: str) -> Opened:
         """Verify, decrypt and decode an envelope that arrived on a topic of `box`.
@@ -205,20 +249,25 @@ class Opener:
         if header.content_type != CONTENT_TYPE or header.schema > SCHEMA:
             raise EnvelopeError("version", f"content {header.content_type!r} of schema {header.schema} is not known")
         packed = self._decrypt(envelope, raw, header)
-        return Opened(header=header, records=_unpack(packed, header))
+        return Opened(header=header, records=unpack(packed, count=header.last - header.first + 1))
 
     def _decrypt(self, envelope: bytes, raw: bytes, header: Header) -> bytes:
+        keys, hybrid = self._keys, header.v == HYBRID_VERSION
         index, key = next(
-            ((index, self._keys[name]) for index, name in enumerate(header.recipients) if name in self._keys),
+            (
+                (index, keys[name])
+                for index, name in enumerate(header.recipients)
+                if name in keys and keys[name].hybrid == hybrid
+            ),
             (None, None),
         )
         if index is None or key is None:
             raise EnvelopeError("recipient", "sealed to none of our keys")
-        wraps = 2 + len(raw)
-        wrap = envelope[wraps + index * _WRAP_LENGTH : wraps + (index + 1) * _WRAP_LENGTH]
-        body = envelope[wraps + len(header.recipients) * _WRAP_LENGTH : -SIGNATURE_LENGTH]
+        wraps, length = 2 + len(raw), _wrap_length(header.v)
+        wrap = envelope[wraps + index * length : wraps + (index + 1) * length]
+        body = envelope[wraps + len(header.recipients) * length : -SIGNATURE_LENGTH]
         try:
-            content_key = _SUITE.decrypt(wrap, key.private, info=_wrap_info(raw))
+            content_key = _suite(header.v).decrypt(wrap, key.private, info=_wrap_info(raw))
             return AESGCM(content_key).decrypt(body[:_NONCE_LENGTH], body[_NONCE_LENGTH:], raw)
         except (InvalidTag, ValueError) as error:
             raise EnvelopeError("decrypt", f"the key {key.id} does not open it") from error
@@ -286,50 +335,16 @@ def verify_status(data: bytes, *, box: str, signer_of: Callable[[str, str], byte
     return status
 
 
+def _suite(version: int) -> Suite:
+    return _HYBRID_SUITE if version == HYBRID_VERSION else _SUITE
+
+
+def _wrap_length(version: int) -> int:
+    return _HYBRID_WRAP_LENGTH if version == HYBRID_VERSION else _WRAP_LENGTH
+
+
 def _wrap_info(header: bytes) -> bytes:
     return _WRAP_LABEL + hashlib.sha256(header).digest()
-
-
-def _pack(records: Sequence[Record]) -> bytes:
-    """Return the records' length-prefixed compressed encoding, after reading it as the other end will."""
-    if len(records) > MAX_RECORDS:
-        raise EnvelopeError("oversize", f"{len(records)} records are more than {MAX_RECORDS}")
-    try:
-        plain = msgspec.msgpack.encode(Content(records=tuple(records)))
-    except (UnicodeEncodeError, OverflowError) as error:
-        raise EnvelopeError("content", f"a record cannot be encoded: {error}") from error
-    if len(plain) > MAX_CONTENT_BYTES:
-        raise EnvelopeError("oversize", f"{len(records)} records are more than {MAX_CONTENT_BYTES} bytes")
-    # msgspec checks bounds when it decodes only: a record that the inbox would refuse must not block the outbox.
-    _decode_content(plain)
-    compressed = zlib.compress(plain)
-    return len(compressed).to_bytes(4, "big") + compressed
-
-
-def _unpack(packed: bytes, header: Header) -> tuple[Record, ...]:
-    end = 4 + int.from_bytes(packed[:4], "big")
-    if len(packed) < 4 or end > len(packed) or any(packed[end:]):
-        raise EnvelopeError("content", "the padding is not what was sealed")
-    inflate = zlib.decompressobj()
-    try:
-        plain = inflate.decompress(packed[4:end], MAX_CONTENT_BYTES + 1)
-    except zlib.error as error:
-        raise EnvelopeError("content", "not zlib") from error
-    if len(plain) > MAX_CONTENT_BYTES:
-        raise EnvelopeError("content", f"unpacks to more than {MAX_CONTENT_BYTES} bytes")
-    if not inflate.eof or inflate.unused_data:
-        raise EnvelopeError("content", "not one whole zlib stream")
-    records = _decode_content(plain)
-    if len(records) != header.last - header.first + 1:
-        raise EnvelopeError("content", f"{len(records)} records for sequence {header.first} to {header.last}")
-    return records
-
-
-def _decode_content(plain: bytes) -> tuple[Record, ...]:
-    try:
-        return msgspec.msgpack.decode(plain, type=Content).records
-    except _UNDECODABLE as error:
-        raise EnvelopeError("content", str(error)) from error
 
 
 def _split_header(envelope: bytes) -> tuple[bytes, Header]:
@@ -344,7 +359,7 @@ def _split_header(envelope: bytes) -> tuple[bytes, Header]:
     raw = envelope[2 : 2 + length]
     header = _decode_header(raw)
     smallest_body = _NONCE_LENGTH + 4 + _TAG_LENGTH
-    if 2 + length + len(header.recipients) * _WRAP_LENGTH + smallest_body + SIGNATURE_LENGTH > len(envelope):
+    if 2 + length + len(header.recipients) * _wrap_length(header.v) + smallest_body + SIGNATURE_LENGTH > len(envelope):
         raise EnvelopeError("malformed", "the parts do not fit")
     return raw, header
 
@@ -352,7 +367,7 @@ def _split_header(envelope: bytes) -> tuple[bytes, Header]:
 def _decode_header(raw: bytes) -> Header:
     try:
         version = msgspec.msgpack.decode(raw, type=_Versioned).v
-        if version != VERSION:
+        if version not in {VERSION, HYBRID_VERSION}:
             raise EnvelopeError("version", f"envelope version {version} is not known")
         header = msgspec.msgpack.decode(raw, type=Header)
     except _UNDECODABLE as error:

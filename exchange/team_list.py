@@ -38,8 +38,8 @@ from exchange.identity import (
     ReceiptSigner,
     Recipient,
     SigningKey,
+    fault_of,
     key_id,
-    sealable,
     verify,
 )
 from exchange.messages import Milliseconds, Name
@@ -268,7 +268,6 @@ def _decode(payload: bytes) -> TeamList:
         twice = [name for name, count in Counter(name for name, _ in group).items() if count > 1]
         if twice:
             raise TeamListError("malformed", f"key {twice[0]} is listed twice")
-    for recipient in team.recipients:
-        if not sealable(recipient):
-            raise TeamListError("malformed", f"nothing can be sealed to key {recipient.id}")
+    if (fault := fault_of(team.recipients)) is not None:
+        raise TeamListError("malformed", fault)
     return team

@@ -114,7 +114,7 @@ def _bomb(team: Team, monkeypatch: pytest.MonkeyPatch) -> bytes:
     """An envelope that a box really signed, whose content unpacks to 40 MB."""
     packed = zlib.compress(bytes(40_000_000))
     with monkeypatch.context() as patch:
-        patch.setattr(sealing, "_pack", lambda _records: len(packed).to_bytes(4, "big") + packed)
+        patch.setattr(sealing, "pack", lambda _records: len(packed).to_bytes(4, "big") + packed)
         return team.seal(0, [glucose(0)])
 
 

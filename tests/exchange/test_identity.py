@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, SECP384R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as generate_ec_key
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from exchange.errors import IdentityError
 from exchange.identity import (
@@ -58,7 +59,11 @@ def test_a_loaded_opening_key_is_the_same(tmp_path: Path) -> None:
     key.save(tmp_path / "a.key")
     loaded = OpeningKey.load(tmp_path / "a.key")
     assert (loaded.id, loaded.public) == (key.id, key.public)
-    assert loaded.private.private_bytes_raw() == key.private.private_bytes_raw()
+    sender = X25519PrivateKey.generate()
+    assert isinstance(loaded.private, X25519PrivateKey)
+    assert loaded.private.exchange(sender.public_key()) == sender.exchange(
+        X25519PublicKey.from_public_bytes(key.public)
+    )
 
 
 def test_a_key_s_id_is_the_beginning_of_its_public_key_s_hash() -> None:

@@ -38,12 +38,12 @@ from exchange.messages import (
     Record,
     Status,
 )
+from exchange.packing import MAX_CONTENT_BYTES
 from exchange.sealing import (
     BUCKETS,
     LANE_ALERTS,
     LANE_DENSE,
     LANE_SPARSE,
-    MAX_CONTENT_BYTES,
     Opened,
     Opener,
     Sealer,
@@ -457,7 +457,8 @@ def test_a_body_made_for_another_header_does_not_open(forger: Forger, opener: Op
 @pytest.mark.parametrize(
     ("fields", "word"),
     [
-        ({"v": 2}, "version"),
+        ({"v": 3}, "version"),
+        ({"v": 2}, "malformed"),
         ({"v": 0}, "version"),
         ({"v": "1"}, "malformed"),
         ({"schema": SCHEMA + 1}, "version"),
@@ -487,7 +488,7 @@ def test_a_header_that_says_what_it_must_not_is_refused(
 
 
 def test_a_header_of_a_later_version_is_told_from_a_malformed_one(forger: Forger, opener: Opener) -> None:
-    forger.raw_header = msgspec.msgpack.encode([2, "another", "shape"])
+    forger.raw_header = msgspec.msgpack.encode([3, "another", "shape"])
     assert reason(lambda: opener.open(forger.envelope(), box=BOX)) == "version"
     forger.raw_header = b"\x93\x01\xc1\x00"
     assert reason(lambda: opener.open(forger.envelope(), box=BOX)) == "malformed"
