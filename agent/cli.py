@@ -229,7 +229,7 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
             "en attente / waiting",
             f"{state.waiting_alerts} alertes / alerts, {state.waiting_readings} mesures / readings",
         ),
-        ("clé / key", state.key_place),
+        *(("clé / key", state.key_place), ("équipe / team", _said(ctx, state.team.words()))),
         ("prévient tout de suite / tells at once", state.tells_now or "-"),
         (
             "noyau / kernel",

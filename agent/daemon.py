@@ -30,19 +30,20 @@ from agent.sources import Sources, always_there
 from agent.state_lock import state_lock
 from agent.store import Store
 from agent.store_thread import StoreThread
+from agent.team_keeper import TeamKeeper
 from agent.vault import make_kek_file, open_vault
 from agent.watch import watch
 from alerting import compiled
 from devices.bonded_once import BondedOnce
-from devices.clock import Clock
+from devices.clock import Clock, SystemClock
 from devices.installer import Bonds
 from devices.radio import Radio
 from devices.recovering_radio import RecoveringRadio
 from devices.recovery import AdapterControl, Controls
 from devices.slots import SlottedRadio
-from devices.source import Source
+from devices.source import DeviceEvent, Source
 from exchange.connection import LinkSettings
-from exchange.identity import SigningKey, read_team_keys
+from exchange.identity import SigningKey
 from exchange.link import Link
 from exchange.sealing import Sealer
 
@@ -72,10 +73,9 @@ async def run(
         on_ready: called once, when readings can be kept and judged.
 
     Raises:
-        VaultError, StoreError, IdentityError: it cannot start; the hint says what to do.
+        VaultError, StoreError, IdentityError, TeamListUnusableError: it cannot start; the hint says what to do.
     """
     signing_key = SigningKey.load(settings.identity.signing_key)
-    team = read_team_keys(settings.identity.team_keys)
     async with AsyncExitStack() as stack:
         stack.enter_context(state_lock(settings.state))
         if settings.vault.key_file is not None:
@@ -85,7 +85,14 @@ async def run(
         stack.push_async_callback(store.close)
         await store.open(lambda: Store(settings.database, vault, now_ms=clock.now_ms()))
         epoch = await store.call(Store.this_epoch)
+        team = TeamKeeper(
+            settings.identity,
+            settings.state,
+            now_ms=SystemClock().now_ms,
+            tell=lambda kind: pipeline.notice(DeviceEvent(kind=kind, device=settings.box, at=clock.now_ms())),
+        )
         sealer = Sealer(box=settings.box, signing_key=signing_key, recipients=team.recipients)
+        team.seals_to(sealer.use)
         presence = Presence(
             box=settings.box, epoch=epoch, version=version("veilleur"), signing_key=signing_key, clock=clock
         )
@@ -96,7 +103,7 @@ async def run(
             link=link,
             box=settings.box,
             epoch=epoch,
-            signers=team.signers(),
+            signers=team.signers,
             settings=settings.forwarder,
             presence=presence,
             clock=clock,
@@ -148,6 +155,7 @@ async def run(
             await judging.started.wait()
             group.create_task(watch(judging, clock, settle=settings.watch.settle), name="watch")
             group.create_task(adapter.watch(), name="adapter")
+            group.create_task(team.run(), name="team list")
             for device, source in watched:
                 group.create_task(_pump(device, source, pipeline), name=f"device {device.address}")
             on_ready()

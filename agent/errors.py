@@ -51,6 +51,10 @@ class VaultError(AgentError):
     """A key is missing, readable by others, or does not open what it should."""
 
 
+class TeamListUnusableError(AgentError):
+    """There is no team list that this box may believe: it would seal to nobody."""
+
+
 class StoreError(AgentError):
     """The database cannot be used as it is."""
 

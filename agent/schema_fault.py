@@ -26,6 +26,11 @@ _SAID: Final = (
     (re.compile(r"Expected `(?:int|float)` >= ([\d.]+)"), "{} au moins", "{} at least"),
     (re.compile(r"Expected `(?:int|float)` > ([\d.]+?)(?:\.0)?"), "plus de {}", "more than {}"),
     (
+        re.compile(r"Expected `str` matching regex '\^\[0-9a-f\]\{64\}\$'"),
+        "64 chiffres 0-9a-f sont attendus",
+        "64 digits 0-9a-f are expected",
+    ),
+    (
         re.compile(r"Expected `datetime(?: \| null)?`, got .+|Invalid RFC3339 encoded datetime"),
         "donner date, heure et décalage sans guillemets, comme 2026-11-20T08:00:00Z",
         "give date, time and offset without quotes, such as 2026-11-20T08:00:00Z",

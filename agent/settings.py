@@ -40,10 +40,11 @@ class BrokerSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
 
 
 class IdentitySettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """The box's signing key and the team's public keys."""
+    """The box's signing key, the team's list, and the root whose signature it must have; none: any list is believed."""
 
     signing_key: Path
     team_keys: Path
+    team_roots: Annotated[tuple[Annotated[str, Meta(pattern="^[0-9a-f]{64}$")], ...], Meta(max_length=4)] = ()
 
 
 class VaultSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):

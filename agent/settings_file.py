@@ -156,7 +156,9 @@ def _check(found: _File, folder: Path, faults: Faults) -> Settings:
         broker=msgspec.structs.replace(
             broker, ca=folder / broker.ca, certificate=folder / broker.certificate, key=folder / broker.key
         ),
-        identity=IdentitySettings(signing_key=folder / identity.signing_key, team_keys=folder / identity.team_keys),
+        identity=msgspec.structs.replace(
+            identity, signing_key=folder / identity.signing_key, team_keys=folder / identity.team_keys
+        ),
         vault=VaultSettings(
             key_file=None if vault.key_file is None else folder / vault.key_file, credential=vault.credential
         ),

@@ -9,12 +9,14 @@ from typing import Final
 from agent.settings import Settings
 from agent.shadow_store import ShadowState
 from agent.store_reader import StoreReader
+from agent.team_state import TeamState, team_state
 from agent.technical import owner_of
 from agent.vault import Vault
 from alerting import compiled
 from alerting.alert import AlertChange, Sentence
 from alerting.care_protocol import CareProtocol
 from alerting.compiled import Kind
+from devices.clock import SystemClock
 from exchange.sealing import LANE_ALERTS
 
 KERNELS: Final[Mapping[Kind, Sentence]] = {
@@ -102,6 +104,7 @@ class BoxState:
     devices: tuple[DeviceState, ...]
     standing: tuple[AlertChange, ...]
     counters: dict[str, int]
+    team: TeamState
 
     def as_json(self) -> dict[str, object]:
         """Return plain values; times in ISO 8601 ending in Z."""
@@ -143,6 +146,7 @@ class BoxState:
                 for alert in self.standing
             ],
             "counters": self.counters,
+            "team_list": self.team.as_json(),
         }
 
 
@@ -197,6 +201,7 @@ def read_state(settings: Settings, vault: Vault) -> BoxState:
             ),
             standing=tuple(store.standing_alerts()),
             counters=store.counters(),
+            team=team_state(settings, now_ms=SystemClock().now_ms()),
         )
     finally:
         store.close()

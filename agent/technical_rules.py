@@ -16,6 +16,9 @@ LONGEST_WARM_UP_MS = 86_400_000
 BATTERY_MS = 604_800_000
 """A low battery not mentioned for a week was changed, where visits do not show it: over one link that lasts."""
 
+TEAM_LIST_MS = 10_800_000
+"""Three hours: an expired list is noticed every hour, and is renewed where it is noticed no longer."""
+
 AGAIN_MS = 43_200_000
 """Half a day: a weight that leaves its range again the next morning is news, one weighed again an hour later is not."""
 
@@ -239,6 +242,25 @@ RULES: Mapping[str, TechnicalRule] = {
         owner=Owner.TEAM,
         fr="Une mesure {of_the} n'a pu être attribuée à personne, elle n'est pas jugée : dire de qui elle est.",
         en="A reading {of_the} could not be attributed to anybody, it is not judged: say whose it is.",
+    ),
+    "team_list_refused": TechnicalRule(
+        priority=Priority.HIGH,
+        owner=Owner.TEAM,
+        fr="Le boîtier a refusé une liste des clés de l'équipe qui n'est pas à prendre (ancienne, expirée ou d'une "
+        "autre racine), il garde la sienne : vérifier qui l'a envoyée, et envoyer la dernière.",
+        en="The box refused a list of the team's keys that must not be taken in (old, expired or of another root), it "
+        "keeps its own: check who sent it, and send the newest.",
+        of_box=True,
+    ),
+    "team_list_expired": TechnicalRule(
+        priority=Priority.MEDIUM,
+        owner=Owner.TEAM,
+        fr="La liste des clés de l'équipe que tient le boîtier a expiré ; les mesures partent comme avant : "
+        "renouveler les clés (veilleur-desk keys rotate) et lui envoyer la liste.",
+        en="The list of the team's keys that the box holds has expired; readings are sent as before: renew the keys "
+        "(veilleur-desk keys rotate) and send it the list.",
+        of_box=True,
+        longest_ms=TEAM_LIST_MS,
     ),
     "judging_quarantined": TechnicalRule(
         priority=Priority.HIGH,

@@ -17,6 +17,7 @@ from coordination.acknowledging import acknowledge as keep_acknowledgement
 from coordination.alert_page import page
 from coordination.errors import CoordinationError
 from coordination.inbox import serve
+from coordination.keys_command import keys
 from coordination.lines import alert_line, iso, reading_line, write_recording
 from coordination.settings import read_settings
 from coordination.tables import Language, alert_table, fleet_lines, reading_table
@@ -103,6 +104,9 @@ _lang = click.option(
 def main() -> None:
     """L'équipe de coordination : recevoir, voir. / The coordination team's side: receive, look."""
     sys.excepthook = _last_words
+
+
+main.add_command(keys)
 
 
 @main.command(epilog=NOT_A_DEVICE)

@@ -1,8 +1,8 @@
 """What can go wrong on the team's side, by what must be done about it.
 
 `DatabaseBusyError` is transient: what was to be stored is not, and was not receipted; back off and try again.
-`SettingsError` and `DatabaseUnusableError` are unsafe to go on: they say, in both languages, what the operator does
-next. A message that is forged, foreign or malformed is no error here: it is recorded and counted.
+`SettingsError`, `KeyringError` and `DatabaseUnusableError` are unsafe to go on: they say, in both languages, what
+the operator does next. A message that is forged, foreign or malformed is no error here: it is recorded and counted.
 """
 
 from alerting.alert import Sentence
@@ -49,3 +49,7 @@ class DatabaseUnusableError(CoordinationError):
 
 class DatabaseBusyError(CoordinationError):
     """Nothing was stored this time: the disk is full, locked or failing; worth trying again after a pause."""
+
+
+class KeyringError(CoordinationError):
+    """The team's keys are not as they must be, or what was asked for cannot be done with them."""

@@ -164,6 +164,8 @@ class _Inbox:
             self._arrived.put_nowait(_Delivery(message, self._arrival(message)))
 
     def _arrival(self, message: Message) -> Arrival:
+        if self._keys.renewed():
+            self._opener.use(self._keys.opening)
         box = box_of(message.topic)
         if box is None:
             return self._refused(message, None, "box")

@@ -38,6 +38,10 @@ class DeviceEventKind(StrEnum):
     """Said by the box: it cannot say whose a record is."""
     WEIGHT_OUT_OF_RANGE = "weight_out_of_range"
     """Said by the box: a weight lies outside the ranges of everybody who has the device."""
+    TEAM_LIST_EXPIRED = "team_list_expired"
+    """Said by the box: the list of its team's keys has expired; it goes on with it."""
+    TEAM_LIST_REFUSED = "team_list_refused"
+    """Said by the box: it was offered a list of its team's keys that it must not take in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
