@@ -287,13 +287,14 @@ def change_root(folder: Path, old: SigningKey, new_file: Path, *, days: int = LI
     with locked(folder):
         state = _of_root(folder, old)
         new = SigningKey.generate()
+        step = Succession.of(old=old, new=new.public)
+        handover = Handover(public=step.public.hex(), signature=step.signature.hex())
+        state = msgspec.structs.replace(state, root=new.public.hex(), successions=(*state.successions, handover))
+        _signed(state, new)  # what boxes would refuse must not leave a root behind
         try:
             new.save(new_file)
         except IdentityError as error:
             raise refused(error) from error
-        step = Succession.of(old=old, new=new.public)
-        handover = Handover(public=step.public.hex(), signature=step.signature.hex())
-        state = msgspec.structs.replace(state, root=new.public.hex(), successions=(*state.successions, handover))
         changed = _publish(folder, state, new, days=days, now_ms=now_ms)
         return _with_files(changed, made=(new_file,))
 

@@ -146,12 +146,14 @@ def list_(*, folder: Path, lang: Language) -> None:
     state = read_state(folder)
     now = _now()
     team = state.team
-    over = team.expired(now)
+    over, hybrid = team.expired(now), team.recipients[0].hybrid
     _say(
         lang,
         fr=f"Liste {team.version}, valable jusqu'au {iso(team.expires_at)}"
+        + (", clés hybrides (post-quantiques)" if hybrid else "")
         + (" : EXPIRÉE, la renouveler (veilleur-desk keys rotate)" if over else ""),
         en=f"List {team.version}, valid until {iso(team.expires_at)}"
+        + (", hybrid (post-quantum) keys" if hybrid else "")
         + (": EXPIRED, renew it (veilleur-desk keys rotate)" if over else ""),
     )
     _say(lang, fr=f"Racine : {state.root}", en=f"Root: {state.root}")
