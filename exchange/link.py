@@ -19,6 +19,7 @@ from typing import Self
 
 from exchange.connection import REFUSED, Connection, LinkSettings, Message
 from exchange.errors import LinkError
+from exchange.tls_refusals import told
 
 _STEADY_S = 2.0
 _log = logging.getLogger(__name__)
@@ -194,4 +195,4 @@ class Link:
     def _say(self, cause: str) -> None:
         if cause not in self._said:
             self._said.add(cause)
-            _log.warning("no link to %s:%d: %s", self._settings.host, self._settings.port, cause)
+            _log.warning("no link to %s:%d: %s", self._settings.host, self._settings.port, told(cause))
