@@ -2,11 +2,25 @@
 
 import sys
 
-from benchmarks import batch, codecs, kernel, kill_loop, latency, live, recovery, replay, sessions, start, store
+from benchmarks import (
+    batch,
+    codecs,
+    kernel,
+    kill_loop,
+    latency,
+    live,
+    recovery,
+    replay,
+    sealing,
+    sessions,
+    start,
+    store,
+)
 
 ALL = {
     "codecs": codecs.figures,
     "store": store.figures,
+    "sealing": sealing.figures,
     "sessions": sessions.figures,
     "recovery": recovery.figures,
     "start": start.figures,
