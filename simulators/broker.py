@@ -9,29 +9,23 @@ import os
 import pwd
 import random
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey, generate_private_key
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-
+from coordination.authority import PROGRAMS, Authority
 from exchange.identity import TlsKey
 from simulators.mosquitto import BrokerUnavailableError, Mosquitto, find_mosquitto
 
 HOST = "127.0.0.1"
 SHIPPED = Path(__file__).resolve().parents[1] / "configs" / "broker"
 
-_LIFETIME = timedelta(days=30)
 _START_TIMEOUT_S = 20.0
 _HANDSHAKE_TIMEOUT_S = 1.0
 _STOP_TIMEOUT_S = 10.0
@@ -48,81 +42,46 @@ class ClientFiles:
 
 
 class Certificates:
-    """A private CA in a folder of its own, with a certificate for the broker and one for each client asked for.
+    """A team's authority in a folder of its own, with a certificate for the broker and one for each client asked for.
 
     Args:
-        folder: created when missing; must not hold a CA yet.
+        folder: created when missing; must not hold an authority yet.
     """
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
-        self._key = generate_private_key(SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Veilleur simulated CA")])
-        usage = _usage(sign_certificates=True)
-        certificate = (
-            self._draft(self._name, self._key.public_key())
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(usage, critical=True)
-            .sign(self._key, hashes.SHA256())
-        )
-        self.ca = folder / "ca.pem"
-        self.ca.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        self.server = self._issue("server", ExtendedKeyUsageOID.SERVER_AUTH)
+        self.authority = Authority.create(folder / "authority", at=_now(), name="Veilleur simulated CA")
+        self.ca = self.authority.ca
+        key, files = self._born("server")
+        issued = self.authority.server(key.csr("server"), name="server", hosts=("localhost", HOST), at=_now())
+        files.certificate.write_bytes(issued.pem)
+        self.server = files
 
     def client(self, name: str) -> ClientFiles:
         """Return key and certificate of the client whose common name is `name`, made at the first call."""
-        if (self._folder / f"{name}.pem").exists():
-            return self._files(name)
-        return self._issue(name, ExtendedKeyUsageOID.CLIENT_AUTH)
+        files = self._files(name)
+        if not files.certificate.exists():
+            key, files = self._born(name)
+            files.certificate.write_bytes(self.sign(key.csr(name), name=name))
+        return files
 
-    def sign(self, csr: bytes) -> bytes:
-        """Return a client certificate, PEM, for a signing request; its subject is kept.
+    def sign(self, csr: bytes, *, name: str) -> bytes:
+        """Return a client certificate, PEM, for the signing request of a box or a program of the team's.
 
         Raises:
-            ValueError: the request is malformed or not signed by its own key.
+            AuthorityError: the request is malformed, not signed by its own key, or for another name.
         """
-        return self._sign(csr, ExtendedKeyUsageOID.CLIENT_AUTH)
+        issue = self.authority.program if name.startswith(PROGRAMS) else self.authority.box
+        return issue(csr, name, at=_now()).pem
 
-    def _issue(self, name: str, purpose: x509.ObjectIdentifier) -> ClientFiles:
-        key = TlsKey.generate()
-        files = self._files(name)
+    def _born(self, name: str) -> tuple[TlsKey, ClientFiles]:
+        key, files = TlsKey.generate(), self._files(name)
         key.save(files.key)
-        files.certificate.write_bytes(self._sign(key.csr(name), purpose))
-        return files
+        return key, files
 
     def _files(self, name: str) -> ClientFiles:
         return ClientFiles(ca=self.ca, certificate=self._folder / f"{name}.pem", key=self._folder / f"{name}.key")
-
-    def _sign(self, csr: bytes, purpose: x509.ObjectIdentifier) -> bytes:
-        request = x509.load_pem_x509_csr(csr)
-        public = request.public_key()
-        if not request.is_signature_valid or not isinstance(public, EllipticCurvePublicKey):
-            raise ValueError("not a request that its own P-256 key signed")
-        draft = (
-            self._draft(request.subject, public)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(sign_certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-        )
-        if purpose == ExtendedKeyUsageOID.SERVER_AUTH:
-            names = [x509.DNSName("localhost"), x509.IPAddress(ip_address(HOST))]
-            draft = draft.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        return draft.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-    def _draft(self, subject: x509.Name, public: EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        now = datetime.now(UTC)
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(self._name)
-            .public_key(public)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(days=1))
-            .not_valid_after(now + _LIFETIME)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
-        )
 
 
 class Broker:
@@ -197,6 +156,11 @@ class Broker:
                 f"mosquitto does not start: {self._last_words()}", hint=f"Read {self.log} for the reason."
             )
 
+    def reload(self) -> None:
+        """Have it read its access list, certificates and revocation list again (SIGHUP), as `systemctl reload` does."""
+        if self._process is not None and self.running:
+            self._process.send_signal(signal.SIGHUP)
+
     def kill(self) -> None:
         """End it with SIGKILL, as a power cut would; what it had not saved is lost."""
         if self._process is not None:
@@ -244,6 +208,7 @@ class Broker:
             "cafile": str(server.ca),
             "certfile": str(server.certificate),
             "keyfile": str(server.key),
+            "crlfile": str(self.certificates.authority.crl),
             "acl_file": str(self._folder / "acl"),
             "persistence_location": f"{self._folder / 'data'}/",
             "log_dest": f"file {self.log}",
@@ -255,18 +220,9 @@ class Broker:
         return "\n".join(lines) + "\n"
 
 
-def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not sign_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=sign_certificates,
-        crl_sign=sign_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
+def _now() -> int:
+    """Return ms UTC, real time: certificates know no other."""
+    return time.time_ns() // 1_000_000
 
 
 def _free_port() -> int:

@@ -14,6 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from coordination.authority import AuthorityError
 from exchange.identity import TlsKey
 from simulators.broker import HOST, Broker, Certificates
 from simulators.mosquitto import BrokerUnavailableError
@@ -137,7 +138,7 @@ def test_a_client_s_certificate_cannot_serve_nor_sign(certificates: Certificates
 
 def test_a_signing_request_born_on_the_box_becomes_its_certificate(certificates: Certificates) -> None:
     key = TlsKey.generate()
-    certificate = x509.load_pem_x509_certificate(certificates.sign(key.csr("box-0042")))
+    certificate = x509.load_pem_x509_certificate(certificates.sign(key.csr("box-0042"), name="box-0042"))
     assert certificate.subject.rfc4514_string() == "CN=box-0042"
     request = x509.load_pem_x509_csr(key.csr("box-0042"))
     assert certificate.public_key() == request.public_key()
@@ -148,5 +149,5 @@ def test_a_signing_request_that_its_key_did_not_sign_is_refused(certificates: Ce
     forged = request.public_bytes(Encoding.DER).replace(b"box-0042", b"box-0001")
     text = b"-----BEGIN CERTIFICATE REQUEST-----\n%b-----END CERTIFICATE REQUEST-----\n" % encodebytes(forged)
     assert x509.load_pem_x509_csr(text).subject.rfc4514_string() == "CN=box-0001"
-    with pytest.raises(ValueError, match="own P-256 key"):
-        certificates.sign(text)
+    with pytest.raises(AuthorityError, match="own P-256 key"):
+        certificates.sign(text, name="box-0001")

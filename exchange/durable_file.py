@@ -1,0 +1,35 @@
+"""Writing a small file so that a power cut leaves the old one or the new one, whole, and never half of either.
+
+The content is written beside the file, made durable, and takes the file's name in one step; then the folder is made
+durable too. Not here: private keys, which are never written over another (identity).
+"""
+
+import os
+from pathlib import Path
+from tempfile import mkstemp
+
+
+def write_durably(path: Path, content: bytes, *, mode: int) -> None:
+    """Write `content` over an older file of that name, or as a new one.
+
+    Raises:
+        OSError: it cannot be written; what was there is there still.
+    """
+    # mkstemp creates it readable by its owner only; the mode is set before anybody finds it under its name.
+    descriptor, name = mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    draft = Path(name)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
