@@ -18,6 +18,7 @@ learns of a revocation (`broker_control`).
 
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -69,6 +70,7 @@ class Issued:
     Attributes:
         serial: hexadecimal, lower case.
         name: its common name.
+        tls_key: SHA-256 of the public key that it is for, hexadecimal.
         not_before: valid from then on, included.
         not_after: valid until then, included.
         pem: the certificate itself.
@@ -76,6 +78,7 @@ class Issued:
 
     serial: str
     name: str
+    tls_key: str
     not_before: int
     not_after: int
     pem: bytes
@@ -177,8 +180,7 @@ class Authority:
         """Return a certificate for a box, from its signing request (PEM).
 
         Raises:
-            AuthorityError: the request is malformed, not signed by its own P-256 key or for another name; or the name
-                cannot be a box's.
+            AuthorityError: the request is malformed or not signed by its own P-256 key, or the name cannot be a box's.
         """
         if not valid_box(box) or box.startswith(PROGRAMS):
             raise AuthorityError(
@@ -230,7 +232,7 @@ class Authority:
         lifetime: timedelta,
         names: x509.SubjectAlternativeName | None = None,
     ) -> Issued:
-        public = _requested(csr, name)
+        public = _requested(csr)
         begin, end = _span(at, lifetime)
         draft = (
             x509.CertificateBuilder()
@@ -252,6 +254,7 @@ class Authority:
         return Issued(
             serial=f"{certificate.serial_number:x}",
             name=name,
+            tls_key=_key_hash(public),
             not_before=_ms(certificate.not_valid_before_utc),
             not_after=_ms(certificate.not_valid_after_utc),
             pem=certificate.public_bytes(serialization.Encoding.PEM),
@@ -337,7 +340,21 @@ class Authority:
             os.close(descriptor)
 
 
-def _requested(csr: bytes, name: str) -> EllipticCurvePublicKey:
+def tls_key_of(csr: bytes) -> str:
+    """Return the SHA-256 of the public key of a signing request (PEM), hexadecimal.
+
+    Raises:
+        AuthorityError: it is none that an authority would sign.
+    """
+    return _key_hash(_requested(csr))
+
+
+def _key_hash(public: EllipticCurvePublicKey) -> str:
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return hashlib.sha256(public.public_bytes(serialization.Encoding.DER, form)).hexdigest()
+
+
+def _requested(csr: bytes) -> EllipticCurvePublicKey:
     """Return the public key of a request that is what it must be."""
     if len(csr) > MAX_REQUEST_BYTES:
         raise _refused("it is too long", "elle est trop longue")
@@ -349,8 +366,6 @@ def _requested(csr: bytes, name: str) -> EllipticCurvePublicKey:
         raise _refused("it is malformed", "elle est mal formée") from error
     if not own or not isinstance(public, EllipticCurvePublicKey) or not isinstance(public.curve, SECP256R1):
         raise _refused("it was not signed by its own P-256 key", "elle n'est pas signée par sa propre clé P-256")
-    if [part.value for part in request.subject] != [name]:
-        raise _refused(f"it is not for '{name}'", f"elle n'est pas pour « {name} »")
     return public
 
 

@@ -210,3 +210,59 @@ CREATE TABLE inbox_listening (
     listened INTEGER NOT NULL
 ) STRICT;
 INSERT INTO inbox_listening (id, listened) VALUES (1, 0);
+
+-- Public keys of enrolled boxes, and of any box that was revoked: Ed25519 for signing, X25519 for opening. key: its id;
+-- public: 64 hexadecimal digits. A key that was revoked stays so. Times here and below are real ones.
+CREATE TABLE box_key (
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    purpose TEXT NOT NULL CHECK (purpose IN ('signing', 'opening')),
+    key TEXT NOT NULL,
+    public TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    revoked_at INTEGER,
+    reason TEXT,
+    PRIMARY KEY (box_id, purpose, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX box_key_public ON box_key (public);
+
+-- Every certificate that a box was given through an enrolment or a renewal. serial: hexadecimal, lower case; tls_key:
+-- SHA-256 of the public key that it is for.
+CREATE TABLE box_certificate (
+    serial TEXT PRIMARY KEY,
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    not_before INTEGER NOT NULL,
+    not_after INTEGER NOT NULL,
+    issued_at INTEGER NOT NULL,
+    revoked_at INTEGER,
+    reason TEXT,
+    tls_key TEXT NOT NULL,
+    pem BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX box_certificate_box ON box_certificate (box_id, issued_at);
+
+-- One row a code. place and secret are of the code (exchange/enrolment_code.py), secret as a hash only. wrong: wrong
+-- secrets for this place; offers: nonces given for it. csr, signing, opening: of the machine that claimed it; digits:
+-- of its last conversation, which the nurse compares. decided_by: who did.
+CREATE TABLE enrolment (
+    place TEXT PRIMARY KEY,
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    secret BLOB NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('open', 'claimed', 'confirmed', 'done', 'refused', 'void')),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    wrong INTEGER NOT NULL DEFAULT 0,
+    offers INTEGER NOT NULL DEFAULT 0,
+    csr BLOB,
+    signing TEXT,
+    opening TEXT,
+    digits TEXT,
+    decided_at INTEGER,
+    decided_by TEXT
+) STRICT, WITHOUT ROWID;
+
+-- Who failed to enrol or to renew lately, by network address: kept for a day.
+CREATE TABLE enrolment_failure (
+    at INTEGER NOT NULL,
+    source TEXT NOT NULL
+) STRICT;
+CREATE INDEX enrolment_failure_source ON enrolment_failure (source, at);

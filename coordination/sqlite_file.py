@@ -8,9 +8,10 @@ from importlib.resources import files
 from pathlib import Path
 
 from alerting.alert import Sentence
+from coordination.enrolment_step import ENROLMENT_STEP
 from coordination.errors import CoordinationError, DatabaseBusyError, DatabaseUnusableError
 
-VERSION = 2
+VERSION = 3
 _STEPS = {
     2: (
         "ALTER TABLE alert ADD COLUMN audience TEXT NOT NULL DEFAULT 'nurse'",
@@ -21,7 +22,8 @@ _STEPS = {
         (SELECT content FROM alert_event WHERE alert_id = alert.id AND epoch <> 'desk' AND alert_event.kind = alert.kind
         ORDER BY created DESC, seq DESC LIMIT 1),
         (SELECT content FROM alert_event WHERE alert_id = alert.id AND epoch <> 'desk' LIMIT 1))""",
-    )
+    ),
+    3: ENROLMENT_STEP,
 }
 """Version -> what makes it of the one before."""
 APPLICATION = 0x5665696C

@@ -70,7 +70,7 @@ class Certificates:
         """Return a client certificate, PEM, for the signing request of a box or a program of the team's.
 
         Raises:
-            AuthorityError: the request is malformed, not signed by its own key, or for another name.
+            AuthorityError: the request is malformed or not signed by its own key.
         """
         issue = self.authority.program if name.startswith(PROGRAMS) else self.authority.box
         return issue(csr, name, at=_now()).pem

@@ -1,0 +1,183 @@
+"""Which keys and certificates are a box's own, as the team's database has them.
+
+Rules of this room:
+
+- A key or certificate that was revoked stays revoked, and counts for more than desk.toml: a box that is listed there
+  and was revoked here is refused.
+- A public key is one box's: two boxes never share one.
+- The inbox looks a signer up at each message, so that an enrolment or a revocation holds from the next message on.
+
+Times are ms UTC of the real clock. Not here: how a box comes to its keys (`enrolments`), and the broker
+(`broker_control`).
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from coordination.authority import Issued
+from coordination.sqlite_file import as_error, connect_to_read
+from exchange.identity import key_id
+
+SIGNING = "signing"
+OPENING = "opening"
+
+Listed = Mapping[str, Mapping[str, bytes]]
+"""Boxes of desk.toml: box -> key id -> raw public signing key."""
+
+
+class BoxKeys:
+    """The signing keys that the inbox believes now: desk.toml's, and those of enrolled boxes."""
+
+    def __init__(self, path: Path, listed: Listed) -> None:
+        """Open the database, which must exist.
+
+        Raises:
+            DatabaseUnusableError, DatabaseBusyError: see `sqlite_file.connect_to_read`.
+        """
+        self._listed = listed
+        self._connection = connect_to_read(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def signer_of(self, box: str, signer: str) -> bytes | None:
+        """Return the raw public key of that id when it is one of the box's own and was not revoked.
+
+        Raises:
+            DatabaseBusyError, DatabaseUnusableError: it cannot be read, now or without a person.
+        """
+        try:
+            return signing_key(self._connection, box, signer, listed=self._listed)
+        except sqlite3.Error as error:
+            raise as_error(error) from error
+
+
+def signing_key(connection: sqlite3.Connection, box: str, signer: str, *, listed: Listed) -> bytes | None:
+    """Return the raw public key of that id when it is one of the box's own and was not revoked."""
+    row = connection.execute(
+        "SELECT public, revoked_at FROM box_key JOIN box ON box.id = box_id"
+        " WHERE box.name = ? AND purpose = ? AND key = ?",
+        (box, SIGNING, signer),
+    ).fetchone()
+    if row is None:
+        return listed.get(box, {}).get(signer)
+    return None if row[1] is not None else bytes.fromhex(row[0])
+
+
+def opening_key(connection: sqlite3.Connection, box: str) -> bytes | None:
+    """Return the raw public X25519 key to which something for the box is sealed; None for a box that has none."""
+    row = connection.execute(
+        "SELECT public FROM box_key JOIN box ON box.id = box_id"
+        " WHERE box.name = ? AND purpose = ? AND revoked_at IS NULL ORDER BY since DESC LIMIT 1",
+        (box, OPENING),
+    ).fetchone()
+    return None if row is None else bytes.fromhex(row[0])
+
+
+def standing_keys(connection: sqlite3.Connection, box: str, *, listed: Listed) -> frozenset[str]:
+    """Return the signing keys of a box that hold, as 64 hexadecimal digits."""
+    rows = connection.execute(
+        "SELECT key, public, revoked_at FROM box_key JOIN box ON box.id = box_id WHERE box.name = ? AND purpose = ?",
+        (box, SIGNING),
+    ).fetchall()
+    known = {row[0] for row in rows}
+    own = {row[1] for row in rows if row[2] is None}
+    return frozenset(own | {public.hex() for key, public in listed.get(box, {}).items() if key not in known})
+
+
+def is_revoked(connection: sqlite3.Connection, public: str) -> bool:
+    """Return whether a key (64 hexadecimal digits) was ever revoked, for whichever box."""
+    query = "SELECT 1 FROM box_key WHERE public = ? AND revoked_at IS NOT NULL"
+    return connection.execute(query, (public,)).fetchone() is not None
+
+
+def owner(connection: sqlite3.Connection, public: str, *, listed: Listed) -> str | None:
+    """Return the box whose key that is (64 hexadecimal digits), or None."""
+    row = connection.execute(
+        "SELECT box.name FROM box_key JOIN box ON box.id = box_id WHERE public = ?", (public,)
+    ).fetchone()
+    if row is not None:
+        return str(row[0])
+    return next((box for box, keys in listed.items() if bytes.fromhex(public) in keys.values()), None)
+
+
+# --- writing, in the caller's transaction ---------------------------------------------------------------------
+
+
+def keep_keys(connection: sqlite3.Connection, box: str, *, signing: str, opening: str, at: int) -> None:
+    """Make these public keys (hexadecimal) the box's own."""
+    for purpose, public in ((SIGNING, signing), (OPENING, opening)):
+        connection.execute(
+            "INSERT OR IGNORE INTO box_key (box_id, purpose, key, public, since)"
+            " SELECT id, ?, ?, ?, ? FROM box WHERE name = ?",
+            (purpose, key_id(bytes.fromhex(public)), public, at, box),
+        )
+
+
+def keep_certificate(connection: sqlite3.Connection, issued: Issued, *, at: int) -> None:
+    """Keep a certificate that is about to be given to the box that it names."""
+    connection.execute(
+        "INSERT INTO box_certificate (serial, box_id, not_before, not_after, issued_at, tls_key, pem)"
+        " SELECT ?, id, ?, ?, ?, ?, ? FROM box WHERE name = ?",
+        (issued.serial, issued.not_before, issued.not_after, at, issued.tls_key, issued.pem, issued.name),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoked:
+    """What a revocation took from a box.
+
+    Attributes:
+        keys: how many signing keys no longer count.
+        serials: of all its certificates that were ever revoked and have not ended, so that a list can be made whole.
+    """
+
+    keys: int
+    serials: tuple[str, ...]
+
+
+def revoke_box(
+    connection: sqlite3.Connection,
+    box: str,
+    *,
+    listed: Listed,
+    reason: str,
+    at: int,
+    but_signing: str = "",
+    but_opening: str = "",
+    but_tls_key: str = "",
+) -> Revoked:
+    """Take from a box all its keys and certificates, but for those of the machine that replaces it, when one does."""
+    for public in listed.get(box, {}).values():
+        # A row of its own outweighs what desk.toml says.
+        connection.execute(
+            "INSERT OR IGNORE INTO box_key (box_id, purpose, key, public, since)"
+            " SELECT id, ?, ?, ?, ? FROM box WHERE name = ?",
+            (SIGNING, key_id(public), public.hex(), at, box),
+        )
+    keys = connection.execute(
+        "UPDATE box_key SET revoked_at = ?, reason = ? FROM box"
+        " WHERE box.id = box_id AND box.name = ? AND revoked_at IS NULL AND public NOT IN (?, ?)"
+        " RETURNING purpose",
+        (at, reason, box, but_signing, but_opening),
+    ).fetchall()
+    connection.execute(
+        "UPDATE box_certificate SET revoked_at = ?, reason = ? FROM box"
+        " WHERE box.id = box_id AND box.name = ? AND revoked_at IS NULL AND tls_key <> ?",
+        (at, reason, box, but_tls_key),
+    )
+    serials = connection.execute(
+        "SELECT serial FROM box_certificate JOIN box ON box.id = box_id"
+        " WHERE box.name = ? AND revoked_at IS NOT NULL AND not_after > ? ORDER BY serial",
+        (box, at),
+    ).fetchall()
+    return Revoked(keys=sum(row[0] == SIGNING for row in keys), serials=tuple(row[0] for row in serials))
