@@ -24,6 +24,7 @@ from agent.judging import Judging
 from agent.logs import COUNT, DEVICE, EVENT, KERNEL, PATIENTS, REASON
 from agent.pipeline import Pipeline
 from agent.presence import Presence
+from agent.renewal import Renewal
 from agent.settings import BrokerSettings, Settings, Watched
 from agent.shadow import Shadows
 from agent.sources import Sources, always_there
@@ -156,6 +157,14 @@ async def run(
             group.create_task(watch(judging, clock, settle=settings.watch.settle), name="watch")
             group.create_task(adapter.watch(), name="adapter")
             group.create_task(team.run(), name="team list")
+            if settings.enrolment is not None:
+                renewal = Renewal(
+                    broker=settings.broker,
+                    office=settings.enrolment,
+                    signing_key=signing_key,
+                    renewed=link.reconnect,
+                )
+                group.create_task(renewal.run(), name="certificate")
             for device, source in watched:
                 group.create_task(_pump(device, source, pipeline), name=f"device {device.address}")
             on_ready()

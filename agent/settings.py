@@ -16,6 +16,7 @@ from msgspec import Meta, Struct
 from alerting.care_protocol import CareProtocol
 from devices.consent import Consent
 from devices.driver import AnyDriver
+from exchange.identity import PublicHex
 
 MOST_PATIENTS = 60
 """Residents of a nursing home that one box serves."""
@@ -40,11 +41,22 @@ class BrokerSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
 
 
 class IdentitySettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """The box's signing key, the team's list, and the root whose signature it must have; none: any list is believed."""
+    """The box's signing key, the team's list, and the root whose signature it must have; none: any list is believed.
+
+    Without an opening key the box takes no orders.
+    """
 
     signing_key: Path
     team_keys: Path
-    team_roots: Annotated[tuple[Annotated[str, Meta(pattern="^[0-9a-f]{64}$")], ...], Meta(max_length=4)] = ()
+    opening_key: Path | None = None
+    team_roots: Annotated[tuple[PublicHex, ...], Meta(max_length=4)] = ()
+
+
+class EnrolmentSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """Where the box has its certificate renewed."""
+
+    host: Annotated[str, Meta(min_length=1, max_length=253)]
+    port: Annotated[int, Meta(ge=1, le=65535)] = 8884
 
 
 class VaultSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -275,6 +287,7 @@ class Settings:
     patients: tuple[Patient, ...]
     devices: tuple[Device, ...]
     relays: tuple[Relay, ...] = ()
+    enrolment: EnrolmentSettings | None = None
 
     @property
     def watched(self) -> tuple[Watched, ...]:

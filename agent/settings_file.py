@@ -25,6 +25,7 @@ from agent.settings import (
     MOST_PATIENTS,
     BrokerSettings,
     DeviceSettings,
+    EnrolmentSettings,
     ForwarderSettings,
     IdentitySettings,
     NowSettings,
@@ -52,6 +53,7 @@ class _File(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     broker: BrokerSettings
     identity: IdentitySettings
     vault: VaultSettings
+    enrolment: EnrolmentSettings | None = None
     radio: RadioSettings = RadioSettings()
     forwarder: ForwarderSettings = ForwarderSettings()
     watch: WatchSettings = WatchSettings()
@@ -157,7 +159,10 @@ def _check(found: _File, folder: Path, faults: Faults) -> Settings:
             broker, ca=folder / broker.ca, certificate=folder / broker.certificate, key=folder / broker.key
         ),
         identity=msgspec.structs.replace(
-            identity, signing_key=folder / identity.signing_key, team_keys=folder / identity.team_keys
+            identity,
+            signing_key=folder / identity.signing_key,
+            team_keys=folder / identity.team_keys,
+            opening_key=None if identity.opening_key is None else folder / identity.opening_key,
         ),
         vault=VaultSettings(
             key_file=None if vault.key_file is None else folder / vault.key_file, credential=vault.credential
@@ -169,6 +174,7 @@ def _check(found: _File, folder: Path, faults: Faults) -> Settings:
         patients=tuple(patients.values()),
         devices=assignments.devices(found.devices),
         relays=assignments.relays(found.relays, folder),
+        enrolment=found.enrolment,
     )
 
 

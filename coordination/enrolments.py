@@ -121,15 +121,11 @@ class Enrolments:
         """Return the machines that wait for somebody to compare the digits; `place`: of that code only."""
         rows = self._rows(
             "SELECT place, box.name, digits, signing FROM enrolment JOIN box ON box.id = box_id"
-            " WHERE state = 'claimed' AND (? IS NULL OR place = ?) ORDER BY created_at",
+            " WHERE state = 'claimed' AND digits IS NOT NULL AND (? IS NULL OR place = ?) ORDER BY created_at",
             place,
             place,
         )
-        return tuple(
-            Claim(place=row[0], box=row[1], digits=row[2], known=self._known(row[1], row[3]))
-            for row in rows
-            if row[2] is not None
-        )
+        return tuple(Claim(place=row[0], box=row[1], digits=row[2], known=self._known(row[1], row[3])) for row in rows)
 
     def decide(self, claim: Claim, *, yes: bool, by: str, at: int) -> bool:
         """Keep what somebody decided about a claim; return False when it is no longer the one that waits."""
@@ -253,6 +249,7 @@ class Enrolments:
             EnrolmentError: "certificate" when either is not, or no longer, the box's own; "too_many".
             AuthorityError: from `issue`; nothing was changed.
         """
+        pem = b""
         with transaction(self._connection):
             reason, box = self._may_renew(serial, signer, source, at)
             if reason is not None:
@@ -307,21 +304,15 @@ class Enrolments:
         ).fetchone()
         if row is None or row[1] not in {"open", "claimed", "confirmed"}:
             return Reason.USED
-        box, state, expires_at, signing, opening, csr = row
+        box, state, expires_at, *claimed, csr = row
         if at >= expires_at:
             return Reason.EXPIRED
-        if state != "open" and (signing, opening, tls_key_of(csr)) != (
-            machine.signing,
-            machine.opening,
-            tls_key_of(machine.csr),
-        ):
+        publics = [machine.signing, machine.opening]
+        if state != "open" and [*claimed, tls_key_of(csr)] != [*publics, tls_key_of(machine.csr)]:
             return Reason.USED
-        if any(is_revoked(self._connection, public) for public in (machine.signing, machine.opening)):
+        if any(is_revoked(self._connection, public) for public in publics):
             return Reason.REVOKED
-        if any(
-            owner(self._connection, public, listed=self._listed) not in {None, box}
-            for public in (machine.signing, machine.opening)
-        ):
+        if any(owner(self._connection, public, listed=self._listed) not in {None, box} for public in publics):
             return Reason.OTHER_BOX
         self._connection.execute(
             "UPDATE enrolment SET state = 'claimed', csr = ?, signing = ?, opening = ?, digits = ? WHERE place = ?",

@@ -147,7 +147,7 @@ class Office:
         try:
             await self._talk(reader, writer)
         except (OSError, TimeoutError) as error:
-            logger.info("an enrolment broke off: %s", error or "nothing was said in time")
+            logger.info("an enrolment broke off: %s", str(error) or "nothing was said in time")
         finally:
             self._talking.discard(writer)
             writer.close()
@@ -168,7 +168,8 @@ class Office:
                 case RenewalRequest():
                     await send(writer, RenewalAnswer(await self._renewed(frame, writer, source)))
                 case _:
-                    raise EnrolmentError(Reason.MALFORMED, f"{type(frame).__name__} is no beginning")
+                    logger.warning("%s from %s is no beginning", type(frame).__name__, source)
+                    await send(writer, Refusal(Reason.MALFORMED))
         except EnrolmentError as error:
             logger.warning("an enrolment from %s was refused: %s", source, error)
             await send(writer, Refusal(error.reason))
@@ -176,7 +177,7 @@ class Office:
             logger.warning("a request from %s was refused: %s", source, error.why.en)
             await send(writer, Refusal(Reason.MALFORMED))
         except CoordinationError as error:
-            logger.error("an enrolment cannot go on: %s %s", error.why.en, error.hint.en)
+            logger.warning("an enrolment cannot go on: %s %s", error.why.en, error.hint.en)
             await send(writer, Refusal(Reason.BUSY))
 
     # --- a new box ----------------------------------------------------------------------------------------
@@ -237,9 +238,7 @@ class Office:
         if not shown:
             raise EnrolmentError(Reason.CERTIFICATE, "no certificate was shown")
         serial = f"{int(shown['serialNumber'], 16):x}"
-        if not verify(
-            bytes.fromhex(request.signer), renewal_proof(serial=serial, csr=request.csr), request.proof
-        ):
+        if not verify(bytes.fromhex(request.signer), renewal_proof(serial=serial, csr=request.csr), request.proof):
             raise EnrolmentError(Reason.PROOF, f"certificate {serial[:8]}")
         return await self._with(
             lambda kept: kept.renew(

@@ -338,6 +338,7 @@ async def receive_any(reader: StreamReader, *, most: int = MAX_FRAME_BYTES) -> F
     except IncompleteReadError as error:
         raise ConnectionResetError("the other side ended the conversation") from error
     try:
-        return msgspec.msgpack.decode(data, type=Frame)
+        frame: Frame = msgspec.msgpack.decode(data, type=Frame)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise EnrolmentError(Reason.MALFORMED, "not a message of an enrolment") from error
+    return frame

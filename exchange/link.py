@@ -125,6 +125,14 @@ class Link:
                 self._topics = [topic for topic in self._topics if topic not in added]
                 raise
 
+    async def reconnect(self) -> None:
+        """Make the link anew, with the certificate that now lies in its file; nothing happens while it is down.
+
+        Whoever waits for a PUBACK is told that the link broke, as at any other time.
+        """
+        if self._current is not None:
+            await self._current.close()
+
     async def messages(self) -> AsyncGenerator[Message, None]:
         """Yield messages in the order of their arrival, across connections, until the `async with` block ends.
 

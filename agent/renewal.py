@@ -1,0 +1,115 @@
+"""The box's certificate, renewed at a third of its life while the box runs.
+
+- A third, so that two months of failing tries cut no box off. Tries are spread: a fleet that was enrolled in one week
+  does not come back in one hour.
+- The new certificate is checked, takes the old one's place in one step, and the link is made anew with it.
+- A certificate that has ended cannot be renewed: the team's nurse looks again (`veilleur enrol`), and until then the
+  box goes on measuring, judging and keeping.
+
+Times are real ones. Not here: what is said to the office (`enrolling`).
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from agent.enrolling import renew
+from agent.enrolment_errors import EnrolmentFailedError
+from agent.logs import EVENT, REASON
+from agent.settings import BrokerSettings, EnrolmentSettings
+from exchange.certificates import Certificate
+from exchange.durable_file import write_durably
+from exchange.errors import IdentityError
+from exchange.identity import SigningKey
+
+logger = logging.getLogger(__name__)
+
+LOOK_S = 3_600.0
+FIRST_PAUSE_S = 600.0
+LONGEST_PAUSE_S = 21_600.0
+
+
+class Renewal:
+    """Renews one box's certificate."""
+
+    def __init__(
+        self,
+        *,
+        broker: BrokerSettings,
+        office: EnrolmentSettings,
+        signing_key: SigningKey,
+        renewed: Callable[[], Awaitable[None]],
+        look_s: float = LOOK_S,
+        first_pause_s: float = FIRST_PAUSE_S,
+    ) -> None:
+        """Prepare to renew.
+
+        Args:
+            broker: names the files.
+            office: where to.
+            signing_key: of the box.
+            renewed: called once a new certificate is in its place.
+            look_s: real seconds between two looks at the certificate.
+            first_pause_s: real seconds after a first failure; doubled at each further one.
+        """
+        self._broker = broker
+        self._office = office
+        self._signing_key = signing_key
+        self._renewed = renewed
+        self._look_s = look_s
+        self._first_pause_s = first_pause_s
+        self._told: set[str] = set()
+
+    async def run(self) -> None:
+        """Look and renew for ever."""
+        failures = 0
+        while True:
+            try:
+                if await self.renew_when_due():
+                    await self._renewed()
+                failures = 0
+                pause = self._look_s
+            except (EnrolmentFailedError, IdentityError, OSError) as error:
+                self._tell(error)
+                pause = min(self._first_pause_s * 2.0**failures, LONGEST_PAUSE_S)
+                failures = min(failures + 1, 16)
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+
+    async def renew_when_due(self) -> bool:
+        """Renew when a third of the certificate's life is over; return whether there is a new one.
+
+        Raises:
+            EnrolmentFailedError, IdentityError: not this time; what is there stays.
+            OSError: the new one cannot be written; likewise.
+        """
+        if time.time_ns() // 1_000_000 < Certificate.load(self._broker.certificate).renew_at:
+            return False
+        pem = await renew(
+            host=self._office.host,
+            port=self._office.port,
+            ca=self._broker.ca,
+            certificate=self._broker.certificate,
+            key=self._broker.key,
+            signing=self._signing_key,
+        )
+        await asyncio.to_thread(write_durably, self._broker.certificate, pem, mode=0o644)
+        self._told.clear()
+        logger.info("certificate renewed", extra={EVENT: "certificate_renewed"})
+        return True
+
+    def _tell(self, error: Exception) -> None:
+        text = str(error)
+        if text not in self._told:
+            self._told.add(text)
+            logger.warning("certificate not renewed yet", extra={EVENT: "certificate_not_renewed", REASON: text})
+
+
+def certificate_until(path: Path) -> int | None:
+    """Return until when a certificate holds, ms UTC; None when it cannot be read."""
+    try:
+        return Certificate.load(path).not_after
+    except IdentityError:
+        return None
