@@ -162,7 +162,7 @@ class Places:
             for one in given.patients
         )
         roots = "" if given.root is None else f"team_roots = [{_text(given.root)}]\n"
-        return f"""# Written by 'veilleur enrol'; configs/agent.toml explains every key. Devices come next: 'veilleur pair'.
+        return f"""# Written by 'veilleur enrol'; configs/agent.toml explains every key. Next: 'veilleur pair'.
 box = {_text(given.box)}
 state = {_text(str(self.state))}
 

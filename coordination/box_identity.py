@@ -33,21 +33,20 @@ class BoxKeys:
     """The signing keys that the inbox believes now: desk.toml's, and those of enrolled boxes."""
 
     def __init__(self, path: Path, listed: Listed) -> None:
-        """Open the database, which must exist.
-
-        Raises:
-            DatabaseUnusableError, DatabaseBusyError: see `sqlite_file.connect_to_read`.
-        """
+        """`path` is the database, opened when it is first asked; `listed` are the boxes of desk.toml."""
+        self._path = path
         self._listed = listed
-        self._connection = connect_to_read(path)
+        self._connection: sqlite3.Connection | None = None
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(
+    async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._connection.close()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def signer_of(self, box: str, signer: str) -> bytes | None:
         """Return the raw public key of that id when it is one of the box's own and was not revoked.
@@ -55,6 +54,8 @@ class BoxKeys:
         Raises:
             DatabaseBusyError, DatabaseUnusableError: it cannot be read, now or without a person.
         """
+        if self._connection is None:
+            self._connection = connect_to_read(self._path)
         try:
             return signing_key(self._connection, box, signer, listed=self._listed)
         except sqlite3.Error as error:

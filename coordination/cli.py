@@ -16,6 +16,7 @@ from alerting.alert import Acknowledgement, Sentence
 from coordination.acknowledging import acknowledge as keep_acknowledgement
 from coordination.alert_page import page
 from coordination.errors import CoordinationError
+from coordination.identity_commands import COMMANDS as IDENTITY_COMMANDS
 from coordination.inbox import serve
 from coordination.keys_command import keys
 from coordination.lines import alert_line, iso, reading_line, write_recording
@@ -107,6 +108,9 @@ def main() -> None:
 
 
 main.add_command(keys)
+for _command in IDENTITY_COMMANDS:
+    _command.epilog = NOT_A_DEVICE
+    main.add_command(_command)
 
 
 @main.command(epilog=NOT_A_DEVICE)

@@ -296,7 +296,7 @@ class Enrolments:
         self._connection.execute("UPDATE enrolment SET offers = offers + 1 WHERE place = ?", (place,))
         return None, box
 
-    def _claim(self, place: str, machine: Machine, digits: str, at: int) -> Reason | None:
+    def _claim(self, place: str, machine: Machine, digits: str, at: int) -> Reason | None:  # noqa: PLR0911
         row = self._connection.execute(
             "SELECT box.name, state, expires_at, signing, opening, csr FROM enrolment JOIN box ON box.id = box_id"
             " WHERE place = ?",

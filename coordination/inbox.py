@@ -25,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from coordination.box_identity import BoxKeys
 from coordination.database import Arrival, Database, Moment, Presence, Refused, SignedReceipt
 from coordination.database_thread import DatabaseThread
 from coordination.errors import DatabaseBusyError, DatabaseUnusableError
@@ -104,7 +105,11 @@ async def run(
         busy: DatabaseBusyError | None = None
         unusable: DatabaseUnusableError | None = None
         try:
-            async with DatabaseThread(partial(database, settings.database)) as store, link(_link(settings)) as line:
+            async with (
+                DatabaseThread(partial(database, settings.database)) as store,
+                inbox.boxes,
+                link(_link(settings)) as line,
+            ):
                 await inbox.receive(store, line)
         except* DatabaseBusyError as group:
             busy = _first(group)
@@ -127,7 +132,8 @@ class _Inbox:
         self._settings = settings
         self._keys = keys
         self._clock = clock
-        self._opener = Opener(keys=keys.opening, signer_of=settings.signer_of)
+        self.boxes = BoxKeys(settings.database, settings.signers)
+        self._opener = Opener(keys=keys.opening, signer_of=self.boxes.signer_of)
         self._watch = Watch(settings.protocols)
         self._arrived: asyncio.Queue[_Delivery] = asyncio.Queue()
         self._told: set[str] = set()
@@ -140,7 +146,8 @@ class _Inbox:
             DatabaseBusyError: what arrived last is neither stored nor acknowledged; in an ExceptionGroup.
             DatabaseUnusableError: likewise.
         """
-        boxes, assignments, now = tuple(self._settings.signers), self._settings.assignments, self._clock.now_ms()
+        assignments, now = self._settings.assignments, self._clock.now_ms()
+        boxes = tuple({*self._settings.signers, *(one.box for one in assignments)})
         await store.call(lambda database: database.enrol(boxes, assignments, at=now))
         listened = await store.call(lambda database: database.listened())
         listening = Listening(self._clock, listened=listened, shortest=self._watch.shortest)
@@ -171,7 +178,7 @@ class _Inbox:
             return self._refused(message, None, "box")
         try:
             if message.topic == topic(box, STATUS):
-                status = verify_status(message.payload, box=box, signer_of=self._settings.signer_of)
+                status = verify_status(message.payload, box=box, signer_of=self.boxes.signer_of)
                 return Presence(status=status, retained=message.retained)
             return self._opener.open(message.payload, box=box)
         except EnvelopeError as error:

@@ -91,6 +91,7 @@ class Office:
         listed: boxes of desk.toml.
         given: what a box of that id is given; raises CoordinationError when it cannot be.
         replaced: called with (box, what was taken from the machine before) once another machine is that box.
+        welcomed: called with a box's id once its keys hold.
         host: the name by which boxes reach the office.
         listen: address to listen on.
         port: TCP port; 0 for any.
@@ -103,6 +104,7 @@ class Office:
     listed: Listed
     given: Callable[[str], Given]
     replaced: Callable[[str, Revoked], Awaitable[None]]
+    welcomed: Callable[[str], Awaitable[None]]
     host: str
     listen: str
     port: int
@@ -204,6 +206,7 @@ class Office:
         pem, taken = await self._with(lambda kept: kept.grant(hello.place, self._issue, at=now_ms()))
         if taken is not None:
             await self.replaced(box, taken)
+        await self.welcomed(box)
         await send(writer, Grant(given=given, certificate=pem))
         async with asyncio.timeout(ANSWER_S):
             await receive(reader, Done)

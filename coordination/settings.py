@@ -10,6 +10,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from dataclasses import field as made
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -52,6 +53,18 @@ PublicKeys = Annotated[
         extra={"fr": "une liste de clés de 64 chiffres 0-9a-f", "en": "a list of keys of 64 digits 0-9a-f"},
     ),
 ]
+OptionalText = Annotated[str, Meta(max_length=255, extra={"fr": "un texte", "en": "text"})]
+OptionalKey = Annotated[
+    str,
+    Meta(
+        pattern="^([0-9a-f]{64})?$",
+        extra={"fr": "une clé de 64 chiffres 0-9a-f", "en": "a key of 64 digits 0-9a-f"},
+    ),
+]
+Words = Annotated[
+    tuple[str, ...],
+    Meta(max_length=32, extra={"fr": "une commande, mot par mot", "en": "a command, word by word"}),
+]
 Moment = Annotated[
     datetime,
     Meta(extra={"fr": "une date et heure, comme 2026-11-22T08:00:00Z", "en": "a time, like 2026-11-22T08:00:00Z"}),
@@ -75,6 +88,22 @@ class InboxSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tru
     database: File
     opening_keys: Files
     receipt_key: File
+
+
+class EnrolmentSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """How boxes become part of the team, and stop being it."""
+
+    authority: File
+    host: Text
+    port: Port = 8884
+    listen: Text = "::"
+    broker_host: OptionalText = ""
+    team: File
+    root: OptionalKey = ""
+    relay: OptionalText = ""
+    crl: OptionalText = ""
+    acl: OptionalText = ""
+    reload: Words = ()
 
 
 class BoxSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -107,6 +136,8 @@ class Settings:
         signers: box -> key id -> raw public key.
         assignments: one a patient.
         protocols: pseudonym -> care protocol.
+        protocol_names: pseudonym -> as the file names it.
+        enrolment: its paths are absolute; None where boxes are not enrolled from here.
     """
 
     path: Path
@@ -117,6 +148,8 @@ class Settings:
     signers: Mapping[str, Mapping[str, bytes]]
     assignments: tuple[Assignment, ...]
     protocols: Mapping[str, CareProtocol]
+    protocol_names: Mapping[str, str] = made(default_factory=dict)
+    enrolment: EnrolmentSettings | None = None
 
     def signer_of(self, box: str, signer: str) -> bytes | None:
         """Return the raw public key of that id when it is one of the box's own."""
@@ -174,18 +207,22 @@ class _Reader:
         self.faults: list[Sentence] = []
 
     def settings(self, raw: dict[str, object]) -> Settings | None:
-        self._known(raw, ("broker", "inbox", "boxes", "patients"), "")
+        self._known(raw, ("broker", "inbox", "enrolment", "boxes", "patients"), "")
         broker = self._table(raw.get("broker"), BrokerSettings, "broker")
         inbox = self._table(raw.get("inbox"), InboxSettings, "inbox")
+        enrolment = self._enrolment(raw)
         boxes = [box for where, table in self._tables(raw, "boxes") if (box := self._table(table, BoxSettings, where))]
         patients = list(self._tables(raw, "patients"))
         signers = self._signers(boxes)
         assignments: list[Assignment] = []
         protocols: dict[str, CareProtocol] = {}
+        names: dict[str, str] = {}
         for where, table in patients:
             patient = self._table(table, PatientSettings, where)
             if patient is not None:
-                self._patient(patient, where, signers, assignments, protocols)
+                known = None if "enrolment" in raw else signers
+                self._patient(patient, where, known, assignments, protocols)
+                names[patient.pseudonym] = patient.protocol
         if broker is None or inbox is None:
             return None
         return Settings(
@@ -202,6 +239,22 @@ class _Reader:
             signers=signers,
             assignments=tuple(assignments),
             protocols=protocols,
+            protocol_names=names,
+            enrolment=enrolment,
+        )
+
+    def _enrolment(self, raw: dict[str, object]) -> EnrolmentSettings | None:
+        if "enrolment" not in raw:
+            return None
+        found = self._table(raw["enrolment"], EnrolmentSettings, "enrolment")
+        if found is None:
+            return None
+        return msgspec.structs.replace(
+            found,
+            authority=str(self._folder / found.authority),
+            team=str(self._folder / found.team),
+            crl=str(self._folder / found.crl) if found.crl else "",
+            acl=str(self._folder / found.acl) if found.acl else "",
         )
 
     # --- the form -----------------------------------------------------------------------------------------
@@ -261,12 +314,13 @@ class _Reader:
         self,
         patient: PatientSettings,
         where: str,
-        boxes: Mapping[str, object],
+        boxes: Mapping[str, object] | None,
         assignments: list[Assignment],
         protocols: dict[str, CareProtocol],
     ) -> None:
+        """Note what is wrong with a patient; `boxes` are those that there can be, None when others may be enrolled."""
         name = patient.pseudonym
-        if not _PSEUDONYM.fullmatch(name) or name == UNATTRIBUTED or name in boxes:
+        if not _PSEUDONYM.fullmatch(name) or name == UNATTRIBUTED or name in (boxes or ()):
             self._fault(
                 f"{where}.pseudonym",
                 fr="3 à 48 caractères a-z, 0-9 et -, jamais un nom ni un numéro de boîtier",
@@ -274,7 +328,7 @@ class _Reader:
             )
         if any(item.patient == name for item in assignments):
             self._fault(f"{where}.pseudonym", fr=f"'{name}' est présent deux fois", en=f"'{name}' is there twice")
-        if patient.box not in boxes:
+        if (boxes is not None and patient.box not in boxes) or not valid_box(patient.box):
             self._fault(
                 f"{where}.box",
                 fr=f"'{patient.box}' n'est pas dans [[boxes]]",

@@ -91,6 +91,7 @@ class SqliteDatabase:
     ) -> tuple[SignedReceipt, ...]:
         """See `Database.store`."""
         with transaction(self._connection):
+            self._meet(arrivals)
             records = Records(self._connection, self._roster, stored_at=moment.at)
             heard: set[str] = set()
             for arrival in arrivals:
@@ -113,6 +114,12 @@ class SqliteDatabase:
             return tuple(
                 self._receipt(box, epoch, ranges, receipt_at, sign) for box, epoch, ranges in records.received()
             )
+
+    def _meet(self, arrivals: Sequence[Arrival]) -> None:
+        """Take up boxes that were enrolled since the settings were applied."""
+        senders = {arrival.header.box for arrival in arrivals if isinstance(arrival, Opened)}
+        if not senders <= self._roster.boxes.keys():
+            self._roster = Roster.load(self._connection)
 
     def _receipt(
         self, box: str, epoch: str, ranges: tuple[Range, ...], at: int, sign: Callable[[Receipt], bytes]

@@ -34,7 +34,7 @@ class _Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roster:
-    """Who is known: changed only when the settings are applied.
+    """Who is known: changed when the settings are applied, and when a box that was enrolled since first speaks.
 
     Attributes:
         boxes: name -> row.

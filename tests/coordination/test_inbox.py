@@ -160,6 +160,7 @@ async def test_nothing_forged_foreign_or_malformed_gets_in_or_stops_the_others(
 
 def test_no_bytes_make_the_inbox_stumble(team: Team) -> None:
     chosen = team.settings()
+    SqliteDatabase(chosen.database).close()
     receiver = inbox._Inbox(chosen, load_keys(chosen), ManualClock())
     good = {OBS: team.seal(0, [glucose(0)]), topic(BOX, STATUS): team.signed(team.status())}
 

@@ -1,0 +1,285 @@
+"""`veilleur-desk enrol`: print a code, wait for the box, let the nurse compare six digits.
+
+The office listens in this process, or in another one that is running already (`--serve`); either way the digits come
+out of the database and the answer goes into it. Not here: what is printed how (`identity_commands`).
+"""
+
+import asyncio
+import logging
+import signal
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from alerting.alert import Sentence
+from coordination.authority import Authority
+from coordination.box_identity import Revoked
+from coordination.enrolments import Claim, Enrolments, Known
+from coordination.errors import CoordinationError
+from coordination.office import LOOK_S, Office, busy, now_ms
+from coordination.revoking import control, enrolment_of
+from coordination.settings import EnrolmentSettings, Settings, packaged_protocols
+from exchange.enrolment import Given, GivenPatient, shown
+from exchange.enrolment_code import EnrolmentCode
+
+logger = logging.getLogger(__name__)
+
+
+class Nurse(Protocol):
+    """Whoever sits at the desk."""
+
+    def tell(self, sentence: Sentence) -> None:
+        """Say something."""
+
+    def ask(self, question: Sentence) -> str:
+        """Return what is typed in; called in a thread of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invitation:
+    """A code, and for whom it is."""
+
+    box: str
+    code: EnrolmentCode
+    until: int
+
+
+def given_to(settings: Settings, box: str) -> Given:
+    """Return what a box of that id is given.
+
+    Raises:
+        CoordinationError: nobody is to be watched by it, or a file is missing.
+    """
+    enrolment = enrolment_of(settings)
+    patients = sorted((one for one in settings.assignments if one.box == box), key=lambda one: one.patient)
+    if not patients:
+        raise CoordinationError(
+            Sentence(
+                fr=f"Aucun patient n'a {box} dans {settings.path}.", en=f"No patient has {box} in {settings.path}."
+            ),
+            hint=Sentence(
+                fr=f'Y ajouter [[patients]] avec box = "{box}", puis recommencer.',
+                en=f'Add [[patients]] with box = "{box}" there, then begin again.',
+            ),
+        )
+    for one in patients:
+        name = settings.protocol_names[one.patient]
+        if name not in packaged_protocols():
+            # A threshold of the team's own needs two signatures: it comes as a signed order, never with a code.
+            raise CoordinationError(
+                Sentence(
+                    fr=f"Le protocole de {one.patient} ('{name}') est un fichier, que deux personnes doivent signer.",
+                    en=f"The protocol of {one.patient} ('{name}') is a file of the team's, which two people must sign.",
+                ),
+                hint=Sentence(
+                    fr="Enrôler avec un protocole livré, puis envoyer le fichier signé au boîtier.",
+                    en="Enrol with a protocol that ships, then send the signed file to the box.",
+                ),
+            )
+    try:
+        ca = (Path(enrolment.authority) / "ca.pem").read_bytes()
+        team = Path(enrolment.team).read_bytes()
+    except OSError as error:
+        raise CoordinationError(
+            Sentence(
+                fr=f"{error.filename} ne peut pas être lu ({error.strerror}).",
+                en=f"{error.filename} cannot be read ({error.strerror}).",
+            ),
+            hint=Sentence(
+                fr="Vérifier 'enrolment.authority' et 'enrolment.team' dans desk.toml.",
+                en="Check 'enrolment.authority' and 'enrolment.team' in desk.toml.",
+            ),
+        ) from error
+    return Given(
+        box=box,
+        ca=ca,
+        root=enrolment.root or None,
+        team=team,
+        broker=enrolment.broker_host or settings.broker.host,
+        broker_port=settings.broker.port,
+        office=enrolment.host,
+        office_port=enrolment.port,
+        relay=enrolment.relay or None,
+        patients=tuple(
+            GivenPatient(pseudonym=one.patient, protocol=settings.protocol_names[one.patient], time_zone=one.time_zone)
+            for one in patients
+        ),
+    )
+
+
+def office_of(settings: Settings) -> Office:
+    """Return the office of these settings, not yet open.
+
+    Raises:
+        CoordinationError: the settings have no [enrolment], or the authority cannot be used.
+    """
+    enrolment = enrolment_of(settings)
+
+    async def replaced(box: str, taken: Revoked) -> None:
+        try:
+            await control(settings).revoke(box, taken.serials, deny=False)
+        except CoordinationError as error:
+            # The box that replaces it need not wait for the broker.
+            logger.warning("the machine that was %s is not kept out yet: %s %s", box, error.why.en, error.hint.en)
+
+    async def welcomed(box: str) -> None:
+        try:
+            await control(settings).allow(box)
+        except CoordinationError as error:
+            logger.warning("the broker may still deny %s: %s %s", box, error.why.en, error.hint.en)
+
+    return Office(
+        authority=Authority.open(Path(enrolment.authority)),
+        database=settings.database,
+        listed=settings.signers,
+        given=lambda box: given_to(settings, box),
+        replaced=replaced,
+        welcomed=welcomed,
+        host=enrolment.host,
+        listen=enrolment.listen,
+        port=enrolment.port,
+    )
+
+
+def invite(settings: Settings, box: str) -> Invitation:
+    """Make a code for a box.
+
+    Raises:
+        CoordinationError: the box could not be given what it needs, or the database takes nothing.
+    """
+    enrolment = enrolment_of(settings)
+    given = given_to(settings, box)
+    code = EnrolmentCode.make(host=enrolment.host, port=enrolment.port, ca=given.ca)
+    with Enrolments(settings.database, settings.signers) as kept:
+        until = kept.open(code, box=box, at=now_ms())
+    return Invitation(box=box, code=code, until=until)
+
+
+async def serve(settings: Settings) -> None:
+    """Keep the office open until SIGTERM or SIGINT.
+
+    Raises:
+        CoordinationError: it cannot open.
+    """
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    enrolment = enrolment_of(settings)
+    async with AsyncExitStack() as stack:
+        try:
+            port = await stack.enter_async_context(office_of(settings).opened())
+        except OSError as error:
+            raise _cannot_listen(enrolment, error) from error
+        logger.info("the enrolment office listens on %s, port %d", enrolment.listen, port)
+        await told.wait()
+
+
+async def accompany(settings: Settings, invitation: Invitation, nurse: Nurse, *, by: str) -> bool:
+    """Wait with the nurse until the box has it all; return whether it does.
+
+    Raises:
+        CoordinationError: the office cannot open, or the database cannot be read.
+    """
+    place = invitation.code.place
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(office_of(settings).opened())
+        except OSError as error:
+            if not busy(error):
+                raise _cannot_listen(enrolment_of(settings), error) from error
+            nurse.tell(
+                Sentence(
+                    fr="Un autre programme tient déjà le guichet d'enrôlement ; on attend le boîtier ici.",
+                    en="Another program holds the enrolment office already; the box is waited for here.",
+                )
+            )
+        asked: set[str] = set()
+        while True:
+            state, claims = await _look(settings, place)
+            if state == "done":
+                return True
+            if state in {"refused", "void"} or now_ms() >= invitation.until:
+                return False
+            for claim in claims:
+                if claim.digits not in asked:
+                    asked.add(claim.digits)
+                    yes = await asyncio.to_thread(compare, claim, nurse)
+                    await _decide(settings, claim, yes=yes, by=by, nurse=nurse)
+            await asyncio.sleep(LOOK_S)
+
+
+def compare(claim: Claim, nurse: Nurse) -> bool:
+    """Let the nurse compare the digits of a machine that waits; return what she says."""
+    words = {
+        Known.NEW: Sentence(fr="nouvelle machine", en="a new machine"),
+        Known.SAME: Sentence(fr="la même machine qu'avant", en="the same machine as before"),
+        Known.OTHER: Sentence(fr="UNE AUTRE MACHINE qu'avant", en="ANOTHER MACHINE than before"),
+    }[claim.known]
+    nurse.tell(
+        Sentence(
+            fr=f"\n{claim.box} ({words.fr}) montre :    {shown(claim.digits)}\n",
+            en=f"\n{claim.box} ({words.en}) shows:    {shown(claim.digits)}\n",
+        )
+    )
+    answer = nurse.ask(
+        Sentence(
+            fr="Qui est devant le boîtier lit-il exactement ce nombre ? [o/n]",
+            en="Does whoever stands at the box read out exactly this number? [y/n]",
+        )
+    )
+    if answer.strip().lower() not in {"o", "oui", "y", "yes"}:
+        return False
+    if claim.known is not Known.OTHER:
+        return True
+    nurse.tell(
+        Sentence(
+            fr=f"{claim.box} était une autre machine. Si elle n'a pas été remplacée ou remise à neuf, refuser.\n"
+            "L'ancienne ne sera plus crue ; ce qu'elle n'a pas encore transmis ne le sera plus.",
+            en=f"{claim.box} was another machine. If it was neither replaced nor set up anew, refuse.\n"
+            "The old one is believed no more; what it has not transmitted yet never will be.",
+        )
+    )
+    typed = nurse.ask(
+        Sentence(
+            fr=f"Taper {claim.box} pour remplacer l'ancienne machine, ou Entrée pour refuser :",
+            en=f"Type {claim.box} to replace the old machine, or Enter to refuse:",
+        )
+    )
+    return typed.strip() == claim.box
+
+
+async def _look(settings: Settings, place: str) -> tuple[str, tuple[Claim, ...]]:
+    def inside() -> tuple[str, tuple[Claim, ...]]:
+        with Enrolments(settings.database, settings.signers) as kept:
+            return kept.state(place), kept.waiting(place)
+
+    return await asyncio.to_thread(inside)
+
+
+async def _decide(settings: Settings, claim: Claim, *, yes: bool, by: str, nurse: Nurse) -> None:
+    def inside() -> bool:
+        with Enrolments(settings.database, settings.signers) as kept:
+            return kept.decide(claim, yes=yes, by=by, at=now_ms())
+
+    if not await asyncio.to_thread(inside):
+        nurse.tell(
+            Sentence(
+                fr="Le boîtier a recommencé entre-temps : comparer les nouveaux chiffres.",
+                en="The box began again meanwhile: compare the new digits.",
+            )
+        )
+
+
+def _cannot_listen(enrolment: EnrolmentSettings, error: OSError) -> CoordinationError:
+    return CoordinationError(
+        Sentence(
+            fr=f"Impossible d'écouter sur {enrolment.listen}, port {enrolment.port} ({error.strerror}).",
+            en=f"It is impossible to listen on {enrolment.listen}, port {enrolment.port} ({error.strerror}).",
+        ),
+        hint=Sentence(
+            fr="Vérifier 'enrolment.listen' et 'enrolment.port' dans desk.toml.",
+            en="Check 'enrolment.listen' and 'enrolment.port' in desk.toml.",
+        ),
+    )

@@ -1,0 +1,171 @@
+"""How each box is, for whoever runs the fleet: no patient, no reading, no alert.
+
+Read from the team's database only. Times in ms UTC; what a box says of itself is by its own clock and shown as such
+nowhere. Not here: alerts about boxes (`view`).
+"""
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from tabulate import tabulate
+
+from alerting.alert import Sentence
+from coordination.box_identity import Listed, standing_keys
+from coordination.lines import iso
+from coordination.sqlite_file import as_error, connect_to_read
+from coordination.tables import Language, local, said
+
+DAY_MS = 86_400_000
+
+
+class Standing(StrEnum):
+    """What a box is to the team."""
+
+    ENROLLED = "enrolled"
+    INVITED = "invited"
+    """A code waits for it."""
+    REVOKED = "revoked"
+    UNKNOWN = "unknown"
+    """It has no key that holds: nothing that it says is believed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxLine:
+    """One box.
+
+    Attributes:
+        state: what it last said, or its broker for it: "online", "offline"; None when it was never heard.
+        heard_at: when it last said something new, None before.
+        certificate_until: None for a certificate that was not issued by an enrolment.
+        version: of its software.
+        backlog: records that it keeps and that the team has not.
+        silent: whether an alert stands for its silence.
+    """
+
+    box: str
+    standing: Standing
+    state: str | None
+    heard_at: int | None
+    certificate_until: int | None
+    version: str | None
+    backlog: int | None
+    silent: bool
+
+    def as_json(self) -> dict[str, object]:
+        """Return plain values; times in ISO 8601 ending in Z."""
+        return {
+            "box": self.box,
+            "standing": self.standing,
+            "state": self.state,
+            "heard_at": None if self.heard_at is None else iso(self.heard_at),
+            "certificate_until": None if self.certificate_until is None else iso(self.certificate_until),
+            "version": self.version,
+            "backlog": self.backlog,
+            "silent": self.silent,
+        }
+
+
+_STANDING: Mapping[Standing, Sentence] = {
+    Standing.ENROLLED: Sentence(fr="enrôlé", en="enrolled"),
+    Standing.INVITED: Sentence(fr="code en attente", en="code waiting"),
+    Standing.REVOKED: Sentence(fr="révoqué", en="revoked"),
+    Standing.UNKNOWN: Sentence(fr="sans clé", en="no key"),
+}
+_STATE = {
+    "online": Sentence(fr="en ligne", en="online"),
+    "offline": Sentence(fr="hors ligne", en="offline"),
+}
+_HEADERS = {
+    Language.FR: ("Boîtier", "Situation", "État", "Dernier message", "Certificat jusqu'au", "Version", "En attente"),
+    Language.EN: ("Box", "Standing", "State", "Last message", "Certificate until", "Version", "Waiting"),
+}
+_SILENT = Sentence(fr="MUET", en="SILENT")
+_ENDED = Sentence(fr="FINI", en="ENDED")
+_SOON = Sentence(fr="bientôt", en="soon")
+
+
+def boxes(database: Path, listed: Listed, *, at: int) -> tuple[BoxLine, ...]:
+    """Return every box, by name; `at` is ms UTC, real time.
+
+    Raises:
+        DatabaseUnusableError, DatabaseBusyError: the database cannot be read.
+    """
+    connection = connect_to_read(database)
+    try:
+        rows = connection.execute(
+            "SELECT box.name, box_status.state, heard_at, version, backlog,"
+            " (SELECT max(not_after) FROM box_certificate AS held"
+            " WHERE held.box_id = box.id AND held.revoked_at IS NULL),"
+            " EXISTS (SELECT 1 FROM enrolment WHERE enrolment.box_id = box.id"
+            " AND enrolment.state IN ('open', 'claimed', 'confirmed') AND expires_at > ?),"
+            " EXISTS (SELECT 1 FROM box_key WHERE box_key.box_id = box.id AND revoked_at IS NOT NULL),"
+            " EXISTS (SELECT 1 FROM device_silence WHERE device_silence.box_id = box.id AND device_id IS NULL"
+            ' AND "to" IS NULL)'
+            " FROM box LEFT JOIN box_status ON box_status.box_id = box.id ORDER BY box.name",
+            (at,),
+        ).fetchall()
+        return tuple(
+            BoxLine(
+                box=row[0],
+                standing=_standing(
+                    keys=bool(standing_keys(connection, row[0], listed=listed)),
+                    invited=bool(row[6]),
+                    revoked=bool(row[7]),
+                ),
+                state=row[1],
+                heard_at=row[2],
+                version=row[3],
+                backlog=row[4],
+                certificate_until=row[5],
+                silent=bool(row[8]),
+            )
+            for row in rows
+        )
+    except sqlite3.Error as error:
+        raise as_error(error) from error
+    finally:
+        connection.close()
+
+
+def _standing(*, keys: bool, invited: bool, revoked: bool) -> Standing:
+    if keys:
+        return Standing.ENROLLED
+    if invited:
+        return Standing.INVITED
+    return Standing.REVOKED if revoked else Standing.UNKNOWN
+
+
+def box_table(lines: tuple[BoxLine, ...], language: Language, *, at: int) -> str:
+    """Return the boxes as a table: those first that somebody must look at."""
+    ordered = sorted(lines, key=lambda line: (not line.silent, line.certificate_until or 2**62, line.box))
+    rows = [
+        (
+            line.box,
+            said(_STANDING[line.standing], language),
+            "-" if line.state is None else said(_STATE.get(line.state, Sentence(fr="?", en="?")), language),
+            _heard(line, language),
+            _until(line, language, at),
+            line.version or "-",
+            "-" if line.backlog is None else str(line.backlog),
+        )
+        for line in ordered
+    ]
+    return str(tabulate(rows, headers=_HEADERS[language], tablefmt="simple", disable_numparse=True))
+
+
+def _heard(line: BoxLine, language: Language) -> str:
+    heard = "-" if line.heard_at is None else local(line.heard_at, language)
+    return f"{heard} {said(_SILENT, language)}" if line.silent else heard
+
+
+def _until(line: BoxLine, language: Language, at: int) -> str:
+    """Return until when its certificate holds; a box renews it at 60 days, so that 30 left mean that it does not."""
+    if line.certificate_until is None or line.standing is not Standing.ENROLLED:
+        return "-"
+    until = local(line.certificate_until, language)
+    if line.certificate_until <= at:
+        return f"{until} {said(_ENDED, language)}"
+    return f"{until} ({said(_SOON, language)})" if line.certificate_until - at < 30 * DAY_MS else until
