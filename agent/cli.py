@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 
+from agent.enrol_cli import enrol
 from agent.errors import AgentError
 from alerting.alert import Sentence
 from alerting.errors import AlertingError
@@ -87,6 +88,9 @@ def main(lang: str) -> None:
     """Le boîtier Veilleur : lire, juger, garder, transmettre. / The Veilleur box: read, judge, keep, forward."""
     del lang
     sys.excepthook = last_words("veilleur")
+
+
+main.add_command(enrol)
 
 
 def last_words(program: str) -> Callable[[type[BaseException], BaseException, TracebackType | None], None]:
@@ -290,26 +294,6 @@ def devices(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: F
         click.echo(json.dumps([row.as_json() for row in rows], ensure_ascii=False))
     else:
         click.echo(table(rows, now=now, lang=ctx.find_root().params["lang"]))
-
-
-@main.command()
-@click.argument("code")
-@click.option("--config", type=click.Path(path_type=Path), default=Path("/etc/veilleur/agent.toml"), show_default=True)
-@click.option("--state", type=click.Path(path_type=Path), default=Path("/var/lib/veilleur"), show_default=True)
-@click.option("--new-keys", is_flag=True, help="After a revocation. / Après une révocation.")
-@click.option("--unattended", is_flag=True, help="The nurse alone compares. / L'infirmière seule compare.")
-@click.pass_context
-def enrol(ctx: click.Context, code: str, config: Path, state: Path, *, new_keys: bool, unattended: bool) -> None:
-    """Join the team that gave the code 'VEILLEUR:…'. / Rejoindre l'équipe qui a donné le code."""
-    from agent.enrol_command import EnrolRequest, run_enrolment
-    from agent.terminal import Terminal
-
-    lang = ctx.find_root().params["lang"]
-    if not unattended and not sys.stdin.isatty():
-        why = "personne pour comparer" if lang == "fr" else "nobody to compare the digits"
-        raise Refusal(f"{why} (--unattended).")
-    request = EnrolRequest(code=code, config=config, state=state, new_keys=new_keys, unattended=unattended)
-    asyncio.run(run_enrolment(request, Terminal(lang=lang, interactive=not unattended)))
 
 
 @main.command()

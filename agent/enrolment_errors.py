@@ -144,6 +144,19 @@ def unreachable(host: str, port: int, error: OSError) -> EnrolmentFailedError:
     )
 
 
+def nobody_here() -> EnrolmentFailedError:
+    """Return why nobody can compare the digits."""
+    return EnrolmentFailedError(
+        Sentence(
+            fr="Personne n'est là pour comparer les six chiffres.", en="Nobody is here to compare the six digits."
+        ),
+        Sentence(
+            fr="Lancer la commande dans un terminal, ou avec --unattended si l'infirmière seule compare.",
+            en="Run the command in a terminal, or with --unattended if the nurse alone compares.",
+        ),
+    )
+
+
 def impostor(host: str, port: int) -> EnrolmentFailedError:
     """Return what it means that somebody else answers."""
     return EnrolmentFailedError(

@@ -40,8 +40,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from alerting.alert import Sentence
-from coordination.errors import CoordinationError
+from coordination.authority_errors import damaged, no_box, no_program, open_to_others, refused, taken, unusable
 from exchange.durable_file import write_durably
 from exchange.topics import valid_box
 
@@ -57,10 +56,6 @@ PROGRAMS = ("inbox-", "desk-")
 
 MAX_REQUEST_BYTES = 4096
 _NAME = "Veilleur"
-
-
-class AuthorityError(CoordinationError):
-    """The authority's folder cannot be used, or a request is not one that it signs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +134,8 @@ class Authority:
                 raise
         except OSError as error:
             if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
-                raise _taken(folder) from error
-            raise _unusable(folder, error) from error
+                raise taken(folder) from error
+            raise unusable(folder, error) from error
         return cls(folder, key, certificate)
 
     @classmethod
@@ -156,22 +151,13 @@ class Authority:
             certificate = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
             key = serialization.load_pem_private_key(private, password=None)
         except OSError as error:
-            raise _unusable(folder, error) from error
+            raise unusable(folder, error) from error
         except (ValueError, TypeError) as error:
-            raise _damaged(folder) from error
+            raise damaged(folder) from error
         if mode & 0o077:
-            raise AuthorityError(
-                Sentence(
-                    fr=f"La clé de l'autorité {folder / 'ca.key'} est lisible par d'autres.",
-                    en=f"The authority's key {folder / 'ca.key'} can be read by others.",
-                ),
-                hint=Sentence(
-                    fr="Si personne n'a pu la copier, faire 'chmod 600' ; sinon remplacer l'autorité.",
-                    en="If nobody can have copied it, run 'chmod 600' on it; otherwise replace the authority.",
-                ),
-            )
+            raise open_to_others(folder / "ca.key")
         if not isinstance(key, EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
-            raise _damaged(folder)
+            raise damaged(folder)
         return cls(folder, key, certificate)
 
     # --- issuing ------------------------------------------------------------------------------------------
@@ -183,13 +169,7 @@ class Authority:
             AuthorityError: the request is malformed or not signed by its own P-256 key, or the name cannot be a box's.
         """
         if not valid_box(box) or box.startswith(PROGRAMS):
-            raise AuthorityError(
-                Sentence(fr=f"« {box} » ne peut pas être un boîtier.", en=f"'{box}' cannot be a box."),
-                hint=Sentence(
-                    fr=f"3 à 48 caractères a-z, 0-9 et -, qui ne commencent pas par {' ni '.join(PROGRAMS)}.",
-                    en=f"Use 3 to 48 of a-z, 0-9 and -, not beginning with {' or '.join(PROGRAMS)}.",
-                ),
-            )
+            raise no_box(box, PROGRAMS)
         return self._issue(csr, name=box, purpose=ExtendedKeyUsageOID.CLIENT_AUTH, at=at, lifetime=lifetime)
 
     def program(self, csr: bytes, name: str, *, at: int, lifetime: timedelta = PROGRAM_LIFETIME) -> Issued:
@@ -199,13 +179,7 @@ class Authority:
             AuthorityError: as for `box`; the name must begin as in `PROGRAMS`.
         """
         if not valid_box(name) or not name.startswith(PROGRAMS):
-            raise AuthorityError(
-                Sentence(fr=f"« {name} » ne peut pas être un programme.", en=f"'{name}' cannot be a program."),
-                hint=Sentence(
-                    fr=f"Un nom de a-z, 0-9 et -, qui commence par {' ou '.join(PROGRAMS)}.",
-                    en=f"Use a name of a-z, 0-9 and - that begins with {' or '.join(PROGRAMS)}.",
-                ),
-            )
+            raise no_program(name, PROGRAMS)
         return self._issue(csr, name=name, purpose=ExtendedKeyUsageOID.CLIENT_AUTH, at=at, lifetime=lifetime)
 
     def server(
@@ -217,7 +191,7 @@ class Authority:
             AuthorityError: as for `box`, or no host.
         """
         if not hosts:
-            raise _refused("no host name", "aucun nom de machine")
+            raise refused("no host name", "aucun nom de machine")
         names = x509.SubjectAlternativeName([_host(host) for host in hosts])
         purpose = ExtendedKeyUsageOID.SERVER_AUTH
         return self._issue(csr, name=name, purpose=purpose, at=at, lifetime=lifetime, names=names)
@@ -271,7 +245,7 @@ class Authority:
         try:
             self._write_crl(serials, at)
         except OSError as error:
-            raise _unusable(self._folder, error) from error
+            raise unusable(self._folder, error) from error
 
     def revoked(self) -> frozenset[str]:
         """Return the serials in the revocation list.
@@ -288,12 +262,12 @@ class Authority:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise _unusable(self._folder, error) from error
+            raise unusable(self._folder, error) from error
         except ValueError as error:
-            raise _damaged(self.crl) from error
+            raise damaged(self.crl) from error
         public = self._key.public_key()
         if not held.is_signature_valid(public):
-            raise _damaged(self.crl)
+            raise damaged(self.crl)
         return held
 
     def _write_crl(self, serials: Iterable[str], at: int) -> None:
@@ -357,15 +331,15 @@ def _key_hash(public: EllipticCurvePublicKey) -> str:
 def _requested(csr: bytes) -> EllipticCurvePublicKey:
     """Return the public key of a request that is what it must be."""
     if len(csr) > MAX_REQUEST_BYTES:
-        raise _refused("it is too long", "elle est trop longue")
+        raise refused("it is too long", "elle est trop longue")
     try:
         request = x509.load_pem_x509_csr(csr)
         public = request.public_key()
         own = request.is_signature_valid
     except ValueError as error:
-        raise _refused("it is malformed", "elle est mal formée") from error
+        raise refused("it is malformed", "elle est mal formée") from error
     if not own or not isinstance(public, EllipticCurvePublicKey) or not isinstance(public.curve, SECP256R1):
-        raise _refused("it was not signed by its own P-256 key", "elle n'est pas signée par sa propre clé P-256")
+        raise refused("it was not signed by its own P-256 key", "elle n'est pas signée par sa propre clé P-256")
     return public
 
 
@@ -377,7 +351,7 @@ def _host(host: str) -> x509.GeneralName:
     try:
         return x509.DNSName(host)
     except ValueError as error:
-        raise _refused(f"'{host}' is no host name", f"« {host} » n'est pas un nom de machine") from error
+        raise refused(f"'{host}' is no host name", f"« {host} » n'est pas un nom de machine") from error
 
 
 def _usage(*, authority: bool) -> x509.KeyUsage:
@@ -405,42 +379,3 @@ def _moment(at: int) -> datetime:
 
 def _ms(moment: datetime) -> int:
     return round(moment.timestamp() * 1000)
-
-
-def _refused(en: str, fr: str) -> AuthorityError:
-    return AuthorityError(
-        Sentence(fr=f"La demande de certificat est refusée : {fr}.", en=f"The certificate request is refused: {en}."),
-        hint=Sentence(fr="La refaire sur la machine concernée.", en="Make it again on the machine that it is for."),
-    )
-
-
-def _taken(folder: Path) -> AuthorityError:
-    return AuthorityError(
-        Sentence(
-            fr=f"{folder} existe déjà, et une autorité n'est jamais remplacée.",
-            en=f"{folder} exists already, and an authority is never replaced.",
-        ),
-        hint=Sentence(fr="La garder, ou choisir un autre dossier.", en="Keep it, or choose another folder."),
-    )
-
-
-def _unusable(folder: Path, error: OSError) -> AuthorityError:
-    return AuthorityError(
-        Sentence(
-            fr=f"L'autorité {folder} ne peut pas servir ({error.strerror}).",
-            en=f"The authority {folder} cannot be used ({error.strerror}).",
-        ),
-        hint=Sentence(
-            fr="Vérifier 'enrolment.authority' dans desk.toml ; 'veilleur-desk createca' en fait une.",
-            en="Check 'enrolment.authority' in desk.toml; 'veilleur-desk createca' makes one.",
-        ),
-    )
-
-
-def _damaged(path: Path) -> AuthorityError:
-    return AuthorityError(
-        Sentence(
-            fr=f"{path} est abîmé ou vient d'une autre autorité.", en=f"{path} is damaged or another authority's."
-        ),
-        hint=Sentence(fr="Le restaurer depuis la sauvegarde.", en="Restore it from the backup."),
-    )

@@ -265,7 +265,9 @@ class Enrolments:
 
     # --- inside a transaction -----------------------------------------------------------------------------
 
-    def _check(self, place: str, secret: str, source: str, at: int) -> tuple[Reason | None, str]:
+    def _check(  # noqa: PLR0911 - one for each reason
+        self, place: str, secret: str, source: str, at: int
+    ) -> tuple[Reason | None, str]:
         if self._shut_out(source, at):
             return Reason.TOO_MANY, ""
         row = self._connection.execute(
@@ -296,7 +298,7 @@ class Enrolments:
         self._connection.execute("UPDATE enrolment SET offers = offers + 1 WHERE place = ?", (place,))
         return None, box
 
-    def _claim(self, place: str, machine: Machine, digits: str, at: int) -> Reason | None:  # noqa: PLR0911
+    def _claim(self, place: str, machine: Machine, digits: str, at: int) -> Reason | None:
         row = self._connection.execute(
             "SELECT box.name, state, expires_at, signing, opening, csr FROM enrolment JOIN box ON box.id = box_id"
             " WHERE place = ?",

@@ -199,7 +199,8 @@ def enrol(
     until = local(invitation.until, lang)
     terminal.tell(
         Sentence(
-            fr=f"{box} : ce code vaut une fois, jusqu'au {until}. Sur le boîtier :\nsudo -u veilleur veilleur enrol '{text}'",
+            fr=f"{box} : ce code vaut une fois, jusqu'au {until}. Sur le boîtier :\n"
+            f"sudo -u veilleur veilleur enrol '{text}'",
             en=f"{box}: this code holds once, until {until}. On the box:\nsudo -u veilleur veilleur enrol '{text}'",
         )
     )

@@ -28,7 +28,8 @@ from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import TypeVar
 
-from coordination.authority import BOX_LIFETIME, Authority, AuthorityError, Issued, tls_key_of
+from coordination.authority import BOX_LIFETIME, Authority, Issued, tls_key_of
+from coordination.authority_errors import AuthorityError
 from coordination.box_identity import Listed, Revoked
 from coordination.enrolments import Enrolments
 from coordination.errors import CoordinationError

@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from coordination.authority import AuthorityError
+from coordination.authority_errors import AuthorityError
 from exchange.identity import TlsKey
 from simulators.broker import HOST, Broker, Certificates
 from simulators.mosquitto import BrokerUnavailableError
