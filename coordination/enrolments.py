@@ -185,6 +185,14 @@ class Enrolments:
             raise EnrolmentError(Reason.REFUSED, f"code {place}")
         return True if row[0] == "confirmed" else None
 
+    def withdraw(self, place: str, digits: str) -> None:
+        """Show the digits of a conversation that has ended to nobody any more; the code stays its machine's."""
+        with transaction(self._connection):
+            self._connection.execute(
+                "UPDATE enrolment SET digits = NULL WHERE place = ? AND state = 'claimed' AND digits = ?",
+                (place, digits),
+            )
+
     def grant(self, place: str, issue: Callable[[bytes, str], Issued], *, at: int) -> tuple[bytes, Revoked | None]:
         """Make a confirmed machine the box, and return its certificate (PEM).
 

@@ -234,6 +234,7 @@ class Office:
         finally:
             hung_up.cancel()
             await asyncio.wait([hung_up])
+            await self._with(lambda kept: kept.withdraw(place, six))
 
     # --- a certificate that follows -----------------------------------------------------------------------
 
