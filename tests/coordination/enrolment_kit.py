@@ -100,7 +100,7 @@ reload = [{", ".join(f'"{word}"' for word in self.reload)}]
             text += f'\n[[boxes]]\nid = "{box}"\nsigning_keys = ["{key.public.hex()}"]\n'
         for box in boxes or (BOX,):
             text += f'\n[[patients]]\npseudonym = "patient-{box[4:]}"\nbox = "{box}"\n'
-            text += f'from = 2026-01-01T00:00:00Z\nprotocol = "{protocol}"\n'
+            text += f'from = 2020-01-01T00:00:00Z\nprotocol = "{protocol}"\n'
         path = self.folder / "desk.toml"
         path.write_text(text, encoding="utf-8")
         return read_settings(path)
