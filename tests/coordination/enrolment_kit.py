@@ -173,7 +173,11 @@ class NewBox:
         return Places.new(self.config, state=self.folder / "state")
 
     async def enrol(
-        self, code: EnrolmentCode, *, agrees: Callable[[str], Awaitable[bool]] | None = None, places: Places | None = None
+        self,
+        code: EnrolmentCode,
+        *,
+        agrees: Callable[[str], Awaitable[bool]] | None = None,
+        places: Places | None = None,
     ) -> Enrolled:
         async def compare(box: str, digits: str) -> bool:
             del box

@@ -119,9 +119,7 @@ async def test_only_a_request_and_public_keys_leave_the_box(desk: Desk, box: New
     for path in (places.tls_key, places.signing_key, places.opening_key):
         pem = path.read_bytes()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        inner = ssl.PEM_cert_to_DER_cert(
-            pem.decode().replace("PRIVATE KEY", "CERTIFICATE").strip()
-        )
+        inner = ssl.PEM_cert_to_DER_cert(pem.decode().replace("PRIVATE KEY", "CERTIFICATE").strip())
         secret = inner[-32:] if path is not places.tls_key else inner[36:68]
         assert secret not in everything
         assert pem not in everything
@@ -158,9 +156,7 @@ async def test_a_power_cut_after_the_nurse_said_yes_costs_nothing_but_new_digits
 
 @pytest.mark.process
 @pytest.mark.parametrize("after", ["ca.pem", "team-list", "certificate.pem", "agent.toml"])
-async def test_a_box_killed_after_any_file_is_enrolled_by_running_it_again(
-    desk: Desk, box: NewBox, after: str
-) -> None:
+async def test_a_box_killed_after_any_file_is_enrolled_by_running_it_again(desk: Desk, box: NewBox, after: str) -> None:
     """A real process, ended by SIGKILL right after it renamed a file into place."""
     code = desk.code()
     box.folder.mkdir()
@@ -534,7 +530,8 @@ async def test_what_is_given_must_be_what_was_offered(desk: Desk, box: NewBox) -
 
 
 @pytest.mark.parametrize(
-    "noise", [b"GET / HTTP/1.1\r\n\r\n", b"\x00\x00\x00\x05hello", b"\xff\xff\xff\xff", b"\x00\x00\x00\x02\x81\xa1", b""]
+    "noise",
+    [b"GET / HTTP/1.1\r\n\r\n", b"\x00\x00\x00\x05hello", b"\xff\xff\xff\xff", b"\x00\x00\x00\x02\x81\xa1", b""],
 )
 async def test_noise_is_refused_and_the_office_stays_open(desk: Desk, box: NewBox, noise: bytes) -> None:
     context = ssl.create_default_context(cafile=desk.authority.ca)
@@ -580,9 +577,7 @@ async def test_another_machine_under_the_same_name_is_told_and_replaces_the_old_
         await joining
     assert claim.known is Known.OTHER
     old, new = (SigningKey.load(machine.places.signing_key).id for machine in (box, other))
-    kept = dict(
-        rows(desk.folder / "desk.db", "SELECT key, revoked_at IS NULL FROM box_key WHERE purpose = 'signing'")
-    )
+    kept = dict(rows(desk.folder / "desk.db", "SELECT key, revoked_at IS NULL FROM box_key WHERE purpose = 'signing'"))
     assert kept == {old: 0, new: 1}
     ((name, taken),) = desk.taken
     assert name == BOX

@@ -246,9 +246,7 @@ async def test_a_certificate_made_by_hand_is_revoked_by_its_file(broker: Broker,
                 await link.wait_connected()
 
 
-async def test_a_name_that_was_denied_can_be_given_to_a_new_machine(
-    broker: Broker, desk: Desk, tmp_path: Path
-) -> None:
+async def test_a_name_that_was_denied_can_be_given_to_a_new_machine(broker: Broker, desk: Desk, tmp_path: Path) -> None:
     await enrolled(desk, tmp_path / "old", "box-0044")
     settings = desk.settings("box-0044")
     await revoke(settings, "box-0044", reason="volé", serials=(), at=now_ms())
