@@ -31,6 +31,7 @@ from tempfile import mkdtemp
 from typing import Self
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
@@ -336,7 +337,7 @@ def _requested(csr: bytes) -> EllipticCurvePublicKey:
         request = x509.load_pem_x509_csr(csr)
         public = request.public_key()
         own = request.is_signature_valid
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise refused("it is malformed", "elle est mal formée") from error
     if not own or not isinstance(public, EllipticCurvePublicKey) or not isinstance(public.curve, SECP256R1):
         raise refused("it was not signed by its own P-256 key", "elle n'est pas signée par sa propre clé P-256")

@@ -172,7 +172,7 @@ async def serve(settings: Settings) -> None:
             port = await stack.enter_async_context(office_of(settings).opened())
         except OSError as error:
             raise _cannot_listen(enrolment, error) from error
-        logger.info("the enrolment office listens on %s, port %d", enrolment.listen, port)
+        logger.info("the enrolment office listens on %s, port %d", enrolment.listen or "all addresses", port)
         await told.wait()
 
 
@@ -195,6 +195,9 @@ async def accompany(settings: Settings, invitation: Invitation, nurse: Nurse, *,
                     en="Another program holds the enrolment office already; the box is waited for here.",
                 )
             )
+        nurse.tell(
+            Sentence(fr="En attente du boîtier (Ctrl-C pour arrêter).", en="Waiting for the box (Ctrl-C to stop).")
+        )
         asked: set[str] = set()
         while True:
             state, claims = await _look(settings, place)
@@ -275,8 +278,8 @@ async def _decide(settings: Settings, claim: Claim, *, yes: bool, by: str, nurse
 def _cannot_listen(enrolment: EnrolmentSettings, error: OSError) -> CoordinationError:
     return CoordinationError(
         Sentence(
-            fr=f"Impossible d'écouter sur {enrolment.listen}, port {enrolment.port} ({error.strerror}).",
-            en=f"It is impossible to listen on {enrolment.listen}, port {enrolment.port} ({error.strerror}).",
+            fr=f"Impossible d'écouter sur le port {enrolment.port} ({error.strerror}).",
+            en=f"It is impossible to listen on port {enrolment.port} ({error.strerror}).",
         ),
         hint=Sentence(
             fr="Vérifier 'enrolment.listen' et 'enrolment.port' dans desk.toml.",

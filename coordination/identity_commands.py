@@ -206,9 +206,6 @@ def enrol(
     )
     if no_wait:
         return
-    terminal.tell(
-        Sentence(fr="En attente du boîtier (Ctrl-C pour arrêter).", en="Waiting for the box (Ctrl-C to stop).")
-    )
     if not asyncio.run(accompany(settings, invitation, terminal, by=by or "")):
         terminal.tell(
             Sentence(

@@ -94,7 +94,7 @@ class Office:
         replaced: called with (box, what was taken from the machine before) once another machine is that box.
         welcomed: called with a box's id once its keys hold.
         host: the name by which boxes reach the office.
-        listen: address to listen on.
+        listen: address to listen on; empty for all.
         port: TCP port; 0 for any.
         lifetime: of boxes' certificates.
         nurse_s: see `NURSE_S`.
@@ -123,7 +123,7 @@ class Office:
         """
         context = self._context()
         server = await asyncio.start_server(
-            self._met, self.listen, self.port, ssl=context, ssl_handshake_timeout=HANDSHAKE_S
+            self._met, self.listen or None, self.port, ssl=context, ssl_handshake_timeout=HANDSHAKE_S
         )
         try:
             yield int(server.sockets[0].getsockname()[1])

@@ -96,7 +96,7 @@ class EnrolmentSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen
     authority: File
     host: Text
     port: Port = 8884
-    listen: Text = "::"
+    listen: OptionalText = ""
     broker_host: OptionalText = ""
     team: File
     root: OptionalKey = ""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
 
 from exchange.errors import IdentityError
@@ -82,7 +82,7 @@ def accepted(pem: bytes, *, ca: bytes, csr: bytes, box: str) -> Certificate:
     certificate, authority, request = _parsed(pem), _parsed(ca), x509.load_pem_x509_csr(csr)
     try:
         certificate.verify_directly_issued_by(authority)
-    except (InvalidSignature, ValueError, TypeError) as error:
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError) as error:
         raise IdentityError("the certificate is not one of the team's CA", hint=_HINT) from error
     found = Certificate._of(certificate)  # noqa: SLF001 - of this file
     if found.name != box:

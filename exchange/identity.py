@@ -41,9 +41,10 @@ from exchange.topics import valid_box
 KEY_ID_LENGTH = 16
 SIGNATURE_LENGTH = 64
 
-KeyId = Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
-PublicHex = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-OpeningHex = Annotated[str, Meta(pattern="^([0-9a-f]{64}|[0-9a-f]{2432})$")]
+# The end is \Z: after a $ a line break could follow, and one key would have two spellings.
+KeyId = Annotated[str, Meta(pattern="^[0-9a-f]{16}\\Z")]
+PublicHex = Annotated[str, Meta(pattern="^[0-9a-f]{64}\\Z")]
+OpeningHex = Annotated[str, Meta(pattern="^([0-9a-f]{64}|[0-9a-f]{2432})\\Z")]
 """X25519, 32 bytes; or ML-KEM-768 and X25519 together, 1216 bytes (draft-ietf-hpke-pq)."""
 
 _HYBRID_LENGTH = 1216

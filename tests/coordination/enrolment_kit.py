@@ -25,6 +25,13 @@ BOX = "box-0007"
 PATIENCE_S = 30.0
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """Return once `condition` holds: what the broker, another thread or another process does, nobody tells us."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.01)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
@@ -141,12 +148,15 @@ reload = [{", ".join(f'"{word}"' for word in self.reload)}]
 
     async def claim(self) -> Claim:
         """Return the machine that waits, once one does."""
-        async with asyncio.timeout(PATIENCE_S):
-            while True:
-                with self.kept() as kept:
-                    if waiting := kept.waiting():
-                        return waiting[0]
-                await asyncio.sleep(0.01)
+        found: list[Claim] = []
+
+        def somebody_waits() -> bool:
+            with self.kept() as kept:
+                found.extend(kept.waiting())
+            return bool(found)
+
+        await until(somebody_waits)
+        return found[0]
 
     async def nurse(self, *, yes: bool = True, digits: Callable[[str], bool] = lambda _: True) -> Claim:
         """Wait for a machine, and decide about it: `yes` when the digits are right."""
