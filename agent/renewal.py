@@ -14,7 +14,6 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from agent.enrolling import renew
 from agent.enrolment_errors import EnrolmentFailedError
@@ -105,11 +104,3 @@ class Renewal:
         if text not in self._told:
             self._told.add(text)
             logger.warning("certificate not renewed yet", extra={EVENT: "certificate_not_renewed", REASON: text})
-
-
-def certificate_until(path: Path) -> int | None:
-    """Return until when a certificate holds, ms UTC; None when it cannot be read."""
-    try:
-        return Certificate.load(path).not_after
-    except IdentityError:
-        return None

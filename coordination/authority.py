@@ -337,7 +337,7 @@ def _requested(csr: bytes) -> EllipticCurvePublicKey:
         request = x509.load_pem_x509_csr(csr)
         public = request.public_key()
         own = request.is_signature_valid
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise refused("it is malformed", "elle est mal formée") from error
     if not own or not isinstance(public, EllipticCurvePublicKey) or not isinstance(public.curve, SECP256R1):
         raise refused("it was not signed by its own P-256 key", "elle n'est pas signée par sa propre clé P-256")

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from alerting.alert import Sentence
 from coordination.authority import Authority
 from coordination.box_identity import Revoked
@@ -22,6 +24,9 @@ from coordination.revoking import control, enrolment_of
 from coordination.settings import EnrolmentSettings, Settings, packaged_protocols
 from exchange.enrolment import Given, GivenPatient, shown
 from exchange.enrolment_code import EnrolmentCode
+from exchange.errors import TeamListError
+from exchange.identity import TeamKeys, key_id
+from exchange.team_list import verify_team_list
 
 logger = logging.getLogger(__name__)
 
@@ -91,6 +96,7 @@ def given_to(settings: Settings, box: str) -> Given:
                 en="Check 'enrolment.authority' and 'enrolment.team' in desk.toml.",
             ),
         ) from error
+    _believable(enrolment, team)
     return Given(
         box=box,
         ca=ca,
@@ -106,6 +112,31 @@ def given_to(settings: Settings, box: str) -> Given:
             for one in patients
         ),
     )
+
+
+def _believable(enrolment: EnrolmentSettings, team: bytes) -> None:
+    """Refuse to give a box what it could not believe.
+
+    Raises:
+        CoordinationError: the list is not one that the root signed; or, without a root, no plain file.
+    """
+    try:
+        if enrolment.root:
+            root = bytes.fromhex(enrolment.root)
+            verify_team_list(team, roots={key_id(root): root})
+        else:
+            msgspec.json.decode(team, type=TeamKeys)
+    except (TeamListError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CoordinationError(
+            Sentence(
+                fr=f"{enrolment.team} n'est pas une liste qu'un boîtier croirait ({error}).",
+                en=f"{enrolment.team} is no list that a box would believe ({error}).",
+            ),
+            hint=Sentence(
+                fr="Mettre dans 'enrolment.root' la racine que montre 'veilleur-desk keys list'.",
+                en="Put into 'enrolment.root' the root that 'veilleur-desk keys list' shows.",
+            ),
+        ) from error
 
 
 def office_of(settings: Settings) -> Office:

@@ -95,5 +95,5 @@ def accepted(pem: bytes, *, ca: bytes, csr: bytes, box: str) -> Certificate:
 def _parsed(pem: bytes) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(pem)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise IdentityError("that is no certificate in PEM form", hint=_HINT) from error

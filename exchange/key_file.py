@@ -8,6 +8,7 @@ import stat
 from pathlib import Path
 from tempfile import mkstemp
 
+from exchange.durable_file import write_durably
 from exchange.errors import IdentityError
 
 
@@ -64,9 +65,7 @@ def replace(path: Path, content: bytes, *, mode: int) -> None:
         IdentityError: the file cannot be written.
     """
     try:
-        draft = _draft(path, content, mode)
-        draft.replace(path)
-        _sync_folder(path.parent)
+        write_durably(path, content, mode=mode)
     except OSError as error:
         raise _unwritable(path, error) from error
 

@@ -151,7 +151,7 @@ def test_the_list_is_there_from_the_start_and_lasts_as_long_as_the_authority(aut
     assert crl.is_signature_valid(ca.public_key())  # type: ignore[arg-type]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(st.tuples(st.sets(st.integers(1, 2**64), max_size=4), st.integers(-5_000, 5_000)), max_size=8))
 def test_the_list_only_grows_its_number_and_date_rise_and_its_date_is_never_to_come(
     tmp_path_factory: pytest.TempPathFactory, editions: list[tuple[set[int], int]]

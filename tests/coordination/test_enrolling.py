@@ -19,8 +19,11 @@ import pytest
 from agent.enrolled_box import Places
 from agent.enrolment_errors import EnrolmentFailedError
 from agent.settings_file import read_settings
+from agent.team_keeper import read_believed
 from coordination.authority import Authority
+from coordination.enrol_command import given_to
 from coordination.enrolments import FAILURES, FAILURES_MS, MOST_OFFERS, MOST_WRONG, Known
+from coordination.errors import CoordinationError
 from coordination.office import now_ms
 from coordination.revoking import revoke_at_inbox
 from exchange.certificates import Certificate
@@ -44,7 +47,6 @@ from exchange.enrolment import (
 )
 from exchange.enrolment_code import EnrolmentCode, fingerprint, hashed
 from exchange.identity import SigningKey, TlsKey
-from exchange.team_list import verify_team_list
 from tests.coordination.enrolment_kit import BOX, HOST, PATIENCE_S, Desk, NewBox, join, reason_of, until
 from tests.coordination.kit import rows
 
@@ -90,8 +92,10 @@ async def test_a_box_joins_when_both_sides_show_the_same_digits(desk: Desk, box:
     assert settings.enrolment is not None
     assert settings.enrolment.port == desk.port
     assert settings.identity.team_roots == (desk.root.public.hex(),)
-    team = verify_team_list(settings.identity.team_keys.read_bytes(), roots={desk.root.id: desk.root.public})
-    assert team.receipt_signers[0].id == desk.receipt.id
+    believed = read_believed(settings.identity, settings.state, now_ms=now_ms())
+    assert dict(believed.signers) == {desk.receipt.id: desk.receipt.public}
+    assert believed.signed is not None
+    assert settings.identity.opening_key == box.places.opening_key
     held = Certificate.load(settings.broker.certificate)
     assert (held.name, held.not_after) == (BOX, enrolled.certificate.not_after)
     assert rows(desk.folder / "desk.db", "SELECT state, decided_by FROM enrolment") == [("done", "Anne")]
@@ -281,6 +285,18 @@ def test_the_team_keeps_a_hash_of_a_code_and_not_the_code(desk: Desk) -> None:
     for path in desk.folder.glob("desk.db*"):
         assert code.secret.encode() not in path.read_bytes()
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("fault", ["no root", "another root", "no list"])
+def test_a_list_that_a_box_would_not_believe_is_not_given(desk: Desk, fault: str) -> None:
+    settings = desk.settings()
+    assert settings.enrolment is not None
+    root = {"no root": "", "another root": SigningKey.generate().public.hex()}.get(fault, settings.enrolment.root)
+    if fault == "no list":
+        (desk.folder / "team-list").write_bytes(b"{}")
+    settings = replace(settings, enrolment=msgspec.structs.replace(settings.enrolment, root=root))
+    with pytest.raises(CoordinationError, match="no list that a box would believe"):
+        given_to(settings, BOX)
 
 
 # --- people say no --------------------------------------------------------------------------------
