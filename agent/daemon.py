@@ -50,6 +50,9 @@ logger = logging.getLogger(__name__)
 
 FAULT_PAUSE_S = 0.5
 SESSION_EXPIRY_S = 7 * 86_400
+RETRY_FIRST_S = 2.0
+RETRY_CAP_S = 60.0
+"""A fleet that lost its broker comes back within two seconds at most if the broker can take it, and else spread out."""
 
 
 async def run(
@@ -167,6 +170,8 @@ def _link_settings(box: str, broker: BrokerSettings, presence: Presence) -> Link
         session_expiry_s=SESSION_EXPIRY_S,
         clean_start=False,
         will=presence.will,
+        retry_first_s=RETRY_FIRST_S,
+        retry_cap_s=RETRY_CAP_S,
     )
 
 

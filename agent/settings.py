@@ -74,6 +74,7 @@ class ForwarderSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen
     """How what is kept reaches the team (real seconds)."""
 
     window: Annotated[int, Meta(ge=1, le=1000)] = 200
+    window_kib: Annotated[int, Meta(ge=64, le=65536)] = 512
     receipt_timeout: Seconds = 30.0
     keep_receipted_days: Annotated[int, Meta(ge=1, le=90)] = 14
     heartbeat: Seconds = 60.0

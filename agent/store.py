@@ -31,7 +31,7 @@ from devices.reading import Reading
 from devices.source import DeviceFacts
 from exchange import messages
 from exchange.messages import ObservationRecord, Range
-from exchange.sealing import LANE_ALERTS, LANE_SPARSE, Sealer
+from exchange.sealing import LANE_ALERTS, LANE_DENSE, LANE_SPARSE, Sealer
 
 
 class ReadingState(IntEnum):
@@ -288,9 +288,34 @@ class Store(StoreReader):
 
     # --- the outbox ---------------------------------------------------------------------------------------
 
-    def waiting(self, *, limit: int, sent: Sequence[int] = ()) -> list[Entry]:
+    def waiting(
+        self,
+        *,
+        limit: int,
+        sent: Sequence[int] = (),
+        lanes: tuple[int, int] = (LANE_ALERTS, LANE_DENSE),
+        size: int | None = None,
+    ) -> list[Entry]:
         """Return up to `limit` entries to send, see `Outbox.waiting`."""
-        return self.outbox.waiting(limit=limit, sent=sent)
+        return self.outbox.waiting(limit=limit, sent=sent, lanes=lanes, size=size)
+
+    def receipts_from(self) -> int:
+        """Return from when on (ms UTC by the team's clock, inclusive) a receipt frees anything; 0: from ever."""
+        row = self._connection.execute("select value from meta where name = 'receipts_from'").fetchone()
+        return 0 if row is None else int(bytes(row[0]))
+
+    def distrust_receipts_before(self, at_ms: int) -> None:
+        """Let no receipt older than `at_ms` (ms UTC by the team's clock) free anything: the team lost what it had.
+
+        Whoever makes receipted entries wait again calls this too, or a receipt of before, sent once more, would free
+        them a second time.
+        """
+        with immediate(self._connection):
+            self._connection.execute(
+                "insert into meta(name, value) values ('receipts_from', ?)"
+                " on conflict(name) do update set value = excluded.value",
+                (str(max(at_ms, self.receipts_from())).encode(),),
+            )
 
     def backlog(self) -> tuple[int, int]:
         """Return the next sequence number and how many records wait for a receipt."""

@@ -204,9 +204,13 @@ CREATE TABLE inbox_dead_letter_count (
     last_at INTEGER NOT NULL
 ) STRICT;
 
--- One row: for how long, in all, the inbox has been able to hear boxes, in ms of the team's clock.
+-- One row. listened: for how long, in all, at least one worker of the inbox has been able to hear boxes, in ms of the
+-- team's clock; until: what of that clock is counted in it. roster: counts the changes of who is known, so that every
+-- worker takes them up.
 CREATE TABLE inbox_listening (
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    listened INTEGER NOT NULL
+    listened INTEGER NOT NULL,
+    until INTEGER NOT NULL DEFAULT 0,
+    roster INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 INSERT INTO inbox_listening (id, listened) VALUES (1, 0);

@@ -1,7 +1,9 @@
 """The team's SQLite file: its mode, its pragmas, its version. It opens as required or not at all."""
 
 import os
+import random
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -10,7 +12,7 @@ from pathlib import Path
 from alerting.alert import Sentence
 from coordination.errors import CoordinationError, DatabaseBusyError, DatabaseUnusableError
 
-VERSION = 2
+VERSION = 3
 _STEPS = {
     2: (
         "ALTER TABLE alert ADD COLUMN audience TEXT NOT NULL DEFAULT 'nurse'",
@@ -21,12 +23,18 @@ _STEPS = {
         (SELECT content FROM alert_event WHERE alert_id = alert.id AND epoch <> 'desk' AND alert_event.kind = alert.kind
         ORDER BY created DESC, seq DESC LIMIT 1),
         (SELECT content FROM alert_event WHERE alert_id = alert.id AND epoch <> 'desk' LIMIT 1))""",
-    )
+    ),
+    3: (
+        "ALTER TABLE inbox_listening ADD COLUMN until INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE inbox_listening ADD COLUMN roster INTEGER NOT NULL DEFAULT 0",
+    ),
 }
 """Version -> what makes it of the one before."""
 APPLICATION = 0x5665696C
 """Marks the file as Veilleur's team database ("Veil")."""
-BUSY_S = 5.0
+BUSY_S = 10.0
+"""How long a turn is waited for: workers, and people at the desk, write one after the other."""
+_TURN_S = 0.002
 WAL_BYTES = 1 << 22
 # synchronous 2 is FULL: a commit is on the disk before it returns, and only then is anything receipted.
 _PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
@@ -130,7 +138,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         DatabaseUnusableError: nothing was kept, and trying again will not help.
     """
     try:
-        connection.execute("BEGIN IMMEDIATE")
+        _take_turn(connection)
         try:
             yield
             connection.execute("COMMIT")
@@ -140,6 +148,29 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
             raise
     except sqlite3.Error as error:
         raise as_error(error) from error
+
+
+def _take_turn(connection: sqlite3.Connection) -> None:
+    """Begin a write transaction once no other is under way.
+
+    SQLite's own waiting grows to 100 ms between two looks: beside a worker that writes without a pause, another would
+    hardly ever find its turn. A look costs microseconds, so it is had often, and at times that nobody can be in step
+    with.
+    """
+    deadline = time.monotonic() + BUSY_S
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if _primary(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                    raise
+                time.sleep(_TURN_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
+            else:
+                return
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
 
 
 def as_error(error: sqlite3.Error) -> CoordinationError:

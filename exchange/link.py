@@ -20,8 +20,25 @@ from typing import Self
 from exchange.connection import REFUSED, Connection, LinkSettings, Message
 from exchange.errors import LinkError
 
+LEAST_SHARE = 0.1
+"""The shortest pause is this part of the first bound."""
 _STEADY_S = 2.0
 _log = logging.getLogger(__name__)
+
+
+def pause(settings: LinkSettings, failures: int, drawn: float) -> float:
+    """Return how many seconds to wait before connecting again.
+
+    Drawn between nothing and a bound that doubles with each failure, and is capped: boxes that lost the same broker
+    come back one by one, not in step. At least a tenth of the first bound, so that no failure is met with a rush.
+
+    Args:
+        settings: with the first and the longest bound.
+        failures: in a row, 0 after a connection that had lasted.
+        drawn: 0 to 1.
+    """
+    bound = min(settings.retry_cap_s, settings.retry_first_s * 2.0 ** min(failures, 20))
+    return max(LEAST_SHARE * settings.retry_first_s, bound * drawn)
 
 
 class Link:
@@ -174,8 +191,7 @@ class Link:
                 self._current = None
                 self._announce()
                 await connection.close()
-            longest = min(self._settings.retry_cap_s, self._settings.retry_first_s * 2.0 ** min(self._failures, 20))
-            await asyncio.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+            await asyncio.sleep(pause(self._settings, self._failures, random.random()))  # noqa: S311 - jitter
 
     async def _subscribe_all(self, connection: Connection) -> None:
         done: list[str] = []

@@ -32,6 +32,10 @@ SCHEMA = 2
 """2: an alert says whom it is for, whether it is told, and what it rests on."""
 MAX_RECORDS = 600
 """Records in one envelope."""
+MAX_EPOCHS = 16
+"""Epochs in one receipt."""
+MAX_RANGES = 1000
+"""Ranges of one epoch in one receipt."""
 
 UNATTRIBUTED = "to-be-attributed"
 """Stands in for a pseudonym when the box cannot say whose a record is: measured before its device was given."""
@@ -195,22 +199,48 @@ class Range(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
     last: Annotated[int, Meta(ge=0, le=2**53)]
 
 
-class Receipt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The team's proof of storage: these records of this box and epoch are in its database.
+class Received(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the team has of one epoch of a box.
 
     Attributes:
-        box: the box's id.
         epoch: 32 hexadecimal digits.
         ranges: what this receipt covers.
         high: the highest sequence number ever stored for this epoch: shows a box that its database was rolled back.
+    """
+
+    epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    ranges: Annotated[tuple[Range, ...], Meta(min_length=1, max_length=MAX_RANGES)]
+    high: Annotated[int, Meta(ge=0, le=2**53)]
+
+
+class Credit(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How much a box may have on its way to the team at once, alerts left out: they never wait for it.
+
+    Attributes:
+        envelopes: 1 or more, so that nobody is ever shut out.
+        size: bytes of them, at least one whole envelope.
+    """
+
+    envelopes: Annotated[int, Meta(ge=1, le=1000)]
+    size: Annotated[int, Meta(ge=1 << 16, le=1 << 30)]
+
+
+class Receipt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """The team's proof of storage: these records of this box are in its database.
+
+    Several workers receive from one box, each a part: a receipt is a list of ranges, never "all up to here".
+
+    Attributes:
+        box: the box's id.
+        epochs: what it covers, by epoch, each epoch once.
         at: ms UTC by the team's clock.
+        credit: how much may be on its way from now on; None: as the box likes.
     """
 
     box: Name
-    epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
-    ranges: Annotated[tuple[Range, ...], Meta(min_length=1, max_length=1000)]
-    high: Annotated[int, Meta(ge=0)]
+    epochs: Annotated[tuple[Received, ...], Meta(min_length=1, max_length=MAX_EPOCHS)]
     at: Milliseconds
+    credit: Credit | None = None
 
 
 class Content(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -18,7 +18,7 @@ from devices.clock import SystemClock
 from exchange.connection import LinkSettings
 from exchange.identity import SigningKey
 from exchange.link import Link
-from exchange.messages import Range, Receipt, Status
+from exchange.messages import Credit, Range, Receipt, Received, Status
 from exchange.sealing import sign_receipt, verify_status
 from exchange.topics import ALERTS, OBSERVATIONS, RECEIPTS, STATUS, every_box, topic
 from simulators.broker import Broker
@@ -81,14 +81,26 @@ class Scene:
                 if name == topic(BOX, channel):
                     return payload
 
-    async def receipt(self, *ranges: tuple[int, int], key: SigningKey = TEAM, epoch: str | None = None) -> None:
+    async def receipt(
+        self,
+        *ranges: tuple[int, int],
+        key: SigningKey = TEAM,
+        epoch: str | None = None,
+        at: int = START,
+        credit: Credit | None = None,
+    ) -> None:
         """Send a receipt."""
         receipt = Receipt(
             box=BOX,
-            epoch=epoch or self.epoch,
-            ranges=tuple(Range(first, last) for first, last in ranges),
-            high=max(last for _, last in ranges),
-            at=START,
+            epochs=(
+                Received(
+                    epoch=epoch or self.epoch,
+                    ranges=tuple(Range(first, last) for first, last in ranges),
+                    high=max(last for _, last in ranges),
+                ),
+            ),
+            at=at,
+            credit=credit,
         )
         await self.team.publish(topic(BOX, RECEIPTS), sign_receipt(receipt, key))
 

@@ -208,7 +208,7 @@ class Team:
         return database
 
     def store(self, database: SqliteDatabase, *arrivals: Arrival, at: int = START) -> tuple[SignedReceipt, ...]:
-        return database.store(arrivals, moment=Moment(at=at, listened=0), receipt_at=at, sign=self.sign)
+        return database.store(arrivals, moment=Moment(at=at), receipt_at=at, sign=self.sign)
 
     def sign(self, receipt: Receipt) -> bytes:
         return sign_receipt(receipt, self.receipt)

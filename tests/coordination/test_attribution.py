@@ -41,7 +41,7 @@ def test_a_strangers_record_is_receipted_set_apart_and_alerted_once(team: Team) 
     (receipt,) = team.store(database, team.opened(0, [glucose(0, patient=OTHER_PATIENT)], box=OTHER_BOX))
     team.store(database, team.opened(1, [glucose(1, patient=OTHER_PATIENT)], box=OTHER_BOX), at=START + HOUR)
     database.close()
-    assert team.read_receipt(receipt).ranges == (Range(first=0, last=0),)
+    assert team.read_receipt(receipt).epochs[0].ranges == (Range(first=0, last=0),)
     view = View(team.database)
     assert list(view.readings()) == []
     (alert,) = view.alerts(standing=True)
