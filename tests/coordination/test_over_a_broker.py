@@ -7,6 +7,7 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,10 +78,9 @@ class Box:
                 self._receipted.notify_all()
 
 
-@asynccontextmanager
-async def connected(team: Team, broker: Broker, name: str, count: int) -> AsyncIterator[Box]:
+def link_settings(broker: Broker, name: str, **other: Any) -> LinkSettings:
     files = broker.certificates.client(name)
-    settings = LinkSettings(
+    return LinkSettings(
         host=broker.host,
         port=broker.port,
         client_id=name,
@@ -89,8 +89,13 @@ async def connected(team: Team, broker: Broker, name: str, count: int) -> AsyncI
         key=files.key,
         session_expiry_s=0,
         clean_start=True,
+        **other,
     )
-    async with Link(settings) as line:
+
+
+@asynccontextmanager
+async def connected(team: Team, broker: Broker, name: str, count: int) -> AsyncIterator[Box]:
+    async with Link(link_settings(broker, name)) as line:
         box = Box(team, line, name, count)
         await line.subscribe([topic(name, RECEIPTS)])
         listening = asyncio.create_task(box.listen())

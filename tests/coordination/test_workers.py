@@ -6,23 +6,26 @@ import sys
 import threading
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent import presence as box_presence
 from coordination import inbox
 from coordination.database import Arrival, Presence, SignedReceipt
 from coordination.settings import read_settings
 from coordination.sqlite_database import SqliteDatabase
 from devices.clock import SystemClock
+from exchange.connection import SUCCESS
+from exchange.link import Link
 from exchange.messages import Credit
-from exchange.sealing import Opened
+from exchange.sealing import Opened, verify_status
 from exchange.topics import ALERTS, OBSERVATIONS, STATUS, every_box, shared, topic
 from simulators.broker import Broker
-from tests.coordination.kit import BOX, OTHER_BOX, START, Team, glucose, hypo, rows
-from tests.coordination.test_over_a_broker import Box, connected
+from tests.coordination.kit import BOX, EPOCH, OTHER_BOX, START, Team, glucose, hypo, rows
+from tests.coordination.test_over_a_broker import connected, link_settings
 
 pytestmark = pytest.mark.broker
 
@@ -48,9 +51,10 @@ def config_of(team: Team, broker: Broker) -> Path:
 class Ledger:
     """What one worker was given to store."""
 
-    def __init__(self) -> None:
+    def __init__(self, changed: asyncio.Event) -> None:
         self.opened: list[int] = []
         self.statuses = 0
+        self._loop, self._changed = asyncio.get_running_loop(), changed
 
     def database(self) -> Callable[[Path], SqliteDatabase]:
         ledger = self
@@ -60,14 +64,15 @@ class Ledger:
                 done = super().store(arrivals, **rest)
                 ledger.opened += [item.header.first for item in arrivals if isinstance(item, Opened)]
                 ledger.statuses += sum(isinstance(item, Presence) for item in arrivals)
+                ledger._loop.call_soon_threadsafe(ledger._changed.set)
                 return done
 
         return Noting
 
 
 @asynccontextmanager
-async def two_workers(config: Path) -> AsyncIterator[tuple[Ledger, Ledger]]:
-    ledgers = Ledger(), Ledger()
+async def two_workers(config: Path, changed: asyncio.Event) -> AsyncIterator[tuple[Ledger, Ledger]]:
+    ledgers = Ledger(changed), Ledger(changed)
     works = [
         asyncio.create_task(
             inbox.run(read_settings(config, worker=name), SystemClock(), database=ledger.database()), name=name
@@ -85,37 +90,32 @@ async def two_workers(config: Path) -> AsyncIterator[tuple[Ledger, Ledger]]:
             work.result()
 
 
-async def say(box: Box, team: Team, channel: str, payload: bytes, *, retain: bool = False) -> None:
-    """Publish until somebody took it."""
-    async with asyncio.timeout(30):
-        while await box.line.publish(topic(box.name, channel), payload, retain=retain) != 0:
-            await asyncio.sleep(0.02)
-
-
-async def until(condition: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], bool], changed: asyncio.Event) -> None:
+    """Return once `condition` holds; looked at whenever a worker has stored something."""
     async with asyncio.timeout(30):
         while not condition():
-            await asyncio.sleep(0.01)
+            changed.clear()
+            await changed.wait()
 
 
 async def test_workers_share_readings_and_alerts_and_each_hears_every_status(team: Team, broker: Broker) -> None:
-    config = config_of(team, broker)
+    config, changed = config_of(team, broker), asyncio.Event()
     async with connected(team, broker, BOX, 120) as box:
         await box.line.wait_connected()
         # Before any worker is there: the broker keeps it for each.
         await box.line.publish(topic(BOX, STATUS), team.signed(team.status(at=START)), retain=True)
-        async with two_workers(config) as (first, second):
-            await until(lambda: first.statuses == second.statuses == 1)
+        async with two_workers(config, changed) as (first, second):
+            await until(lambda: first.statuses == second.statuses == 1, changed)
             assert rows(team.database, f"SELECT heard_at FROM box WHERE name = '{BOX}'") == [(None,)]
             assert rows(team.database, "SELECT state, at FROM box_status") == [("online", START)]
             async with asyncio.timeout(60):
                 await box.until_waiting(0)
-            await say(box, team, STATUS, team.signed(team.status(at=START + 1)), retain=True)
-            await until(lambda: first.statuses == second.statuses == 2)
+            await box.line.publish(topic(BOX, STATUS), team.signed(team.status(at=START + 1)), retain=True)
+            await until(lambda: first.statuses == second.statuses == 2, changed)
             alerts = [team.seal(number, [hypo("raised", onset=START + number)]) for number in range(1000, 1010)]  # type: ignore[arg-type]
             for envelope in alerts:
-                await say(box, team, ALERTS, envelope)
-            await until(lambda: rows(team.database, "SELECT count(*) FROM alert") == [(10,)])
+                assert await box.line.publish(topic(BOX, ALERTS), envelope) == SUCCESS
+            await until(lambda: rows(team.database, "SELECT count(*) FROM alert") == [(10,)], changed)
     assert first.opened, "each of the two was given some"
     assert second.opened
     # A shared subscription: one message, one worker. (What was sent again for want of a receipt came twice.)
@@ -202,6 +202,48 @@ def test_workers_take_up_who_another_one_learnt_of(team: Team) -> None:
         database.close()
     assert rows(team.database, "SELECT seq FROM observation ORDER BY seq") == [(0,), (1,)]
     assert rows(team.database, "SELECT count(*) FROM to_attribute") == [(0,)]
+
+
+async def test_no_stale_will_masks_a_newer_birth_at_a_real_broker(team: Team, broker: Broker) -> None:
+    presence = box_presence.Presence(
+        box=BOX, epoch=EPOCH, version="0.1.0", signing_key=team.boxes[BOX], clock=SystemClock()
+    )
+    wills: list[bytes] = []
+
+    def will() -> tuple[str, bytes]:
+        name, payload = presence.will()
+        wills.append(payload)
+        return name, payload
+
+    def session(payload: bytes) -> str:
+        return verify_status(payload, box=BOX, signer_of=lambda _box, _key: team.boxes[BOX].public).session
+
+    def state() -> list[tuple[object, ...]]:
+        return rows(team.database, "SELECT state, session FROM box_status")
+
+    changed = asyncio.Event()
+    name = topic(BOX, STATUS)
+    async with two_workers(config_of(team, broker), changed) as (first, second), AsyncExitStack() as stack:
+        older = await stack.enter_async_context(Link(link_settings(broker, BOX, will=will, retry_first_s=60)))
+        await older.wait_connected()
+        await older.publish(name, presence.online(next_seq=0, backlog=0), retain=True)
+        await until(lambda: first.statuses > 0 and second.statuses > 0, changed)
+        # The box is back over another path before its first connection is known to be dead: the broker ends that
+        # one, and publishes its will.
+        newer = await stack.enter_async_context(Link(link_settings(broker, BOX, will=will, retry_first_s=60)))
+        await newer.wait_connected()
+        assert len(wills) == 2
+        await newer.publish(name, presence.online(next_seq=0, backlog=0), retain=True)
+        born = ("online", session(wills[1]))
+        await until(lambda: state() == [born], changed)
+        # The will of the first session, late, by whoever kept it.
+        for _ in range(2):
+            before = first.statuses, second.statuses
+            await newer.publish(name, wills[0], retain=True)
+            await until(lambda before=before: first.statuses > before[0] and second.statuses > before[1], changed)  # type: ignore[misc]
+            assert state() == [born]
+        newer._current._abandon()  # type: ignore[union-attr]  # the cable is cut: no farewell
+        await until(lambda: state() == [("offline", session(wills[1]))], changed)
 
 
 def test_subscriptions_are_shared_but_for_statuses() -> None:
