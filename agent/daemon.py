@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack, aclosing
 from importlib.metadata import version
 
 from agent import systemd
+from agent.canary import Canary
 from agent.counts import Counts
 from agent.errors import StoreError, VaultError
 from agent.forwarder import Forwarder
@@ -30,6 +31,7 @@ from agent.sources import Sources, always_there
 from agent.state_lock import state_lock
 from agent.store import Store
 from agent.store_thread import StoreThread
+from agent.time_keeper import begin_time, keep_time
 from agent.vault import make_kek_file, open_vault
 from agent.watch import watch
 from alerting import compiled
@@ -94,6 +96,7 @@ async def run(
         )
         counts = Counts()
         link = await stack.enter_async_context(Link(_link_settings(settings.box, settings.broker, presence)))
+        keeper = await begin_time(clock, store=store, sealer=sealer, link=link, settings=settings)
         forwarder = Forwarder(
             store=store,
             link=link,
@@ -105,6 +108,7 @@ async def run(
             clock=clock,
             counts=counts,
         )
+        canary = Canary(store=store, sealer=sealer, clock=clock, on_kept=forwarder.kick)
         shadows = Shadows(store=store, patients=settings.patients, clock=clock, attempt=attempted)
         judging = Judging(
             box=settings.box,
@@ -153,6 +157,8 @@ async def run(
             group.create_task(adapter.watch(), name="adapter")
             for device, source in watched:
                 group.create_task(_pump(device, source, pipeline), name=f"device {device.address}")
+            group.create_task(canary.run(), name="canary")
+            group.create_task(keep_time(keeper, right=judging.retime, notice=pipeline.notice), name="time")
             on_ready()
             keys = {PATIENTS: len(settings.patients), COUNT: len(watched), KERNEL: compiled.kind}
             logger.info("ready", extra={EVENT: "ready"} | keys)

@@ -30,7 +30,7 @@ from devices.clock import Clock
 from exchange.connection import NO_MATCHING_SUBSCRIBERS, Message
 from exchange.errors import LinkError, ReceiptError
 from exchange.link import Link
-from exchange.messages import Received
+from exchange.receipts import Received
 from exchange.sealing import LANE_ALERTS, LANE_DENSE, verify_receipt
 from exchange.topics import ALERTS, OBSERVATIONS, RECEIPTS, topic
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from agent.outbox import Entry
 from agent.settings import ForwarderSettings
-from exchange.messages import Credit
+from exchange.receipts import Credit
 from exchange.sealing import LANE_ALERTS, MAX_MESSAGE_BYTES
 
 FIRST_CREDIT = 4

@@ -29,7 +29,7 @@ class Outbox:
     def __init__(self, connection: sqlite3.Connection, *, epoch: str) -> None:
         """`epoch` has 32 hexadecimal digits; sequence numbers count from 0 in it."""
         self._connection = connection
-        self._epoch = epoch
+        self.epoch = epoch
 
     def next_seq(self) -> int:
         """Return the sequence number that the next record will carry."""
@@ -55,7 +55,7 @@ class Outbox:
 
     def _seal(self, records: Sequence[Record], first: int, lane: int, sealer: Sealer, now_ms: int) -> None:
         try:
-            body = sealer.seal(epoch=self._epoch, first=first, lane=lane, created=now_ms, records=records)
+            body = sealer.seal(epoch=self.epoch, first=first, lane=lane, created=now_ms, records=records)
         except EnvelopeError as error:
             if error.reason != "oversize" or len(records) == 1:
                 raise

@@ -86,6 +86,12 @@ class WatchSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tru
     settle: Seconds = 60.0
 
 
+class ClockSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """How the box asks for the time when it does not know it: a command and its arguments, run as they are."""
+
+    ask: Annotated[tuple[Text, ...], Meta(max_length=16)] = ()
+
+
 class NowSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """Who tells the patient or a carer at once, when a rule is meant for them."""
 
@@ -272,6 +278,7 @@ class Settings:
     forwarder: ForwarderSettings
     watch: WatchSettings
     now: NowSettings
+    clock: ClockSettings = field(default_factory=ClockSettings)
     patients: tuple[Patient, ...]
     devices: tuple[Device, ...]
     relays: tuple[Relay, ...] = ()

@@ -24,6 +24,7 @@ from agent.database import connect, immediate
 from agent.errors import VaultError
 from agent.outbox import Entry
 from agent.shadow_store import Fault, ShadowBuffer, ShadowJudgement, ShadowState
+from agent.store_clock import UNDATED, ClockBook
 from agent.store_reader import Kept, StoreReader
 from agent.vault import Vault
 from alerting.alert import AlertChange, ChangeKind
@@ -41,6 +42,7 @@ class ReadingState(IntEnum):
     UNATTRIBUTED = 1
     TOO_LATE = 2
     QUARANTINED = 3
+    UNDATED = UNDATED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,7 @@ class Judgement:
     marked: tuple[tuple[int, ReadingState], ...] = ()
 
 
-class Store(StoreReader):
+class Store(ClockBook, StoreReader):
     """One open database, to write. Every method is called from the one thread that opened it."""
 
     def __init__(self, path: Path, vault: Vault, *, now_ms: int) -> None:
@@ -298,24 +300,6 @@ class Store(StoreReader):
     ) -> list[Entry]:
         """Return up to `limit` entries to send, see `Outbox.waiting`."""
         return self.outbox.waiting(limit=limit, sent=sent, lanes=lanes, size=size)
-
-    def receipts_from(self) -> int:
-        """Return from when on (ms UTC by the team's clock, inclusive) a receipt frees anything; 0: from ever."""
-        row = self._connection.execute("select value from meta where name = 'receipts_from'").fetchone()
-        return 0 if row is None else int(bytes(row[0]))
-
-    def distrust_receipts_before(self, at_ms: int) -> None:
-        """Let no receipt older than `at_ms` (ms UTC by the team's clock) free anything: the team lost what it had.
-
-        Whoever makes receipted entries wait again calls this too, or a receipt of before, sent once more, would free
-        them a second time.
-        """
-        with immediate(self._connection):
-            self._connection.execute(
-                "insert into meta(name, value) values ('receipts_from', ?)"
-                " on conflict(name) do update set value = excluded.value",
-                (str(max(at_ms, self.receipts_from())).encode(),),
-            )
 
     def backlog(self) -> tuple[int, int]:
         """Return the next sequence number and how many records wait for a receipt."""

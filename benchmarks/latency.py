@@ -17,7 +17,8 @@ from coordination.database import Arrival, Moment, SignedReceipt
 from coordination.inbox import run
 from coordination.settings import read_settings
 from coordination.sqlite_database import SqliteDatabase
-from exchange.messages import AlertRecord, Credit, ObservationRecord, Receipt
+from exchange.messages import AlertRecord, ObservationRecord
+from exchange.receipts import Credit, Receipt
 from exchange.sealing import Opened
 from simulators.clock import AcceleratedClock
 from simulators.hci_socket import serve_hci

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from alerting.alert import AlertChange
 from coordination.attribution import Assignment, TeamChange
-from exchange.messages import Credit, Receipt, Status
+from exchange.messages import Status
+from exchange.receipts import Credit, Receipt
 from exchange.sealing import Opened
 
 

@@ -16,7 +16,7 @@ Times are seconds of a monotonic clock, which is an argument.
 
 from collections import OrderedDict
 
-from exchange.messages import Credit
+from exchange.receipts import Credit
 
 ROOM = 400
 """Envelopes that may be on their way to one worker: those it has in hand, and as many that wait behind them."""

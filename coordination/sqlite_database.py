@@ -5,14 +5,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from alerting.alert import ChangeKind
+from coordination import canary
 from coordination.attribution import Assignment
 from coordination.database import Arrival, Judge, Listened, Moment, Presence, Refused, SignedReceipt, Watched
 from coordination.silence import NOT_TRANSMITTED
 from coordination.sqlite_alerts import Alerts
 from coordination.sqlite_file import as_error, connect, transaction
+from coordination.sqlite_of_boxes import sung
 from coordination.sqlite_records import Records, Roster
 from coordination.sqlite_signs import keep_presence, refuse
-from exchange.messages import MAX_EPOCHS, Credit, Range, Receipt, Received
+from exchange.messages import Range
+from exchange.receipts import MAX_EPOCHS, Credit, Receipt, Received
 from exchange.sealing import Opened
 
 UNKNOWN = -1
@@ -119,10 +122,15 @@ class SqliteDatabase:
                         if records.add(arrival):
                             heard.add(arrival.header.box)
             records.finish()
+            self._connection.executemany(
+                "UPDATE box SET canary_at = ?, canary_listened = ? WHERE name = ?",
+                [(moment.at, listened, box) for box in sorted(records.sang)],
+            )
             for box in sorted(heard):
                 self._connection.execute(
-                    "UPDATE box SET heard_at = ?, heard_listened = ? WHERE name = ?",
-                    (moment.at, listened, box),
+                    "UPDATE box SET back_listened = iif(ifnull(:listened - heard_listened, :away) >= :away, :listened,"
+                    " back_listened), heard_at = :at, heard_listened = :listened WHERE name = :box",
+                    {"listened": listened, "at": moment.at, "box": box, "away": canary.HEARD_MS},
                 )
             by_box: dict[str, list[Received]] = {}
             for box, epoch, ranges in records.received():
@@ -175,9 +183,11 @@ class SqliteDatabase:
             self._connection.execute('UPDATE box_assignment SET listened = ? WHERE "from" > ?', (listened, moment.at))
             alerts = Alerts(self._connection)
             now = Listened(at=moment.at, listened=listened)
-            for team in judge(now, self._watched(alerts, moment.at)):
+            held = (item for given in self._roster.assignments.values() for item in given)
+            boxes = sung(self._connection, alerts, held, moment.at)
+            for team in (*judge(now, self._watched(alerts, moment.at)), *canary.judge(now, boxes)):
                 alerts.say(team, moment.at)
-                if team.change.kind is ChangeKind.RAISED:
+                if team.change.kind is ChangeKind.RAISED and team.change.rule == NOT_TRANSMITTED:
                     self._connection.execute(
                         'INSERT OR IGNORE INTO device_silence (box_id, "from", cause)'
                         " SELECT id, ?, ? FROM box WHERE name = ?",

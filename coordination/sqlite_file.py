@@ -1,9 +1,7 @@
 """The team's SQLite file: its mode, its pragmas, its version. It opens as required or not at all."""
 
 import os
-import random
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import files
@@ -11,6 +9,7 @@ from pathlib import Path
 
 from alerting.alert import Sentence
 from coordination.errors import CoordinationError, DatabaseBusyError, DatabaseUnusableError
+from coordination.sqlite_turn import take_turn
 
 VERSION = 3
 _STEPS = {
@@ -27,6 +26,33 @@ _STEPS = {
     3: (
         "ALTER TABLE inbox_listening ADD COLUMN until INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE inbox_listening ADD COLUMN roster INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE box ADD COLUMN canary_at INTEGER",
+        "ALTER TABLE box ADD COLUMN canary_listened INTEGER",
+        "ALTER TABLE box ADD COLUMN back_listened INTEGER",
+        """CREATE TABLE clock_correction (
+            box_id INTEGER NOT NULL REFERENCES box (id),
+            epoch TEXT NOT NULL,
+            first INTEGER NOT NULL,
+            last INTEGER NOT NULL CHECK (last >= first),
+            "offset" INTEGER NOT NULL,
+            boot TEXT NOT NULL,
+            mono_from INTEGER NOT NULL,
+            mono_to INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            stored_at INTEGER NOT NULL,
+            PRIMARY KEY (box_id, epoch, first)
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE canary (
+            id INTEGER PRIMARY KEY,
+            box_id INTEGER NOT NULL REFERENCES box (id),
+            epoch TEXT NOT NULL,
+            seq INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            count INTEGER NOT NULL,
+            asked TEXT NOT NULL,
+            stored_at INTEGER NOT NULL,
+            UNIQUE (box_id, epoch, seq)
+        ) STRICT""",
     ),
 }
 """Version -> what makes it of the one before."""
@@ -34,7 +60,6 @@ APPLICATION = 0x5665696C
 """Marks the file as Veilleur's team database ("Veil")."""
 BUSY_S = 10.0
 """How long a turn is waited for: workers, and people at the desk, write one after the other."""
-_TURN_S = 0.002
 WAL_BYTES = 1 << 22
 # synchronous 2 is FULL: a commit is on the disk before it returns, and only then is anything receipted.
 _PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
@@ -138,7 +163,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         DatabaseUnusableError: nothing was kept, and trying again will not help.
     """
     try:
-        _take_turn(connection)
+        take_turn(connection, within_s=BUSY_S)
         try:
             yield
             connection.execute("COMMIT")
@@ -148,29 +173,6 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
             raise
     except sqlite3.Error as error:
         raise as_error(error) from error
-
-
-def _take_turn(connection: sqlite3.Connection) -> None:
-    """Begin a write transaction once no other is under way.
-
-    SQLite's own waiting grows to 100 ms between two looks: beside a worker that writes without a pause, another would
-    hardly ever find its turn. A look costs microseconds, so it is had often, and at times that nobody can be in step
-    with.
-    """
-    deadline = time.monotonic() + BUSY_S
-    connection.execute("PRAGMA busy_timeout = 0")
-    try:
-        while True:
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if _primary(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
-                    raise
-                time.sleep(_TURN_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, not a secret
-            else:
-                return
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
 
 
 def as_error(error: sqlite3.Error) -> CoordinationError:

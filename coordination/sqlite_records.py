@@ -16,6 +16,8 @@ from coordination.alert_events import AlertEvent
 from coordination.attribution import TO_ATTRIBUTE, Assignment, Reason, assigned, reason_to_set_apart, unassigned
 from coordination.ranges import add, merge
 from coordination.sqlite_alerts import Alerts
+from coordination.sqlite_of_boxes import as_corrected, keep_canary, keep_correction
+from exchange.box_records import CanaryRecord, ClockCorrection
 from exchange.messages import ObservationRecord, Range, Record
 from exchange.sealing import Opened
 
@@ -76,6 +78,9 @@ class Records:
         self._assignments = roster.assignments
         self._received: dict[tuple[str, str], list[Range]] = defaultdict(list)
         self._strangers: set[str] = set()
+        self._corrected = False
+        self.sang: set[str] = set()
+        """The boxes whose canary was among the records."""
 
     def add(self, opened: Opened) -> bool:
         """Store the records of an envelope that are new; return whether any was."""
@@ -127,6 +132,9 @@ class Records:
 
     def finish(self) -> None:
         """Raise the alert for each box that sent records of somebody who is not assigned to it."""
+        if self._corrected:
+            # What was of no time of an assignment may be of one by the right time.
+            self.attribute_again()
         if not self._strangers:
             return
         asking = {team.box for team in self._alerts.standing(TO_ATTRIBUTE)}
@@ -157,8 +165,18 @@ class Records:
         return missing
 
     def _store(self, item: _Item) -> Reason | None:
-        """Store a record as its patient's; return why not when it is to be set apart."""
-        record = item.record
+        """Store a record as its patient's, or as its box's own; return why not when it is to be set apart."""
+        record, box = item.record, self._boxes[item.box]
+        if isinstance(record, ClockCorrection):
+            keep_correction(self._connection, box, record, stored_at=item.stored_at)
+            self._corrected = True
+            return None
+        if isinstance(record, CanaryRecord):
+            keep_canary(self._connection, box, item.epoch, item.seq, record, stored_at=item.stored_at)
+            self.sang.add(item.box)
+            return None
+        if isinstance(record, ObservationRecord):
+            record = as_corrected(self._connection, box, item.epoch, item.seq, record)
         reason = reason_to_set_apart(record, item.box, self._assignments.get(item.box, ()))
         if reason is not None:
             return reason
@@ -168,7 +186,6 @@ class Records:
         patient = self._patients.get(record.patient)
         if not self._alerts.owner_is(record.alert_id, patient):
             return Reason.ALERT
-        box = self._boxes[item.box]
         event = AlertEvent(box=box, epoch=item.epoch, seq=item.seq, created=item.created, record=record)
         self._alerts.keep(event, patient, stored_at=item.stored_at)
         return None
@@ -229,7 +246,7 @@ class Records:
                 self._boxes[item.box],
                 item.epoch,
                 item.seq,
-                item.record.patient,
+                getattr(item.record, "patient", item.box),
                 reason.value,
                 item.created,
                 item.stored_at,

@@ -59,6 +59,8 @@ class Link:
         self._arrived: deque[Message] = deque(maxlen=2 * settings.receive_maximum)
         self._failures = 0
         self._said: set[str] = set()
+        self.refused_on_dates = False
+        """Whether the last attempt failed on a certificate's dates."""
 
     async def __aenter__(self) -> Self:
         """Begin to connect; returns before the link is up."""
@@ -186,6 +188,7 @@ class Link:
                 self._say(connection.cause)
             except LinkError as error:
                 self._failures += 1
+                self.refused_on_dates = error.on_dates
                 self._say(str(error))
             finally:
                 self._current = None
@@ -205,6 +208,7 @@ class Link:
             "connected to %s:%d after %d failed attempts", self._settings.host, self._settings.port, self._failures
         )
         self._said.clear()
+        self.refused_on_dates = False
         self._announce()
 
     def _say(self, cause: str) -> None:

@@ -27,15 +27,12 @@ from alerting.alert import (
     Suppression,
 )
 from devices.reading import ClockTrust, Provenance, Quality, Quantity, Reading, Unit, Validity, facts
+from exchange.box_records import CanaryRecord, ClockCorrection
 
-SCHEMA = 2
-"""2: an alert says whom it is for, whether it is told, and what it rests on."""
+SCHEMA = 3
+"""2: an alert says whom it is for, whether it is told, and what it rests on. 3: more kinds of record."""
 MAX_RECORDS = 600
 """Records in one envelope."""
-MAX_EPOCHS = 16
-"""Epochs in one receipt."""
-MAX_RANGES = 1000
-"""Ranges of one epoch in one receipt."""
 
 UNATTRIBUTED = "to-be-attributed"
 """Stands in for a pseudonym when the box cannot say whose a record is: measured before its device was given."""
@@ -163,7 +160,7 @@ class AlertRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
     escalated: Annotated[tuple[EscalationItem, ...], Meta(max_length=24)] = ()
 
 
-Record = ObservationRecord | AlertRecord
+Record = ObservationRecord | AlertRecord | ClockCorrection | CanaryRecord
 
 
 class Status(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -197,50 +194,6 @@ class Range(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
 
     first: Annotated[int, Meta(ge=0, le=2**53)]
     last: Annotated[int, Meta(ge=0, le=2**53)]
-
-
-class Received(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What the team has of one epoch of a box.
-
-    Attributes:
-        epoch: 32 hexadecimal digits.
-        ranges: what this receipt covers.
-        high: the highest sequence number ever stored for this epoch: shows a box that its database was rolled back.
-    """
-
-    epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
-    ranges: Annotated[tuple[Range, ...], Meta(min_length=1, max_length=MAX_RANGES)]
-    high: Annotated[int, Meta(ge=0, le=2**53)]
-
-
-class Credit(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How much a box may have on its way to the team at once, alerts left out: they never wait for it.
-
-    Attributes:
-        envelopes: 1 or more, so that nobody is ever shut out.
-        size: bytes of them, at least one whole envelope.
-    """
-
-    envelopes: Annotated[int, Meta(ge=1, le=1000)]
-    size: Annotated[int, Meta(ge=1 << 16, le=1 << 30)]
-
-
-class Receipt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """The team's proof of storage: these records of this box are in its database.
-
-    Several workers receive from one box, each a part: a receipt is a list of ranges, never "all up to here".
-
-    Attributes:
-        box: the box's id.
-        epochs: what it covers, by epoch, each epoch once.
-        at: ms UTC by the team's clock.
-        credit: how much may be on its way from now on; None: as the box likes.
-    """
-
-    box: Name
-    epochs: Annotated[tuple[Received, ...], Meta(min_length=1, max_length=MAX_EPOCHS)]
-    at: Milliseconds
-    credit: Credit | None = None
 
 
 class Content(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

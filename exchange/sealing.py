@@ -38,7 +38,8 @@ from msgspec import Meta, Struct
 
 from exchange.errors import EnvelopeError, ReceiptError
 from exchange.identity import KEY_ID_LENGTH, SIGNATURE_LENGTH, KeyId, OpeningKey, Recipient, SigningKey, verify
-from exchange.messages import MAX_RECORDS, SCHEMA, Content, Milliseconds, Name, Receipt, Record, Status
+from exchange.messages import MAX_RECORDS, SCHEMA, Content, Milliseconds, Name, Record, Status
+from exchange.receipts import Receipt
 
 VERSION = 1
 CONTENT_TYPE = "records"

@@ -19,7 +19,8 @@ from devices.clock import SystemClock
 from exchange.connection import LinkSettings
 from exchange.identity import SigningKey
 from exchange.link import Link
-from exchange.messages import Credit, Range, Receipt, Received, Status
+from exchange.messages import ObservationRecord, Range, Status
+from exchange.receipts import Credit, Receipt, Received
 from exchange.sealing import sign_receipt, verify_status
 from exchange.topics import ALERTS, OBSERVATIONS, RECEIPTS, STATUS, every_box, topic
 from simulators.broker import Broker
@@ -281,7 +282,9 @@ async def test_what_waited_while_the_broker_was_dead_goes_out_when_it_is_back(
         await stage.keep(desk, "100")
         await asyncio.to_thread(broker.start)
         envelope = await stage.next(OBSERVATIONS)
-        assert [record.patient for record in desk.records(envelope)] == ["patient-7f3a"]
+        assert [record.patient for record in desk.records(envelope) if isinstance(record, ObservationRecord)] == [
+            "patient-7f3a"
+        ]
 
 
 async def test_birth_says_what_the_box_is_and_a_will_belongs_to_its_session(

@@ -11,8 +11,9 @@ from coordination.settings import Settings, read_settings
 from coordination.sqlite_database import SqliteDatabase
 from devices.reading import ClockTrust, Quantity, Unit, Validity
 from exchange.identity import OpeningKey, Recipient, RecipientRole, SigningKey
-from exchange.messages import SCHEMA, AlertRecord, ObservationRecord, Receipt, Record, Status
+from exchange.messages import SCHEMA, AlertRecord, ObservationRecord, Record, Status
 from exchange.messages import alert as alert_record
+from exchange.receipts import Receipt
 from exchange.sealing import (
     CONTENT_TYPE,
     LANE_SPARSE,

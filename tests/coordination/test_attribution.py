@@ -7,7 +7,7 @@ from alerting.alert import Category, ChangeKind
 from coordination.attribution import Assignment, Reason, reason_to_set_apart
 from coordination.view import View
 from devices.reading import Unit
-from exchange.messages import UNATTRIBUTED, Range, Record
+from exchange.messages import UNATTRIBUTED, AlertRecord, ObservationRecord, Range, Record
 from tests.coordination.kit import BOX, HOUR, OTHER_BOX, OTHER_PATIENT, PATIENT, START, Team, glucose, hypo, rows
 
 GIVEN = Assignment(patient=PATIENT, box=BOX, since=START, until=START + HOUR, time_zone="Europe/Paris")
@@ -31,7 +31,9 @@ LASTING = Assignment(patient=PATIENT, box=BOX, since=START, time_zone="Europe/Pa
         (msgspec.structs.replace(hypo(ChangeKind.RAISED, patient=BOX), category=Category.TECHNICAL), [LASTING], None),
     ],
 )
-def test_dated_assignments_decide(record: Record, assignments: list[Assignment], reason: Reason | None) -> None:
+def test_dated_assignments_decide(
+    record: ObservationRecord | AlertRecord, assignments: list[Assignment], reason: Reason | None
+) -> None:
     assert reason_to_set_apart(record, BOX, assignments) is reason
     assert reason_to_set_apart(record, OTHER_BOX, assignments) is not None
 

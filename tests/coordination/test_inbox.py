@@ -24,7 +24,8 @@ from coordination.view import View
 from exchange import sealing
 from exchange.connection import Message
 from exchange.identity import SigningKey
-from exchange.messages import Range, Receipt, Received
+from exchange.messages import Range
+from exchange.receipts import Receipt, Received
 from exchange.sealing import sign_status, verify_receipt
 from exchange.topics import ALERTS, OBSERVATIONS, STATUS, topic
 from tests.coordination.kit import BOX, EPOCH, HOUR, OTHER_BOX, PATIENT, START, ManualClock, Team, glucose, rows

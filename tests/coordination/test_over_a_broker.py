@@ -17,7 +17,7 @@ from devices.clock import SystemClock
 from exchange.connection import LinkSettings
 from exchange.errors import LinkError
 from exchange.link import Link
-from exchange.messages import Receipt
+from exchange.receipts import Receipt
 from exchange.sealing import verify_receipt
 from exchange.topics import OBSERVATIONS, RECEIPTS, topic
 from simulators.broker import Broker

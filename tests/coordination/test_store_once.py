@@ -118,7 +118,11 @@ def _without_created(table: str, row: tuple[object, ...]) -> tuple[object, ...]:
 
 
 def test_what_is_compared_is_what_should_be_there() -> None:
-    own = [record for record in RECORDS if record.patient != OTHER_PATIENT and record != glucose(-100_000)]
+    own = [
+        record
+        for record in RECORDS
+        if getattr(record, "patient", None) != OTHER_PATIENT and record != glucose(-100_000)
+    ]
     readings = [record for record in own if isinstance(record, ObservationRecord)]
     assert len(IN_ORDER["observation"]) == len(IN_ORDER["observation_key"]) == 2 * len(readings)
     assert IN_ORDER["received_range"] == [(BOX, EPOCH, 0, len(RECORDS) - 1), (BOX, OTHER_EPOCH, 0, len(RECORDS) - 1)]

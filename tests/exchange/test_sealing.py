@@ -27,20 +27,17 @@ from exchange import sealing
 from exchange.errors import EnvelopeError, ReceiptError
 from exchange.identity import OpeningKey, Recipient, RecipientRole, SigningKey
 from exchange.messages import (
-    MAX_EPOCHS,
     MAX_RECORDS,
     SCHEMA,
     AlertRecord,
     Content,
-    Credit,
     EvidenceItem,
     ObservationRecord,
     Range,
-    Receipt,
-    Received,
     Record,
     Status,
 )
+from exchange.receipts import MAX_EPOCHS, Credit, Receipt, Received
 from exchange.sealing import (
     BUCKETS,
     LANE_ALERTS,
