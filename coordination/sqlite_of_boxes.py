@@ -1,7 +1,7 @@
 """What boxes say of themselves among their records: that their time was wrong, and that their chain holds.
 
 A correction moves what its box had dated by its arrival: the observations that are here, and those still to come
-(`as_corrected`). The row says by how much, so that what travelled can be told from it. A box's signs of life are
+(`Corrections`). The row says by how much, so that what travelled can be told from it. A box's signs of life are
 believed only when they are later than those before; one whose time was ahead says by its correction that earlier ones
 are news again.
 
@@ -56,22 +56,35 @@ def keep_correction(connection: sqlite3.Connection, box: int, record: ClockCorre
     connection.execute("UPDATE box_status SET at = min(at, ?) WHERE box_id = ?", (record.at, box))
 
 
-def as_corrected(
-    connection: sqlite3.Connection, box: int, epoch: str, seq: int, record: ObservationRecord
-) -> ObservationRecord:
-    """Return an observation of a box (its row) by the time that its box has found out since."""
-    row = connection.execute(
-        'SELECT "offset" FROM clock_correction WHERE box_id = ? AND epoch = ? AND ? BETWEEN first AND last',
-        (box, epoch, seq),
-    ).fetchone()
-    if row is None:
-        return record
-    received_at = record.received_at + row[0]
-    if record.clock is not ClockTrust.UNKNOWN and record.measured_at != record.received_at:
-        return msgspec.structs.replace(record, received_at=received_at)
-    return msgspec.structs.replace(
-        record, received_at=received_at, measured_at=record.measured_at + row[0], clock=ClockTrust.CORRECTED
-    )
+class Corrections:
+    """What boxes found out about their time, as known in one open transaction; read once for each epoch."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._known: dict[tuple[int, str], list[tuple[int, int, int]]] = {}
+
+    def forget(self) -> None:
+        """Read anew: another one was kept."""
+        self._known.clear()
+
+    def applied(self, box: int, epoch: str, seq: int, record: ObservationRecord) -> ObservationRecord:
+        """Return an observation of a box (its row) by the time that its box has found out since."""
+        offset = next((by for first, last, by in self._of(box, epoch) if first <= seq <= last), None)
+        if offset is None:
+            return record
+        received_at = record.received_at + offset
+        if record.clock is not ClockTrust.UNKNOWN and record.measured_at != record.received_at:
+            return msgspec.structs.replace(record, received_at=received_at)
+        return msgspec.structs.replace(
+            record, received_at=received_at, measured_at=record.measured_at + offset, clock=ClockTrust.CORRECTED
+        )
+
+    def _of(self, box: int, epoch: str) -> list[tuple[int, int, int]]:
+        if (box, epoch) not in self._known:
+            self._known[box, epoch] = self._connection.execute(
+                'SELECT first, last, "offset" FROM clock_correction WHERE box_id = ? AND epoch = ?', (box, epoch)
+            ).fetchall()
+        return self._known[box, epoch]
 
 
 def keep_canary(

@@ -35,7 +35,8 @@ def refused_on_dates(error: OSError) -> bool:
     """Return whether a handshake failed because a certificate was not valid yet, or no longer, on either side."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_code in _ON_DATES
-    return isinstance(error, ssl.SSLError) and error.reason in _THEIR_WORDS
+    # An error that OpenSSL did not raise itself has no reason.
+    return isinstance(error, ssl.SSLError) and getattr(error, "reason", None) in _THEIR_WORDS
 
 
 class _TlsSocket(ssl.SSLSocket):

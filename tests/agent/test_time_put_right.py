@@ -14,12 +14,14 @@ from agent.settings import ClockSettings
 from agent.store import Store
 from agent.time_keeper import TimeKeeper
 from alerting.alert import ChangeKind
+from coordination.view import View
 from devices.reading import ClockTrust, Reading
 from exchange.box_records import ClockCorrection
 from exchange.messages import AlertRecord, ObservationRecord
 from tests.agent.kit import BOX, MINUTE, PATIENT, START, Desk, glucose
 from tests.agent.test_box_clock import HOUR, YEAR, Machine
 from tests.agent.test_pipeline import Box, running
+from tests.coordination.kit import Team, rows
 
 
 class FakeLink:
@@ -231,3 +233,35 @@ async def test_readings_are_judged_while_nobody_knows_the_time(tmp_path: Path, d
         for minute, value in ((0, "66"), (5, "64"), (10, "62"), (15, "60")):
             await box.give(by_arrival(value, start + minute * MINUTE))
         assert await told(box) == [("raised", "hypo_level_1")]
+
+
+async def test_a_box_that_woke_in_1970_brings_its_patient_s_readings_to_the_team_by_the_right_time(
+    tmp_path: Path, desk: Desk
+) -> None:
+    """Installed where no network was: no clock, nothing kept, no build date to go by."""
+    (tmp_path / "team").mkdir()
+    team = Team(tmp_path / "team")
+    machine = Machine(wall=0)
+    async with living(tmp_path / "box.db", desk, machine) as (box, keeper):
+        for minute, value in ((0, "100"), (5, "66"), (10, "64"), (15, "62"), (20, "60")):
+            await box.give(by_arrival(value, minute * MINUTE))
+        assert await told(box) == [("raised", "hypo_level_1")], "it watches all the same"
+        before = await box.store.call(Store.waiting, limit=100)
+        machine.is_told(START + 20 * MINUTE)
+        await keeper.look()
+        await box.settle()
+        after = [entry for entry in await box.store.call(Store.waiting, limit=100) if entry not in before]
+    database = team.open_database()
+    for entries, apart in ((before, True), (after, False)):
+        opened = [desk.opener.open(entry.body, box=BOX) for entry in entries]
+        team.store(database, *opened, at=START + HOUR)
+        dated = "SELECT count(*) FROM to_attribute WHERE reason = 'dates' AND content LIKE '%frame%'"
+        assert rows(team.database, dated) == [(5 if apart else 0,)], "the patient's by the right time only"
+    database.close()
+    view = View(team.database)
+    shown = [(item.measured_at - START) // MINUTE for item in view.readings(patient=PATIENT)]
+    assert shown == [0, 5, 10, 15, 20]
+    assert {item.clock for item in view.readings()} == {ClockTrust.CORRECTED}
+    standing = [alert for alert in view.alerts(patient=PATIENT, standing=True) if alert.rule == "hypo_level_1"]
+    assert [alert.onset for alert in standing] == [START + 5 * MINUTE]
+    view.close()

@@ -79,6 +79,9 @@ def test_times_are_put_right_whatever_comes_first(team: Team, wrong_by: int, ord
         4: ClockTrust.TRUSTED,
     }
     assert rows(team.database, "SELECT count(*) FROM to_attribute") == [(0,)]
+    spoke = rows(team.database, "SELECT first_data_at, last_data_at FROM device")[0]
+    assert min(START, START + wrong_by) <= spoke[0] <= START  # type: ignore[operator]
+    assert spoke[1] >= START + 25 * MINUTE  # type: ignore[operator]
 
 
 def test_a_correction_of_one_box_or_epoch_touches_no_other(team: Team) -> None:
