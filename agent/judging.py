@@ -299,25 +299,29 @@ class Judging:
         if not self._behind:
             await self._tell_missed()
         anew = await self._store.call(Store.must_retime)
+        if anew is not None:
+            self._silence.listen_anew(self._clock.now_ms())
         for patient in self._patients.values():
-            await self._restore(patient, anew=anew)
+            await self._restore(patient, anew=anew is not None)
             self._followed(patient.pseudonym)
             unjudged = await self._store.call(Store.unjudged, patient.pseudonym)
-            if not unjudged:
-                continue
-            attempts = await self._store.persist(Store.count_attempt, patient.pseudonym)
-            if attempts > ATTEMPTS:
-                await self._quarantine(patient.pseudonym, unjudged.pop(0))
-            if attempts == 1:
-                await self._judge(patient.pseudonym, unjudged)
-                continue
-            # A fault somewhere in these: one at a time finds which, and the cursor moves past the good ones.
-            for number, kept in enumerate(unjudged):
-                if number:
-                    await self._store.persist(Store.count_attempt, patient.pseudonym)
-                await self._judge(patient.pseudonym, [kept], keep=True)
-        if anew:
-            await self._store.persist(Store.retimed)
+            if unjudged:
+                await self._judge_rest(patient.pseudonym, unjudged)
+        if anew is not None:
+            await self._store.persist(Store.retimed, anew)
+
+    async def _judge_rest(self, patient: str, unjudged: list[Kept]) -> None:
+        attempts = await self._store.persist(Store.count_attempt, patient)
+        if attempts > ATTEMPTS:
+            await self._quarantine(patient, unjudged.pop(0))
+        if attempts == 1:
+            await self._judge(patient, unjudged)
+            return
+        # A fault somewhere in these: one at a time finds which, and the cursor moves past the good ones.
+        for number, kept in enumerate(unjudged):
+            if number:
+                await self._store.persist(Store.count_attempt, patient)
+            await self._judge(patient, [kept], keep=True)
 
     async def _remember(self) -> None:
         now = self._clock.now_ms()

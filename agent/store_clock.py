@@ -74,18 +74,19 @@ class ClockBook:
                 )
             told = list(clock_store.records(correction, parts, at=now_ms))
             clock_store.put_right(self._connection, correction.boot)
-            self._connection.execute("insert or replace into meta(name, value) values ('retime', x'01')")
+            self._connection.execute("insert or replace into meta(name, value) values ('retime', randomblob(8))")
             clock_store.begin_stretch(self._connection, found.after, place)
             self.outbox.add(told, LANE_ALERTS, sealer, now_ms=now_ms)
             clock_store.keep_time(self._connection, now_ms, seq=self.outbox.next_seq())
 
-    def must_retime(self) -> bool:
-        """Return whether the time was put right, and judging has not taken that up yet."""
-        return self._connection.execute("select 1 from meta where name = 'retime'").fetchone() is not None
+    def must_retime(self) -> bytes | None:
+        """Return what names the right time that judging has not taken up yet; None when there is none."""
+        row = self._connection.execute("select value from meta where name = 'retime'").fetchone()
+        return None if row is None else bytes(row[0])
 
-    def retimed(self) -> None:
-        """Keep that judging has taken up the right time."""
-        self._connection.execute("delete from meta where name = 'retime'")
+    def retimed(self, right: bytes) -> None:
+        """Keep that judging has taken up the time that `right` names."""
+        self._connection.execute("delete from meta where name = 'retime' and value = ?", (right,))
 
     def set_aside_after(self, patient: str, at_ms: int) -> int:
         """Judge no more what is dated after `at_ms` (ms UTC, exclusive): nothing is; return how many readings."""

@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import batch, codecs, kernel, kill_loop, latency, live, recovery, replay, sessions, start, store
+from benchmarks import batch, codecs, drain, kernel, kill_loop, latency, live, recovery, replay, sessions, start, store
 
 ALL = {
     "codecs": codecs.figures,
@@ -15,6 +15,7 @@ ALL = {
     "live": live.figures,
     "replay": replay.figures,
     "latency": latency.figures,
+    "drain": drain.figures,
     "kill_loop": kill_loop.figures,
 }
 
