@@ -102,8 +102,9 @@ lock:
 	$(LOCK) pyproject.toml requirements/build.in -o requirements/box.txt
 	$(LOCK) pyproject.toml requirements/build.in --extra sim -c requirements/box.txt -o requirements/sim.txt
 	$(LOCK) pyproject.toml requirements/build.in --extra analysis -c requirements/sim.txt -o requirements/analysis.txt
-	$(LOCK) pyproject.toml requirements/build.in --extra sim --extra analysis --extra dev -c requirements/sim.txt -c requirements/analysis.txt -o requirements/dev.txt
-	$(LOCK) pyproject.toml requirements/build.in --extra sim --extra analysis --extra dev --extra peers -c requirements/dev.txt -o requirements/peers.txt
+	$(LOCK) pyproject.toml requirements/build.in --extra desk -c requirements/sim.txt -o requirements/desk.txt
+	$(LOCK) pyproject.toml requirements/build.in --extra sim --extra analysis --extra desk --extra dev -c requirements/sim.txt -c requirements/analysis.txt -c requirements/desk.txt -o requirements/dev.txt
+	$(LOCK) pyproject.toml requirements/build.in --extra sim --extra analysis --extra desk --extra dev --extra peers -c requirements/dev.txt -o requirements/peers.txt
 
 clean:
 	rm -f alerting/_kernel*.so

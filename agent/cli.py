@@ -122,11 +122,12 @@ def run(config: Path) -> None:
     logs.to_stderr()
     settings = read_settings(config)
     from agent import daemon
+    from agent.box_clock import BoxClock
+    from agent.clock_trust import LinuxTime
     from devices.bleak_radio import BleakRadio
     from devices.bluez_adapter import BluezAdapter
     from devices.bluez_agent import refusing_surprises
     from devices.bluez_bonds import BluezBonds
-    from devices.clock import SystemClock
     from devices.recovery import Controls
     from devices.sysfs_adapter import SysfsAdapter
 
@@ -136,7 +137,7 @@ def run(config: Path) -> None:
             name = settings.radio.adapter_name
             control = Controls(BluezAdapter(name), SysfsAdapter(name))
             bonds = BluezBonds(adapter=settings.radio.adapter)
-            await daemon.run(settings, clock=SystemClock(), radio=radio, control=control, bonds=bonds)
+            await daemon.run(settings, clock=BoxClock(LinuxTime()), radio=radio, control=control, bonds=bonds)
 
     asyncio.run(until_told(box()))
 

@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack, aclosing
 from importlib.metadata import version
 
 from agent import systemd
+from agent.canary import Canary
 from agent.counts import Counts
 from agent.errors import StoreError, VaultError
 from agent.forwarder import Forwarder
@@ -32,6 +33,7 @@ from agent.state_lock import state_lock
 from agent.store import Store
 from agent.store_thread import StoreThread
 from agent.team_keeper import TeamKeeper
+from agent.time_keeper import begin_time, keep_time
 from agent.vault import make_kek_file, open_vault
 from agent.watch import watch
 from alerting import compiled
@@ -52,6 +54,9 @@ logger = logging.getLogger(__name__)
 
 FAULT_PAUSE_S = 0.5
 SESSION_EXPIRY_S = 7 * 86_400
+RETRY_FIRST_S = 2.0
+RETRY_CAP_S = 60.0
+"""A fleet that lost its broker comes back within two seconds at most if the broker can take it, and else spread out."""
 
 
 async def run(
@@ -99,6 +104,7 @@ async def run(
         )
         counts = Counts()
         link = await stack.enter_async_context(Link(_link_settings(settings.box, settings.broker, presence)))
+        keeper = await begin_time(clock, store=store, sealer=sealer, link=link, settings=settings)
         forwarder = Forwarder(
             store=store,
             link=link,
@@ -110,6 +116,7 @@ async def run(
             clock=clock,
             counts=counts,
         )
+        canary = Canary(store=store, sealer=sealer, clock=clock, on_kept=forwarder.kick)
         shadows = Shadows(store=store, patients=settings.patients, clock=clock, attempt=attempted)
         judging = Judging(
             box=settings.box,
@@ -167,6 +174,8 @@ async def run(
                 group.create_task(renewal.run(), name="certificate")
             for device, source in watched:
                 group.create_task(_pump(device, source, pipeline), name=f"device {device.address}")
+            group.create_task(canary.run(), name="canary")
+            group.create_task(keep_time(keeper, right=judging.retime, notice=pipeline.notice), name="time")
             on_ready()
             keys = {PATIENTS: len(settings.patients), COUNT: len(watched), KERNEL: compiled.kind}
             logger.info("ready", extra={EVENT: "ready"} | keys)
@@ -184,6 +193,8 @@ def _link_settings(box: str, broker: BrokerSettings, presence: Presence) -> Link
         session_expiry_s=SESSION_EXPIRY_S,
         clean_start=False,
         will=presence.will,
+        retry_first_s=RETRY_FIRST_S,
+        retry_cap_s=RETRY_CAP_S,
     )
 
 

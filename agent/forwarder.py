@@ -1,9 +1,10 @@
 """Outbox to broker to receipt: the only retry loop for sending.
 
 - An entry is freed on a receipt that the team signed, never on a PUBACK: a PUBACK means that the broker has it.
-- At most `window` entries are on their way; alerts go first, then the newest readings.
+- What may be on its way is bounded, and the team says how much of it (`on_the_way`); alerts go first, then the newest
+  readings.
 - What has no receipt in time is sent again, later each time, with jitter. Sending twice is harmless.
-- A forged or foreign receipt frees nothing; it is counted.
+- A forged or foreign receipt frees nothing, nor does one from before the team lost what it had; it is counted.
 
 Durations here are real seconds, whatever clock the readings are judged by.
 """
@@ -15,11 +16,11 @@ import random
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from agent.counts import Counts
 from agent.logs import COUNT, EVENT, REASON
+from agent.on_the_way import OnTheWay
 from agent.outbox import Entry
 from agent.presence import Presence
 from agent.settings import ForwarderSettings
@@ -29,7 +30,8 @@ from devices.clock import Clock
 from exchange.connection import NO_MATCHING_SUBSCRIBERS, Message
 from exchange.errors import LinkError, ReceiptError
 from exchange.link import Link
-from exchange.sealing import LANE_ALERTS, verify_receipt
+from exchange.receipts import Received
+from exchange.sealing import LANE_ALERTS, LANE_DENSE, verify_receipt
 from exchange.topics import ALERTS, OBSERVATIONS, RECEIPTS, topic
 
 logger = logging.getLogger(__name__)
@@ -38,14 +40,6 @@ NO_SUBSCRIBER_PAUSE_S = 0.2
 BROKEN_PAUSE_S = 0.1
 DISK_PAUSE_S = 2.0
 DAY_MS = 86_400_000
-LONGEST_BACKOFF = 8
-"""A receipt is waited for up to this many times the first timeout."""
-
-
-@dataclass(slots=True)
-class _Sent:
-    attempts: int
-    again_at: float
 
 
 class Forwarder:
@@ -75,7 +69,7 @@ class Forwarder:
         self._clock = clock
         self._counts = counts
         self._wake = asyncio.Event()
-        self._sent: dict[int, _Sent] = {}
+        self._on_the_way = OnTheWay(settings)
 
     def kick(self) -> None:
         """Say that something new waits."""
@@ -109,7 +103,7 @@ class Forwarder:
         while True:
             await self._hear_receipts()
             generation = await self._link.wait_generation_after(generation)
-            self._sent.clear()
+            self._on_the_way.begin()
             self._wake.set()
             await self._say_online()
 
@@ -124,35 +118,35 @@ class Forwarder:
         while True:
             await self._link.wait_connected()
             self._wake.clear()
-            overdue = [first for first, sent in self._sent.items() if sent.again_at <= time.monotonic()]
-            room = self._settings.window - len(self._sent) + len(overdue)
-            if room > 0:
-                under_way = [first for first in self._sent if first not in set(overdue)]
-                entries = await self._store.call(Store.waiting, limit=room, sent=under_way)
-                for first in set(overdue) - {entry.first for entry in entries}:
-                    # Newer ones went first: it waits among those that were never sent.
-                    del self._sent[first]
-                for entry in entries:
-                    self._count_attempt(entry.first)
-                    group.create_task(self._publish(entry), name=f"publish {entry.first}")
+            now = time.monotonic()
+            entries = await self._leaving(now)
+            self._on_the_way.leave(entries, now)
+            for entry in entries:
+                group.create_task(self._publish(entry), name=f"publish {entry.first}")
             await self._nap()
+
+    async def _leaving(self, now: float) -> list[Entry]:
+        """Return what may leave now: alerts first, and readings whatever alerts are waiting for their receipts."""
+        room, still = self._on_the_way.room(now), self._on_the_way.still(now)
+        entries: list[Entry] = []
+        if room.alerts:
+            alerts = (LANE_ALERTS, LANE_ALERTS)
+            entries += await self._store.call(Store.waiting, limit=room.alerts, sent=still, lanes=alerts)
+        if room.readings:
+            lanes = (LANE_ALERTS + 1, LANE_DENSE)
+            entries += await self._store.call(
+                Store.waiting, limit=room.readings, sent=still, lanes=lanes, size=room.size
+            )
+        return entries
 
     async def _nap(self) -> None:
         now = time.monotonic()
-        next_due = min((sent.again_at for sent in self._sent.values()), default=now + self._settings.heartbeat)
+        next_due = self._on_the_way.next_due()
         try:
-            async with asyncio.timeout(max(0.01, next_due - now)):
+            async with asyncio.timeout(self._settings.heartbeat if next_due is None else max(0.01, next_due - now)):
                 await self._wake.wait()
         except TimeoutError:
             return
-
-    def _count_attempt(self, first: int) -> None:
-        before = self._sent.get(first)
-        attempts = 1 if before is None else before.attempts + 1
-        wait = self._settings.receipt_timeout * min(2 ** (attempts - 1), LONGEST_BACKOFF)
-        # Jitter spreads a fleet that lost the same broker; it is no secret.
-        again_at = time.monotonic() + wait * random.uniform(0.75, 1.25)  # noqa: S311
-        self._sent[first] = _Sent(attempts=attempts, again_at=again_at)
 
     async def _publish(self, entry: Entry) -> None:
         channel = ALERTS if entry.lane == LANE_ALERTS else OBSERVATIONS
@@ -173,9 +167,7 @@ class Forwarder:
 
     def _again_within(self, entry: Entry, seconds: float) -> None:
         """Send an entry again sooner than for want of a receipt, later at each attempt."""
-        if (sent := self._sent.get(entry.first)) is not None:
-            pause = seconds * 2.0 ** min(sent.attempts - 1, LONGEST_BACKOFF)
-            sent.again_at = min(sent.again_at, time.monotonic() + pause)
+        if self._on_the_way.again_within(entry.first, seconds, time.monotonic()):
             self._wake.set()
 
     # --- receipts -----------------------------------------------------------------------------------------
@@ -192,24 +184,33 @@ class Forwarder:
             logger.warning("a receipt was refused", extra={EVENT: "receipt_refused", REASON: error.reason})
             self._counts.add(f"receipt.{error.reason}")
             return
-        if receipt.epoch != self._epoch:
-            self._counts.add("receipt.other_epoch")
+        if receipt.at < await self._store.call(Store.receipts_from):
+            # Somebody sends again what the team said before it lost its memory.
+            self._counts.add("receipt.outdated")
             return
+        freed: list[int] = []
+        for part in receipt.epochs:
+            freed += await self._free(part)
+        self._on_the_way.receipted(freed, receipt.credit)
+        self._wake.set()
+
+    async def _free(self, part: Received) -> list[int]:
+        if part.epoch != self._epoch:
+            self._counts.add("receipt.other_epoch")
+            return []
         next_seq, _ = await self._store.call(Store.backlog)
-        if receipt.high >= next_seq:
+        if part.high >= next_seq:
             # The team has more of this epoch than the box knows of: its database was set back.
             logger.error("the team knows records that this database does not", extra={EVENT: "set_back"})
             self._counts.add("receipt.ahead")
-        freed = await self._store.call(Store.free, receipt.ranges, now_ms=self._clock.now_ms())
-        for first in freed:
-            self._sent.pop(first, None)
-        self._wake.set()
+        return await self._store.call(Store.free, part.ranges, now_ms=self._clock.now_ms())
 
     # --- what the box says about itself -------------------------------------------------------------------
 
     async def _heartbeat(self) -> None:
         while True:
-            await asyncio.sleep(self._settings.heartbeat)
+            # Boxes that came back together must not say together, for ever after, that they are there.
+            await asyncio.sleep(self._settings.heartbeat * random.uniform(0.75, 1.0))  # noqa: S311
             if self._link.connected:
                 await self._say_online()
             await self.keep_counts()

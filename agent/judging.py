@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from agent.logs import EVENT, READINGS
+from agent.retiming import in_words, is_ahead, set_right
 from agent.settings import Device, Patient, Watched
 from agent.shadow import Shadows
 from agent.silence import Silence
@@ -44,6 +45,7 @@ CURSOR_LAG = 64
 """Readings judged without consequence before the cursor is kept all the same."""
 ATTEMPTS = 3
 
+Say = Callable[[Sequence[AlertChange]], list[AlertChange]]
 Guard = Callable[[Callable[[], Awaitable[None]]], Awaitable[bool]]
 """Awaits what it is given; returns whether it went well, after having said why not and paused."""
 
@@ -87,6 +89,7 @@ class Judging:
         self._missed: dict[tuple[str, DeviceEventKind], tuple[Watched | None, DeviceEvent]] = {}
         self._engines: dict[str, Engine] = {}
         self._unkept: set[str] = set()
+        self._ahead: set[str] = set()
         self._since: dict[str, int] = {}
         self._cursor: dict[str, int] = {}
         self._lag: dict[str, int] = {}
@@ -111,6 +114,11 @@ class Judging:
         """Let time pass up to `now` (ms UTC) after everything handed over before; a later tick serves as well."""
         if not self._behind and not self._queue.full():
             self._queue.put_nowait(now)
+
+    def retime(self) -> None:
+        """Judge anew, by the time that is right now, what a wrong one had dated."""
+        self.tick(self._clock.now_ms())
+        self._behind = True
 
     def next_deadline(self) -> int | None:
         """Return when passing time will next change something, in ms UTC."""
@@ -240,6 +248,10 @@ class Judging:
 
     async def _pass_time(self, now: int) -> None:
         for patient, engine in self._engines.items():
+            if is_ahead(engine, now):
+                self._ahead.add(patient)
+                self._behind = True
+                continue
             self._unkept.add(patient)
             changes = (*engine.tick(now), *engine.escalate(now))
             if changes:
@@ -286,23 +298,30 @@ class Judging:
         await self._remember()
         if not self._behind:
             await self._tell_missed()
+        anew = await self._store.call(Store.must_retime)
+        if anew is not None:
+            self._silence.listen_anew(self._clock.now_ms())
         for patient in self._patients.values():
-            await self._restore(patient)
+            await self._restore(patient, anew=anew is not None)
             self._followed(patient.pseudonym)
             unjudged = await self._store.call(Store.unjudged, patient.pseudonym)
-            if not unjudged:
-                continue
-            attempts = await self._store.persist(Store.count_attempt, patient.pseudonym)
-            if attempts > ATTEMPTS:
-                await self._quarantine(patient.pseudonym, unjudged.pop(0))
-            if attempts == 1:
-                await self._judge(patient.pseudonym, unjudged)
-                continue
-            # A fault somewhere in these: one at a time finds which, and the cursor moves past the good ones.
-            for number, kept in enumerate(unjudged):
-                if number:
-                    await self._store.persist(Store.count_attempt, patient.pseudonym)
-                await self._judge(patient.pseudonym, [kept], keep=True)
+            if unjudged:
+                await self._judge_rest(patient.pseudonym, unjudged)
+        if anew is not None:
+            await self._store.persist(Store.retimed, anew)
+
+    async def _judge_rest(self, patient: str, unjudged: list[Kept]) -> None:
+        attempts = await self._store.persist(Store.count_attempt, patient)
+        if attempts > ATTEMPTS:
+            await self._quarantine(patient, unjudged.pop(0))
+        if attempts == 1:
+            await self._judge(patient, unjudged)
+            return
+        # A fault somewhere in these: one at a time finds which, and the cursor moves past the good ones.
+        for number, kept in enumerate(unjudged):
+            if number:
+                await self._store.persist(Store.count_attempt, patient)
+            await self._judge(patient, [kept], keep=True)
 
     async def _remember(self) -> None:
         now = self._clock.now_ms()
@@ -318,7 +337,7 @@ class Judging:
             facts = await self._store.call(Store.device_facts, device.address)
             self._silence.remember(device.address, facts, read_at=None if newest is None else newest.received_at)
 
-    async def _restore(self, patient: Patient) -> None:
+    async def _restore(self, patient: Patient, *, anew: bool) -> None:
         name = patient.pseudonym
         stream = await self._store.call(Store.stream, name)
         self._cursor[name], self._lag[name] = stream.cursor, 0
@@ -333,6 +352,11 @@ class Judging:
             self._engines[name] = Engine.restore(patient.protocol, stream.snapshot, zone=patient.zone)
         except SnapshotError:
             await self._apply(patient, stream.snapshot)
+        else:
+            if anew or name in self._ahead or is_ahead(self._engines[name], self._clock.now_ms()):
+                self._since[name] = await set_right(self._store, name, self._clock)
+                await self._apply(patient, stream.snapshot, say=in_words)
+                self._ahead.discard(name)
 
     async def _begin(self, patient: Patient) -> Engine:
         now = self._clock.now_ms()
@@ -340,7 +364,7 @@ class Judging:
         self._since[patient.pseudonym] = now
         return Engine(patient.protocol, patient=patient.pseudonym, zone=patient.zone, since=now)
 
-    async def _apply(self, patient: Patient, before: bytes) -> None:
+    async def _apply(self, patient: Patient, before: bytes, *, say: Say = list) -> None:
         """Apply a protocol to what is kept of the past, and tell what differs from what stood under the one before.
 
         A rule still true goes on as the same alert; one newly true is raised now; what no longer holds is ended. What
@@ -369,7 +393,7 @@ class Judging:
             if change.patient == name and change.protocol
         ]
         rules = {rule.id for rule in patient.protocol.rules}
-        changes += applied(standing, engine.open_alerts, rules=rules, now=now)
+        changes += say(applied(standing, engine.open_alerts, rules=rules, now=now))
         engine.begin_escalating([one.alert_id for one in changes if one.kind is ChangeKind.RAISED], now)
         self._engines[name] = engine
         await self._keep_judgement(name, engine, tuple(changes))

@@ -87,3 +87,19 @@ def shadows(db: Database) -> None:
             reading integer primary key references reading(id) on delete cascade,
             stream integer not null references stream(id)
         )""")
+
+
+@migrations(name="0004_clock")
+def clock(db: Database) -> None:
+    """From where the box's own time ran, and what was received since, so that it can be put right once it is known."""
+    db.execute("""
+        create table clock_stretch (
+            id integer primary key,
+            boot text not null,
+            mono integer not null,
+            wall integer not null,
+            trusted integer not null,
+            epoch text not null,
+            first_seq integer not null,
+            first_row integer not null
+        )""")

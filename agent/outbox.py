@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from exchange.errors import EnvelopeError
 from exchange.messages import MAX_RECORDS, Range, Record
-from exchange.sealing import Sealer
+from exchange.sealing import LANE_ALERTS, LANE_DENSE, Sealer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Outbox:
     def __init__(self, connection: sqlite3.Connection, *, epoch: str) -> None:
         """`epoch` has 32 hexadecimal digits; sequence numbers count from 0 in it."""
         self._connection = connection
-        self._epoch = epoch
+        self.epoch = epoch
 
     def next_seq(self) -> int:
         """Return the sequence number that the next record will carry."""
@@ -55,7 +55,7 @@ class Outbox:
 
     def _seal(self, records: Sequence[Record], first: int, lane: int, sealer: Sealer, now_ms: int) -> None:
         try:
-            body = sealer.seal(epoch=self._epoch, first=first, lane=lane, created=now_ms, records=records)
+            body = sealer.seal(epoch=self.epoch, first=first, lane=lane, created=now_ms, records=records)
         except EnvelopeError as error:
             if error.reason != "oversize" or len(records) == 1:
                 raise
@@ -68,14 +68,36 @@ class Outbox:
             (first, first + len(records) - 1, lane, now_ms, body),
         )
 
-    def waiting(self, *, limit: int, sent: Sequence[int] = ()) -> list[Entry]:
-        """Return up to `limit` entries without receipt, alerts first, then the newest; those in `sent` are left out."""
+    def waiting(
+        self,
+        *,
+        limit: int,
+        sent: Sequence[int] = (),
+        lanes: tuple[int, int] = (LANE_ALERTS, LANE_DENSE),
+        size: int | None = None,
+    ) -> list[Entry]:
+        """Return entries without receipt, alerts first, then the newest.
+
+        Args:
+            limit: how many at most.
+            sent: the first sequence numbers of those that are left out.
+            lanes: of the lanes from the one to the other, both included.
+            size: of no more bytes in all; None: of any.
+        """
         skip = set(sent)
-        rows = self._connection.execute(
-            "select first from outbox where receipted_at is null order by lane, first desc limit ?",
-            (limit + len(skip),),
-        )
-        chosen = [first for (first,) in rows if first not in skip][:limit]
+        chosen: list[int] = []
+        for first, length in self._connection.execute(
+            "select first, length(body) from outbox where receipted_at is null and lane between ? and ?"
+            " order by lane, first desc limit ?",
+            (*lanes, limit + len(skip)),
+        ):
+            if first in skip:
+                continue
+            if size is not None:
+                size -= length
+            if len(chosen) == limit or (size is not None and size < 0):
+                break
+            chosen.append(first)
         return [self._entry(first) for first in chosen]
 
     def _entry(self, number: int) -> Entry:

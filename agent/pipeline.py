@@ -18,11 +18,12 @@ from agent.attribution import Attribution, moment_ms, out_of_range
 from agent.counts import Counts
 from agent.device_facts import FactKeeper
 from agent.judging import Handed, Judging
+from agent.reading_time import doubted, not_ahead
 from agent.settings import Watched
 from agent.store import Arrival, Store
 from agent.store_reader import Kept
 from agent.store_thread import StoreThread
-from devices.clock import Clock
+from devices.clock import Clock, may_set_others
 from devices.reading import Reading
 from devices.source import Batch, DeviceEvent, DeviceEventKind, DeviceFacts
 from exchange.messages import UNATTRIBUTED
@@ -139,13 +140,15 @@ class Pipeline:
         self._judging.hand_over(Handed(tuple(zip(devices, batches, strict=True)), kept))
 
     def _arrivals(self, work: _Work) -> list[Arrival]:
-        """Say whose each reading of a batch is."""
-        owners = self._attribution[work.device.address].owners(work.batch.readings)
+        """Say whose each reading of a batch is, and how far its time can be trusted."""
+        readings = [not_ahead(reading, self._clock.now_ms()) for reading in work.batch.readings]
+        owners = self._attribution[work.device.address].owners(readings)
+        sure = may_set_others(self._clock)
         return [
             Arrival(patient=UNATTRIBUTED, reading=reading, attributed=False)
             if owner is None
-            else Arrival(patient=owner.pseudonym, reading=reading)
-            for reading, owner in zip(work.batch.readings, owners, strict=True)
+            else Arrival(patient=owner.pseudonym, reading=reading if sure else doubted(reading))
+            for reading, owner in zip(readings, owners, strict=True)
         ]
 
     def _told(self, work: _Work, nobodys: Sequence[Reading]) -> Batch:

@@ -87,6 +87,7 @@ class ForwarderSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen
     """How what is kept reaches the team (real seconds)."""
 
     window: Annotated[int, Meta(ge=1, le=1000)] = 200
+    window_kib: Annotated[int, Meta(ge=64, le=65536)] = 512
     receipt_timeout: Seconds = 30.0
     keep_receipted_days: Annotated[int, Meta(ge=1, le=90)] = 14
     heartbeat: Seconds = 60.0
@@ -96,6 +97,12 @@ class WatchSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tru
     """When passing time starts to be judged (real seconds)."""
 
     settle: Seconds = 60.0
+
+
+class ClockSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """How the box asks for the time when it does not know it: a command and its arguments, run as they are."""
+
+    ask: Annotated[tuple[Text, ...], Meta(max_length=16)] = ()
 
 
 class NowSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -284,6 +291,7 @@ class Settings:
     forwarder: ForwarderSettings
     watch: WatchSettings
     now: NowSettings
+    clock: ClockSettings = field(default_factory=ClockSettings)
     patients: tuple[Patient, ...]
     devices: tuple[Device, ...]
     relays: tuple[Relay, ...] = ()

@@ -24,6 +24,7 @@ from agent.settings import (
     MOST_DEVICES,
     MOST_PATIENTS,
     BrokerSettings,
+    ClockSettings,
     DeviceSettings,
     EnrolmentSettings,
     ForwarderSettings,
@@ -58,6 +59,7 @@ class _File(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     forwarder: ForwarderSettings = ForwarderSettings()
     watch: WatchSettings = WatchSettings()
     now: NowSettings = NowSettings()
+    clock: ClockSettings = ClockSettings()
     patients: Annotated[list[PatientSettings], Meta(min_length=1, max_length=MOST_PATIENTS)]
     devices: Annotated[list[DeviceSettings], Meta(max_length=MOST_DEVICES)] = []
     relays: Annotated[list[RelaySettings], Meta(max_length=MOST_PATIENTS)] = []
@@ -171,6 +173,7 @@ def _check(found: _File, folder: Path, faults: Faults) -> Settings:
         forwarder=found.forwarder,
         watch=found.watch,
         now=found.now,
+        clock=found.clock,
         patients=tuple(patients.values()),
         devices=assignments.devices(found.devices),
         relays=assignments.relays(found.relays, folder),

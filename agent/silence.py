@@ -139,6 +139,10 @@ class Silence:
         self._listening_since = now
         self._deaf = False
 
+    def listen_anew(self, now: int) -> None:
+        """Begin to listen again: the time before is not known to have gone by."""
+        self._listening_since = now
+
     def remember(self, device: str, facts: DeviceFacts, *, read_at: int | None) -> None:
         """Take up what was kept of a device: what it said, and when its newest reading came."""
         ear = self._ears[device]

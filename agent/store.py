@@ -24,6 +24,7 @@ from agent.database import connect, immediate
 from agent.errors import VaultError
 from agent.outbox import Entry
 from agent.shadow_store import Fault, ShadowBuffer, ShadowJudgement, ShadowState
+from agent.store_clock import UNDATED, ClockBook
 from agent.store_reader import Kept, StoreReader
 from agent.vault import Vault
 from alerting.alert import AlertChange, ChangeKind
@@ -31,7 +32,7 @@ from devices.reading import Reading
 from devices.source import DeviceFacts
 from exchange import messages
 from exchange.messages import ObservationRecord, Range
-from exchange.sealing import LANE_ALERTS, LANE_SPARSE, Sealer
+from exchange.sealing import LANE_ALERTS, LANE_DENSE, LANE_SPARSE, Sealer
 
 
 class ReadingState(IntEnum):
@@ -41,6 +42,7 @@ class ReadingState(IntEnum):
     UNATTRIBUTED = 1
     TOO_LATE = 2
     QUARANTINED = 3
+    UNDATED = UNDATED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,7 @@ class Judgement:
     marked: tuple[tuple[int, ReadingState], ...] = ()
 
 
-class Store(StoreReader):
+class Store(ClockBook, StoreReader):
     """One open database, to write. Every method is called from the one thread that opened it."""
 
     def __init__(self, path: Path, vault: Vault, *, now_ms: int) -> None:
@@ -288,9 +290,16 @@ class Store(StoreReader):
 
     # --- the outbox ---------------------------------------------------------------------------------------
 
-    def waiting(self, *, limit: int, sent: Sequence[int] = ()) -> list[Entry]:
+    def waiting(
+        self,
+        *,
+        limit: int,
+        sent: Sequence[int] = (),
+        lanes: tuple[int, int] = (LANE_ALERTS, LANE_DENSE),
+        size: int | None = None,
+    ) -> list[Entry]:
         """Return up to `limit` entries to send, see `Outbox.waiting`."""
-        return self.outbox.waiting(limit=limit, sent=sent)
+        return self.outbox.waiting(limit=limit, sent=sent, lanes=lanes, size=size)
 
     def backlog(self) -> tuple[int, int]:
         """Return the next sequence number and how many records wait for a receipt."""

@@ -19,6 +19,8 @@ BATTERY_MS = 604_800_000
 TEAM_LIST_MS = 10_800_000
 """Three hours: an expired list is noticed every hour, and is renewed where it is noticed no longer."""
 
+CLOCK_MS = 1_800_000
+"""Half an hour: noticed every few minutes while it lasts."""
 AGAIN_MS = 43_200_000
 """Half a day: a weight that leaves its range again the next morning is news, one weighed again an hour later is not."""
 
@@ -221,6 +223,16 @@ RULES: Mapping[str, TechnicalRule] = {
         owner=Owner.INSTALLER,
         fr="L'horloge {of_the} est fausse et n'a pas pu être réglée : la régler à la main.",
         en="The clock {of_the} is wrong and could not be set: set it by hand.",
+    ),
+    "clock_unknown": TechnicalRule(
+        priority=Priority.MEDIUM,
+        owner=Owner.INSTALLER,
+        fr="L'heure du boîtier n'est pas sûre : vérifier qu'il reçoit l'heure du réseau (NTP, port UDP 123) ; si elle "
+        "est juste et que la liaison reste refusée, faire renouveler les certificats.",
+        en="The time of the box is not certain: check that it gets the time from the network (NTP, UDP port 123); if "
+        "it is right and the link is still refused, have the certificates renewed.",
+        of_box=True,
+        longest_ms=CLOCK_MS,
     ),
     "history_failed": TechnicalRule(
         priority=Priority.MEDIUM,

@@ -5,6 +5,7 @@ import sys
 from benchmarks import (
     batch,
     codecs,
+    drain,
     kernel,
     kill_loop,
     latency,
@@ -29,6 +30,7 @@ ALL = {
     "live": live.figures,
     "replay": replay.figures,
     "latency": latency.figures,
+    "drain": drain.figures,
     "kill_loop": kill_loop.figures,
 }
 

@@ -17,7 +17,8 @@ from coordination.database import Arrival, Moment, SignedReceipt
 from coordination.inbox import run
 from coordination.settings import read_settings
 from coordination.sqlite_database import SqliteDatabase
-from exchange.messages import AlertRecord, ObservationRecord, Receipt
+from exchange.messages import AlertRecord, ObservationRecord
+from exchange.receipts import Credit, Receipt
 from exchange.sealing import Opened
 from simulators.clock import AcceleratedClock
 from simulators.hci_socket import serve_hci
@@ -97,9 +98,15 @@ def timed(times: Times, loop: asyncio.AbstractEventLoop) -> type[SqliteDatabase]
 
     class TimedDatabase(SqliteDatabase):
         def store(
-            self, arrivals: Sequence[Arrival], *, moment: Moment, receipt_at: int, sign: Callable[[Receipt], bytes]
+            self,
+            arrivals: Sequence[Arrival],
+            *,
+            moment: Moment,
+            receipt_at: int,
+            sign: Callable[[Receipt], bytes],
+            credit: Credit | None = None,
         ) -> tuple[SignedReceipt, ...]:
-            done = super().store(arrivals, moment=moment, receipt_at=receipt_at, sign=sign)
+            done = super().store(arrivals, moment=moment, receipt_at=receipt_at, sign=sign, credit=credit)
             now = time.monotonic_ns()
             for record in (record for item in arrivals if isinstance(item, Opened) for record in item.records):
                 if isinstance(record, AlertRecord):

@@ -115,9 +115,14 @@ for _command in IDENTITY_COMMANDS:
 
 @main.command(epilog=NOT_A_DEVICE)
 @_config
-def inbox(config: Path) -> None:
+@click.option(
+    "--worker",
+    metavar="NAME",
+    help="Nom de ce récepteur, s'ils sont plusieurs / name of this worker, when there are several: inbox-2.",
+)
+def inbox(*, config: Path, worker: str | None) -> None:
     """Recevoir les boîtiers jusqu'à SIGTERM. / Receive the boxes until SIGTERM."""
-    settings = read_settings(config)
+    settings = read_settings(config, worker=worker)
     _log_to_stderr()
     serve(settings, SystemClock())
 

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from alerting.alert import AlertChange
 from coordination.attribution import Assignment, TeamChange
-from exchange.messages import Receipt, Status
+from exchange.messages import Status
+from exchange.receipts import Credit, Receipt
 from exchange.sealing import Opened
 
 
@@ -45,11 +46,24 @@ Arrival = Opened | Presence | Refused
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """Now, on the team's side.
+    """Now, as one worker of the inbox sees it.
 
     Attributes:
         at: ms UTC by the injected clock.
-        listened: for how many ms of that clock, in all, the inbox has been able to hear boxes.
+        fresh: for how many ms of that clock, up to `at`, the worker has been able to hear boxes since it last looked.
+    """
+
+    at: int
+    fresh: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listened:
+    """Now, on the team's side as a whole.
+
+    Attributes:
+        at: ms UTC by the injected clock.
+        listened: for how many ms of that clock, in all, at least one worker has been able to hear boxes.
     """
 
     at: int
@@ -71,7 +85,7 @@ class Watched:
     Attributes:
         assignment: one that holds, or one that has ended and whose alert still stands.
         heard_at: ms UTC when a message of the box last said something new; None when none ever did.
-        listened: what `Moment.listened` was then, or when the assignment began to be watched if that is later.
+        listened: what `Listened.listened` was then, or when the assignment began to be watched if that is later.
         standing: the `not_transmitted` alert that stands, as last changed.
     """
 
@@ -79,6 +93,10 @@ class Watched:
     heard_at: int | None
     listened: int
     standing: AlertChange | None
+
+
+Judge = Callable[[Listened, Sequence[Watched]], Sequence[TeamChange]]
+"""Says what changes now about the silence of those who are watched."""
 
 
 class Database(Protocol):
@@ -94,32 +112,35 @@ class Database(Protocol):
         """
         ...
 
-    def listened(self) -> int:
-        """Return `Moment.listened` as last stored.
-
-        Raises:
-            DatabaseBusyError: it cannot be read now.
-        """
-        ...
-
     def store(
-        self, arrivals: Sequence[Arrival], *, moment: Moment, receipt_at: int, sign: Callable[[Receipt], bytes]
+        self,
+        arrivals: Sequence[Arrival],
+        *,
+        moment: Moment,
+        receipt_at: int,
+        sign: Callable[[Receipt], bytes],
+        credit: Credit | None = None,
     ) -> tuple[SignedReceipt, ...]:
         """Store each record once, and return the receipts of every envelope among `arrivals`, old or new.
+
+        What another worker stored meanwhile counts as stored.
 
         Args:
             arrivals: in the order received.
             moment: when they were received.
             receipt_at: ms UTC, real time.
             sign: signs one receipt.
+            credit: how much each box that is receipted may have on its way from now on.
 
         Raises:
             DatabaseBusyError: nothing was stored.
         """
         ...
 
-    def watch(self, judge: Callable[[Sequence[Watched]], Sequence[TeamChange]], *, moment: Moment) -> None:
+    def watch(self, judge: Judge, *, moment: Moment) -> None:
         """Let `judge` see every watched patient, and keep the changes that it returns.
+
+        Several workers may do so one after the other: each sees what the ones before it kept.
 
         Raises:
             DatabaseBusyError: nothing was kept.

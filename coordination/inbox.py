@@ -7,6 +7,10 @@ Rules of this room:
 - What came before is receipted again and not stored: the earlier receipt may have been lost.
 - What was drained while the last batch was written is the next batch: nobody waits for a batch to fill.
 - A message that is forged, foreign or malformed is recorded, counted and acknowledged; it stops nobody else.
+- Several workers may run beside each other on one database: they share observations and alerts (`topics.shared`), so
+  that each message reaches one of them, and every one hears every status, since a broker does not hand on to a
+  shared subscription what it has retained, and an absence must not be told because another heard the box.
+- Alerts have a connection of their own and go before readings, of which thousands may be waiting (`pacing`).
 - When the database takes nothing, nothing is acknowledged, and the inbox leaves the broker, so that boxes are told
   at once that nobody is there, and keep what they have.
 
@@ -19,6 +23,8 @@ import hashlib
 import logging
 import random
 import signal
+import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +36,7 @@ from coordination.database import Arrival, Database, Moment, Presence, Refused, 
 from coordination.database_thread import DatabaseThread
 from coordination.errors import DatabaseBusyError, DatabaseUnusableError
 from coordination.keys import TeamPrivateKeys, load_keys
+from coordination.pacing import Pacing
 from coordination.settings import Settings
 from coordination.silence import LOOKS, Listening, Watch
 from coordination.sqlite_database import SqliteDatabase
@@ -37,13 +44,15 @@ from devices.clock import Clock, SystemClock
 from exchange.connection import LinkSettings, Message
 from exchange.errors import EnvelopeError, LinkError
 from exchange.link import Link
-from exchange.sealing import Opened, Opener, sign_receipt, verify_status
-from exchange.topics import ALERTS, OBSERVATIONS, RECEIPTS, STATUS, box_of, every_box, topic
+from exchange.sealing import LANE_ALERTS, Opened, Opener, sign_receipt, verify_status
+from exchange.topics import ALERTS, OBSERVATIONS, RECEIPTS, STATUS, box_of, every_box, shared, topic
 
 logger = logging.getLogger(__name__)
 
 WINDOW = 200
-"""Messages that may be here without being acknowledged, and so the most that one transaction stores."""
+"""Messages that may be here over one connection without being acknowledged, and the most that a transaction stores."""
+MOST_RECORDS = 6000
+"""Records after which a transaction takes no further message: other workers wait for their turn meanwhile."""
 LONGEST_LOOK_S = 60.0
 """Real seconds after which the inbox looks at the time even if nothing arrives."""
 FIRST_PAUSE_S = 1.0
@@ -100,8 +109,9 @@ async def run(
     """
     keys = load_keys(settings)
     pause = FIRST_PAUSE_S
+    enrolled = False
     while True:
-        inbox = _Inbox(settings, keys, clock)
+        inbox = _Inbox(settings, keys, clock, enrolled=enrolled)
         busy: DatabaseBusyError | None = None
         unusable: DatabaseUnusableError | None = None
         try:
@@ -109,8 +119,9 @@ async def run(
                 DatabaseThread(partial(database, settings.database)) as store,
                 inbox.boxes,
                 link(_link(settings)) as line,
+                link(_link(settings, of_readings=True)) as readings,
             ):
-                await inbox.receive(store, line)
+                await inbox.receive(store, line, readings)
         except* DatabaseBusyError as group:
             busy = _first(group)
         except* DatabaseUnusableError as group:
@@ -119,6 +130,7 @@ async def run(
             raise unusable
         if busy is not None:
             logger.error("nothing stored, boxes keep what they have: %s", busy.why.en)
+        enrolled = inbox.enrolled
         if inbox.stored_anything:
             pause = FIRST_PAUSE_S
         await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
@@ -126,21 +138,30 @@ async def run(
 
 
 class _Inbox:
-    """One stretch of receiving: one open database, one link, until the database fails."""
+    """One stretch of receiving: one open database, two links, until the database fails."""
 
-    def __init__(self, settings: Settings, keys: TeamPrivateKeys, clock: Clock) -> None:
+    def __init__(self, settings: Settings, keys: TeamPrivateKeys, clock: Clock, *, enrolled: bool = False) -> None:
         self._settings = settings
         self._keys = keys
         self._clock = clock
         self.boxes = BoxKeys(settings.database, settings.signers)
         self._opener = Opener(keys=keys.opening, signer_of=self.boxes.signer_of)
         self._watch = Watch(settings.protocols)
-        self._arrived: asyncio.Queue[_Delivery] = asyncio.Queue()
+        # In this order: what comes over the one link goes before what comes over the other.
+        self._arrived: tuple[deque[_Delivery], deque[_Delivery]] = (deque(), deque())
+        self._something = asyncio.Event()
+        self._pacing = Pacing()
         self._told: set[str] = set()
+        self.enrolled = enrolled
         self.stored_anything = False
 
-    async def receive(self, store: DatabaseThread, line: Link) -> None:
+    async def receive(self, store: DatabaseThread, line: Link, readings: Link) -> None:
         """Receive until cancelled.
+
+        Args:
+            store: the database.
+            line: brings statuses and alerts, and takes receipts away.
+            readings: brings the rest.
 
         Raises:
             DatabaseBusyError: what arrived last is neither stored nor acknowledged; in an ExceptionGroup.
@@ -148,12 +169,16 @@ class _Inbox:
         """
         assignments, now = self._settings.assignments, self._clock.now_ms()
         boxes = tuple({*self._settings.signers, *(one.box for one in assignments)})
-        await store.call(lambda database: database.enrol(boxes, assignments, at=now))
-        listened = await store.call(lambda database: database.listened())
-        listening = Listening(self._clock, listened=listened, shortest=self._watch.shortest)
-        await line.subscribe([every_box(channel) for channel in (OBSERVATIONS, ALERTS, STATUS)])
+        if not self.enrolled:
+            # Once: by now another worker may have been started with newer settings.
+            await store.call(lambda database: database.enrol(boxes, assignments, at=now))
+            self.enrolled = True
+        listening = Listening(self._clock, shortest=self._watch.shortest)
+        await line.subscribe([every_box(STATUS), shared(ALERTS)])
+        await readings.subscribe([shared(OBSERVATIONS)])
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._open(line), name="open")
+            for link, queue in zip((line, readings), self._arrived, strict=True):
+                group.create_task(self._open(link, queue), name="open")
             await self._look(store, listening.look(None))
             while True:
                 deliveries = await self._next()
@@ -161,14 +186,18 @@ class _Inbox:
                 for receipt in await self._store(store, deliveries, moment):
                     group.create_task(self._tell(line, receipt), name="receipt")
                 # What has arrived meanwhile comes first: nobody is silent whose message waits here.
-                if self._arrived.empty() and self._must_look(deliveries, moment):
+                if not any(self._arrived) and self._must_look(deliveries, moment):
                     await self._look(store, moment)
 
     # --- what arrives -------------------------------------------------------------------------------------
 
-    async def _open(self, line: Link) -> None:
-        async for message in line.messages():
-            self._arrived.put_nowait(_Delivery(message, self._arrival(message)))
+    async def _open(self, link: Link, queue: deque[_Delivery]) -> None:
+        async for message in link.messages():
+            arrival = self._arrival(message)
+            queue.append(_Delivery(message, arrival))
+            self._something.set()
+            if isinstance(arrival, Opened) and arrival.header.lane != LANE_ALERTS:
+                self._pacing.heard(arrival.header.box, time.monotonic())
 
     def _arrival(self, message: Message) -> Arrival:
         if self._keys.renewed():
@@ -193,13 +222,19 @@ class _Inbox:
 
     async def _next(self) -> tuple[_Delivery, ...]:
         """Return what has arrived, as soon as anything has; nothing when it is time to look."""
-        try:
-            async with asyncio.timeout(self._longest_wait()):
-                deliveries = [await self._arrived.get()]
-        except TimeoutError:
-            return ()
-        while len(deliveries) < WINDOW and not self._arrived.empty():
-            deliveries.append(self._arrived.get_nowait())
+        if not any(self._arrived):
+            self._something.clear()
+            try:
+                async with asyncio.timeout(self._longest_wait()):
+                    await self._something.wait()
+            except TimeoutError:
+                return ()
+        deliveries: list[_Delivery] = []
+        records = 0
+        while any(self._arrived) and len(deliveries) < WINDOW and records < MOST_RECORDS:
+            deliveries.append(next(queue for queue in self._arrived if queue).popleft())
+            arrival = deliveries[-1].arrival
+            records += len(arrival.records) if isinstance(arrival, Opened) else 0
         return tuple(deliveries)
 
     async def _store(
@@ -209,9 +244,9 @@ class _Inbox:
             return ()
         arrivals = tuple(delivery.arrival for delivery in deliveries)
         sign = partial(sign_receipt, key=self._keys.receipt)
-        real = SystemClock().now_ms()
+        real, credit = SystemClock().now_ms(), self._pacing.credit(time.monotonic())
         receipts = await store.call(
-            lambda database: database.store(arrivals, moment=moment, receipt_at=real, sign=sign)
+            lambda database: database.store(arrivals, moment=moment, receipt_at=real, sign=sign, credit=credit)
         )
         self.stored_anything = True
         for delivery in deliveries:
@@ -242,7 +277,7 @@ class _Inbox:
         return any(_sender(delivery.arrival) in self._watch.silent_boxes for delivery in deliveries)
 
     async def _look(self, store: DatabaseThread, moment: Moment) -> None:
-        await store.call(lambda database: database.watch(partial(self._watch.judge, moment), moment=moment))
+        await store.call(lambda database: database.watch(self._watch.judge, moment=moment))
 
 
 def _sender(arrival: Arrival) -> str | None:
@@ -255,16 +290,17 @@ def _sender(arrival: Arrival) -> str | None:
             return None
 
 
-def _link(settings: Settings) -> LinkSettings:
+def _link(settings: Settings, *, of_readings: bool = False) -> LinkSettings:
     broker = settings.broker
     return LinkSettings(
         host=broker.host,
         port=broker.port,
-        client_id=broker.client_id,
+        client_id=f"{broker.client_id}-readings" if of_readings else broker.client_id,
         ca=Path(broker.ca),
         certificate=Path(broker.certificate),
         key=Path(broker.key),
-        # Nothing is left with the broker while the inbox is away: boxes hear that nobody is there, and keep it.
+        # Nothing is left with the broker while the inbox is away: boxes hear that nobody is there, and keep it. What
+        # an offline member of a shared subscription had been given would stay with it (mosquitto #1747).
         session_expiry_s=0,
         clean_start=True,
         receive_maximum=WINDOW,

@@ -10,12 +10,17 @@ CREATE TABLE patient (
 
 -- heard_at: when a message of this box last said something new, by the team's clock; heard_listened: what
 -- inbox_listening showed then. status_at: the latest time, by the box's clock, of the statuses that counted as news.
+-- canary_at, canary_listened: the same as heard_at and heard_listened, of its last canary. back_listened: the
+-- same of its last return after it had been away for hours.
 CREATE TABLE box (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
     heard_at INTEGER,
     heard_listened INTEGER,
-    status_at INTEGER
+    status_at INTEGER,
+    canary_at INTEGER,
+    canary_listened INTEGER,
+    back_listened INTEGER
 ) STRICT;
 
 -- "from" is included, "to" is not, and is null while the assignment lasts. listened: what inbox_listening showed
@@ -204,10 +209,14 @@ CREATE TABLE inbox_dead_letter_count (
     last_at INTEGER NOT NULL
 ) STRICT;
 
--- One row: for how long, in all, the inbox has been able to hear boxes, in ms of the team's clock.
+-- One row. listened: for how long, in all, at least one worker of the inbox has been able to hear boxes, in ms of the
+-- team's clock; until: what of that clock is counted in it. roster: counts the changes of who is known, so that every
+-- worker takes them up.
 CREATE TABLE inbox_listening (
     id INTEGER PRIMARY KEY CHECK (id = 1),
-    listened INTEGER NOT NULL
+    listened INTEGER NOT NULL,
+    until INTEGER NOT NULL DEFAULT 0,
+    roster INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 INSERT INTO inbox_listening (id, listened) VALUES (1, 0);
 
@@ -266,3 +275,32 @@ CREATE TABLE enrolment_failure (
     source TEXT NOT NULL
 ) STRICT;
 CREATE INDEX enrolment_failure_source ON enrolment_failure (source, at);
+
+-- What a box found out about its own time: the records first to last (both included) of the epoch were received "offset"
+-- ms later than they say. t and received_at of observations are moved already; "at" is by the box's clock put right.
+CREATE TABLE clock_correction (
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    epoch TEXT NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL CHECK (last >= first),
+    "offset" INTEGER NOT NULL,
+    boot TEXT NOT NULL,
+    mono_from INTEGER NOT NULL,
+    mono_to INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL,
+    PRIMARY KEY (box_id, epoch, first)
+) STRICT, WITHOUT ROWID;
+
+-- The last canaries of each box: readings of nobody's, which show that what it keeps arrives.
+CREATE TABLE canary (
+    id INTEGER PRIMARY KEY,
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    epoch TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    asked TEXT NOT NULL,
+    stored_at INTEGER NOT NULL,
+    UNIQUE (box_id, epoch, seq)
+) STRICT;

@@ -45,6 +45,10 @@ Port = Annotated[
     int, Meta(ge=1, le=65535, extra={"fr": "un entier de 1 à 65535", "en": "a whole number from 1 to 65535"})
 ]
 BoxName = Annotated[str, Meta(extra=_BOX_FORM)]
+_WORKER_FORM = {"fr": "1 à 48 caractères a-z, 0-9 et -, comme inbox-1", "en": "1 to 48 of a-z, 0-9 and -, like inbox-1"}
+WORKER = "{worker}"
+"""Stands for the worker's name in the paths of its certificate and key."""
+WorkerName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,47}\Z", extra=_WORKER_FORM)]
 PublicKeys = Annotated[
     tuple[Annotated[str, Meta(pattern="^[0-9a-f]{64}$")], ...],
     Meta(
@@ -79,7 +83,7 @@ class BrokerSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tr
     ca: File
     certificate: File
     key: File
-    client_id: Text = "inbox-1"
+    client_id: WorkerName = "inbox-1"
 
 
 class InboxSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -156,8 +160,12 @@ class Settings:
         return self.signers.get(box, {}).get(signer)
 
 
-def read_settings(path: Path) -> Settings:
+def read_settings(path: Path, *, worker: str | None = None) -> Settings:
     """Read and check a settings file.
+
+    Args:
+        path: the file.
+        worker: name of this worker of the inbox, in place of `broker.client_id`.
 
     Raises:
         SettingsError: with every fault found.
@@ -169,7 +177,7 @@ def read_settings(path: Path) -> Settings:
         raise SettingsError(str(path), (unreadable,)) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(str(path), (Sentence(fr=f"pas du TOML ({error})", en=f"not TOML ({error})"),)) from error
-    reader = _Reader(path)
+    reader = _Reader(path, worker)
     settings = reader.settings(raw)
     if settings is None or reader.faults:
         raise SettingsError(str(path), tuple(reader.faults))
@@ -201,8 +209,9 @@ _Table = TypeVar("_Table", bound=Struct)
 class _Reader:
     """Reads one file and gathers what is wrong with it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, worker: str | None) -> None:
         self._path = path
+        self._worker = worker
         self._folder = path.resolve().parent
         self.faults: list[Sentence] = []
 
@@ -227,12 +236,7 @@ class _Reader:
             return None
         return Settings(
             path=self._path,
-            broker=msgspec.structs.replace(
-                broker,
-                ca=str(self._folder / broker.ca),
-                certificate=str(self._folder / broker.certificate),
-                key=str(self._folder / broker.key),
-            ),
+            broker=self._broker(broker),
             database=self._folder / inbox.database,
             opening_keys=tuple(self._folder / key for key in inbox.opening_keys),
             receipt_key=self._folder / inbox.receipt_key,
@@ -298,6 +302,28 @@ class _Reader:
                 self._fault(f"{prefix}{key}", fr=fr, en=en)
 
     # --- the meaning --------------------------------------------------------------------------------------
+
+    def _broker(self, broker: BrokerSettings) -> BrokerSettings:
+        """Return where the broker is and as whom this worker speaks there; its paths are absolute."""
+        name = broker.client_id if self._worker is None else self._worker
+        if self._worker is not None:
+            self._field("--worker", name, WorkerName)
+        own = {"certificate": broker.certificate, "key": broker.key}
+        for key, path in own.items():
+            if name != broker.client_id and WORKER not in path:
+                self._fault(
+                    f"broker.{key}",
+                    fr=f"plusieurs récepteurs ont chacun le leur : écrire {WORKER} à la place du nom, comme "
+                    f"keys/{WORKER}.pem",
+                    en=f"each of several workers has its own: write {WORKER} in place of its name, like "
+                    f"keys/{WORKER}.pem",
+                )
+        return msgspec.structs.replace(
+            broker,
+            client_id=name,
+            ca=str(self._folder / broker.ca),
+            **{key: str(self._folder / path.replace(WORKER, name)) for key, path in own.items()},
+        )
 
     def _signers(self, boxes: list[BoxSettings]) -> dict[str, dict[str, bytes]]:
         for name, count in Counter(box.id for box in boxes).items():

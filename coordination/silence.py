@@ -9,6 +9,9 @@ hears nobody and blames nobody. It then goes on counting where it stood, so that
 late by the length of the absence, and never forgotten, however often the inbox restarts. A step of the clock longer
 than half the shortest delay is credited as that half only: a machine that was suspended did not listen either.
 
+Several workers listen at once, and each judges from the database alone: what counts is the time in which at least one
+of them listened, wherever it was connected, and an alert that one has raised stands for all.
+
 Times are ms UTC by the team's clock, which is an argument.
 """
 
@@ -20,7 +23,7 @@ from zoneinfo import ZoneInfo
 from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence, alert_id
 from alerting.care_protocol import CareProtocol
 from coordination.attribution import INBOX_VERSION, TeamChange
-from coordination.database import Moment, Watched
+from coordination.database import Listened, Moment, Watched
 from devices.clock import Clock
 
 NOT_TRANSMITTED = "not_transmitted"
@@ -34,12 +37,11 @@ _NB = "\u00a0"
 
 
 class Listening:
-    """For how long the inbox has been able to hear boxes."""
+    """For how long this worker has been able to hear boxes."""
 
-    def __init__(self, clock: Clock, *, listened: int, shortest: int | None) -> None:
-        """`listened` is as stored; `shortest` the shortest delay of any protocol (ms), None without a patient."""
+    def __init__(self, clock: Clock, *, shortest: int | None) -> None:
+        """`shortest` is the shortest delay of any protocol (ms), None without a patient."""
         self._clock = clock
-        self._listened = listened
         self._longest_step = None if shortest is None else shortest // 2
         self._at = clock.now_ms()
         self._connection: int | None = None
@@ -49,13 +51,13 @@ class Listening:
 
         Only a stretch that began and ends on the same connection was listened to for certain.
         """
-        now = self._clock.now_ms()
+        now, fresh = self._clock.now_ms(), 0
         if connection is not None and connection == self._connection:
             step = max(0, now - self._at)
-            self._listened += step if self._longest_step is None else min(step, self._longest_step)
+            fresh = step if self._longest_step is None else min(step, self._longest_step)
         self._at = now
         self._connection = connection
-        return Moment(at=now, listened=self._listened)
+        return Moment(at=now, fresh=fresh)
 
 
 class Watch:
@@ -68,7 +70,7 @@ class Watch:
         self.next_at: int | None = None
         self.silent_boxes: frozenset[str] = frozenset()
 
-    def judge(self, moment: Moment, watched: Sequence[Watched]) -> tuple[TeamChange, ...]:
+    def judge(self, moment: Listened, watched: Sequence[Watched]) -> tuple[TeamChange, ...]:
         """Return what changes now, and note when to judge next and which boxes are awaited."""
         changes: list[TeamChange] = []
         deadlines: list[int] = []
@@ -87,7 +89,7 @@ class Watch:
         self.silent_boxes = frozenset(silent)
         return tuple(changes)
 
-    def _change(self, moment: Moment, item: Watched) -> AlertChange | None:
+    def _change(self, moment: Listened, item: Watched) -> AlertChange | None:
         if item.standing is None:
             overdue = _silent_for(moment, item) - self._protocols[item.assignment.patient].not_transmitted_after
             return self._raised(item, moment.at - overdue) if overdue >= 0 else None
@@ -143,7 +145,7 @@ def _onset(item: Watched) -> int:
     return since if item.heard_at is None else max(since, item.heard_at)
 
 
-def _silent_for(moment: Moment, item: Watched) -> int:
+def _silent_for(moment: Listened, item: Watched) -> int:
     return max(0, min(moment.listened - item.listened, moment.at - _onset(item)))
 
 
@@ -157,11 +159,11 @@ def _heard_again(item: Watched, alert: AlertChange, heard_at: int) -> AlertChang
     return replace(alert, kind=ChangeKind.RESOLVED, resolved_at=at, why=why)
 
 
-def _ended(moment: Moment, item: Watched) -> bool:
+def _ended(moment: Listened, item: Watched) -> bool:
     return item.assignment.until is not None and item.assignment.until <= moment.at
 
 
-def _no_longer_assigned(moment: Moment, item: Watched, alert: AlertChange) -> AlertChange:
+def _no_longer_assigned(moment: Listened, item: Watched, alert: AlertChange) -> AlertChange:
     until = moment.at if item.assignment.until is None else item.assignment.until
     box = item.assignment.box
     why = Sentence(

@@ -1,19 +1,27 @@
-"""The team's database on SQLite: one writer, in one thread, every call one transaction."""
+"""The team's database on SQLite: every call one transaction, of one worker at a time."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from alerting.alert import ChangeKind
-from coordination.attribution import Assignment, TeamChange
-from coordination.database import Arrival, Moment, Presence, Refused, SignedReceipt, Watched
+from coordination import canary
+from coordination.attribution import Assignment
+from coordination.database import Arrival, Judge, Listened, Moment, Presence, Refused, SignedReceipt, Watched
 from coordination.silence import NOT_TRANSMITTED
 from coordination.sqlite_alerts import Alerts
 from coordination.sqlite_file import as_error, connect, transaction
+from coordination.sqlite_of_boxes import sung
 from coordination.sqlite_records import Records, Roster
 from coordination.sqlite_signs import keep_presence, refuse
-from exchange.messages import Range, Receipt
+from exchange.messages import Range
+from exchange.receipts import MAX_EPOCHS, Credit, Receipt, Received
 from exchange.sealing import Opened
+
+UNKNOWN = -1
+"""No version of the roster."""
+CLOCKS_APART_MS = 60_000
+"""By how much the clocks of two workers may differ; further apart, the team's clock was put back."""
 
 
 class SqliteDatabase:
@@ -28,7 +36,7 @@ class SqliteDatabase:
         """
         self._connection = connect(path)
         try:
-            self._roster = Roster.load(self._connection)
+            self._roster, self._roster_version = Roster.load(self._connection), _roster_version(self._connection)
         except sqlite3.Error as error:
             self._connection.close()
             raise as_error(error) from error
@@ -37,6 +45,7 @@ class SqliteDatabase:
 
     def enrol(self, boxes: Sequence[str], assignments: Sequence[Assignment], *, at: int) -> None:
         """See `Database.enrol`."""
+        self._roster_version = UNKNOWN  # unless all of it is kept
         with transaction(self._connection):
             for box in boxes:
                 self._connection.execute("INSERT OR IGNORE INTO box (name) VALUES (?)", (box,))
@@ -55,9 +64,17 @@ class SqliteDatabase:
                     ' ON CONFLICT (box_id, patient_id, "from") DO UPDATE SET "to" = NULL',
                     (item.since, item.box, item.patient),
                 )
-            roster = Roster.load(self._connection)
-            Records(self._connection, roster, stored_at=at).attribute_again()
-        self._roster = roster
+            self._connection.execute("UPDATE inbox_listening SET roster = roster + 1")
+            self._learn_roster()
+            Records(self._connection, self._roster, stored_at=at).attribute_again()
+            kept = self._roster_version
+        self._roster_version = kept
+
+    def _learn_roster(self) -> None:
+        """Take up who is known, if another worker has changed it; inside a transaction."""
+        version = _roster_version(self._connection)
+        if version != self._roster_version:
+            self._roster, self._roster_version = Roster.load(self._connection), version
 
     def _end_assignments(self, assignments: Sequence[Assignment], at: int) -> None:
         listed = {(item.box, item.patient, item.since) for item in assignments}
@@ -79,19 +96,20 @@ class SqliteDatabase:
 
     # --- storing ------------------------------------------------------------------------------------------
 
-    def listened(self) -> int:
-        """See `Database.listened`."""
-        try:
-            return int(self._connection.execute("SELECT listened FROM inbox_listening").fetchone()[0])
-        except sqlite3.Error as error:
-            raise as_error(error) from error
-
     def store(
-        self, arrivals: Sequence[Arrival], *, moment: Moment, receipt_at: int, sign: Callable[[Receipt], bytes]
+        self,
+        arrivals: Sequence[Arrival],
+        *,
+        moment: Moment,
+        receipt_at: int,
+        sign: Callable[[Receipt], bytes],
+        credit: Credit | None = None,
     ) -> tuple[SignedReceipt, ...]:
         """See `Database.store`."""
         with transaction(self._connection):
+            self._learn_roster()
             self._meet(arrivals)
+            listened = self._keep_listened(moment)
             records = Records(self._connection, self._roster, stored_at=moment.at)
             heard: set[str] = set()
             for arrival in arrivals:
@@ -105,14 +123,24 @@ class SqliteDatabase:
                         if records.add(arrival):
                             heard.add(arrival.header.box)
             records.finish()
+            self._connection.executemany(
+                "UPDATE box SET canary_at = ?, canary_listened = ? WHERE name = ?",
+                [(moment.at, listened, box) for box in sorted(records.sang)],
+            )
             for box in sorted(heard):
                 self._connection.execute(
-                    "UPDATE box SET heard_at = ?, heard_listened = ? WHERE name = ?",
-                    (moment.at, moment.listened, box),
+                    "UPDATE box SET back_listened = iif(ifnull(:listened - heard_listened, :away) >= :away, :listened,"
+                    " back_listened), heard_at = :at, heard_listened = :listened WHERE name = :box",
+                    {"listened": listened, "at": moment.at, "box": box, "away": canary.HEARD_MS},
                 )
-            self._keep_listened(moment)
+            by_box: dict[str, list[Received]] = {}
+            for box, epoch, ranges in records.received():
+                by_box.setdefault(box, []).append(self._received(box, epoch, ranges))
+            # A box begins few epochs in its life; should one claim many, it gets more than one receipt.
             return tuple(
-                self._receipt(box, epoch, ranges, receipt_at, sign) for box, epoch, ranges in records.received()
+                self._receipt(Receipt(box=box, epochs=tuple(part), at=receipt_at, credit=credit), sign)
+                for box, epochs in by_box.items()
+                for part in (epochs[at : at + MAX_EPOCHS] for at in range(0, len(epochs), MAX_EPOCHS))
             )
 
     def _meet(self, arrivals: Sequence[Arrival]) -> None:
@@ -121,40 +149,52 @@ class SqliteDatabase:
         if not senders <= self._roster.boxes.keys():
             self._roster = Roster.load(self._connection)
 
-    def _receipt(
-        self, box: str, epoch: str, ranges: tuple[Range, ...], at: int, sign: Callable[[Receipt], bytes]
-    ) -> SignedReceipt:
+    def _received(self, box: str, epoch: str, ranges: tuple[Range, ...]) -> Received:
         high = self._connection.execute(
             "SELECT max(last) FROM received_range JOIN box ON box.id = box_id WHERE box.name = ? AND epoch = ?",
             (box, epoch),
         ).fetchone()[0]
-        data = sign(Receipt(box=box, epoch=epoch, ranges=ranges, high=high, at=at))
-        self._connection.execute(
+        return Received(epoch=epoch, ranges=ranges, high=high)
+
+    def _receipt(self, receipt: Receipt, sign: Callable[[Receipt], bytes]) -> SignedReceipt:
+        data = sign(receipt)
+        self._connection.executemany(
             "INSERT INTO receipt (box_id, epoch, stage, high, t, signature)"
             " SELECT id, ?, 'stored', ?, ?, ? FROM box WHERE name = ?"
             " ON CONFLICT (box_id, epoch, stage) DO UPDATE"
             " SET high = excluded.high, t = excluded.t, signature = excluded.signature",
-            (epoch, high, at, data, box),
+            [(part.epoch, part.high, receipt.at, data, receipt.box) for part in receipt.epochs],
         )
-        return SignedReceipt(box=box, data=data)
+        return SignedReceipt(box=receipt.box, data=data)
 
-    def _keep_listened(self, moment: Moment) -> None:
-        self._connection.execute("UPDATE inbox_listening SET listened = max(listened, ?)", (moment.listened,))
+    def _keep_listened(self, moment: Moment) -> int:
+        """Add what a worker listened to that no other had listened to as well; return how much it is in all."""
+        listened, until = self._connection.execute("SELECT listened, until FROM inbox_listening").fetchone()
+        if until > moment.at + CLOCKS_APART_MS:
+            # The team's clock was put back: what comes before `until` is new all the same.
+            until = moment.at - moment.fresh
+        listened += max(0, min(moment.fresh, moment.at - until))
+        self._connection.execute(
+            "UPDATE inbox_listening SET listened = ?, until = ?", (listened, max(until, moment.at))
+        )
+        return int(listened)
 
     # --- silence ------------------------------------------------------------------------------------------
 
-    def watch(self, judge: Callable[[Sequence[Watched]], Sequence[TeamChange]], *, moment: Moment) -> None:
+    def watch(self, judge: Judge, *, moment: Moment) -> None:
         """See `Database.watch`."""
         with transaction(self._connection):
-            self._keep_listened(moment)
+            self._learn_roster()
+            listened = self._keep_listened(moment)
             # An assignment that has not begun is not silent yet.
-            self._connection.execute(
-                'UPDATE box_assignment SET listened = ? WHERE "from" > ?', (moment.listened, moment.at)
-            )
+            self._connection.execute('UPDATE box_assignment SET listened = ? WHERE "from" > ?', (listened, moment.at))
             alerts = Alerts(self._connection)
-            for team in judge(self._watched(alerts, moment.at)):
+            now = Listened(at=moment.at, listened=listened)
+            held = (item for given in self._roster.assignments.values() for item in given)
+            boxes = sung(self._connection, alerts, held, moment.at)
+            for team in (*judge(now, self._watched(alerts, moment.at)), *canary.judge(now, boxes)):
                 alerts.say(team, moment.at)
-                if team.change.kind is ChangeKind.RAISED:
+                if team.change.kind is ChangeKind.RAISED and team.change.rule == NOT_TRANSMITTED:
                     self._connection.execute(
                         'INSERT OR IGNORE INTO device_silence (box_id, "from", cause)'
                         " SELECT id, ?, ? FROM box WHERE name = ?",
@@ -188,3 +228,7 @@ class SqliteDatabase:
     def close(self) -> None:
         """See `Database.close`."""
         self._connection.close()
+
+
+def _roster_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("SELECT roster FROM inbox_listening").fetchone()[0])

@@ -8,27 +8,14 @@ from importlib.resources import files
 from pathlib import Path
 
 from alerting.alert import Sentence
-from coordination.enrolment_step import ENROLMENT_STEP
 from coordination.errors import CoordinationError, DatabaseBusyError, DatabaseUnusableError
+from coordination.schema_steps import STEPS, VERSION
+from coordination.sqlite_turn import take_turn
 
-VERSION = 3
-_STEPS = {
-    2: (
-        "ALTER TABLE alert ADD COLUMN audience TEXT NOT NULL DEFAULT 'nurse'",
-        "ALTER TABLE alert ADD COLUMN told_at INTEGER",
-        "ALTER TABLE alert ADD COLUMN due_by INTEGER",
-        "ALTER TABLE alert ADD COLUMN record TEXT NOT NULL DEFAULT ''",
-        """UPDATE alert SET told_at = raised_at, record = coalesce(
-        (SELECT content FROM alert_event WHERE alert_id = alert.id AND epoch <> 'desk' AND alert_event.kind = alert.kind
-        ORDER BY created DESC, seq DESC LIMIT 1),
-        (SELECT content FROM alert_event WHERE alert_id = alert.id AND epoch <> 'desk' LIMIT 1))""",
-    ),
-    3: ENROLMENT_STEP,
-}
-"""Version -> what makes it of the one before."""
 APPLICATION = 0x5665696C
 """Marks the file as Veilleur's team database ("Veil")."""
-BUSY_S = 5.0
+BUSY_S = 10.0
+"""How long a turn is waited for: workers, and people at the desk, write one after the other."""
 WAL_BYTES = 1 << 22
 # synchronous 2 is FULL: a commit is on the disk before it returns, and only then is anything receipted.
 _PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
@@ -132,7 +119,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
         DatabaseUnusableError: nothing was kept, and trying again will not help.
     """
     try:
-        connection.execute("BEGIN IMMEDIATE")
+        take_turn(connection, within_s=BUSY_S)
         try:
             yield
             connection.execute("COMMIT")
@@ -224,7 +211,7 @@ def _create(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA application_id = {APPLICATION}")
         connection.execute(f"PRAGMA user_version = {VERSION}")
     for version in range(int(connection.execute("PRAGMA user_version").fetchone()[0]) + 1, VERSION + 1):
-        for step in _STEPS[version]:
+        for step in STEPS[version]:
             connection.execute(step)
         connection.execute(f"PRAGMA user_version = {version}")
     connection.execute("COMMIT")

@@ -16,6 +16,8 @@ from coordination.alert_events import AlertEvent
 from coordination.attribution import TO_ATTRIBUTE, Assignment, Reason, assigned, reason_to_set_apart, unassigned
 from coordination.ranges import add, merge
 from coordination.sqlite_alerts import Alerts
+from coordination.sqlite_of_boxes import Corrections, keep_canary, keep_correction
+from exchange.box_records import CanaryRecord, ClockCorrection
 from exchange.messages import ObservationRecord, Range, Record
 from exchange.sealing import Opened
 
@@ -76,6 +78,11 @@ class Records:
         self._assignments = roster.assignments
         self._received: dict[tuple[str, str], list[Range]] = defaultdict(list)
         self._strangers: set[str] = set()
+        self._corrections = Corrections(connection)
+        self._corrected = False
+        self._devices: dict[tuple[int, str], tuple[int, int, int]] = {}
+        self.sang: set[str] = set()
+        """The boxes whose canary was among the records."""
 
     def add(self, opened: Opened) -> bool:
         """Store the records of an envelope that are new; return whether any was."""
@@ -120,13 +127,25 @@ class Records:
         for team in self._alerts.standing(TO_ATTRIBUTE):
             if not self._asks_for_assignment(team.box):
                 self._alerts.say(assigned(team, self._stored_at), self._stored_at)
+        self._keep_devices()
+
+    def _keep_devices(self) -> None:
+        """Keep when the devices of the batch spoke first and last."""
+        self._connection.executemany(
+            "UPDATE device SET first_data_at = min(first_data_at, ?), last_data_at = max(last_data_at, ?) WHERE id = ?",
+            [(first, last, device) for device, first, last in self._devices.values()],
+        )
 
     def received(self) -> tuple[tuple[str, str, tuple[Range, ...]], ...]:
         """Return (box, epoch, ranges) of every envelope added, whether new or seen before."""
         return tuple((box, epoch, merge(ranges)) for (box, epoch), ranges in self._received.items())
 
     def finish(self) -> None:
-        """Raise the alert for each box that sent records of somebody who is not assigned to it."""
+        """Keep what the batch came to: when devices spoke first and last, and whose records nobody is assigned."""
+        if self._corrected:
+            # What was of no time of an assignment may be of one by the right time.
+            self.attribute_again()
+        self._keep_devices()
         if not self._strangers:
             return
         asking = {team.box for team in self._alerts.standing(TO_ATTRIBUTE)}
@@ -157,8 +176,19 @@ class Records:
         return missing
 
     def _store(self, item: _Item) -> Reason | None:
-        """Store a record as its patient's; return why not when it is to be set apart."""
-        record = item.record
+        """Store a record as its patient's, or as its box's own; return why not when it is to be set apart."""
+        record, box = item.record, self._boxes[item.box]
+        if isinstance(record, ClockCorrection):
+            keep_correction(self._connection, box, record, stored_at=item.stored_at)
+            self._corrections.forget()
+            self._corrected = True
+            return None
+        if isinstance(record, CanaryRecord):
+            keep_canary(self._connection, box, item.epoch, item.seq, record, stored_at=item.stored_at)
+            self.sang.add(item.box)
+            return None
+        if isinstance(record, ObservationRecord):
+            record = self._corrections.applied(box, item.epoch, item.seq, record)
         reason = reason_to_set_apart(record, item.box, self._assignments.get(item.box, ()))
         if reason is not None:
             return reason
@@ -168,7 +198,6 @@ class Records:
         patient = self._patients.get(record.patient)
         if not self._alerts.owner_is(record.alert_id, patient):
             return Reason.ALERT
-        box = self._boxes[item.box]
         event = AlertEvent(box=box, epoch=item.epoch, seq=item.seq, created=item.created, record=record)
         self._alerts.keep(event, patient, stored_at=item.stored_at)
         return None
@@ -209,15 +238,17 @@ class Records:
         )
 
     def _device(self, box: int, record: ObservationRecord) -> int:
-        return int(
+        at = record.measured_at
+        known = self._devices.get((box, record.device))
+        if known is None:
             self._connection.execute(
-                "INSERT INTO device (box_id, name, first_data_at, last_data_at) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (box_id, name) DO UPDATE"
-                " SET first_data_at = min(first_data_at, excluded.first_data_at),"
-                " last_data_at = max(last_data_at, excluded.last_data_at) RETURNING id",
-                (box, record.device, record.measured_at, record.measured_at),
-            ).fetchone()[0]
-        )
+                "INSERT OR IGNORE INTO device (box_id, name, first_data_at, last_data_at) VALUES (?, ?, ?, ?)",
+                (box, record.device, at, at),
+            )
+            query = "SELECT id FROM device WHERE box_id = ? AND name = ?"
+            known = (self._connection.execute(query, (box, record.device)).fetchone()[0], at, at)
+        self._devices[box, record.device] = (known[0], min(known[1], at), max(known[2], at))
+        return known[0]
 
     def _set_apart(self, item: _Item, reason: Reason) -> None:
         if reason is Reason.PATIENT:
@@ -229,7 +260,7 @@ class Records:
                 self._boxes[item.box],
                 item.epoch,
                 item.seq,
-                item.record.patient,
+                getattr(item.record, "patient", item.box),
                 reason.value,
                 item.created,
                 item.stored_at,

@@ -256,6 +256,10 @@ class View:
                 stored_at=row[13],
             )
 
+    def canaries(self) -> dict[str, int | None]:
+        """Return when (ms UTC, the team's clock) the last canary of each box came; None when none ever did."""
+        return {str(row[0]): row[1] for row in self._rows("SELECT name, canary_at FROM box ORDER BY name")}
+
     def fleet(self) -> FleetView:
         """Return how the boxes are doing."""
         boxes, heard_at = next(self._rows("SELECT count(*), max(heard_at) FROM box"))

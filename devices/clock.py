@@ -21,6 +21,11 @@ class Clock(Protocol):
         ...
 
 
+def may_set_others(clock: Clock) -> bool:
+    """Return whether a clock is right enough to set a device's by it: one that doubts itself says so (`trusted`)."""
+    return bool(getattr(clock, "trusted", True))
+
+
 class SystemClock:
     """The machine's own clock."""
 

@@ -11,7 +11,7 @@ from functools import partial
 from devices.about import LOW_BATTERY
 from devices.backoff import Patience
 from devices.charge import Charge
-from devices.clock import Clock
+from devices.clock import Clock, may_set_others
 from devices.consent import Consent, ConsentPoint
 from devices.device_clock import ClockOutcome, set_clock
 from devices.errors import RadioError
@@ -93,6 +93,9 @@ class Duties:
             await self._emit(Batch(events=self._remarks.note(DeviceEventKind.CONSENT_REFUSED, refusal, now)))
 
     async def _set_clock(self) -> None:
+        if not may_set_others(self._clock):
+            # A device that is right must not be set wrong; it is set at a later visit.
+            return
         setting = self._charge.driver.clock_setting
         if self._quirk is not None and self._quirk.clock is not None:
             setting = self._quirk.clock

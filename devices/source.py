@@ -25,6 +25,8 @@ class DeviceEventKind(StrEnum):
     SENSOR_EXPIRED = "sensor_expired"
     CLOCK_SET = "clock_set"
     CLOCK_WRONG = "clock_wrong"
+    CLOCK_UNKNOWN = "clock_unknown"
+    """Said by the box: it does not know what time it is, and that has begun to matter."""
     HISTORY_FAILED = "history_failed"
     DRIVER_REFUSED = "driver_refused"
     CONSENT_REFUSED = "consent_refused"

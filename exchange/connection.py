@@ -31,7 +31,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from exchange.errors import LinkError
-from exchange.tls import client_context
+from exchange.tls import client_context, refused_on_dates
 
 SUCCESS = 0x00
 NO_MATCHING_SUBSCRIBERS = 0x10
@@ -132,6 +132,7 @@ class Connection:
         self._window = asyncio.Semaphore(WINDOW)
         self._largest = _MAX_PACKET_BYTES
         self.cause = ""
+        self.on_dates = False
 
     async def open(self) -> None:
         """Connect and wait for the CONNACK.
@@ -150,7 +151,7 @@ class Connection:
         except TimeoutError as error:
             raise LinkError("the broker does not answer") from error
         if not self._accepted.done():
-            raise LinkError(self.cause)
+            raise LinkError(self.cause, on_dates=self.on_dates)
 
     async def ended(self) -> None:
         """Return when the connection is over; `cause` says why."""
@@ -268,6 +269,7 @@ class Connection:
                 pass
         except (OSError, UnicodeError) as error:  # UnicodeError: a host that cannot be a name
             self.cause = self.cause or str(error)
+            self.on_dates = isinstance(error, OSError) and refused_on_dates(error)
         finally:
             # The client closes its sockets when nobody holds it any more.
             self._client = None

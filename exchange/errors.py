@@ -15,11 +15,13 @@ class LinkError(ExchangeError):
 
     Attributes:
         reason_code: the MQTT 5 reason code when the broker gave one.
+        on_dates: a certificate was refused for its dates: it has run out, or one of the two clocks is wrong.
     """
 
-    def __init__(self, reason: str, *, reason_code: int | None = None) -> None:
+    def __init__(self, reason: str, *, reason_code: int | None = None, on_dates: bool = False) -> None:
         super().__init__(reason)
         self.reason_code = reason_code
+        self.on_dates = on_dates
 
 
 class EnvelopeError(ExchangeError):

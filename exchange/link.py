@@ -21,8 +21,25 @@ from exchange.connection import REFUSED, Connection, LinkSettings, Message
 from exchange.errors import LinkError
 from exchange.tls_refusals import told
 
+LEAST_SHARE = 0.1
+"""The shortest pause is this part of the first bound."""
 _STEADY_S = 2.0
 _log = logging.getLogger(__name__)
+
+
+def pause(settings: LinkSettings, failures: int, drawn: float) -> float:
+    """Return how many seconds to wait before connecting again.
+
+    Drawn between nothing and a bound that doubles with each failure, and is capped: boxes that lost the same broker
+    come back one by one, not in step. At least a tenth of the first bound, so that no failure is met with a rush.
+
+    Args:
+        settings: with the first and the longest bound.
+        failures: in a row, 0 after a connection that had lasted.
+        drawn: 0 to 1.
+    """
+    bound = min(settings.retry_cap_s, settings.retry_first_s * 2.0 ** min(failures, 20))
+    return max(LEAST_SHARE * settings.retry_first_s, bound * drawn)
 
 
 class Link:
@@ -43,6 +60,8 @@ class Link:
         self._arrived: deque[Message] = deque(maxlen=2 * settings.receive_maximum)
         self._failures = 0
         self._said: set[str] = set()
+        self.refused_on_dates = False
+        """Whether the last attempt failed on a certificate's dates."""
 
     async def __aenter__(self) -> Self:
         """Begin to connect; returns before the link is up."""
@@ -178,13 +197,13 @@ class Link:
                 self._say(connection.cause)
             except LinkError as error:
                 self._failures += 1
+                self.refused_on_dates = error.on_dates
                 self._say(str(error))
             finally:
                 self._current = None
                 self._announce()
                 await connection.close()
-            longest = min(self._settings.retry_cap_s, self._settings.retry_first_s * 2.0 ** min(self._failures, 20))
-            await asyncio.sleep(longest * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
+            await asyncio.sleep(pause(self._settings, self._failures, random.random()))  # noqa: S311 - jitter
 
     async def _subscribe_all(self, connection: Connection) -> None:
         done: list[str] = []
@@ -198,6 +217,7 @@ class Link:
             "connected to %s:%d after %d failed attempts", self._settings.host, self._settings.port, self._failures
         )
         self._said.clear()
+        self.refused_on_dates = False
         self._announce()
 
     def _say(self, cause: str) -> None:

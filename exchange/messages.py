@@ -27,9 +27,10 @@ from alerting.alert import (
     Suppression,
 )
 from devices.reading import ClockTrust, Provenance, Quality, Quantity, Reading, Unit, Validity, facts
+from exchange.box_records import CanaryRecord, ClockCorrection
 
-SCHEMA = 2
-"""2: an alert says whom it is for, whether it is told, and what it rests on."""
+SCHEMA = 3
+"""2: an alert says whom it is for, whether it is told, and what it rests on. 3: more kinds of record."""
 MAX_RECORDS = 600
 """Records in one envelope."""
 
@@ -159,7 +160,7 @@ class AlertRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
     escalated: Annotated[tuple[EscalationItem, ...], Meta(max_length=24)] = ()
 
 
-Record = ObservationRecord | AlertRecord
+Record = ObservationRecord | AlertRecord | ClockCorrection | CanaryRecord
 
 
 class Status(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -193,24 +194,6 @@ class Range(Struct, frozen=True, forbid_unknown_fields=True, array_like=True):
 
     first: Annotated[int, Meta(ge=0, le=2**53)]
     last: Annotated[int, Meta(ge=0, le=2**53)]
-
-
-class Receipt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The team's proof of storage: these records of this box and epoch are in its database.
-
-    Attributes:
-        box: the box's id.
-        epoch: 32 hexadecimal digits.
-        ranges: what this receipt covers.
-        high: the highest sequence number ever stored for this epoch: shows a box that its database was rolled back.
-        at: ms UTC by the team's clock.
-    """
-
-    box: Name
-    epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
-    ranges: Annotated[tuple[Range, ...], Meta(min_length=1, max_length=1000)]
-    high: Annotated[int, Meta(ge=0)]
-    at: Milliseconds
 
 
 class Content(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

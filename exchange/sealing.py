@@ -49,8 +49,9 @@ from exchange.identity import (
     sealing_key,
     verify,
 )
-from exchange.messages import MAX_RECORDS, SCHEMA, Milliseconds, Name, Receipt, Record, Status
+from exchange.messages import MAX_RECORDS, SCHEMA, Milliseconds, Name, Record, Status
 from exchange.packing import pack, unpack
+from exchange.receipts import Receipt
 
 VERSION = 1
 HYBRID_VERSION = 2
@@ -299,8 +300,10 @@ def verify_receipt(data: bytes, *, box: str, signers: Mapping[str, bytes]) -> Re
         raise ReceiptError("malformed", str(error)) from error
     if receipt.box != box:
         raise ReceiptError("box", f"for {receipt.box}, arrived at {box}")
-    if any(part.last < part.first for part in receipt.ranges):
+    if any(part.last < part.first for received in receipt.epochs for part in received.ranges):
         raise ReceiptError("malformed", "a range ends before it begins")
+    if len({received.epoch for received in receipt.epochs}) != len(receipt.epochs):
+        raise ReceiptError("malformed", "an epoch is named twice")
     return receipt
 
 

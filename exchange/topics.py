@@ -16,6 +16,9 @@ STATUS = "status"
 RECEIPTS = "receipt"
 COMMANDS = "cmd"
 
+WORKERS = "inbox"
+"""Name of the shared subscription of the inbox's workers."""
+
 
 def valid_box(box: str) -> bool:
     """Return whether `box` can be a box id: 3 to 48 of a-z, 0-9 and -, safe inside a topic and a file name."""
@@ -30,6 +33,14 @@ def topic(box: str, channel: str) -> str:
 def every_box(channel: str) -> str:
     """Return the subscription that covers a channel of every box."""
     return f"{ROOT}/+/{channel}"
+
+
+def shared(channel: str) -> str:
+    """Return the subscription by which the inbox's workers share a channel: each message reaches one of them.
+
+    Never for statuses: what a broker has retained is not delivered to a shared subscription (MQTT 5, 4.8.2).
+    """
+    return f"$share/{WORKERS}/{every_box(channel)}"
 
 
 def box_of(topic_name: str) -> str | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agent.store import Arrival, Store
 from agent.vault import Vault
+from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence
 from devices.reading import ClockTrust, Provenance, Quantity, Reading, Validity, facts, to_counts
 from exchange.messages import Record
 from exchange.sealing import Opener, Sealer
@@ -40,6 +41,29 @@ def glucose(value: str, minute: int) -> Reading:
 def weight(value: str, minute: int) -> Reading:
     at = START + minute * MINUTE
     return make_reading(Quantity.BODY_WEIGHT, value, at, device="C4:B0:00:00:00:03", key=f"{at}:00")
+
+
+def raised(number: int = 1) -> AlertChange:
+    """An alert that begins to stand."""
+    return AlertChange(
+        kind=ChangeKind.RAISED,
+        alert_id=f"{number:032x}",
+        patient=PATIENT,
+        rule="hypo_level_1",
+        priority=Priority.MEDIUM,
+        category=Category.CLINICAL,
+        onset=START,
+        raised_at=START + 10 * MINUTE,
+        resolved_at=None,
+        evidence=(),
+        why=Sentence(fr="Glucose à 62 mg/dL.", en="Glucose at 62 mg/dL."),
+        late=False,
+        supersedes=None,
+        protocol="diabetes_cgm",
+        protocol_version=1,
+        protocol_hash="0" * 64,
+        engine_version="1",
+    )
 
 
 @dataclass

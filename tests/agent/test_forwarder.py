@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from agent.counts import Counts
 from agent.forwarder import Forwarder
+from agent.on_the_way import FIRST_CREDIT
 from agent.presence import Presence
 from agent.settings import ForwarderSettings
 from agent.store import Store
@@ -18,11 +19,12 @@ from devices.clock import SystemClock
 from exchange.connection import LinkSettings
 from exchange.identity import SigningKey
 from exchange.link import Link
-from exchange.messages import Range, Receipt, Status
+from exchange.messages import ObservationRecord, Range, Status
+from exchange.receipts import Credit, Receipt, Received
 from exchange.sealing import sign_receipt, verify_status
 from exchange.topics import ALERTS, OBSERVATIONS, RECEIPTS, STATUS, every_box, topic
 from simulators.broker import Broker
-from tests.agent.kit import BOX, START, Desk, arrivals, glucose, open_store
+from tests.agent.kit import BOX, PATIENT, START, Desk, arrivals, glucose, open_store, raised
 
 pytestmark = pytest.mark.broker
 
@@ -65,6 +67,7 @@ class Scene:
     epoch: str
     counts: Counts
     received: asyncio.Queue[tuple[str, bytes]] = field(default_factory=asyncio.Queue)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def keep(self, desk: Desk, *values: str) -> None:
         """Keep readings and say so, as the pipeline does."""
@@ -72,6 +75,30 @@ class Scene:
         readings = [glucose(value, 5 * (first + number)) for number, value in enumerate(values)]
         await self.store.call(Store.accept, arrivals(*readings), desk.sealer, now_ms=START)
         self.forwarder.kick()
+
+    async def alert(self, desk: Desk) -> None:
+        """Keep an alert, as judging does."""
+        now = (await self.store.call(Store.backlog))[0]
+        change = replace(raised(), alert_id=f"{now:032x}")
+        await self.store.call(Store.keep_technical, PATIENT, [change], desk.sealer, now_ms=START)
+        self.forwarder.kick()
+
+    async def anything(self, desk: Desk) -> tuple[str, int]:
+        """Return the channel and first sequence number of the next envelope."""
+        async with asyncio.timeout(10):
+            while True:
+                name, payload = await self.received.get()
+                channel = name.rsplit("/", 1)[1]
+                if name.startswith(topic(BOX, "")) and channel != STATUS:
+                    return channel, desk.opener.open(payload, box=BOX).header.first
+
+    async def first_of(self, channel: str, desk: Desk) -> int:
+        """Return the first sequence number of the next envelope of a channel."""
+        return desk.opener.open(await self.next(channel), box=BOX).header.first
+
+    async def online(self) -> None:
+        """Let the forwarder begin."""
+        self.begun.set()
 
     async def next(self, channel: str) -> bytes:
         """Return the next message of a channel; the others are passed over."""
@@ -81,14 +108,26 @@ class Scene:
                 if name == topic(BOX, channel):
                     return payload
 
-    async def receipt(self, *ranges: tuple[int, int], key: SigningKey = TEAM, epoch: str | None = None) -> None:
+    async def receipt(
+        self,
+        *ranges: tuple[int, int],
+        key: SigningKey = TEAM,
+        epoch: str | None = None,
+        at: int = START,
+        credit: Credit | None = None,
+    ) -> None:
         """Send a receipt."""
         receipt = Receipt(
             box=BOX,
-            epoch=epoch or self.epoch,
-            ranges=tuple(Range(first, last) for first, last in ranges),
-            high=max(last for _, last in ranges),
-            at=START,
+            epochs=(
+                Received(
+                    epoch=epoch or self.epoch,
+                    ranges=tuple(Range(first, last) for first, last in ranges),
+                    high=max(last for _, last in ranges),
+                ),
+            ),
+            at=at,
+            credit=credit,
         )
         await self.team.publish(topic(BOX, RECEIPTS), sign_receipt(receipt, key))
 
@@ -106,7 +145,9 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(path: Path, broker: Broker, *, receipt_timeout: float = 30.0) -> AsyncIterator[Scene]:
+async def scene(
+    path: Path, broker: Broker, *, receipt_timeout: float = 30.0, online: bool = True
+) -> AsyncIterator[Scene]:
     store = StoreThread()
     await store.open(lambda: open_store(path))
     epoch = await store.call(Store.this_epoch)
@@ -133,7 +174,13 @@ async def scene(path: Path, broker: Broker, *, receipt_timeout: float = 30.0) ->
                 message.acknowledge()
                 stage.received.put_nowait((message.topic, message.payload))
 
-        tasks = [asyncio.create_task(forwarder.run()), asyncio.create_task(listen())]
+        async def forward() -> None:
+            await stage.begun.wait()
+            await forwarder.run()
+
+        if online:
+            await stage.online()
+        tasks = [asyncio.create_task(forward()), asyncio.create_task(listen())]
         try:
             yield stage
         finally:
@@ -170,6 +217,56 @@ async def test_a_forged_receipt_frees_nothing_and_is_counted(tmp_path: Path, bro
         await stage.until_freed()
 
 
+async def test_a_receipt_from_before_the_team_lost_what_it_had_frees_nothing(
+    tmp_path: Path, broker: Broker, desk: Desk
+) -> None:
+    async with scene(tmp_path / "box.db", broker) as stage:
+        await stage.keep(desk, "100")
+        await stage.next(OBSERVATIONS)
+        # The team's database was restored, and asked for what it lacks.
+        await stage.store.call(Store.distrust_receipts_before, START + 1000)
+        await stage.receipt((0, 0), at=START + 999)
+        await stage.until_counted("receipt.outdated")
+        assert (await stage.store.call(Store.backlog))[1] == 1
+        await stage.store.call(Store.distrust_receipts_before, START)
+        await stage.receipt((0, 0), at=START + 999)
+        await stage.receipt((0, 0), at=START + 1000)
+        await stage.until_freed()
+
+
+async def test_one_receipt_may_speak_of_several_epochs(tmp_path: Path, broker: Broker, desk: Desk) -> None:
+    async with scene(tmp_path / "box.db", broker) as stage:
+        await stage.keep(desk, "100", "101")
+        await stage.next(OBSERVATIONS)
+        parts = [Received(epoch=epoch, ranges=(Range(0, 1),), high=1) for epoch in ("0" * 32, stage.epoch, "f" * 32)]
+        await stage.team.publish(
+            topic(BOX, RECEIPTS), sign_receipt(Receipt(box=BOX, epochs=tuple(parts), at=START), TEAM)
+        )
+        await stage.until_freed()
+        assert stage.counts.take()["receipt.other_epoch"] == 2
+
+
+async def test_readings_wait_for_the_teams_credit_and_alerts_never(tmp_path: Path, broker: Broker, desk: Desk) -> None:
+    async with scene(tmp_path / "box.db", broker, online=False) as stage:
+        for number in range(12):
+            await stage.keep(desk, str(100 + number))
+        await stage.online()
+        first = [await stage.first_of(OBSERVATIONS, desk) for _ in range(FIRST_CREDIT)]
+        assert first == [11, 10, 9, 8], "the newest first, no more than may leave before the team has said anything"
+        await stage.alert(desk)
+        assert await stage.first_of(ALERTS, desk) == 12
+        await stage.receipt((8, 11), credit=Credit(envelopes=2, size=1 << 20))
+        assert [await stage.first_of(OBSERVATIONS, desk) for _ in range(2)] == [7, 6]
+        await stage.receipt((6, 6), credit=Credit(envelopes=1, size=1 << 20))
+        await stage.alert(desk)
+        # The alert overtakes: one envelope is on its way, and the credit is one.
+        assert await stage.anything(desk) == (ALERTS, 13)
+        await stage.receipt((7, 7), (12, 13), credit=Credit(envelopes=200, size=1 << 20))
+        assert [await stage.first_of(OBSERVATIONS, desk) for _ in range(6)] == [5, 4, 3, 2, 1, 0]
+        await stage.receipt((0, 5))
+        await stage.until_freed()
+
+
 async def test_what_has_no_receipt_is_sent_again_and_the_same(tmp_path: Path, broker: Broker, desk: Desk) -> None:
     async with scene(tmp_path / "box.db", broker, receipt_timeout=0.05) as stage:
         await stage.keep(desk, "100")
@@ -185,7 +282,9 @@ async def test_what_waited_while_the_broker_was_dead_goes_out_when_it_is_back(
         await stage.keep(desk, "100")
         await asyncio.to_thread(broker.start)
         envelope = await stage.next(OBSERVATIONS)
-        assert [record.patient for record in desk.records(envelope)] == ["patient-7f3a"]
+        assert [record.patient for record in desk.records(envelope) if isinstance(record, ObservationRecord)] == [
+            "patient-7f3a"
+        ]
 
 
 async def test_birth_says_what_the_box_is_and_a_will_belongs_to_its_session(

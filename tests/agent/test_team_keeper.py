@@ -25,7 +25,8 @@ from exchange.identity import (
     key_id,
     write_team_keys,
 )
-from exchange.messages import Range, Receipt
+from exchange.messages import Range
+from exchange.receipts import Receipt
 from exchange.sealing import Opener, Sealer, sign_receipt, verify_receipt
 from exchange.team_list import Succession, TeamList, sign_team_list
 from tests.agent.kit import BOX

@@ -11,8 +11,9 @@ from coordination.settings import Settings, read_settings
 from coordination.sqlite_database import SqliteDatabase
 from devices.reading import ClockTrust, Quantity, Unit, Validity
 from exchange.identity import OpeningKey, Recipient, RecipientRole, SigningKey
-from exchange.messages import SCHEMA, AlertRecord, ObservationRecord, Receipt, Record, Status
+from exchange.messages import SCHEMA, AlertRecord, ObservationRecord, Record, Status
 from exchange.messages import alert as alert_record
+from exchange.receipts import Receipt
 from exchange.sealing import (
     CONTENT_TYPE,
     LANE_SPARSE,
@@ -208,7 +209,7 @@ class Team:
         return database
 
     def store(self, database: SqliteDatabase, *arrivals: Arrival, at: int = START) -> tuple[SignedReceipt, ...]:
-        return database.store(arrivals, moment=Moment(at=at, listened=0), receipt_at=at, sign=self.sign)
+        return database.store(arrivals, moment=Moment(at=at), receipt_at=at, sign=self.sign)
 
     def sign(self, receipt: Receipt) -> bytes:
         return sign_receipt(receipt, self.receipt)

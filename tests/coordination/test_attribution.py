@@ -7,7 +7,7 @@ from alerting.alert import Category, ChangeKind
 from coordination.attribution import Assignment, Reason, reason_to_set_apart
 from coordination.view import View
 from devices.reading import Unit
-from exchange.messages import UNATTRIBUTED, Range, Record
+from exchange.messages import UNATTRIBUTED, AlertRecord, ObservationRecord, Range, Record
 from tests.coordination.kit import BOX, HOUR, OTHER_BOX, OTHER_PATIENT, PATIENT, START, Team, glucose, hypo, rows
 
 GIVEN = Assignment(patient=PATIENT, box=BOX, since=START, until=START + HOUR, time_zone="Europe/Paris")
@@ -31,7 +31,9 @@ LASTING = Assignment(patient=PATIENT, box=BOX, since=START, time_zone="Europe/Pa
         (msgspec.structs.replace(hypo(ChangeKind.RAISED, patient=BOX), category=Category.TECHNICAL), [LASTING], None),
     ],
 )
-def test_dated_assignments_decide(record: Record, assignments: list[Assignment], reason: Reason | None) -> None:
+def test_dated_assignments_decide(
+    record: ObservationRecord | AlertRecord, assignments: list[Assignment], reason: Reason | None
+) -> None:
     assert reason_to_set_apart(record, BOX, assignments) is reason
     assert reason_to_set_apart(record, OTHER_BOX, assignments) is not None
 
@@ -41,7 +43,7 @@ def test_a_strangers_record_is_receipted_set_apart_and_alerted_once(team: Team) 
     (receipt,) = team.store(database, team.opened(0, [glucose(0, patient=OTHER_PATIENT)], box=OTHER_BOX))
     team.store(database, team.opened(1, [glucose(1, patient=OTHER_PATIENT)], box=OTHER_BOX), at=START + HOUR)
     database.close()
-    assert team.read_receipt(receipt).ranges == (Range(first=0, last=0),)
+    assert team.read_receipt(receipt).epochs[0].ranges == (Range(first=0, last=0),)
     view = View(team.database)
     assert list(view.readings()) == []
     (alert,) = view.alerts(standing=True)

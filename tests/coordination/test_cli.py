@@ -25,8 +25,8 @@ from alerting.alert import (
 from alerting.recordings import read_recording
 from coordination.cli import main
 from coordination.database import Presence
+from coordination.schema_steps import VERSION
 from coordination.settings import read_settings
-from coordination.sqlite_file import VERSION
 from coordination.view import View
 from devices.reading import Quantity, Unit, Validity
 from exchange.messages import alert as alert_record

@@ -16,8 +16,8 @@ from agent.cli import main as box_main
 from agent.settings_file import read_settings
 from coordination.cli import main
 from coordination.enrol_command import compare
-from coordination.enrolment_step import ENROLMENT_STEP
 from coordination.enrolments import Claim, Known
+from coordination.schema_steps import STEPS
 from coordination.sqlite_file import connect
 from exchange.certificates import Certificate
 from exchange.enrolment import shown
@@ -304,7 +304,7 @@ def test_the_step_and_a_new_database_have_the_same_tables(tmp_path: Path) -> Non
     fresh = connection.execute(query).fetchall()
     connection.close()
     with contextlib.closing(sqlite3.connect(":memory:")) as stepped:
-        for statement in ENROLMENT_STEP:
+        for statement in STEPS[3]:
             stepped.execute(statement)
         assert stepped.execute(query).fetchall() == fresh
     assert len(fresh) == 7

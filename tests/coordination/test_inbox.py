@@ -24,7 +24,8 @@ from coordination.view import View
 from exchange import sealing
 from exchange.connection import Message
 from exchange.identity import SigningKey
-from exchange.messages import Range, Receipt
+from exchange.messages import Range
+from exchange.receipts import Receipt, Received
 from exchange.sealing import sign_status, verify_receipt
 from exchange.topics import ALERTS, OBSERVATIONS, STATUS, topic
 from tests.coordination.kit import BOX, EPOCH, HOUR, OTHER_BOX, PATIENT, START, ManualClock, Team, glucose, rows
@@ -49,7 +50,7 @@ async def running(
 ) -> AsyncIterator[asyncio.Task[None]]:
     work = asyncio.create_task(inbox.run(chosen, clock, link=wire.link, database=database))
     try:
-        await wire.until(lambda: work.done() or bool(wire.links and len(wire.links[-1].topics) == 3))
+        await wire.until(lambda: work.done() or bool(wire.links and len(wire.links[-1].every_topic) == 3))
         yield work
     finally:
         work.cancel()
@@ -72,7 +73,10 @@ async def test_an_envelope_is_stored_acknowledged_and_receipted(team: Team, cloc
         await wire.until(lambda: bool(wire.published))
         assert wire.acknowledged == [number]
         (receipt,) = receipts(team, wire)
-        assert (receipt.box, receipt.epoch, receipt.ranges, receipt.high) == (BOX, EPOCH, (Range(first=3, last=4),), 4)
+        assert (receipt.box, receipt.epochs) == (
+            BOX,
+            (Received(epoch=EPOCH, ranges=(Range(first=3, last=4),), high=4),),
+        )
         view = View(team.database)
         assert [(item.seq, item.stored_at) for item in view.readings()] == [(3, START + 5_000), (4, START + 5_000)]
         view.close()
@@ -150,7 +154,7 @@ async def test_nothing_forged_foreign_or_malformed_gets_in_or_stops_the_others(
         await wire.until(lambda: last in wire.acknowledged and bool(wire.published))
         assert len(wire.acknowledged) == last, "refused messages are acknowledged too"
     (receipt,) = receipts(team, wire)
-    assert receipt.ranges == (Range(first=0, last=0),)
+    assert [part.ranges for part in receipt.epochs] == [(Range(first=0, last=0),)]
     assert len(wire.published) == 1
     counted = rows(team.database, "SELECT reason, count FROM inbox_dead_letter_count ORDER BY reason")
     assert counted == sorted((reason, len(messages)) for reason, messages in bad.items())
@@ -202,7 +206,7 @@ async def test_without_a_commit_there_is_no_acknowledgement_and_no_receipt(
         envelope = team.seal(0, [glucose(0)])
         wire.arrives(OBS, envelope)
         await wire.until(lambda: not wire.links[0].open)  # so that boxes are told that nobody is there
-        await wire.until(lambda: len(wire.links) > 1 and len(wire.links[-1].topics) == 3)
+        await wire.until(lambda: len(wire.links) > 1 and len(wire.links[-1].every_topic) == 3)
         assert _FailingToCommit.failures == 0
         assert wire.acknowledged == []
         assert wire.published == []
@@ -291,13 +295,19 @@ async def test_a_database_from_a_newer_version_ends_the_inbox(team: Team, clock:
 async def test_a_database_damaged_on_the_way_ends_the_inbox(team: Team, clock: ManualClock, wire: Wire) -> None:
     class Damaged(SqliteDatabase):
         def store(
-            self, arrivals: Any, *, moment: Moment, receipt_at: int, sign: Callable[[Receipt], bytes]
+            self,
+            arrivals: Any,
+            *,
+            moment: Moment,
+            receipt_at: int,
+            sign: Callable[[Receipt], bytes],
+            credit: Any = None,
         ) -> tuple[SignedReceipt, ...]:
             self._connection.execute("DROP TABLE received_range")
-            return super().store(arrivals, moment=moment, receipt_at=receipt_at, sign=sign)
+            return super().store(arrivals, moment=moment, receipt_at=receipt_at, sign=sign, credit=credit)
 
     work = asyncio.create_task(inbox.run(team.settings(), clock, link=wire.link, database=Damaged))
-    await wire.until(lambda: bool(wire.links and wire.links[-1].topics))
+    await wire.until(lambda: bool(wire.links and len(wire.links[-1].every_topic) == 3))
     wire.arrives(OBS, team.seal(0, [glucose(0)]))
     with pytest.raises(DatabaseUnusableError, match="received_range"):
         await asyncio.wait_for(work, timeout=20)

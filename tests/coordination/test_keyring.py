@@ -25,7 +25,8 @@ from coordination.keyring_file import (
 )
 from exchange.errors import EnvelopeError, ReceiptError
 from exchange.identity import OpeningKey, RecipientRole, SigningKey
-from exchange.messages import Range, Receipt
+from exchange.messages import Range
+from exchange.receipts import Receipt
 from exchange.sealing import Opener, Sealer, sign_receipt, verify_receipt
 from exchange.team_list import MAX_SUCCESSIONS, Person, Role, TeamList, verify_team_list
 from tests.coordination.kit import BOX, EPOCH, START, glucose

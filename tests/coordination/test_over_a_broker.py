@@ -7,6 +7,7 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from devices.clock import SystemClock
 from exchange.connection import LinkSettings
 from exchange.errors import LinkError
 from exchange.link import Link
-from exchange.messages import Receipt
+from exchange.receipts import Receipt
 from exchange.sealing import verify_receipt
 from exchange.topics import OBSERVATIONS, RECEIPTS, topic
 from simulators.broker import Broker
@@ -50,37 +51,36 @@ class Box:
         self.waiting = set(self.envelopes)
         self.receipts: list[Receipt] = []
         self._team = team
-        self._line = line
+        self.line = line
         self._receipted = asyncio.Condition()
 
     async def until_waiting(self, at_most: int) -> None:
         """Send what waits, twenty at a time, until no more than `at_most` envelopes have no receipt."""
         while len(self.waiting) > at_most:
-            await self._line.wait_connected()
+            await self.line.wait_connected()
             with suppress(LinkError):
                 for number in sorted(self.waiting)[:20]:
-                    await self._line.publish(topic(self.name, OBSERVATIONS), self.envelopes[number])
+                    await self.line.publish(topic(self.name, OBSERVATIONS), self.envelopes[number])
             before = len(self.waiting)
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.2), self._receipted:
                     await self._receipted.wait_for(lambda before=before: len(self.waiting) < before)  # type: ignore[misc]
 
     async def listen(self) -> None:
-        async for message in self._line.messages():
+        async for message in self.line.messages():
             signers = {self._team.receipt.id: self._team.receipt.public}
             receipt = verify_receipt(message.payload, box=self.name, signers=signers)
             self.receipts.append(receipt)
-            for part in receipt.ranges:
+            for part in receipt.epochs[0].ranges:
                 self.waiting -= set(range(part.first, part.last + 1))
             message.acknowledge()
             async with self._receipted:
                 self._receipted.notify_all()
 
 
-@asynccontextmanager
-async def connected(team: Team, broker: Broker, name: str, count: int) -> AsyncIterator[Box]:
+def link_settings(broker: Broker, name: str, **other: Any) -> LinkSettings:
     files = broker.certificates.client(name)
-    settings = LinkSettings(
+    return LinkSettings(
         host=broker.host,
         port=broker.port,
         client_id=name,
@@ -89,8 +89,13 @@ async def connected(team: Team, broker: Broker, name: str, count: int) -> AsyncI
         key=files.key,
         session_expiry_s=0,
         clean_start=True,
+        **other,
     )
-    async with Link(settings) as line:
+
+
+@asynccontextmanager
+async def connected(team: Team, broker: Broker, name: str, count: int) -> AsyncIterator[Box]:
+    async with Link(link_settings(broker, name)) as line:
         box = Box(team, line, name, count)
         await line.subscribe([topic(name, RECEIPTS)])
         listening = asyncio.create_task(box.listen())
@@ -113,7 +118,7 @@ async def test_what_a_box_seals_is_in_the_teams_database_and_the_box_can_prove_i
             for box in (first, second):
                 group.create_task(box.until_waiting(0))
         assert {receipt.box for receipt in first.receipts} == {BOX}
-        assert first.receipts[-1].high == 59
+        assert first.receipts[-1].epochs[0].high == 59
     work.cancel()
     await asyncio.wait([work])
     assert rows(team.database, "SELECT count(*), count(DISTINCT seq), min(seq), max(seq) FROM observation") == [
@@ -144,7 +149,7 @@ async def test_a_killed_inbox_loses_nothing_and_stores_nothing_twice(team: Team,
                 process = await start()
                 await sending
             await box.until_waiting(0)
-            assert {part.last for receipt in box.receipts for part in receipt.ranges} <= set(range(count))
+            assert {part.last for receipt in box.receipts for part in receipt.epochs[0].ranges} <= set(range(count))
             process.send_signal(signal.SIGTERM)
             assert await process.wait() == 0
     finally:

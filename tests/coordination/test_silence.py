@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from alerting.alert import AlertChange, Category, ChangeKind, alert_id
-from coordination.database import Arrival, Moment, Presence, Watched
+from coordination.database import Arrival, Listened, Moment, Presence, Watched
 from coordination.settings import Settings, read_settings
 from coordination.silence import Listening, Watch
 from coordination.sqlite_database import SqliteDatabase
@@ -47,7 +50,7 @@ class Desk:
     def start(self) -> None:
         self.database = self.team.open_database(self.settings, at=self.clock.now)
         self.watch = Watch(self.settings.protocols)
-        self.listening = Listening(self.clock, listened=self.database.listened(), shortest=self.watch.shortest)
+        self.listening = Listening(self.clock, shortest=self.watch.shortest)
         self._judge(self.listening.look(self.connection))
 
     def stop(self) -> None:
@@ -64,7 +67,7 @@ class Desk:
             self._judge(moment)
 
     def _judge(self, moment: Moment) -> None:
-        self.database.watch(lambda watched: self.watch.judge(moment, watched), moment=moment)
+        self.database.watch(self.watch.judge, moment=moment)
 
     def alerts(self) -> list[AlertView]:
         view = View(self.team.database)
@@ -256,10 +259,76 @@ def test_without_patients_nobody_is_awaited(team: Team, clock: ManualClock) -> N
     assert [alert.rule for alert in desk.alerts()] == ["to_attribute"]
 
 
-def test_what_was_listened_never_shrinks(desk: Desk) -> None:
-    desk.database.watch(lambda _: (), moment=Moment(at=START, listened=9 * HOUR))
-    desk.database.watch(lambda _: (), moment=Moment(at=START, listened=HOUR))
-    assert desk.database.listened() == 9 * HOUR
+def listened(desk: Desk) -> object:
+    return rows(desk.team.database, "SELECT listened FROM inbox_listening")[0][0]
+
+
+def test_what_two_workers_listened_to_together_counts_once(desk: Desk) -> None:
+    def reports(at: int, fresh: int) -> None:
+        desk.database.watch(lambda _now, _watched: (), moment=Moment(at=START + at, fresh=fresh))
+
+    reports(HOUR, HOUR)
+    reports(HOUR, HOUR)
+    assert listened(desk) == HOUR
+    reports(2 * HOUR, 90 * MINUTE)
+    reports(2 * HOUR - MINUTE, 20 * MINUTE)
+    assert listened(desk) == 2 * HOUR
+    reports(5 * HOUR, HOUR)
+    assert listened(desk) == 3 * HOUR
+
+
+def test_no_more_was_listened_to_than_the_time_in_which_somebody_listened(desk: Desk) -> None:
+    @given(st.lists(st.tuples(st.integers(60, 600), st.integers(0, 60)), max_size=20))
+    @settings(max_examples=60, deadline=None)
+    def check(spells: list[tuple[int, int]]) -> None:
+        """Each spell is of one worker: until when (ms), and for how long up to then."""
+        desk.database._connection.execute("UPDATE inbox_listening SET listened = 0, until = 0")
+        for until, long in spells:
+            desk.database.watch(lambda _now, _watched: (), moment=Moment(at=START + until, fresh=long))
+        (counted,) = desk.database._connection.execute("SELECT listened FROM inbox_listening").fetchone()
+        assert counted <= len({at for until, long in spells for at in range(until - long, until)})
+        if all(until - long >= before for (before, _), (until, long) in pairwise(spells)):
+            assert counted == sum(long for _, long in spells), "one worker's own spells are all counted"
+
+    check()
+
+
+def test_a_clock_that_was_ahead_does_not_stop_the_count(desk: Desk) -> None:
+    for at, fresh in ((HOUR, HOUR), (9000 * HOUR, 3 * HOUR), (2 * HOUR, HOUR), (3 * HOUR, HOUR)):
+        desk.database.watch(lambda _now, _watched: (), moment=Moment(at=START + at, fresh=fresh))
+    assert listened(desk) == 6 * HOUR
+
+
+def test_two_workers_raise_and_resolve_one_alert(team: Team, clock: ManualClock) -> None:
+    first = Desk(team, clock, team.settings())
+    second = Desk(team, clock, first.settings)
+    first.passes(HOUR, team.opened(0, [glucose(0)]))
+    for _ in range(2 * 6 + 1):
+        clock.now += 30 * MINUTE
+        for desk in (first, second):
+            desk._judge(desk.listening.look(1))
+    (alert,) = first.alerts()
+    assert alert.raised_at - alert.onset == GRACE, "listened to by two is not listened to twice"
+    moment = second.listening.look(1)
+    second.database.store([team.opened(1, [glucose(1)])], moment=moment, receipt_at=0, sign=team.sign)
+    for desk in (first, second, first):
+        desk._judge(desk.listening.look(1))
+    (alert,) = first.alerts()
+    assert alert.resolved_at == clock.now
+    assert rows(team.database, "SELECT count(*) FROM alert_event") == [(2,)]
+
+
+def test_a_box_that_only_the_other_worker_hears_is_not_silent(team: Team, clock: ManualClock) -> None:
+    first = Desk(team, clock, team.settings())
+    second = Desk(team, clock, first.settings)
+    for number in range(40):
+        clock.now += 30 * MINUTE
+        moment = second.listening.look(1)
+        second.database.store([team.opened(number, [glucose(number)])], moment=moment, receipt_at=0, sign=team.sign)
+        first._judge(first.listening.look(1))
+        # The one that hears is itself not always there.
+        second._judge(second.listening.look(1 if number % 3 else None))
+    assert first.alerts() == []
 
 
 def test_the_alert_is_complete_in_itself(desk: Desk) -> None:
@@ -267,7 +336,7 @@ def test_the_alert_is_complete_in_itself(desk: Desk) -> None:
     moment = desk.listening.look(1)
     seen: list[AlertChange | None] = []
 
-    def look(watched: Sequence[Watched]) -> tuple[()]:
+    def look(_now: Listened, watched: Sequence[Watched]) -> tuple[()]:
         seen.extend(item.standing for item in watched)
         return ()
 

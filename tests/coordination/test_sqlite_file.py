@@ -6,7 +6,8 @@ import pytest
 
 from alerting.alert import Audience
 from coordination.errors import DatabaseBusyError, DatabaseUnusableError
-from coordination.sqlite_file import VERSION, connect, connect_to_read, transaction
+from coordination.schema_steps import VERSION
+from coordination.sqlite_file import connect, connect_to_read, transaction
 from coordination.view import View
 from tests.coordination.kit import BOX, PATIENT, START, Team, glucose
 

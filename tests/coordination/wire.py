@@ -1,4 +1,7 @@
-"""A link without a broker: what the tests put in arrives, what the inbox acknowledges and publishes is kept."""
+"""Links without a broker: what the tests put in arrives, what the inbox acknowledges and publishes is kept.
+
+`links` holds the link of statuses and alerts of each stretch of receiving; its `readings` is the other one.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -19,14 +22,21 @@ class Wire:
         self._next = 0
 
     def link(self, settings: LinkSettings) -> Link:
-        self.links.append(_WireLink(self, settings))
-        return self.links[-1]
+        made = _WireLink(self, settings)
+        if settings.client_id.endswith("-readings"):
+            self.links[-1].readings = made
+        else:
+            self.links.append(made)
+        return made
 
     def arrives(self, topic: str, payload: bytes, *, retained: bool = False) -> int:
         """Deliver a message over the present link; return its number."""
         self._next += 1
         message = Message(topic=topic, payload=payload, retained=retained, connection=cast("Any", self), mid=self._next)
-        self.links[-1].arrived.put_nowait(message)
+        link = self.links[-1]
+        if topic.endswith("/obs") and link.readings is not None:
+            link = link.readings
+        link.arrived.put_nowait(message)
         return self._next
 
     def acknowledge(self, mid: int) -> None:
@@ -56,6 +66,7 @@ class _WireLink(Link):
         super().__init__(settings)
         self.wire = wire
         self.settings = settings
+        self.readings: _WireLink | None = None
         self.topics: list[str] = []
         self.arrived: asyncio.Queue[Message] = asyncio.Queue()
         self.open = False
@@ -75,6 +86,11 @@ class _WireLink(Link):
     @property
     def generation(self) -> int:
         return 1
+
+    @property
+    def every_topic(self) -> list[str]:
+        """What both links of a stretch are subscribed to."""
+        return self.topics + (self.readings.topics if self.readings is not None else [])
 
     async def subscribe(self, topics: Sequence[str]) -> None:
         self.topics.extend(topics)

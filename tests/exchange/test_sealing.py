@@ -34,11 +34,11 @@ from exchange.messages import (
     EvidenceItem,
     ObservationRecord,
     Range,
-    Receipt,
     Record,
     Status,
 )
 from exchange.packing import MAX_CONTENT_BYTES
+from exchange.receipts import MAX_EPOCHS, Credit, Receipt, Received
 from exchange.sealing import (
     BUCKETS,
     LANE_ALERTS,
@@ -600,7 +600,9 @@ def test_the_suite_is_the_one_of_rfc_9180() -> None:
 @pytest.fixture
 def receipt() -> Receipt:
     ranges = (Range(first=0, last=11), Range(first=13, last=13))
-    return Receipt(box=BOX, epoch=EPOCH, ranges=ranges, high=13, at=NOW)
+    older = Received(epoch="f" * 32, ranges=(Range(first=7, last=7),), high=7)
+    credit = Credit(envelopes=3, size=1 << 20)
+    return Receipt(box=BOX, epochs=(Received(epoch=EPOCH, ranges=ranges, high=13), older), at=NOW, credit=credit)
 
 
 def receipt_reason(data: bytes, signer: SigningKey, box: str = BOX) -> str:
@@ -635,10 +637,17 @@ def test_every_changed_or_missing_byte_of_a_receipt_is_refused(receipt: Receipt,
 
 
 def test_a_signed_receipt_that_makes_no_sense_is_refused(receipt: Receipt, box_key: SigningKey) -> None:
-    backwards = msgspec.structs.replace(receipt, ranges=(Range(first=5, last=4),))
-    nothing = msgspec.structs.replace(receipt, ranges=())
-    assert receipt_reason(sign_receipt(backwards, box_key), box_key) == "malformed"
-    assert receipt_reason(sign_receipt(nothing, box_key), box_key) == "malformed"
+    def signed(**changes: object) -> bytes:
+        return sign_receipt(msgspec.structs.replace(receipt, **changes), box_key)
+
+    one = receipt.epochs[1]
+    backwards = msgspec.structs.replace(one, ranges=(Range(first=5, last=4),))
+    nothing = msgspec.structs.replace(one, ranges=())
+    for epochs in ((backwards,), (receipt.epochs[0], backwards), (nothing,), (), (one, one), (one,) * (MAX_EPOCHS + 1)):
+        assert receipt_reason(signed(epochs=epochs), box_key) == "malformed"
+    for credit in (Credit(envelopes=0, size=1 << 20), Credit(envelopes=1, size=1000)):
+        assert receipt_reason(signed(credit=credit), box_key) == "malformed"
+    assert verify_receipt(signed(credit=None), box=BOX, signers={box_key.id: box_key.public}).credit is None
 
 
 def test_a_status_does_not_pass_for_a_receipt(status: Status, receipt: Receipt, box_key: SigningKey) -> None:

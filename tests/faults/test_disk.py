@@ -19,7 +19,7 @@ import pytest
 
 from agent.store import Store
 from devices.reading import Reading
-from exchange.messages import ObservationRecord
+from exchange.messages import AlertRecord, ObservationRecord
 from exchange.sealing import Opener
 from tests.agent.kit import BOX, PATIENT, open_store
 from tests.faults.disk import Disk, Kind, Note, compiled, notes, preloaded
@@ -93,9 +93,10 @@ class Kept:
             assert (opened.header.epoch, opened.header.first, opened.header.last) == (self.epoch, first, last)
             for seq, record in enumerate(opened.records, first):
                 assert seq not in self.outbox, "a sequence number twice"
-                self.outbox[seq] = (
-                    f"{record.quantity}|{record.key}" if isinstance(record, ObservationRecord) else record.alert_id
-                )
+                if isinstance(record, ObservationRecord):
+                    self.outbox[seq] = f"{record.quantity}|{record.key}"
+                elif isinstance(record, AlertRecord):
+                    self.outbox[seq] = record.alert_id
 
 
 def name_of(reading: Reading) -> str:

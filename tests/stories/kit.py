@@ -525,7 +525,7 @@ class Account:
             for record in self._opener.open(body, box=BOX).records:
                 if isinstance(record, ObservationRecord):
                     self.readings.append(record)
-                else:
+                elif isinstance(record, AlertRecord):
                     self.changes.append(record)
 
     async def until(self, true: Callable[[], bool], what: Callable[[], str]) -> None:

@@ -1,0 +1,55 @@
+"""Judging by the right time what a wrong one had dated.
+
+When the box's time is put right, what it received before moves with it (`clock_store`), and its engines are begun anew
+over what is kept: an engine that had been told of next year would hold every reading of today for a late one. The
+same is done for an engine that finds itself ahead of the box's time for whatever reason. What is dated after a time
+that is known to be right is kept and sent, and judged no more: nobody can say when it was.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from agent.store import Store
+from agent.store_thread import StoreThread
+from alerting.alert import AlertChange, ChangeKind, Sentence
+from alerting.engine import Engine
+from alerting.protocol_change import NO_LONGER_TRUE
+from devices.clock import Clock, may_set_others
+from devices.wall_clock import FUTURE_TOLERANCE_MS
+
+ENGINE_AHEAD_MS = 3_900_000
+"""How far an engine may be ahead of the box's time: what passes between two times that are kept, and five minutes.
+
+Nothing is lost by it, since what is late by so little is judged all the same.
+"""
+RIGHT_NOW = Sentence(
+    fr="Cette alerte ne vaut plus depuis que l'heure du boîtier est connue.",
+    en="This alert no longer holds now that the time of the box is known.",
+)
+
+
+def is_ahead(engine: Engine, now: int) -> bool:
+    """Return whether an engine is so far ahead of the box's time that what comes now would be too late for it."""
+    return engine.event_time > now + ENGINE_AHEAD_MS
+
+
+async def set_right(store: StoreThread, patient: str, clock: Clock) -> int:
+    """Let nothing that is dated after the box's time be judged, if that is known; return from when on is watched."""
+    now = clock.now_ms()
+    if not may_set_others(clock):
+        return (await store.call(Store.stream, patient)).since
+    await store.persist(Store.set_aside_after, patient, now + FUTURE_TOLERANCE_MS)
+    since = (await store.call(Store.stream, patient)).since
+    if since > now:
+        await store.persist(Store.begin_watching, patient, since=now)
+    return min(since, now)
+
+
+def in_words(changes: Sequence[AlertChange]) -> list[AlertChange]:
+    """Return the changes of judging anew, with why an alert ended that no longer holds."""
+    return [
+        replace(change, why=RIGHT_NOW)
+        if change.kind is ChangeKind.RESOLVED and change.why == NO_LONGER_TRUE
+        else change
+        for change in changes
+    ]

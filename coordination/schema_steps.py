@@ -1,0 +1,101 @@
+"""The steps by which a team's database of an earlier version becomes one of this.
+
+Each is done in one transaction with the number that it leads to, and never changed once released. What the tables hold
+is said in schema.sql, where a new database gets them from; a test holds that both ways lead to the same.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+_ALERT_WHOLE: Final = (
+    "ALTER TABLE alert ADD COLUMN audience TEXT NOT NULL DEFAULT 'nurse'",
+    "ALTER TABLE alert ADD COLUMN told_at INTEGER",
+    "ALTER TABLE alert ADD COLUMN due_by INTEGER",
+    "ALTER TABLE alert ADD COLUMN record TEXT NOT NULL DEFAULT ''",
+    """UPDATE alert SET told_at = raised_at, record = coalesce(
+        (SELECT content FROM alert_event WHERE alert_id = alert.id AND epoch <> 'desk' AND alert_event.kind = alert.kind
+        ORDER BY created DESC, seq DESC LIMIT 1),
+        (SELECT content FROM alert_event WHERE alert_id = alert.id AND epoch <> 'desk' LIMIT 1))""",
+)
+_ENROLMENT: Final = (
+    """CREATE TABLE box_key (
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    purpose TEXT NOT NULL CHECK (purpose IN ('signing', 'opening')),
+    key TEXT NOT NULL,
+    public TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    revoked_at INTEGER,
+    reason TEXT,
+    PRIMARY KEY (box_id, purpose, key)
+) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX box_key_public ON box_key (public)",
+    """CREATE TABLE box_certificate (
+    serial TEXT PRIMARY KEY,
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    not_before INTEGER NOT NULL,
+    not_after INTEGER NOT NULL,
+    issued_at INTEGER NOT NULL,
+    revoked_at INTEGER,
+    reason TEXT,
+    tls_key TEXT NOT NULL,
+    pem BLOB NOT NULL
+) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX box_certificate_box ON box_certificate (box_id, issued_at)",
+    """CREATE TABLE enrolment (
+    place TEXT PRIMARY KEY,
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    secret BLOB NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('open', 'claimed', 'confirmed', 'done', 'refused', 'void')),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    wrong INTEGER NOT NULL DEFAULT 0,
+    offers INTEGER NOT NULL DEFAULT 0,
+    csr BLOB,
+    signing TEXT,
+    opening TEXT,
+    digits TEXT,
+    decided_at INTEGER,
+    decided_by TEXT
+) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE enrolment_failure (
+    at INTEGER NOT NULL,
+    source TEXT NOT NULL
+) STRICT""",
+    "CREATE INDEX enrolment_failure_source ON enrolment_failure (source, at)",
+)
+_CLOCK_AND_CANARY: Final = (
+    "ALTER TABLE inbox_listening ADD COLUMN until INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE inbox_listening ADD COLUMN roster INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE box ADD COLUMN canary_at INTEGER",
+    "ALTER TABLE box ADD COLUMN canary_listened INTEGER",
+    "ALTER TABLE box ADD COLUMN back_listened INTEGER",
+    """CREATE TABLE clock_correction (
+            box_id INTEGER NOT NULL REFERENCES box (id),
+            epoch TEXT NOT NULL,
+            first INTEGER NOT NULL,
+            last INTEGER NOT NULL CHECK (last >= first),
+            "offset" INTEGER NOT NULL,
+            boot TEXT NOT NULL,
+            mono_from INTEGER NOT NULL,
+            mono_to INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            stored_at INTEGER NOT NULL,
+            PRIMARY KEY (box_id, epoch, first)
+        ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE canary (
+            id INTEGER PRIMARY KEY,
+            box_id INTEGER NOT NULL REFERENCES box (id),
+            epoch TEXT NOT NULL,
+            seq INTEGER NOT NULL,
+            at INTEGER NOT NULL,
+            count INTEGER NOT NULL,
+            asked TEXT NOT NULL,
+            stored_at INTEGER NOT NULL,
+            UNIQUE (box_id, epoch, seq)
+        ) STRICT""",
+)
+
+STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType({2: _ALERT_WHOLE, 3: _ENROLMENT, 4: _CLOCK_AND_CANARY})
+"""Version -> what makes it of the one before."""
+VERSION: Final = max(STEPS)

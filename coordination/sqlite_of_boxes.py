@@ -1,0 +1,125 @@
+"""What boxes say of themselves among their records: that their time was wrong, and that their chain holds.
+
+A correction moves what its box had dated by its arrival: the observations that are here, and those still to come
+(`Corrections`). The row says by how much, so that what travelled can be told from it. A box's signs of life are
+believed only when they are later than those before; one whose time was ahead says by its correction that earlier ones
+are news again.
+
+Functions of one open transaction.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+
+import msgspec
+
+from coordination.attribution import Assignment
+from coordination.canary import CANARY_MISSING, Sung
+from coordination.sqlite_alerts import Alerts
+from devices.reading import ClockTrust
+from exchange.box_records import CanaryRecord, ClockCorrection
+from exchange.messages import ObservationRecord
+
+KEPT_CANARIES = 40
+"""Canaries of one box that are kept; the older ones have said what they had to."""
+
+
+def keep_correction(connection: sqlite3.Connection, box: int, record: ClockCorrection, *, stored_at: int) -> None:
+    """Keep a correction that a box (its row) found out, and apply it to what is here."""
+    new = connection.execute(
+        "INSERT OR IGNORE INTO clock_correction"
+        ' (box_id, epoch, first, last, "offset", boot, mono_from, mono_to, at, stored_at)'
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            box,
+            record.epoch,
+            record.first,
+            record.last,
+            record.offset,
+            record.boot,
+            record.mono_from,
+            record.mono_to,
+            record.at,
+            stored_at,
+        ),
+    ).rowcount
+    if not new:
+        return
+    connection.execute(
+        "UPDATE observation SET received_at = received_at + :offset,"
+        " t = iif(clock = 'unknown' OR t = received_at, t + :offset, t),"
+        " clock = iif(clock = 'unknown' OR t = received_at, 'corrected', clock)"
+        " WHERE box_id = :box AND epoch = :epoch AND seq BETWEEN :first AND :last",
+        {"offset": record.offset, "box": box, "epoch": record.epoch, "first": record.first, "last": record.last},
+    )
+    connection.execute("UPDATE box SET status_at = min(status_at, ?) WHERE id = ?", (record.at, box))
+    connection.execute("UPDATE box_status SET at = min(at, ?) WHERE box_id = ?", (record.at, box))
+
+
+class Corrections:
+    """What boxes found out about their time, as known in one open transaction; read once for each epoch."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._known: dict[tuple[int, str], list[tuple[int, int, int]]] = {}
+
+    def forget(self) -> None:
+        """Read anew: another one was kept."""
+        self._known.clear()
+
+    def applied(self, box: int, epoch: str, seq: int, record: ObservationRecord) -> ObservationRecord:
+        """Return an observation of a box (its row) by the time that its box has found out since."""
+        offset = next((by for first, last, by in self._of(box, epoch) if first <= seq <= last), None)
+        if offset is None:
+            return record
+        received_at = record.received_at + offset
+        if record.clock is not ClockTrust.UNKNOWN and record.measured_at != record.received_at:
+            return msgspec.structs.replace(record, received_at=received_at)
+        return msgspec.structs.replace(
+            record, received_at=received_at, measured_at=record.measured_at + offset, clock=ClockTrust.CORRECTED
+        )
+
+    def _of(self, box: int, epoch: str) -> list[tuple[int, int, int]]:
+        if (box, epoch) not in self._known:
+            self._known[box, epoch] = self._connection.execute(
+                'SELECT first, last, "offset" FROM clock_correction WHERE box_id = ? AND epoch = ?', (box, epoch)
+            ).fetchall()
+        return self._known[box, epoch]
+
+
+def keep_canary(
+    connection: sqlite3.Connection, box: int, epoch: str, seq: int, record: CanaryRecord, *, stored_at: int
+) -> None:
+    """Keep a canary of a box (its row)."""
+    connection.execute(
+        "INSERT OR IGNORE INTO canary (box_id, epoch, seq, at, count, asked, stored_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (box, epoch, seq, record.at, record.count, record.asked, stored_at),
+    )
+    connection.execute(
+        "DELETE FROM canary WHERE box_id = ? AND rowid NOT IN"
+        " (SELECT rowid FROM canary WHERE box_id = ? ORDER BY stored_at DESC, seq DESC LIMIT ?)",
+        (box, box, KEPT_CANARIES),
+    )
+
+
+def sung(connection: sqlite3.Connection, alerts: Alerts, assignments: Iterator[Assignment], at: int) -> list[Sung]:
+    """Return what is known of the canaries of the boxes that somebody has at `at` (ms UTC), or whose alert stands."""
+    standing = {team.box: team.change for team in alerts.standing(CANARY_MISSING)}
+    held = {item.box for item in assignments if item.since <= at and (item.until is None or at < item.until)}
+    found: list[Sung] = []
+    rows = connection.execute(
+        "SELECT name, canary_at, heard_listened, max(ifnull(back_listened, 0), ifnull(canary_listened,"
+        " (SELECT ifnull(max(listened), 0) FROM box_assignment WHERE box_id = box.id))) FROM box ORDER BY name"
+    )
+    for box, sung_at, heard, due_since in rows:
+        if box in held or box in standing:
+            found.append(
+                Sung(
+                    box=box,
+                    sung_at=sung_at,
+                    due_since=due_since,
+                    heard_listened=heard,
+                    standing=standing.get(box),
+                )
+            )
+    return found
