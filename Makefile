@@ -69,7 +69,7 @@ pytest: $(DEV) $(KERNEL)
 
 # Jitted lines are invisible to coverage, so the kernel runs as plain Python here.
 coverage: $(DEV)
-	NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q -p no:randomly tests/alerting tests/devices
+	NUMBA_DISABLE_JIT=1 $(BIN)/coverage run -m pytest -q -p no:randomly -o timeout=1800 tests/alerting tests/devices
 	$(BIN)/coverage report --include="alerting/*,devices/drivers/*" --show-missing --fail-under=100
 
 # The wheel is tried where nothing but the box's libraries and itself is installed.

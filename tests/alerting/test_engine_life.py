@@ -11,6 +11,8 @@ from alerting.engine import Engine
 from alerting.errors import ShelfError, SnapshotError, UnknownAlertError, UnknownRuleError
 from alerting.rules import ChangeRule, Direction, LevelRule, RuleLife, Side, Statistic
 from alerting.scheduled_rules import CompositeRule, MissingRule
+from devices.reading import Quality
+from tests.alerting.tellings import LOOSE_CUFF
 from tests.alerting.worlds import (
     CGM,
     DAY,
@@ -274,6 +276,8 @@ def test_what_is_not_known_is_refused_by_name() -> None:
     engine = engine_of(judged_by(low()))
     with pytest.raises(UnknownRuleError, match="lwo"):
         engine.shelve("lwo", START + HOUR, "nurse", START)
+    with pytest.raises(UnknownRuleError, match="lwo"):
+        engine.judged("lwo")
     for ask in (
         lambda: engine.acknowledge("0" * 32, "nurse", START),
         lambda: engine.dispose("0" * 32, Outcome.ACTION, "nurse", START),
@@ -281,6 +285,14 @@ def test_what_is_not_known_is_refused_by_name() -> None:
     ):
         with pytest.raises(UnknownAlertError, match="0" * 32):
             ask()
+
+
+def test_a_protocol_of_flags_alone_has_nothing_to_show_beside_them() -> None:
+    engine = engine_of(protocol_of(replace(LOOSE_CUFF, flags=Quality.CUFF_TOO_LOOSE)))
+    loose = replace(reading(SYSTOLIC, "120", START), quality=Quality.CUFF_TOO_LOOSE)
+    (alert,) = engine.feed([loose])
+    assert alert.rule == LOOSE_CUFF.id
+    assert alert.recent == ()
 
 
 def test_a_latched_alert_ends_when_it_is_over_and_seen() -> None:
