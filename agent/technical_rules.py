@@ -280,6 +280,14 @@ RULES: Mapping[str, TechnicalRule] = {
         fr="Une mesure {of_the} n'a pas pu être jugée ; elle est transmise : la regarder.",
         en="A reading {of_the} could not be judged; it is sent on: look at it.",
     ),
+    "protocol_refused": TechnicalRule(
+        priority=Priority.HIGH,
+        owner=Owner.TEAM,
+        fr="Le boîtier a refusé le protocole envoyé pour ce patient et continue avec le précédent : lire pourquoi avec "
+        "« veilleur-desk commands », corriger et renvoyer.",
+        en="The box refused the protocol sent for this patient and goes on with the one before: read why with "
+        "'veilleur-desk commands', correct it and send it again.",
+    ),
     "not_judged": TechnicalRule(
         priority=Priority.LOW,
         owner=Owner.TEAM,

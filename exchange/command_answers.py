@@ -26,6 +26,8 @@ MAX_SENTENCES = 8
 class AnswerState(StrEnum):
     """What became of a command."""
 
+    WAITING = "waiting"
+    """The box cannot say yet, for want of the time: it must be sent again."""
     ACCEPTED = "accepted"
     """It is authentic and safe on the box; it is being done."""
     APPLIED = "applied"

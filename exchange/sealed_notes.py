@@ -63,6 +63,8 @@ class Purpose(StrEnum):
     """From the team to a box."""
     ANSWER = "answer"
     """From a box to its team."""
+    KEPT = "kept"
+    """From a box to itself: what must outlive its database. It never travels."""
 
 
 class NoteHeader(Struct, frozen=True, forbid_unknown_fields=True, array_like=True, kw_only=True):
