@@ -3,7 +3,7 @@
     sessions, ears, relays -> pipeline -> store -> forwarder -> link
         |                        |          ^         ^
     shared links    watch --> judging ------+      receipts
-        |                        ^   |
+        |                        ^   |              orders -> commands -> judging, radio
     an adapter looked after -----+   +--> shadows, which tell nobody
 
 Each part runs as a named task of one group: when one cannot go on, all stop, and systemd starts the box again
@@ -18,11 +18,14 @@ from importlib.metadata import version
 
 from agent import systemd
 from agent.canary import Canary
+from agent.commanded_judging import CommandedJudging
+from agent.commands import Believed
 from agent.counts import Counts
 from agent.errors import StoreError, VaultError
 from agent.forwarder import Forwarder
-from agent.judging import Judging
 from agent.logs import COUNT, DEVICE, EVENT, KERNEL, PATIENTS, REASON
+from agent.ordered_protocols import ordered_protocols
+from agent.orders import Orders
 from agent.pipeline import Pipeline
 from agent.presence import Presence
 from agent.renewal import Renewal
@@ -45,9 +48,11 @@ from devices.recovering_radio import RecoveringRadio
 from devices.recovery import AdapterControl, Controls
 from devices.slots import SlottedRadio
 from devices.source import DeviceEvent, Source
+from exchange.commands import Trust
 from exchange.connection import LinkSettings
 from exchange.identity import SigningKey
 from exchange.link import Link
+from exchange.sealed_notes import Reader
 from exchange.sealing import Sealer
 
 logger = logging.getLogger(__name__)
@@ -97,6 +102,8 @@ async def run(
             now_ms=SystemClock().now_ms,
             tell=lambda kind: pipeline.notice(DeviceEvent(kind=kind, device=settings.box, at=clock.now_ms())),
         )
+        orders = Orders(settings, signing_key=signing_key)
+        settings = await ordered_protocols(settings, store, orders.copies, now_ms=clock.now_ms())
         sealer = Sealer(box=settings.box, signing_key=signing_key, recipients=team.recipients)
         team.seals_to(sealer.use)
         presence = Presence(
@@ -118,7 +125,7 @@ async def run(
         )
         canary = Canary(store=store, sealer=sealer, clock=clock, on_kept=forwarder.kick)
         shadows = Shadows(store=store, patients=settings.patients, clock=clock, attempt=attempted)
-        judging = Judging(
+        judging = CommandedJudging(
             box=settings.box,
             store=store,
             sealer=sealer,
@@ -141,6 +148,21 @@ async def run(
         stack.push_async_callback(forwarder.stop)
         stack.push_async_callback(judging.stop)
         await pipeline.start()
+        commands = orders.commands(
+            store=store,
+            link=link,
+            judging=judging,
+            radio=radio,
+            bonds=bonds,
+            clock=clock,
+            counts=counts,
+            team=team,
+            clock_known=lambda: True,
+            attempt=attempted,
+            others={},
+        )
+        if commands is not None:
+            forwarder.hear_commands(commands.arrived)
         if bonds is not None:
             radio = BondedOnce(radio, bonds, was_kept=pipeline.key_was_kept, on_kept=pipeline.note_key)
         adapter = RecoveringRadio(
@@ -160,6 +182,8 @@ async def run(
             group.create_task(judging.run(), name="judging")
             group.create_task(shadows.run(), name="shadows")
             group.create_task(forwarder.run(), name="forwarder")
+            if commands is not None:
+                group.create_task(commands.run(), name="commands")
             await judging.started.wait()
             group.create_task(watch(judging, clock, settle=settings.watch.settle), name="watch")
             group.create_task(adapter.watch(), name="adapter")

@@ -53,7 +53,7 @@ class ProtocolCopies:
             purpose=Purpose.KEPT,
             box=self._box,
             signer=self._signing_key,
-            readers=[Reader(id=self._opening_key.id, public=self._opening_key.public)],
+            readers=[Reader.of(self._opening_key)],
         )
         path = self._path(protocol.patient)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

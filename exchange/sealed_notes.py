@@ -3,7 +3,7 @@
 A note is four parts, one after the other, with nothing between them to vary:
 
     header length (2 bytes, big-endian) | header
-    one wrap of 80 bytes per recipient, in the header's order
+    one wrap per recipient, in the header's order: 80 bytes in version 1, 1168 in version 2
     body: nonce (12) | AES-256-GCM of: content length (4, big-endian) | zlib content | zeros
     Ed25519 signature (64) over a label and everything before it
 
@@ -15,7 +15,8 @@ Rules of this room:
   `open_unverified`, which has one caller and says why.
 - A note is exactly 1, 4, 16 or 64 KiB. Whatever can grow is bounded before it is read.
 
-Suite: as in sealing.py: HPKE base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM (RFC 9180).
+Suites: those of sealing.py: HPKE base mode with X25519 in version 1, with ML-KEM-768 and X25519 in version 2, which is
+what a reader with a hybrid key is sealed to.
 
 What is not here: what a note says (commands.py, command_answers.py), and who may say it.
 """
@@ -30,26 +31,40 @@ from typing import Annotated
 
 import msgspec
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from msgspec import Meta, Struct
 
 from exchange.errors import EnvelopeError
-from exchange.identity import SIGNATURE_LENGTH, KeyId, OpeningKey, SigningKey, verify
+from exchange.identity import (
+    SIGNATURE_LENGTH,
+    KeyId,
+    OpeningKey,
+    Recipient,
+    RecipientRole,
+    SigningKey,
+    fault_of,
+    sealing_key,
+    verify,
+)
 from exchange.messages import Name
 from exchange.sealing import BUCKETS, MAX_MESSAGE_BYTES, MAX_RECIPIENTS
 
 VERSION = 1
+HYBRID_VERSION = 2
 MAX_NOTE_CONTENT_BYTES = 1 << 18
 """What a note may unpack to."""
 
 _LABEL = b"veilleur/v1/note\x00"
 _WRAP_LABEL = b"veilleur/v1/note-wrap\x00"
-_SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+_SUITES = {
+    VERSION: Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM),
+    HYBRID_VERSION: Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM),
+}
 _MAX_HEADER_BYTES = 512
 _KEY_LENGTH = 32
-_WRAP_LENGTH = 32 + _KEY_LENGTH + 16  # encapsulated key, content key, tag
+_WRAP_LENGTHS = {VERSION: 32 + _KEY_LENGTH + 16, HYBRID_VERSION: 1120 + _KEY_LENGTH + 16}
+"""Encapsulated key, content key, tag."""
 _NONCE_LENGTH = 12
 _TAG_LENGTH = 16
 # msgspec reports text that is not UTF-8 with Python's own error.
@@ -95,10 +110,19 @@ class _Versioned(Struct, array_like=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """A key that a note is sealed to: its id and its raw X25519 public key."""
+    """A key that a note is sealed to: its id and its raw public key, see `identity.OpeningKey`."""
 
     id: str
     public: bytes
+
+    @classmethod
+    def of(cls, key: Recipient | OpeningKey) -> "Reader":
+        """Return the public half of a key."""
+        return cls(id=key.id, public=key.public if isinstance(key.public, bytes) else bytes.fromhex(key.public))
+
+    def recipient(self) -> Recipient:
+        """Return it as `identity` knows keys that something is sealed to."""
+        return Recipient(id=self.id, public=self.public.hex(), role=RecipientRole.TEAM)
 
 
 def seal_note(
@@ -111,7 +135,7 @@ def seal_note(
         purpose: which way it goes.
         box: to whom, or from whom.
         signer: who answers for it.
-        readers: 1 to 8, ids unique.
+        readers: 1 to 8, ids unique, all hybrid or none.
         hint: see `NoteHeader`.
 
     Raises:
@@ -119,22 +143,22 @@ def seal_note(
     """
     packed = zlib.compress(content)
     packed = len(packed).to_bytes(4, "big") + packed
-    ids = tuple(reader.id for reader in readers)
+    recipients = [reader.recipient() for reader in readers]
+    if (fault := fault_of(recipients)) is not None:
+        raise EnvelopeError("malformed", fault)
+    version = HYBRID_VERSION if any(recipient.hybrid for recipient in recipients) else VERSION
+    ids = tuple(recipient.id for recipient in recipients)
     header = msgspec.msgpack.encode(
-        NoteHeader(v=VERSION, purpose=purpose, box=box, hint=hint, signer=signer.id, recipients=ids)
+        NoteHeader(v=version, purpose=purpose, box=box, hint=hint, signer=signer.id, recipients=ids)
     )
     _decode_header(header)
-    overhead = 2 + len(header) + len(ids) * _WRAP_LENGTH + _NONCE_LENGTH + _TAG_LENGTH + SIGNATURE_LENGTH
+    overhead = 2 + len(header) + len(ids) * _WRAP_LENGTHS[version] + _NONCE_LENGTH + _TAG_LENGTH + SIGNATURE_LENGTH
     size = next((bucket for bucket in BUCKETS if bucket >= overhead + len(packed)), None)
     if size is None or len(content) > MAX_NOTE_CONTENT_BYTES:
         raise EnvelopeError("oversize", f"{len(content)} bytes do not fit into a note")
     key = AESGCM.generate_key(bit_length=8 * _KEY_LENGTH)
     info = _wrap_info(header)
-    try:
-        publics = [X25519PublicKey.from_public_bytes(reader.public) for reader in readers]
-        wraps = b"".join(_SUITE.encrypt(key, public, info=info) for public in publics)
-    except ValueError as error:
-        raise EnvelopeError("malformed", f"nothing can be sealed to one of {', '.join(ids)}") from error
+    wraps = b"".join(_SUITES[version].encrypt(key, sealing_key(one), info=info) for one in recipients)
     nonce = os.urandom(_NONCE_LENGTH)
     body = nonce + AESGCM(key).encrypt(nonce, packed.ljust(size - overhead, b"\x00"), header)
     unsigned = len(header).to_bytes(2, "big") + header + wraps + body
@@ -156,7 +180,7 @@ def read_note(data: bytes, *, purpose: Purpose, box: str) -> "Note":
         raise EnvelopeError("malformed", f"a header of {length} bytes")
     header = _decode_header(data[2 : 2 + length])
     smallest_body = _NONCE_LENGTH + 4 + _TAG_LENGTH
-    if 2 + length + len(header.recipients) * _WRAP_LENGTH + smallest_body + SIGNATURE_LENGTH > len(data):
+    if 2 + length + len(header.recipients) * _WRAP_LENGTHS[header.v] + smallest_body + SIGNATURE_LENGTH > len(data):
         raise EnvelopeError("malformed", "the parts do not fit")
     if header.purpose is not purpose:
         raise EnvelopeError("malformed", f"a note that is no {purpose}")
@@ -216,11 +240,13 @@ class Note:
         )
         if key is None:
             raise EnvelopeError("recipient", "sealed to none of our keys")
-        wraps = 2 + length
-        wrap = self.data[wraps + index * _WRAP_LENGTH : wraps + (index + 1) * _WRAP_LENGTH]
-        body = self.data[wraps + len(self.header.recipients) * _WRAP_LENGTH : -SIGNATURE_LENGTH]
+        wraps, each = 2 + length, _WRAP_LENGTHS[self.header.v]
+        wrap = self.data[wraps + index * each : wraps + (index + 1) * each]
+        body = self.data[wraps + len(self.header.recipients) * each : -SIGNATURE_LENGTH]
+        if key.hybrid is not (self.header.v == HYBRID_VERSION):
+            raise EnvelopeError("decrypt", f"the key {key.id} is of another kind")
         try:
-            content_key = _SUITE.decrypt(wrap, key.private, info=_wrap_info(header))
+            content_key = _SUITES[self.header.v].decrypt(wrap, key.private, info=_wrap_info(header))
             packed = AESGCM(content_key).decrypt(body[:_NONCE_LENGTH], body[_NONCE_LENGTH:], header)
         except (InvalidTag, ValueError) as error:
             raise EnvelopeError("decrypt", f"the key {key.id} does not open it") from error
@@ -234,7 +260,7 @@ def _wrap_info(header: bytes) -> bytes:
 def _decode_header(raw: bytes) -> NoteHeader:
     try:
         version = msgspec.msgpack.decode(raw, type=_Versioned).v
-        if version != VERSION:
+        if version not in _SUITES:
             raise EnvelopeError("version", f"note version {version} is not known")
         header = msgspec.msgpack.decode(raw, type=NoteHeader)
     except _UNDECODABLE as error:
