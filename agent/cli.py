@@ -235,10 +235,6 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
             f"{state.waiting_alerts} alertes / alerts, {state.waiting_readings} mesures / readings",
         ),
         *(("clé / key", state.key_place), ("équipe / team", _said(ctx, state.team.words()))),
-        (
-            "ordres de l'équipe / team's orders",
-            "oui / yes" if state.takes_orders else "non / no (identity.opening_key)",
-        ),
         ("prévient tout de suite / tells at once", state.tells_now or "-"),
         (
             "noyau / kernel",
@@ -251,8 +247,7 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
             for patient, protocol in state.protocols.items()
             for since in (state.watched_since[patient],)
         ),
-        *((patient, _said(ctx, ordered.words())) for patient, ordered in state.ordered.items()),
-        *((patient, _said(ctx, shadow.words())) for patient, shadow in state.shadows.items()),
+        *((who, _said(ctx, words)) for who, words in state.beside()),
         *(
             (f"{device.driver} {device.address}", "-" if device.measured_at is None else iso(device.measured_at))
             for device in state.devices

@@ -29,6 +29,9 @@ KERNELS: Final[Mapping[Kind, Sentence]] = {
     Kind.PLAIN: Sentence(fr="non compilé", en="not compiled"),
 }
 """Which kernel judges, as it is read."""
+_NO_ORDERS: Final = Sentence(
+    fr="refusés : identity.opening_key manque aux réglages", en="refused: the settings have no identity.opening_key"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +133,13 @@ class BoxState:
     standing: tuple[AlertChange, ...]
     counters: dict[str, int]
     team: TeamState
+
+    def beside(self) -> list[tuple[str, Sentence]]:
+        """Return what there is to say of orders and shadows, and of whom, for a person."""
+        takes = Sentence(fr="acceptés", en="taken") if self.takes_orders else _NO_ORDERS
+        ordered = [(patient, one.words()) for patient, one in self.ordered.items()]
+        shadows = [(patient, shadow.words()) for patient, shadow in self.shadows.items()]
+        return [("ordres / orders", takes), *ordered, *shadows]
 
     def as_json(self) -> dict[str, object]:
         """Return plain values; times in ISO 8601 ending in Z."""
