@@ -28,6 +28,7 @@ from coordination.attribution import Assignment
 from coordination.errors import SettingsError
 from exchange.identity import key_id
 from exchange.messages import UNATTRIBUTED
+from exchange.sealed_notes import Reader
 from exchange.topics import valid_box
 
 _PSEUDONYM = re.compile(r"[a-z0-9][a-z0-9-]{2,47}")
@@ -68,6 +69,13 @@ OptionalKey = Annotated[
 Words = Annotated[
     tuple[str, ...],
     Meta(max_length=32, extra={"fr": "une commande, mot par mot", "en": "a command, word by word"}),
+]
+OpeningText = Annotated[
+    str,
+    Meta(
+        pattern="^([0-9a-f]{64}|[0-9a-f]{2432})$",
+        extra={"fr": "une clé de 64 chiffres 0-9a-f", "en": "a key of 64 digits 0-9a-f"},
+    ),
 ]
 Moment = Annotated[
     datetime,
@@ -111,10 +119,11 @@ class EnrolmentSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen
 
 
 class BoxSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """One box, and the public keys (hexadecimal) whose signatures are its own."""
+    """One box, and its public keys (hexadecimal): whose signatures are its own, and what orders are sealed to."""
 
     id: BoxName
     signing_keys: PublicKeys
+    opening_key: OpeningText | None = None
 
 
 class PatientSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -138,6 +147,7 @@ class Settings:
         opening_keys: private keys that open what boxes seal, the replaced ones included.
         receipt_key: private key that signs receipts.
         signers: box -> key id -> raw public key.
+        readers: box -> its opening key, for those that take orders.
         assignments: one a patient.
         protocols: pseudonym -> care protocol.
         protocol_names: pseudonym -> as the file names it.
@@ -150,6 +160,7 @@ class Settings:
     opening_keys: tuple[Path, ...]
     receipt_key: Path
     signers: Mapping[str, Mapping[str, bytes]]
+    readers: Mapping[str, Reader]
     assignments: tuple[Assignment, ...]
     protocols: Mapping[str, CareProtocol]
     protocol_names: Mapping[str, str] = made(default_factory=dict)
@@ -158,6 +169,10 @@ class Settings:
     def signer_of(self, box: str, signer: str) -> bytes | None:
         """Return the raw public key of that id when it is one of the box's own."""
         return self.signers.get(box, {}).get(signer)
+
+    def reader_of(self, box: str) -> Reader | None:
+        """Return the opening key of a box, None when it takes no orders."""
+        return self.readers.get(box)
 
 
 def read_settings(path: Path, *, worker: str | None = None) -> Settings:
@@ -241,6 +256,12 @@ class _Reader:
             opening_keys=tuple(self._folder / key for key in inbox.opening_keys),
             receipt_key=self._folder / inbox.receipt_key,
             signers=signers,
+            readers={
+                box.id: Reader(id=key_id(public), public=public)
+                for box in boxes
+                if box.opening_key is not None
+                for public in (bytes.fromhex(box.opening_key),)
+            },
             assignments=tuple(assignments),
             protocols=protocols,
             protocol_names=names,
