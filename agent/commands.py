@@ -18,7 +18,6 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 from agent.command_store import ATTEMPTS, Finished
@@ -27,6 +26,7 @@ from agent.logs import EVENT, REASON
 from agent.obeying import Done, Handler, Order, refused
 from agent.store import Store
 from agent.store_thread import StoreThread
+from agent.team_trust import TeamTrust
 from alerting.alert import Sentence
 from devices.clock import Clock
 from exchange.command_answers import Answer, AnswerState, seal_answer
@@ -48,7 +48,6 @@ from exchange.connection import SUCCESS
 from exchange.errors import CommandError, EnvelopeError, LinkError
 from exchange.identity import OpeningKey, SigningKey
 from exchange.link import Link
-from exchange.sealed_notes import Reader
 from exchange.team_list import Person
 from exchange.topics import COMMAND_ACKS, topic
 
@@ -70,21 +69,6 @@ Attempt = Callable[[Callable[[], Awaitable[None]]], Awaitable[Exception | None]]
 """Awaits what it is given; returns what it failed by, whatever that is, None when it went well."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Believed:
-    """Whom the box believes now, asked for anew with each command.
-
-    Attributes:
-        trust: people and automation.
-        readers: who can open an answer.
-        list_signers: see `exchange.commands.open_command`.
-    """
-
-    trust: Callable[[], Trust]
-    readers: Callable[[], Sequence[Reader]]
-    list_signers: Callable[[bytes], Mapping[str, bytes]]
-
-
 class Commands:
     """The orders of one box."""
 
@@ -96,7 +80,7 @@ class Commands:
         link: Link,
         signing_key: SigningKey,
         opening_keys: Sequence[OpeningKey],
-        believed: Believed,
+        team: TeamTrust,
         handlers: Mapping[CommandKind, Handler],
         protocol_hash: Callable[[str], str],
         clock: Clock,
@@ -113,7 +97,7 @@ class Commands:
             link: over which answers leave.
             signing_key: signs answers.
             opening_keys: of the box, the present one and the one before.
-            believed: whom it believes.
+            team: whom it believes.
             handlers: who obeys which kind; the others are refused.
             protocol_hash: pseudonym -> hash of the protocol applied, "" for somebody not known here.
             clock: real time.
@@ -127,7 +111,7 @@ class Commands:
         self._link = link
         self._signing_key = signing_key
         self._opening_keys = opening_keys
-        self._believed = believed
+        self._team = team
         self._handlers = handlers
         self._protocol_hash = protocol_hash
         self._clock = clock
@@ -163,15 +147,14 @@ class Commands:
     # --- whether --------------------------------------------------------------------------------------------
 
     async def _look_at(self, data: bytes) -> None:
-        believed = self._believed
-        trust = believed.trust()
+        trust = self._team.trust()
         try:
             received = open_command(
                 data,
                 box=self._box,
                 keys=self._opening_keys,
                 automation=trust.automation,
-                list_signers=believed.list_signers,
+                list_signers=self._team.list_signers,
             )
         except (EnvelopeError, CommandError) as error:
             self._say_once(error.reason)
@@ -218,7 +201,7 @@ class Commands:
             Answer(
                 box=self._box,
                 command=command.id,
-                state=AnswerState.WAITING if error.reason == "clock" else AnswerState.REFUSED,
+                state=AnswerState.WAITING if error.reason in _NOT_YET else AnswerState.REFUSED,
                 at=self._clock.now_ms(),
                 reason=error.reason,
                 protocol_hash=self._protocol_hash(command.subject),
@@ -245,7 +228,7 @@ class Commands:
     def _resumed(self, signed: SignedCommand) -> Order:
         # It was found good before it was kept, and keys may have been replaced since.
         command = decode(signed.command)
-        people = self._believed.trust().people
+        people = self._team.trust().people
         by = tuple(_signatory(item.key, people.get(item.key)) for item in signed.signatures)
         return _order(command, by=by, at=self._clock.now_ms())
 
@@ -310,7 +293,7 @@ class Commands:
                 await self._publish(answer)
 
     async def _publish(self, answer: Answer) -> None:
-        note = seal_answer(answer, signer=self._signing_key, readers=self._believed.readers())
+        note = seal_answer(answer, signer=self._signing_key, readers=self._team.readers())
         try:
             code = await self._link.publish(topic(self._box, COMMAND_ACKS), note)
         except LinkError as error:
@@ -344,7 +327,9 @@ def _signatory(key: str, person: Person | None) -> Signatory:
     return Signatory(name=person.name, power=person.role.value)
 
 
-_NO_ALERT: Final = frozenset({"clock", "rollback", "repeated"})
+_NOT_YET: Final = frozenset({"clock", "list"})
+"""What the box cannot say for now: the command comes again."""
+_NO_ALERT: Final = frozenset({"clock", "list", "rollback", "repeated"})
 """What is no news of a protocol that a person waits for: it comes again, or a newer one has come."""
 _INTERRUPTED = Sentence(
     fr="Le boîtier s'est arrêté pendant cet ordre : le donner de nouveau.",

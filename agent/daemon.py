@@ -19,7 +19,6 @@ from importlib.metadata import version
 from agent import systemd
 from agent.canary import Canary
 from agent.commanded_judging import CommandedJudging
-from agent.commands import Believed
 from agent.counts import Counts
 from agent.errors import StoreError, VaultError
 from agent.forwarder import Forwarder
@@ -48,11 +47,9 @@ from devices.recovering_radio import RecoveringRadio
 from devices.recovery import AdapterControl, Controls
 from devices.slots import SlottedRadio
 from devices.source import DeviceEvent, Source
-from exchange.commands import Trust
 from exchange.connection import LinkSettings
 from exchange.identity import SigningKey
 from exchange.link import Link
-from exchange.sealed_notes import Reader
 from exchange.sealing import Sealer
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from agent.commanded_judging import CommandedJudging
-from agent.commands import Attempt, Believed, Commands
+from agent.commands import Attempt, Commands
 from agent.counts import Counts
 from agent.obeying import Handler
 from agent.protocol_command import ProtocolCommand
@@ -16,7 +16,9 @@ from agent.protocol_copies import ProtocolCopies
 from agent.radio_orders import PairOrder, ScanOrder
 from agent.settings import Settings
 from agent.store_thread import StoreThread
+from agent.team_keeper import TeamKeeper
 from agent.team_orders import DispositionOrder
+from agent.team_trust import TeamTrust
 from devices.clock import Clock, SystemClock
 from devices.installer import Bonds
 from devices.radio import Radio
@@ -55,7 +57,7 @@ class Orders:
         bonds: Bonds | None,
         clock: Clock,
         counts: Counts,
-        believed: Believed,
+        team: TeamKeeper,
         clock_known: Callable[[], bool],
         attempt: Attempt,
         others: Mapping[CommandKind, Handler],
@@ -70,7 +72,7 @@ class Orders:
             bonds: without it no device is paired by order.
             clock: the box's time.
             counts: of what was refused.
-            believed: whom the box believes.
+            team: whom the box believes.
             clock_known: whether real time is known.
             attempt: runs each handler.
             others: who obeys the kinds that are not joined here.
@@ -87,6 +89,9 @@ class Orders:
             if judging.protocol_of(patient) is not None:
                 await judging.tell_refused(patient)
 
+        # Orders and keys are dated by people: whatever clock readings are judged by in a demonstration.
+        real = SystemClock()
+        trust = TeamTrust(team, now_ms=real.now_ms, clock_known=clock_known)
         handlers: dict[CommandKind, Handler] = {
             CommandKind.PROTOCOL: ProtocolCommand(
                 judging=judging,
@@ -96,6 +101,7 @@ class Orders:
             ),
             CommandKind.DISPOSITION: DispositionOrder(judging),
             CommandKind.SCAN: ScanOrder(radio),
+            CommandKind.TEAM_LIST: trust.obey,
             **others,
         }
         if bonds is not None:
@@ -107,11 +113,10 @@ class Orders:
             link=link,
             signing_key=self._signing_key,
             opening_keys=self._keys,
-            believed=believed,
+            team=trust,
             handlers=handlers,
             protocol_hash=hash_of,
-            # Orders are dated by people: whatever clock readings are judged by in a demonstration.
-            clock=SystemClock(),
+            clock=real,
             clock_known=clock_known,
             counts=counts,
             attempt=attempt,

@@ -125,7 +125,8 @@ class SqliteCommands:
         )
         rows = execute(
             f"SELECT command.id, box.name, kind, content, attempts FROM command JOIN box ON box.id = box_id"  # noqa: S608
-            f" WHERE {_WAITING} AND next_at <= ? ORDER BY version LIMIT ?",
+            f" WHERE {_WAITING} AND next_at <= ?"
+            " ORDER BY kind <> 'team_list', version LIMIT ?",
             (now, MOST_AT_ONCE),
         ).fetchall()
         for command, box, kind, content, attempts in rows:
@@ -187,6 +188,12 @@ class SqliteCommands:
         # Done is done, whatever arrives after: a copy of it may have been refused as a repeat.
         if after is not None and before not in (after, CommandState.APPLIED):
             execute("UPDATE command SET state = ?, changed_at = ? WHERE id = ?", (after.value, now, answer.command))
+            # A new list of people may be what the other commands waited for.
+            execute(
+                f"UPDATE command SET next_at = ? WHERE {_WAITING} AND box_id ="  # noqa: S608
+                " (SELECT box_id FROM command WHERE id = ? AND kind = 'team_list' AND state = 'applied')",
+                (now, answer.command),
+            )
 
     # --- what people see ----------------------------------------------------------------------------------
 

@@ -164,10 +164,12 @@ class Trust:
     Attributes:
         people: key id -> person.
         automation: key id -> raw public key of the team's programs.
+        stale: the list that names the people has expired: their signatures count again once a newer one has come.
     """
 
     people: Mapping[str, Person]
     automation: Mapping[str, bytes]
+    stale: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,10 +337,13 @@ def check_authority(received: Received, trust: Trust) -> tuple[Signatory, ...]:
     """Return who signed a command, when they may order that.
 
     Raises:
-        CommandError: see `signatories`; "role" when what they are does not allow it.
+        CommandError: see `signatories`; "role" when what they are does not allow it; "list" when the list that says so
+            has expired: to be asked again.
     """
     found = signatories(received.signed, trust)
     kind = received.command.kind
+    if trust.stale and any(one.power != AUTOMATION for one in found):
+        raise CommandError("list", "the list of the team's people has expired")
     if not is_allowed(kind, [one.power for one in found]):
         names = ", ".join(one.power for one in found) or "nobody"
         raise CommandError("role", f"{kind} is signed by {names}")
