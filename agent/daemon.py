@@ -145,7 +145,7 @@ async def run(
         stack.push_async_callback(forwarder.stop)
         stack.push_async_callback(judging.stop)
         await pipeline.start()
-        commands = orders.commands(
+        orders.join(
             store=store,
             link=link,
             judging=judging,
@@ -157,9 +157,8 @@ async def run(
             clock_known=lambda: True,
             attempt=attempted,
             others={},
+            hear=forwarder.hear_commands,
         )
-        if commands is not None:
-            forwarder.hear_commands(commands.arrived)
         if bonds is not None:
             radio = BondedOnce(radio, bonds, was_kept=pipeline.key_was_kept, on_kept=pipeline.note_key)
         adapter = RecoveringRadio(
@@ -179,8 +178,7 @@ async def run(
             group.create_task(judging.run(), name="judging")
             group.create_task(shadows.run(), name="shadows")
             group.create_task(forwarder.run(), name="forwarder")
-            if commands is not None:
-                group.create_task(commands.run(), name="commands")
+            group.create_task(orders.run(), name="orders")
             await judging.started.wait()
             group.create_task(watch(judging, clock, settle=settings.watch.settle), name="watch")
             group.create_task(adapter.watch(), name="adapter")

@@ -46,8 +46,9 @@ class Orders:
             else None
         )
         """Of the protocols that the team ordered; None where it can order none."""
+        self._commands: Commands | None = None
 
-    def commands(
+    def join(
         self,
         *,
         store: StoreThread,
@@ -61,8 +62,9 @@ class Orders:
         clock_known: Callable[[], bool],
         attempt: Attempt,
         others: Mapping[CommandKind, Handler],
-    ) -> Commands | None:
-        """Return what obeys; None when the box takes no orders.
+        hear: Callable[[Callable[[bytes], None]], None],
+    ) -> None:
+        """Join what obeys, where the box takes orders.
 
         Args:
             store: where orders are remembered.
@@ -76,10 +78,11 @@ class Orders:
             clock_known: whether real time is known.
             attempt: runs each handler.
             others: who obeys the kinds that are not joined here.
+            hear: hands over what takes the messages of the command topic.
         """
         copies, settings = self.copies, self._settings
         if copies is None:
-            return None
+            return
 
         def hash_of(patient: str) -> str:
             protocol = judging.protocol_of(patient)
@@ -107,7 +110,7 @@ class Orders:
         if bonds is not None:
             zone = settings.patients[0].zone if settings.patients else ZoneInfo("Europe/Paris")
             handlers[CommandKind.PAIR] = PairOrder(radio, bonds, clock=clock, zone=zone)
-        return Commands(
+        self._commands = Commands(
             box=settings.box,
             store=store,
             link=link,
@@ -122,6 +125,12 @@ class Orders:
             attempt=attempt,
             on_refused_protocol=on_refused,
         )
+        hear(self._commands.arrived)
+
+    async def run(self) -> None:
+        """Obey for ever; return at once where the box takes no orders."""
+        if self._commands is not None:
+            await self._commands.run()
 
 
 def _keys(path: Path) -> Sequence[OpeningKey]:
