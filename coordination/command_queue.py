@@ -7,7 +7,7 @@ is sent what waits as soon as it says that it is back.
 SQLite implements it (sqlite_commands.py). Times are ms UTC, real time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -103,4 +103,8 @@ class CommandQueue(Protocol):
 
     def hurry(self, box: str, *, now: int) -> None:
         """Let what waits for a box be sent at once: it has just come back."""
+        ...
+
+    def keep_protocols(self, texts: Mapping[str, str], *, at: int) -> None:
+        """Keep resolved protocols (hash -> TOML) for good: the alerts that they raise name them."""
         ...

@@ -31,6 +31,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from alerting.protocol_writer import write_protocol
 from coordination.box_identity import BoxKeys
 from coordination.command_sender import CommandSender
 from coordination.database import Answered, Arrival, Database, Moment, Presence, Refused, SignedReceipt
@@ -188,6 +189,8 @@ class _Inbox:
             # Once: by now another worker may have been started with newer settings.
             await store.call(lambda database: database.enrol(boxes, assignments, at=now))
             self.enrolled = True
+        texts = {one.protocol_hash: write_protocol(one) for one in self._settings.protocols.values()}
+        await store.call(lambda database: database.commands.keep_protocols(texts, at=now))
         listening = Listening(self._clock, shortest=self._watch.shortest)
         await line.subscribe([every_box(STATUS), shared(ALERTS), shared(COMMAND_ACKS)])
         await readings.subscribe([shared(OBSERVATIONS)])

@@ -23,7 +23,7 @@ from msgspec import Meta, Struct
 from alerting.alert import Sentence
 from alerting.care_protocol import CareProtocol
 from alerting.errors import ProtocolError
-from alerting.protocol_file import read_protocol
+from alerting.protocol_file import Packs, read_protocol
 from coordination.attribution import Assignment
 from coordination.errors import SettingsError
 from exchange.identity import key_id
@@ -216,6 +216,21 @@ def _pack_bytes(name: str, folder: Path) -> bytes:
         return _protocol_bytes(name, folder)
     except OSError as error:
         raise LookupError(name) from error
+
+
+def protocol_with_packs(name: str) -> tuple[bytes, Packs]:
+    """Return the file of a protocol, packaged or relative to here, and what finds its packs.
+
+    Raises:
+        SettingsError: there is no such file.
+    """
+    folder = Path(name).parent
+    try:
+        return _protocol_bytes(name, Path()), lambda pack: _pack_bytes(pack, folder)
+    except OSError as error:
+        known = ", ".join(packaged_protocols())
+        fault = Sentence(fr=f"ni un fichier lisible ni l'un de : {known}", en=f"neither a file nor one of: {known}")
+        raise SettingsError(name, (fault,)) from error
 
 
 _Table = TypeVar("_Table", bound=Struct)

@@ -1,7 +1,7 @@
 """The command, command_ack and care_protocol tables."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
 
@@ -92,6 +92,12 @@ class SqliteCommands:
         )
         if isinstance(body, ProtocolBody):
             self.keep_protocol(body.protocol_hash, body.text, at=now)
+
+    def keep_protocols(self, texts: Mapping[str, str], *, at: int) -> None:
+        """See `CommandQueue.keep_protocols`."""
+        with self._transaction():
+            for protocol_hash, text in texts.items():
+                self.keep_protocol(protocol_hash, text, at=at)
 
     def keep_protocol(self, protocol_hash: str, text: str, *, at: int) -> None:
         """Keep a resolved protocol for good, by its hash: alerts name it for years."""
@@ -223,6 +229,10 @@ class SqliteCommands:
                 changed_at=row[10],
                 answer=None if row[11] is None else msgspec.msgpack.decode(row[11], type=Answer),
             )
+
+    def boxes(self) -> tuple[str, ...]:
+        """Return every box that is known here, by name."""
+        return tuple(name for (name,) in self._connection.execute("SELECT name FROM box ORDER BY name"))
 
     def protocol_text(self, protocol_hash: str) -> str | None:
         """Return the resolved protocol with that hash, None when the team never had it."""
