@@ -50,6 +50,8 @@ async def ordered_protocols(
 ) -> Settings:
     """Return the settings with the protocols that hold, and put right whichever of database and copy is behind."""
     found: dict[str, CareProtocol] = {}
+    if copies is not None:
+        copies.tidy()
     for patient in settings.patients:
         name = patient.pseudonym
         ordered = await store.persist(Store.ordered_protocol, name)

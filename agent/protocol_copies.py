@@ -13,6 +13,7 @@ import hmac
 import logging
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -85,6 +86,12 @@ class ProtocolCopies:
             )
             return None
         return protocol if protocol.patient == patient else None
+
+    def tidy(self) -> None:
+        """Delete what a power cut left of copies that were being written; a disk that refuses is let be."""
+        with suppress(OSError):
+            for draft in self._folder.glob(".*"):
+                draft.unlink(missing_ok=True)
 
     def forget(self, patient: str) -> None:
         """Delete the copy of a patient who is erased."""
