@@ -123,7 +123,7 @@ class Commands:
         self._quick: asyncio.Queue[Order] = asyncio.Queue(QUEUE)
         self._slow: asyncio.Queue[Order] = asyncio.Queue(QUEUE)
         self._unsaid: OrderedDict[str, Answer] = OrderedDict()
-        self._said_at: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._said_at: OrderedDict[tuple[str, str, str], float] = OrderedDict()
         self._told: set[str] = set()
         self._speak = asyncio.Event()
 
@@ -264,14 +264,14 @@ class Commands:
         if answer is None:
             answer = order.answered(done, protocol_hash=self._protocol_hash(order.command.subject))
             await self._store.persist(Store.finish_command, Finished(answer=answer), now_ms=self._clock.now_ms())
-        self._said_at.pop((answer.command, answer.state.value), None)
+        self._said_at.pop(_key(answer), None)
         self._reply(answer)
 
     # --- answering ------------------------------------------------------------------------------------------
 
     def _reply(self, answer: Answer) -> None:
         """Let an answer be said, unless it was said a moment ago."""
-        key, now = (answer.command, answer.state.value), asyncio.get_running_loop().time()
+        key, now = _key(answer), asyncio.get_running_loop().time()
         if now - self._said_at.get(key, -QUIET_S) < QUIET_S:
             return
         self._said_at[key] = now
@@ -319,6 +319,11 @@ def _order(command: Command, *, by: tuple[Signatory, ...], at: int) -> Order:
     if place_of(body, command.subject) != command.about:
         raise CommandError("malformed", "its body is not what it is about")
     return Order(command=command, body=body, by=by, at=at)
+
+
+def _key(answer: Answer) -> tuple[str, str, str]:
+    """Return what makes an answer the same news."""
+    return answer.command, answer.state.value, answer.reason
 
 
 def _signatory(key: str, person: Person | None) -> Signatory:

@@ -118,7 +118,8 @@ class SqliteCommands:
     def claim(self, *, now: int) -> tuple[Due, ...]:
         """See `CommandQueue.claim`."""
         # Looked at before anything is locked: mostly there is nothing.
-        if not self._connection.execute(f"SELECT 1 FROM command WHERE {_WAITING} AND next_at <= ?", (now,)).fetchone():  # noqa: S608
+        waits = f"SELECT 1 FROM command WHERE {_WAITING} AND (next_at <= ? OR expires_at <= ?)"  # noqa: S608
+        if not self._connection.execute(waits, (now, now)).fetchone():
             return ()
         with self._transaction():
             return tuple(self._claimed(now))
@@ -209,7 +210,7 @@ class SqliteCommands:
         rows = self._connection.execute(
             "SELECT command.id, box.name, kind, subject, about, signed_by, protocol_hash, issued_at, expires_at, state,"  # noqa: S608
             " changed_at, (SELECT content FROM command_ack WHERE command_id = command.id"
-            "  ORDER BY (state IN ('applied', 'refused')) DESC, received_at DESC, id DESC LIMIT 1)"
+            "  ORDER BY state = 'applied' DESC, state = 'refused' DESC, received_at DESC, id DESC LIMIT 1)"
             f" FROM command JOIN box ON box.id = box_id WHERE (? IS NULL OR box.name = ?) {chosen}"
             " ORDER BY issued_at DESC, command.id LIMIT ?",
             (box, box, limit),
