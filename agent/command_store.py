@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from agent.vault import Vault
 from exchange.command_answers import Answer
-from exchange.commands import Command, SignedCommand
+from exchange.commands import Command, SignedCommand, decode
 
 FORGOTTEN_AFTER_MS = 100 * 86_400_000
 """An answered command is forgotten so long after it came: by then it has expired. Its series is not."""
@@ -166,6 +166,16 @@ class CommandBuffer(CommandReader):
         )
         series = ("protocol", protocol.patient, "")
         self._raise(series, max(protocol.version, self.highest(series)))
+
+    def forget_patient(self, patient: str) -> None:
+        """Delete what was ordered of a patient who is erased; that an old order is refused stays known, by a digest."""
+        rows = self._connection.execute("select digest, body from command").fetchall()
+        for digest, body in rows:
+            signed = msgspec.msgpack.decode(self._open(digest, body).signed, type=SignedCommand)
+            if decode(signed.command).subject == patient:
+                self._connection.execute("delete from command where digest = ?", (digest,))
+        digest = self._vault.digest("ordered_protocol", patient)
+        self._connection.execute("delete from ordered_protocol where digest = ?", (digest,))
 
     def unfinished(self) -> list[Unfinished]:
         """Return the commands that were accepted and came to no end, oldest first."""

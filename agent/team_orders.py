@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from agent.command_store import Finished
 from agent.commanded_judging import CommandedJudging, Disposed
+from agent.errors import RequestError
 from agent.obeying import Done, Order, applied, refused
 from alerting.alert import Sentence
 from exchange.command_bodies import DispositionBody, ResendBody
@@ -63,6 +64,22 @@ class ResendOrder:
         # The first ones say enough: the whole answer is bounded.
         listed = json.dumps({"gone": [[part.first, part.last] for part in gone[:MOST_RANGES]]}).encode()
         return applied(_GONE, result=listed)
+
+
+class OneCall:
+    """Obeys a kind whose whole doing is one call of another part of the box; it refuses in that part's own words."""
+
+    def __init__(self, work: Callable[[Order], Awaitable[object]]) -> None:
+        """`work` may raise `RequestError`: it cannot be done, and nothing was changed."""
+        self._work = work
+
+    async def __call__(self, order: Order) -> Done:
+        """Do it."""
+        try:
+            await self._work(order)
+        except RequestError as error:
+            return refused("cannot", error.why, error.hint)
+        return applied()
 
 
 MOST_RANGES = 400

@@ -2,18 +2,22 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from agent.errors import RequestError
 from agent.obeying import Done, Order, applied
 from agent.store import Store
+from agent.team_orders import OneCall, ResendOrder
+from alerting.alert import Sentence
 from exchange.command_answers import MAX_RESULT_BYTES, Answer, AnswerState, seal_answer
-from exchange.command_bodies import ListBody, NoBody, ScanBody
+from exchange.command_bodies import EraseBody, ListBody, NoBody, ResendBody, ScanBody
 from exchange.commands import CommandKind
 from exchange.errors import EnvelopeError
+from exchange.messages import Range
 from exchange.sealed_notes import Reader
 from exchange.topics import COMMAND_ACKS, topic
 from tests.agent.command_kit import Box, Keys, body_of, box, protocol_text, until
@@ -319,6 +323,61 @@ async def test_nothing_of_orders_lies_in_the_clear_on_the_disk(tmp_path: Path, o
                 if len(name) == 32:
                     assert bytes.fromhex(name) not in content
             assert path.stat().st_mode & 0o077 == 0, path.name
+
+
+async def test_what_another_part_cannot_do_is_refused_in_its_own_words(
+    tmp_path: Path, office: Office, keys: Keys
+) -> None:
+    done: list[str] = []
+
+    async def erase(order: Order) -> None:
+        if order.command.subject != PATIENT:
+            raise RequestError(Sentence(fr="Inconnu ici.", en="Unknown here."), Sentence(fr="Voir.", en="Look."))
+        done.append(order.command.subject)
+
+    async with box(tmp_path, office, keys, others={CommandKind.ERASE: OneCall(erase)}) as running:
+        for patient, state in (("patient-other", AnswerState.REFUSED), (PATIENT, AnswerState.APPLIED)):
+            command = office.command(CommandKind.ERASE, EraseBody(), subject=patient)
+            answer = await running.ordered(office.sealed(command, keys.opening, NURSE, OPERATOR))
+            assert answer.state is state
+        assert done == [PATIENT]
+        first = running.answers()[0]
+        assert [one.fr for one in first.said] == ["Inconnu ici.", "Voir."]
+
+
+async def test_what_a_database_lacks_is_asked_for_and_what_is_gone_is_said(
+    tmp_path: Path, office: Office, keys: Keys
+) -> None:
+    asked: list[tuple[str, tuple[Range, ...]]] = []
+    woken: list[None] = []
+
+    async def resend(epoch: str, ranges: Sequence[Range]) -> list[Range]:
+        asked.append((epoch, tuple(ranges)))
+        return [Range(0, 3)] if len(asked) == 1 else []
+
+    part = ResendOrder(resend, on_waiting=lambda: woken.append(None))
+    async with box(tmp_path, office, keys, others={CommandKind.RESEND: part}) as running:
+        body = ResendBody(epoch="c" * 32, ranges=(Range(0, 9), Range(20, 20)))
+        some = await running.ordered(office.sealed(office.command(CommandKind.RESEND, body), keys.opening))
+        assert (some.state, some.result) == (AnswerState.APPLIED, b'{"gone": [[0, 3]]}')
+        all_of_it = await running.ordered(office.sealed(office.command(CommandKind.RESEND, body), keys.opening))
+        assert (all_of_it.state, all_of_it.result) == (AnswerState.APPLIED, b"")
+    assert asked == [(body.epoch, body.ranges)] * 2
+    assert len(woken) == 2
+
+
+async def test_what_was_ordered_of_an_erased_patient_is_gone(tmp_path: Path, office: Office, keys: Keys) -> None:
+    async with box(tmp_path, office, keys, others={CommandKind.CANARY: Counting()}) as running:
+        command = office.command(CommandKind.PROTOCOL, body_of(protocol_text(2)), subject=PATIENT)
+        canary = office.command(CommandKind.CANARY, NoBody())
+        await running.ordered(office.sealed(command, keys.opening, NURSE, PHYSICIAN))
+        await running.ordered(office.sealed(canary, keys.opening))
+        await running.store.call(lambda store: store._commands.forget_patient(PATIENT))
+        assert await running.store.call(Store.ordered_protocol, PATIENT) is None
+        assert await running.store.call(Store.known_command, command.id) is None
+        assert await running.store.call(Store.known_command, canary.id) is not None
+        again = await running.ordered(office.sealed(command, keys.opening, NURSE, PHYSICIAN))
+        assert again.reason == "rollback"
 
 
 def test_an_answer_is_bounded() -> None:
