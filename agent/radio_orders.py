@@ -16,7 +16,7 @@ from alerting.alert import Sentence
 from devices.clock import Clock
 from devices.errors import RadioError
 from devices.installer import Bonds
-from devices.pairing import Outcome, PairingState, PairingWalk
+from devices.pairing import Outcome, PairingPatience, PairingState, PairingWalk
 from devices.radio import Radio
 from devices.survey import Sighting, survey
 from exchange.command_answers import MAX_RESULT_BYTES
@@ -51,12 +51,22 @@ class ScanOrder:
 class PairOrder:
     """Obeys `pair`."""
 
-    def __init__(self, radio: Radio, bonds: Bonds, *, clock: Clock, zone: ZoneInfo, settle: float = SETTLE_S) -> None:
+    def __init__(
+        self,
+        radio: Radio,
+        bonds: Bonds,
+        *,
+        clock: Clock,
+        zone: ZoneInfo,
+        settle: float = SETTLE_S,
+        patience: PairingPatience | None = None,
+    ) -> None:
         self._radio = radio
         self._bonds = bonds
         self._clock = clock
         self._zone = zone
         self._settle = settle
+        self._patience = patience
 
     async def __call__(self, order: Order) -> Done:
         """Pair it and prove it."""
@@ -74,6 +84,7 @@ class PairOrder:
                 installer=_Absent(body.passkey, settle=self._settle),
                 clock=self._clock,
                 zone=self._zone,
+                patience=self._patience,
             )
             outcome = await walk.pair(chosen)
         except RadioError:

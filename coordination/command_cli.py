@@ -17,7 +17,7 @@ from coordination.errors import CoordinationError
 from coordination.lines import iso
 from coordination.person_key import check_pin, make_person_key, open_person_key, read_person_key
 from coordination.replaying import Verdict, replay
-from coordination.request_words import command_line, command_table, request_lines
+from coordination.request_words import command_line, command_table, request_lines, too_few
 from coordination.requests import add_signature, make_command, new_request, protocol_body, read_request, write_request
 from coordination.settings import protocol_with_packs, read_settings
 from coordination.sqlite_commands import SqliteCommands
@@ -181,6 +181,9 @@ def send(file: Path, config: Path, database: Path | None, lang: Language) -> Non
     names = [one.name for one in found.signed]
     with _queue(config, database) as queue:
         queue.queue(found.command, found.as_signed(), signed_by=names, now=SystemClock().now_ms())
+    lacking = too_few(found)
+    if lacking is not None:
+        click.echo(said(lacking, lang))
     waits = Sentence(
         fr="en attente : part dès que le boîtier est joignable ; « veilleur-desk commands » montre la suite",
         en="queued: it leaves as soon as the box is there; 'veilleur-desk commands' shows what follows",

@@ -20,7 +20,8 @@ from coordination.errors import CoordinationError
 from coordination.requests import Request
 from coordination.tables import Language, said
 from exchange.command_bodies import DispositionBody, PairBody, ProtocolBody, ResendBody, ScanBody, decode_body
-from exchange.commands import CommandKind, powers_of
+from exchange.commands import AUTOMATION, CommandKind, powers_of
+from exchange.team_list import Role
 
 KINDS: Final = {
     CommandKind.PROTOCOL: Sentence(fr="nouveau protocole", en="new protocol"),
@@ -99,11 +100,36 @@ def request_lines(request: Request, language: Language) -> Iterator[str]:
             pass
     until = said(Sentence(fr="à appliquer avant le", en="to be applied before"), language)
     yield f"  {until} {_when(command.expires_at)}"
-    ways = [" + ".join(way) for way in powers_of(command.kind)]
+    ways = [" + ".join(_role(slot, language) for slot in way) for way in powers_of(command.kind)]
     needed = said(Sentence(fr="signatures nécessaires", en="signatures needed"), language)
     yield f"  {needed} : {said(Sentence(fr=' ou ', en=' or '), language).join(ways) or '-'}"
     signed = said(Sentence(fr="signée par", en="signed by"), language)
     yield f"  {signed} : {', '.join(one.name for one in request.signed) or '-'}"
+
+
+_ROLES: Final = {
+    Role.NURSE.value: Sentence(fr="infirmière", en="nurse"),
+    Role.PHYSICIAN.value: Sentence(fr="médecin", en="physician"),
+    Role.OPERATOR.value: Sentence(fr="opérateur", en="operator"),
+    Role.INSTALLER.value: Sentence(fr="installateur", en="installer"),
+    AUTOMATION: Sentence(fr="programmes de l'équipe", en="the team's programs"),
+}
+
+
+def _role(slot: tuple[str, ...], language: Language) -> str:
+    """Return who may fill a place, in words."""
+    return " / ".join(said(_ROLES[power], language) for power in slot)
+
+
+def too_few(request: Request) -> Sentence | None:
+    """Return what is to be said of a request that has fewer signatures than any way of signing it, None otherwise."""
+    needed, given = min(len(way) for way in powers_of(request.command.kind)), len(request.signed)
+    if given >= needed:
+        return None
+    return Sentence(
+        fr=f"attention : {given} signature sur {needed}, le boîtier refusera cette demande",
+        en=f"beware: {given} signature of {needed}, the box will refuse this request",
+    )
 
 
 def _protocol_lines(body: ProtocolBody, language: Language) -> Iterator[str]:
@@ -119,11 +145,18 @@ def _protocol_lines(body: ProtocolBody, language: Language) -> Iterator[str]:
     yield f"  {protocol.name} v{protocol.version} · {said(protocol.title, language)} · {protocol.protocol_hash[:12]}"
     for rule in protocol.rules:
         told = {key: value for key, value in rule_said(rule).items() if key != "id"}
-        yield f"  - {rule.id} : " + ", ".join(f"{key} {_plain(value)}" for key, value in told.items())
+        yield f"  - {said(rule.words.title, language)} ({rule.id})"
+        yield "      " + ", ".join(f"{key} {_plain(value)}" for key, value in told.items())
 
 
 def _plain(value: object) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return " ".join(f"{_plain(item[0])}-{_plain(item[1])}" if _is_span(item) else _plain(item) for item in value)
+    return str(value)
+
+
+def _is_span(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 2
 
 
 def command_table(views: list[CommandView], language: Language) -> str:

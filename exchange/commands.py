@@ -17,7 +17,7 @@ Rules of this room:
 What is not here: remembering versions and doing it (the box), sealing (sealed_notes.py), bodies (command_bodies.py).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -374,11 +374,6 @@ _TIMELESS: Final = frozenset({CommandKind.DISPOSITION, CommandKind.RESEND, Comma
 """What an old one of can do no harm: versions keep it from undoing a newer one, and lists have an end of their own."""
 
 
-def powers_of(kind: CommandKind) -> tuple[tuple[str, ...], ...]:
-    """Return the ways to sign a kind, for people: each a tuple of "nurse" or "physician or operator"."""
-    return tuple(tuple(" / ".join(sorted(slot)) for slot in slots) for slots in ALLOWED[kind])
-
-
-def still_needed(kind: CommandKind, powers: Iterable[Power]) -> bool:
-    """Return whether a request signed by these powers cannot be sent yet."""
-    return not is_allowed(kind, list(powers))
+def powers_of(kind: CommandKind) -> tuple[tuple[tuple[Power, ...], ...], ...]:
+    """Return the ways to sign a kind, each a tuple of places, each place the powers of which one fills it."""
+    return tuple(tuple(tuple(sorted(slot)) for slot in slots) for slots in ALLOWED[kind])

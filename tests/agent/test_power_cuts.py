@@ -12,8 +12,8 @@ from tests.agent.command_kit import SMALL, protocol_text
 
 pytestmark = pytest.mark.process
 
-EVERY = 4
-"""Every step is cut by 'python -m tests.agent.power_cuts FOLDER'; here one in four, for the time it takes."""
+EVERY = 6
+"""Every step is cut by 'python -m tests.agent.power_cuts FOLDER'; here one in six, for the time it takes."""
 
 
 def test_a_power_cut_at_any_step_leaves_the_old_protocol_or_the_new_one(tmp_path: Path) -> None:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from click.testing import CliRunner
 
 from alerting.alert import Acknowledgement, ChangeKind, Outcome
 from coordination.acknowledging import acknowledge
+from coordination.cli import main
 from coordination.closing import close
 from coordination.command_queue import CommandState, CommandView
 from coordination.database import Answered
@@ -197,3 +199,43 @@ def test_closing_an_alert_keeps_the_last_word_and_tells_its_box(team: Team) -> N
         assert versions == sorted(set(versions))
     finally:
         kept.close()
+
+
+def test_a_nurse_closes_an_alert_and_an_operator_sends_the_list_from_the_command_line(team: Team) -> None:
+    database = team.open_database()
+    alert = hypo(ChangeKind.RAISED)
+    team.store(database, team.opened(0, [alert]))
+    database.close()
+    place = ["--database", str(team.database)]
+    said = CliRunner().invoke(main, ["close", alert.alert_id[:8], "--by", "Anne Morel", "--outcome", "action", *place])
+    assert said.exit_code == 0, said.output
+    assert "le boîtier sera prévenu" in said.output
+    (team.folder / "team-list").write_bytes(OFFICE.team_list())
+    sent = CliRunner().invoke(main, ["send-list", str(team.folder / "team-list"), *place])
+    assert sent.exit_code == 0, sent.output
+    assert sent.output.endswith(f"{BOX}, {OTHER_BOX}\n")
+    shown = CliRunner().invoke(main, ["commands", "--lang", "en", "--open", *place])
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.count("new team list") == 2
+    assert "waiting for the box" in shown.output
+    empty = CliRunner().invoke(main, ["commands", "--box", "box-0099", *place])
+    assert empty.output == "Aucune demande ici.\n"
+
+
+def test_a_request_that_nobody_signed_or_that_is_none_is_not_sent(team: Team, tmp_path: Path) -> None:
+    team.open_database().close()
+    place, asked = ["--database", str(team.database)], tmp_path / "asked.json"
+    made = CliRunner().invoke(main, ["request", "scan", "--box", BOX, "--out", str(asked), *place])
+    assert made.exit_code == 0, made.output
+    assert asked.stat().st_mode & 0o777 == 0o600
+    unsigned = CliRunner().invoke(main, ["send", str(asked), *place])
+    assert unsigned.exit_code == 2
+    assert "signée par personne" in unsigned.output
+    asked.write_text("{}", encoding="utf-8")
+    for words in (["send", str(asked), *place], ["sign", str(asked), "--key", str(asked)]):
+        refused = CliRunner().invoke(main, words)
+        assert refused.exit_code == 2
+        assert "Traceback" not in refused.output
+    for words in (["request", "scan", "--patient", PATIENT], ["request", "erase"], ["request", "protocol", "nothing"]):
+        refused = CliRunner().invoke(main, [*words, "--box", BOX, "--out", str(asked), *place])
+        assert refused.exit_code == 2, (words, refused.output)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -64,13 +65,15 @@ class World:
             ("broker.example.org", broker.host),
             ("port = 8883", f"port = {broker.port}"),
             ("/var/lib/veilleur", "state"),
-            ("# team_roots = ", "team_roots = "),
-            ("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", self.office.root.public.hex()),
             ("# opening_key = ", "opening_key = "),
             ("settle = 60.0", "settle = 0.05"),
         ):
             assert before in text, before
             text = text.replace(before, after)
+        text, pinned = re.subn(
+            r'# team_roots = \["[0-9a-f]{64}"\]', f'team_roots = ["{self.office.root.public.hex()}"]', text
+        )
+        assert pinned == 1
         (self.box / "agent.toml").write_text(text, encoding="utf-8")
         inbox = broker.certificates.client("inbox-1")
         team.boxes = {BOX: signing}
