@@ -23,8 +23,7 @@ from agent.counts import Counts
 from agent.errors import StoreError, VaultError
 from agent.forwarder import Forwarder
 from agent.logs import COUNT, DEVICE, EVENT, KERNEL, PATIENTS, REASON
-from agent.ordered_protocols import ordered_protocols
-from agent.orders import Orders
+from agent.orders import begin
 from agent.pipeline import Pipeline
 from agent.presence import Presence
 from agent.renewal import Renewal
@@ -99,8 +98,7 @@ async def run(
             now_ms=SystemClock().now_ms,
             tell=lambda kind: pipeline.notice(DeviceEvent(kind=kind, device=settings.box, at=clock.now_ms())),
         )
-        orders = Orders(settings, signing_key=signing_key)
-        settings = await ordered_protocols(settings, store, orders.copies, now_ms=clock.now_ms())
+        orders, settings = await begin(settings, store, signing_key=signing_key, now_ms=clock.now_ms())
         sealer = Sealer(box=settings.box, signing_key=signing_key, recipients=team.recipients)
         team.seals_to(sealer.use)
         presence = Presence(

@@ -11,6 +11,7 @@ from agent.commanded_judging import CommandedJudging
 from agent.commands import Attempt, Commands
 from agent.counts import Counts
 from agent.obeying import Handler
+from agent.ordered_protocols import ordered_protocols
 from agent.protocol_command import ProtocolCommand
 from agent.protocol_copies import ProtocolCopies
 from agent.radio_orders import PairOrder, ScanOrder
@@ -131,6 +132,18 @@ class Orders:
         """Obey for ever; return at once where the box takes no orders."""
         if self._commands is not None:
             await self._commands.run()
+
+
+async def begin(
+    settings: Settings, store: StoreThread, *, signing_key: SigningKey, now_ms: int
+) -> tuple[Orders, Settings]:
+    """Return what takes orders, and the settings with the protocols that hold because they were ordered.
+
+    Raises:
+        IdentityError: the box's opening key cannot be used.
+    """
+    orders = Orders(settings, signing_key=signing_key)
+    return orders, await ordered_protocols(settings, store, orders.copies, now_ms=now_ms)
 
 
 def _keys(path: Path) -> Sequence[OpeningKey]:

@@ -16,10 +16,11 @@ from coordination.closing import close as close_alert
 from coordination.errors import CoordinationError
 from coordination.lines import iso
 from coordination.person_key import check_pin, make_person_key, open_person_key, read_person_key
+from coordination.protocol_sources import protocol_with_packs
 from coordination.replaying import Verdict, replay
 from coordination.request_words import command_line, command_table, request_lines, too_few
 from coordination.requests import add_signature, make_command, new_request, protocol_body, read_request, write_request
-from coordination.settings import protocol_with_packs, read_settings
+from coordination.settings import read_settings
 from coordination.sqlite_commands import SqliteCommands
 from coordination.sqlite_file import connect, connect_to_read, transaction
 from coordination.tables import Language, said

@@ -46,8 +46,8 @@ from devices.clock import Clock, SystemClock
 from exchange.command_answers import open_answer
 from exchange.connection import LinkSettings, Message
 from exchange.errors import EnvelopeError, LinkError
-from exchange.link import Link
 from exchange.identity import key_id
+from exchange.link import Link
 from exchange.sealed_notes import Reader
 from exchange.sealing import LANE_ALERTS, Opened, Opener, sign_receipt, verify_status
 from exchange.topics import (

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from dataclasses import field as made
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, TypeVar, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -23,9 +22,10 @@ from msgspec import Meta, Struct
 from alerting.alert import Sentence
 from alerting.care_protocol import CareProtocol
 from alerting.errors import ProtocolError
-from alerting.protocol_file import Packs, read_protocol
+from alerting.protocol_file import read_protocol
 from coordination.attribution import Assignment
 from coordination.errors import SettingsError
+from coordination.protocol_sources import pack_bytes, packaged_protocols, protocol_bytes
 from exchange.identity import key_id
 from exchange.messages import UNATTRIBUTED
 from exchange.sealed_notes import Reader
@@ -197,40 +197,6 @@ def read_settings(path: Path, *, worker: str | None = None) -> Settings:
     if settings is None or reader.faults:
         raise SettingsError(str(path), tuple(reader.faults))
     return settings
-
-
-def packaged_protocols() -> tuple[str, ...]:
-    """Return the names of the protocols that ship with the program."""
-    folder = files("configs").joinpath("protocols")
-    return tuple(sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml")))
-
-
-def _protocol_bytes(name: str, folder: Path) -> bytes:
-    if name in packaged_protocols():
-        return files("configs").joinpath("protocols").joinpath(f"{name}.toml").read_bytes()
-    return (folder / name).read_bytes()
-
-
-def _pack_bytes(name: str, folder: Path) -> bytes:
-    try:
-        return _protocol_bytes(name, folder)
-    except OSError as error:
-        raise LookupError(name) from error
-
-
-def protocol_with_packs(name: str) -> tuple[bytes, Packs]:
-    """Return the file of a protocol, packaged or relative to here, and what finds its packs.
-
-    Raises:
-        SettingsError: there is no such file.
-    """
-    folder = Path(name).parent
-    try:
-        return _protocol_bytes(name, Path()), lambda pack: _pack_bytes(pack, folder)
-    except OSError as error:
-        known = ", ".join(packaged_protocols())
-        fault = Sentence(fr=f"ni un fichier lisible ni l'un de : {known}", en=f"neither a file nor one of: {known}")
-        raise SettingsError(name, (fault,)) from error
 
 
 _Table = TypeVar("_Table", bound=Struct)
@@ -415,8 +381,8 @@ class _Reader:
     def _protocol(self, name: str, where: str) -> CareProtocol | None:
         folder = (self._folder / name).parent
         try:
-            data = _protocol_bytes(name, self._folder)
-            return read_protocol(data, name_hint=name, packs=lambda pack: _pack_bytes(pack, folder))
+            data = protocol_bytes(name, self._folder)
+            return read_protocol(data, name_hint=name, packs=lambda pack: pack_bytes(pack, folder))
         except OSError:
             known = ", ".join(packaged_protocols())
             self._fault(

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from alerting.alert import Acknowledgement, ChangeKind, Outcome
 from coordination.acknowledging import acknowledge
+from coordination.box_identity import BoxKeys, keep_keys, revoke_box
 from coordination.cli import main
 from coordination.closing import close
 from coordination.command_queue import CommandState, CommandView
@@ -19,6 +20,7 @@ from coordination.sqlite_database import SqliteDatabase
 from exchange.command_answers import Answer, AnswerState
 from exchange.command_bodies import DispositionBody, DispositionState, ListBody, NoBody, ScanBody, decode_body
 from exchange.commands import Command, CommandKind, SignedCommand, decode, encode
+from exchange.identity import OpeningKey, SigningKey
 from tests.coordination.kit import BOX, HOUR, OTHER_BOX, PATIENT, START, Team, hypo
 from tests.exchange.office import DAY, NURSE, Office
 
@@ -239,3 +241,17 @@ def test_a_request_that_nobody_signed_or_that_is_none_is_not_sent(team: Team, tm
     for words in (["request", "scan", "--patient", PATIENT], ["request", "erase"], ["request", "protocol", "nothing"]):
         refused = CliRunner().invoke(main, [*words, "--box", BOX, "--out", str(asked), *place])
         assert refused.exit_code == 2, (words, refused.output)
+
+
+def test_orders_are_sealed_to_the_key_that_a_box_enrolled_with_and_to_none_once_it_is_revoked(team: Team) -> None:
+    database = team.open_database()
+    connection, enrolled, listed = database._connection, OpeningKey.generate(), OpeningKey.generate()
+    signing = SigningKey.generate()
+    keys = BoxKeys(team.database, {})
+    assert keys.opening_key(BOX, listed=listed.public) == listed.public
+    assert keys.opening_key(OTHER_BOX, listed=None) is None
+    keep_keys(connection, BOX, signing=signing.public.hex(), opening=enrolled.public.hex(), at=START)
+    assert keys.opening_key(BOX, listed=listed.public) == enrolled.public
+    revoke_box(connection, BOX, listed={}, reason="stolen", at=START + 1)
+    assert keys.opening_key(BOX, listed=listed.public) is None
+    database.close()
