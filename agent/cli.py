@@ -247,7 +247,7 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
             for patient, protocol in state.protocols.items()
             for since in (state.watched_since[patient],)
         ),
-        *((patient, _said(ctx, shadow.words())) for patient, shadow in state.shadows.items()),
+        *((who, _said(ctx, words)) for who, words in state.beside()),
         *(
             (f"{device.driver} {device.address}", "-" if device.measured_at is None else iso(device.measured_at))
             for device in state.devices

@@ -3,7 +3,7 @@
     sessions, ears, relays -> pipeline -> store -> forwarder -> link
         |                        |          ^         ^
     shared links    watch --> judging ------+      receipts
-        |                        ^   |
+        |                        ^   |              orders -> commands -> judging, radio
     an adapter looked after -----+   +--> shadows, which tell nobody
 
 Each part runs as a named task of one group: when one cannot go on, all stop, and systemd starts the box again
@@ -18,11 +18,12 @@ from importlib.metadata import version
 
 from agent import systemd
 from agent.canary import Canary
+from agent.commanded_judging import CommandedJudging
 from agent.counts import Counts
 from agent.errors import StoreError, VaultError
 from agent.forwarder import Forwarder
-from agent.judging import Judging
 from agent.logs import COUNT, DEVICE, EVENT, KERNEL, PATIENTS, REASON
+from agent.orders import begin
 from agent.pipeline import Pipeline
 from agent.presence import Presence
 from agent.renewal import Renewal
@@ -97,6 +98,7 @@ async def run(
             now_ms=SystemClock().now_ms,
             tell=lambda kind: pipeline.notice(DeviceEvent(kind=kind, device=settings.box, at=clock.now_ms())),
         )
+        orders, settings = await begin(settings, store, signing_key=signing_key, now_ms=clock.now_ms())
         sealer = Sealer(box=settings.box, signing_key=signing_key, recipients=team.recipients)
         team.seals_to(sealer.use)
         presence = Presence(
@@ -118,7 +120,7 @@ async def run(
         )
         canary = Canary(store=store, sealer=sealer, clock=clock, on_kept=forwarder.kick)
         shadows = Shadows(store=store, patients=settings.patients, clock=clock, attempt=attempted)
-        judging = Judging(
+        judging = CommandedJudging(
             box=settings.box,
             store=store,
             sealer=sealer,
@@ -141,6 +143,20 @@ async def run(
         stack.push_async_callback(forwarder.stop)
         stack.push_async_callback(judging.stop)
         await pipeline.start()
+        orders.join(
+            store=store,
+            link=link,
+            judging=judging,
+            radio=radio,
+            bonds=bonds,
+            clock=clock,
+            counts=counts,
+            team=team,
+            clock_known=lambda: True,
+            attempt=attempted,
+            others={},
+            hear=forwarder.hear_commands,
+        )
         if bonds is not None:
             radio = BondedOnce(radio, bonds, was_kept=pipeline.key_was_kept, on_kept=pipeline.note_key)
         adapter = RecoveringRadio(
@@ -160,6 +176,7 @@ async def run(
             group.create_task(judging.run(), name="judging")
             group.create_task(shadows.run(), name="shadows")
             group.create_task(forwarder.run(), name="forwarder")
+            group.create_task(orders.run(), name="orders")
             await judging.started.wait()
             group.create_task(watch(judging, clock, settle=settings.watch.settle), name="watch")
             group.create_task(adapter.watch(), name="adapter")

@@ -32,7 +32,7 @@ from exchange.errors import LinkError, ReceiptError
 from exchange.link import Link
 from exchange.receipts import Received
 from exchange.sealing import LANE_ALERTS, LANE_DENSE, verify_receipt
-from exchange.topics import ALERTS, OBSERVATIONS, RECEIPTS, topic
+from exchange.topics import ALERTS, COMMANDS, OBSERVATIONS, RECEIPTS, topic
 
 logger = logging.getLogger(__name__)
 
@@ -70,10 +70,15 @@ class Forwarder:
         self._counts = counts
         self._wake = asyncio.Event()
         self._on_the_way = OnTheWay(settings)
+        self._on_command: Callable[[bytes], None] | None = None
 
     def kick(self) -> None:
         """Say that something new waits."""
         self._wake.set()
+
+    def hear_commands(self, take: Callable[[bytes], None]) -> None:
+        """Hand what the team orders to `take`; to be called before `run`."""
+        self._on_command = take
 
     async def run(self) -> None:
         """Forward for ever; a broken link is waited out."""
@@ -110,7 +115,8 @@ class Forwarder:
     async def _hear_receipts(self) -> None:
         try:
             # Without effect once it stands: the link subscribes again by itself.
-            await self._link.subscribe([topic(self._box, RECEIPTS)])
+            heard = [RECEIPTS] if self._on_command is None else [RECEIPTS, COMMANDS]
+            await self._link.subscribe([topic(self._box, channel) for channel in heard])
         except LinkError as error:
             logger.warning("receipts not subscribed yet", extra={EVENT: "not_subscribed", REASON: str(error)})
 
@@ -174,7 +180,10 @@ class Forwarder:
 
     async def _receive(self) -> None:
         async for message in self._link.messages():
-            await self._receipt(message)
+            if self._on_command is not None and message.topic == topic(self._box, COMMANDS):
+                self._on_command(message.payload)
+            else:
+                await self._receipt(message)
             message.acknowledge()
 
     async def _receipt(self, message: Message) -> None:

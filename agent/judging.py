@@ -20,6 +20,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from agent.asked import Asked
+from agent.command_store import Finished
 from agent.logs import EVENT, READINGS
 from agent.retiming import in_words, is_ahead, set_right
 from agent.settings import Device, Patient, Watched
@@ -76,6 +78,7 @@ class Judging:
         shadows: Shadows | None = None,
     ) -> None:
         """`on_kept` is called when something new waits in the outbox; `guard` runs all judging; `shadows` follow it."""
+        self._box = box
         self._store = store
         self._sealer = sealer
         self._patients: Mapping[str, Patient] = {patient.pseudonym: patient for patient in patients}
@@ -84,7 +87,7 @@ class Judging:
         self._on_kept = on_kept
         self._guard = guard
         self._shadows = shadows
-        self._queue: asyncio.Queue[Handed | int] = asyncio.Queue(BEHIND)
+        self._queue: asyncio.Queue[Handed | int | Asked] = asyncio.Queue(BEHIND)
         self._behind = False
         self._missed: dict[tuple[str, DeviceEventKind], tuple[Watched | None, DeviceEvent]] = {}
         self._engines: dict[str, Engine] = {}
@@ -132,6 +135,8 @@ class Judging:
         while True:
             work = await self._queue.get()
             done = await self._guard(partial(self._do, work))
+            if isinstance(work, Asked):
+                work.settle(went_well=done)
             if not done or (self._behind and self._queue.empty()):
                 await self._take_up_again()
             self._queue.task_done()
@@ -149,9 +154,12 @@ class Judging:
                     judgement = Judgement(patient=patient, cursor=self._cursor[patient], snapshot=engine.snapshot())
                     await self._store.call(Store.keep_judgement, judgement, self._sealer, now_ms=self._clock.now_ms())
 
-    async def _do(self, work: Handed | int) -> None:
+    async def _do(self, work: Handed | int | Asked) -> None:
         if isinstance(work, int):
             await self._pass_time(work)
+            return
+        if isinstance(work, Asked):
+            await work.run()
             return
         for event in work.of_box:
             await self._keep_technical(self._technical.event(event.device, event))
@@ -269,6 +277,7 @@ class Judging:
         engine: Engine,
         changes: tuple[AlertChange, ...],
         marked: tuple[tuple[int, ReadingState], ...] = (),
+        finished: Finished | None = None,
     ) -> None:
         judgement = Judgement(
             patient=patient,
@@ -276,6 +285,7 @@ class Judging:
             snapshot=engine.snapshot(),
             changes=changes,
             marked=marked,
+            finished=finished,
         )
         await self._store.persist(Store.keep_judgement, judgement, self._sealer, now_ms=self._clock.now_ms())
         self._lag[patient] = 0
@@ -331,6 +341,7 @@ class Judging:
             for device in self._devices
             for patient in (device.keeper(now), *(person.patient for person in device.assigned(now)))
         }
+        concerned |= {(self._box, patient) for patient in self._patients}
         await self._keep_technical(self._technical.restore(standing, concerned, now))
         for device in self._devices:
             newest = await self._store.call(Store.last_reading, device.address)
@@ -364,14 +375,17 @@ class Judging:
         self._since[patient.pseudonym] = now
         return Engine(patient.protocol, patient=patient.pseudonym, zone=patient.zone, since=now)
 
-    async def _apply(self, patient: Patient, before: bytes, *, say: Say = list) -> None:
+    async def _apply(
+        self, patient: Patient, before: bytes, finished: Finished | None = None, *, say: Say = list
+    ) -> None:
         """Apply a protocol to what is kept of the past, and tell what differs from what stood under the one before.
 
         A rule still true goes on as the same alert; one newly true is raised now; what no longer holds is ended. What
-        people did under the one before (the snapshot of its engine) is carried along as far as it can be read.
+        people did under the one before (the snapshot of its engine) is carried along as far as it can be read. By
+        command (`finished`) a protocol that cannot judge the past is not applied at all.
         """
         name, now = patient.pseudonym, self._clock.now_ms()
-        if await self._store.persist(Store.count_attempt, name) > ATTEMPTS:
+        if finished is None and await self._store.persist(Store.count_attempt, name) > ATTEMPTS:
             # The past cannot be judged by this protocol: from now on is better than not at all.
             engine = await self._begin(patient)
             device = next((item.address for item in self._devices if item.keeper(now).pseudonym == name), "-")
@@ -384,7 +398,7 @@ class Judging:
             history = await self._store.call(
                 Store.history, name, since=engine.history_from, until_row=self._cursor[name]
             )
-            engine.feed([item.reading for item in history])
+            await asyncio.to_thread(engine.feed, [item.reading for item in history])
             engine.tick(now)
             changes = []
         standing = [
@@ -396,7 +410,7 @@ class Judging:
         changes += say(applied(standing, engine.open_alerts, rules=rules, now=now))
         engine.begin_escalating([one.alert_id for one in changes if one.kind is ChangeKind.RAISED], now)
         self._engines[name] = engine
-        await self._keep_judgement(name, engine, tuple(changes))
+        await self._keep_judgement(name, engine, tuple(changes), finished=finished)
         logger.info("a protocol is applied to what is kept", extra={EVENT: "protocol", READINGS: len(history)})
 
     async def _quarantine(self, patient: str, kept: Kept) -> None:

@@ -103,3 +103,19 @@ def clock(db: Database) -> None:
             first_seq integer not null,
             first_row integer not null
         )""")
+
+
+@migrations(name="0005_commands")
+def commands(db: Database) -> None:
+    """What the team ordered: what came of it, the highest version of each series, and the protocols."""
+    db.execute("""
+        create table command (
+            id integer primary key autoincrement,
+            digest blob not null unique,
+            received_at integer not null,
+            attempts integer not null default 0,
+            answered integer not null default 0,
+            body blob not null
+        )""")
+    db.table("command_series").create({"digest": bytes, "body": bytes}, pk="digest", not_null={"body"})
+    db.table("ordered_protocol").create({"digest": bytes, "body": bytes}, pk="digest", not_null={"body"})

@@ -136,6 +136,12 @@ class Shadows:
         for shadow in self._shadows.values():
             self._add(shadow, 0, now)
 
+    def stands_beside(self, patient: Patient) -> None:
+        """Count a patient's shadow anew beside the protocol that is applied from now on."""
+        shadow = self._shadows.get(patient.pseudonym)
+        if shadow is not None and not shadow.off:
+            shadow.patient, shadow.course = patient, None
+
     def _add(self, shadow: _Shadow, row: int, now: int) -> None:
         if not shadow.off:
             shadow.add(row, now)

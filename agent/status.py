@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from agent.ordered_protocols import protocol_in, with_protocols
 from agent.settings import Settings
 from agent.shadow_store import ShadowState
 from agent.store_reader import StoreReader
@@ -28,6 +29,9 @@ KERNELS: Final[Mapping[Kind, Sentence]] = {
     Kind.PLAIN: Sentence(fr="non compilé", en="not compiled"),
 }
 """Which kernel judges, as it is read."""
+_NO_ORDERS: Final = Sentence(
+    fr="refusés : identity.opening_key manque aux réglages", en="refused: the settings have no identity.opening_key"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +84,27 @@ class ShadowLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered:
+    """A protocol that the team ordered: who signed it, when it was applied (ms UTC), the command's version."""
+
+    by: tuple[str, ...]
+    at: int
+    version: int
+
+    def as_json(self) -> dict[str, object]:
+        """Return plain values; times in ISO 8601 ending in Z."""
+        return {"by": list(self.by), "at": iso(self.at), "version": self.version}
+
+    def words(self) -> Sentence:
+        """Return it in words."""
+        names, at = ", ".join(self.by), iso(self.at)
+        return Sentence(
+            fr=f"protocole envoyé par l'équipe, signé par {names}, appliqué {at}",
+            en=f"protocol sent by the team, signed by {names}, applied {at}",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BoxState:
     """The state of one box.
 
@@ -95,16 +120,26 @@ class BoxState:
     waiting_readings: int
     free_bytes: int
     key_place: str
+    takes_orders: bool
     tells_now: str | None
     kernel: Kind
     kernel_why: Sentence | None
     protocols: dict[str, str]
+    protocol_hashes: dict[str, str]
+    ordered: dict[str, Ordered]
     watched_since: dict[str, int | None]
     shadows: dict[str, ShadowLine]
     devices: tuple[DeviceState, ...]
     standing: tuple[AlertChange, ...]
     counters: dict[str, int]
     team: TeamState
+
+    def beside(self) -> list[tuple[str, Sentence]]:
+        """Return what there is to say of orders and shadows, and of whom, for a person."""
+        takes = Sentence(fr="acceptés", en="taken") if self.takes_orders else _NO_ORDERS
+        ordered = [(patient, one.words()) for patient, one in self.ordered.items()]
+        shadows = [(patient, shadow.words()) for patient, shadow in self.shadows.items()]
+        return [("ordres / orders", takes), *ordered, *shadows]
 
     def as_json(self) -> dict[str, object]:
         """Return plain values; times in ISO 8601 ending in Z."""
@@ -121,6 +156,9 @@ class BoxState:
                 "why": None if self.kernel_why is None else {"fr": self.kernel_why.fr, "en": self.kernel_why.en},
             },
             "protocols": self.protocols,
+            "protocol_hashes": self.protocol_hashes,
+            "ordered_protocols": {patient: one.as_json() for patient, one in self.ordered.items()},
+            "takes_orders": self.takes_orders,
             "watched_since": {
                 patient: None if since is None else iso(since) for patient, since in self.watched_since.items()
             },
@@ -169,6 +207,8 @@ def read_state(settings: Settings, vault: Vault) -> BoxState:
     """
     store = StoreReader.open(settings.database, vault)
     try:
+        ordered = {patient.pseudonym: store.commands.protocol(patient.pseudonym) for patient in settings.patients}
+        settings = with_protocols(settings, lambda name: None if (one := ordered[name]) is None else protocol_in(one))
         depth = store.outbox.depth()
         readings = {device.address: store.last_reading(device.address) for device in settings.watched}
         return BoxState(
@@ -179,10 +219,17 @@ def read_state(settings: Settings, vault: Vault) -> BoxState:
             waiting_readings=sum(depth.values()) - depth.get(LANE_ALERTS, 0),
             free_bytes=shutil.disk_usage(settings.state).free,
             key_place="file" if settings.vault.key_file is not None else "systemd credential",
+            takes_orders=settings.identity.opening_key is not None,
             tells_now=settings.now.relay,
             kernel=compiled.kind,
             kernel_why=compiled.why,
             protocols={patient.pseudonym: _named(patient.protocol) for patient in settings.patients},
+            protocol_hashes={patient.pseudonym: patient.protocol.protocol_hash for patient in settings.patients},
+            ordered={
+                name: Ordered(by=one.by, at=one.at, version=one.version)
+                for name, one in ordered.items()
+                if one is not None
+            },
             watched_since={patient.pseudonym: store.watched_since(patient.pseudonym) for patient in settings.patients},
             shadows={
                 patient.pseudonym: ShadowLine(protocol=_named(patient.shadow), state=state)

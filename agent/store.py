@@ -20,11 +20,13 @@ from pathlib import Path
 
 import msgspec
 
+from agent.command_store import CommandBuffer, Finished
 from agent.database import connect, immediate
 from agent.errors import VaultError
 from agent.outbox import Entry
 from agent.shadow_store import Fault, ShadowBuffer, ShadowJudgement, ShadowState
 from agent.store_clock import UNDATED, ClockBook
+from agent.store_commands import StoreCommands
 from agent.store_reader import Kept, StoreReader
 from agent.vault import Vault
 from alerting.alert import AlertChange, ChangeKind
@@ -75,16 +77,17 @@ class Stream:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What judging one stream up to `cursor` (a reading's row, inclusive) came to."""
+    """What judging one stream up to `cursor` (a reading's row, inclusive) came to, by command or not."""
 
     patient: str
     cursor: int
     snapshot: bytes
     changes: tuple[AlertChange, ...] = ()
     marked: tuple[tuple[int, ReadingState], ...] = ()
+    finished: Finished | None = None
 
 
-class Store(ClockBook, StoreReader):
+class Store(StoreCommands, ClockBook, StoreReader):
     """One open database, to write. Every method is called from the one thread that opened it."""
 
     def __init__(self, path: Path, vault: Vault, *, now_ms: int) -> None:
@@ -106,6 +109,7 @@ class Store(ClockBook, StoreReader):
             raise
         self._streams: dict[str, int] = {}
         self._shadows = ShadowBuffer(connection, vault)
+        self._commands = CommandBuffer(connection, vault)
 
     def this_epoch(self) -> str:
         """Return the epoch of this database: 32 hexadecimal digits."""
@@ -203,6 +207,8 @@ class Store(ClockBook, StoreReader):
             )
             for row, state in judgement.marked:
                 execute("update reading set state = ? where id = ?", (state, row))
+            if judgement.finished is not None:
+                self._commands.finish(judgement.finished)
 
     def keep_technical(self, patient: str, changes: Sequence[AlertChange], sealer: Sealer, *, now_ms: int) -> None:
         """Keep technical alert changes of the box itself with their sealed entries; known ones are left out."""

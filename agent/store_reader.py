@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.command_store import CommandReader
 from agent.database import connect_reading
 from agent.outbox import Outbox
 from agent.shadow_store import ShadowReader, ShadowState
@@ -47,6 +48,7 @@ class StoreReader:
         self.epoch = bytes(value).decode()
         self.outbox = Outbox(connection, epoch=self.epoch)
         self.shadows = ShadowReader(connection, vault)
+        self.commands = CommandReader(connection, vault)
 
     @classmethod
     def open(cls, path: Path, vault: Vault) -> "StoreReader":

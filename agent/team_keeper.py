@@ -159,6 +159,14 @@ class TeamKeeper:
             self._tell(DeviceEventKind.TEAM_LIST_REFUSED)
             raise
 
+    def offered(self, data: bytes) -> TeamList:
+        """Return what an offered list says when it would be taken in; changes nothing.
+
+        Raises:
+            TeamListError: it would be refused.
+        """
+        return self._offered(data).team
+
     async def run(self) -> None:
         """Look at the file and at the list's end, until cancelled."""
         while True:

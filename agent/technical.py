@@ -246,6 +246,10 @@ class TechnicalAlerts:
                 changes += self.noticed(patient, key[1], device, at)
         return tuple(changes)
 
+    def over(self, patient: str, rule: str, device: str, at: int) -> Changes:
+        """Return the end of one fact, which no longer holds at `at` (ms UTC)."""
+        return self._end_where(lambda key, _: key == (patient, rule, device), at)
+
     def tick(self, now: int) -> Changes:
         """Return what ends because it was not noticed for long."""
         for fact in self._facts.values():

@@ -21,6 +21,8 @@ TEAM_LIST_MS = 10_800_000
 
 CLOCK_MS = 1_800_000
 """Half an hour: noticed every few minutes while it lasts."""
+PROTOCOL_MS = 2_592_000_000
+"""A month: a refused protocol is told until one is applied, or as good as given up."""
 AGAIN_MS = 43_200_000
 """Half a day: a weight that leaves its range again the next morning is news, one weighed again an hour later is not."""
 
@@ -74,6 +76,7 @@ class TechnicalRule:
         en: the same.
         ends: what ends it.
         of_box: one alert for the whole box, whichever device met it.
+        of_patient: it is about how a patient is judged, and names no device.
         when_silent: told only once a device has been silent for long: it comes and goes in everyday life.
         longest_ms: a fact not noticed for so long has ended, whatever else would end it; None: as `ends` says.
         tells_tries: the alert ends with what the box tried.
@@ -86,6 +89,7 @@ class TechnicalRule:
     en: str
     ends: Ends = Ends.QUIET
     of_box: bool = False
+    of_patient: bool = False
     when_silent: bool = False
     longest_ms: int | None = None
     tells_tries: bool = False
@@ -279,6 +283,16 @@ RULES: Mapping[str, TechnicalRule] = {
         owner=Owner.TEAM,
         fr="Une mesure {of_the} n'a pas pu être jugée ; elle est transmise : la regarder.",
         en="A reading {of_the} could not be judged; it is sent on: look at it.",
+    ),
+    "protocol_refused": TechnicalRule(
+        priority=Priority.HIGH,
+        owner=Owner.TEAM,
+        fr="Le boîtier a refusé le protocole envoyé pour ce patient et continue avec le précédent : lire pourquoi avec "
+        "« veilleur-desk commands », corriger et renvoyer.",
+        en="The box refused the protocol sent for this patient and goes on with the one before: read why with "
+        "'veilleur-desk commands', correct it and send it again.",
+        longest_ms=PROTOCOL_MS,
+        of_patient=True,
     ),
     "not_judged": TechnicalRule(
         priority=Priority.LOW,

@@ -1,15 +1,20 @@
 """A named person acknowledges an alert: she has seen it. The alert goes on until the patient's readings end it.
 
-Not here: taking an alert in hand, closing it, and its outcome, which belong to the desk.
+The box that raised it is told, so that nobody at home is told again of what is looked after.
+
+Not here: closing an alert (closing); taking it in hand and giving it back belong to the desk.
 """
 
 import sqlite3
 from pathlib import Path
 
 from alerting.alert import Acknowledgement, Sentence
+from coordination.dispositions import tell_box
 from coordination.errors import CoordinationError
 from coordination.sqlite_alerts import Alerts
 from coordination.sqlite_file import as_error, connect, connect_to_read, transaction
+from devices.clock import SystemClock
+from exchange.command_bodies import DispositionBody, DispositionState
 
 SHORTEST_ID = 6
 """Characters of an alert's id that must be given; a table shows eight."""
@@ -31,6 +36,9 @@ def acknowledge(database: Path, alert: str, acknowledgement: Acknowledgement) ->
         with transaction(connection):
             whole = named(connection, alert)
             first = Alerts(connection).acknowledge(whole, acknowledgement)
+            if first == acknowledgement:
+                body = DispositionBody(alert=whole, state=DispositionState.TAKEN, by=first.by, at=first.at)
+                tell_box(connection, body, now=SystemClock().now_ms())
     except sqlite3.Error as error:
         raise as_error(error) from error
     finally:

@@ -54,12 +54,29 @@ class BoxKeys:
         Raises:
             DatabaseBusyError, DatabaseUnusableError: it cannot be read, now or without a person.
         """
-        if self._connection is None:
-            self._connection = connect_to_read(self._path)
         try:
-            return signing_key(self._connection, box, signer, listed=self._listed)
+            return signing_key(self._opened(), box, signer, listed=self._listed)
         except sqlite3.Error as error:
             raise as_error(error) from error
+
+    def opening_key(self, box: str, *, listed: bytes | None) -> bytes | None:
+        """Return the raw public key to which a box's orders are sealed, `listed` (desk.toml's) if it never enrolled.
+
+        Raises:
+            DatabaseBusyError, DatabaseUnusableError: it cannot be read, now or without a person.
+        """
+        query = "SELECT 1 FROM box_key JOIN box ON box.id = box_id WHERE box.name = ? LIMIT 1"
+        try:
+            # What the database says of a box counts for more: a box that was revoked there is sent nothing.
+            known = self._opened().execute(query, (box,)).fetchone() is not None
+            return opening_key(self._opened(), box) if known else listed
+        except sqlite3.Error as error:
+            raise as_error(error) from error
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = connect_to_read(self._path)
+        return self._connection
 
 
 def signing_key(connection: sqlite3.Connection, box: str, signer: str, *, listed: Listed) -> bytes | None:

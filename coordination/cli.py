@@ -15,6 +15,7 @@ import click
 from alerting.alert import Acknowledgement, Sentence
 from coordination.acknowledging import acknowledge as keep_acknowledgement
 from coordination.alert_page import page
+from coordination.command_cli import add_commands
 from coordination.errors import CoordinationError
 from coordination.identity_commands import COMMANDS as IDENTITY_COMMANDS
 from coordination.inbox import serve
@@ -111,6 +112,7 @@ main.add_command(keys)
 for _command in IDENTITY_COMMANDS:
     _command.epilog = NOT_A_DEVICE
     main.add_command(_command)
+add_commands(main)
 
 
 @main.command(epilog=NOT_A_DEVICE)

@@ -10,6 +10,8 @@ from typing import Protocol
 
 from alerting.alert import AlertChange
 from coordination.attribution import Assignment, TeamChange
+from coordination.command_queue import CommandQueue
+from exchange.command_answers import Answer
 from exchange.messages import Status
 from exchange.receipts import Credit, Receipt
 from exchange.sealing import Opened
@@ -40,8 +42,16 @@ class Presence:
     retained: bool
 
 
-Arrival = Opened | Presence | Refused
-"""What may come out of a message: an authentic envelope, an authentic status, or neither."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """An authentic answer of a box to a command, received at `at` (ms UTC, real time)."""
+
+    answer: Answer
+    at: int
+
+
+Arrival = Opened | Presence | Answered | Refused
+"""What may come out of a message: an authentic envelope, an authentic status or answer, or neither."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +111,11 @@ Judge = Callable[[Listened, Sequence[Watched]], Sequence[TeamChange]]
 
 class Database(Protocol):
     """The team's database, used from one thread."""
+
+    @property
+    def commands(self) -> CommandQueue:
+        """What boxes are to be told."""
+        ...
 
     def enrol(self, boxes: Sequence[str], assignments: Sequence[Assignment], *, at: int) -> None:
         """Make these boxes and assignments the ones that hold, and attribute what now can be.

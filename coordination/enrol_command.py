@@ -20,8 +20,9 @@ from coordination.box_identity import Revoked
 from coordination.enrolments import Claim, Enrolments, Known
 from coordination.errors import CoordinationError
 from coordination.office import LOOK_S, Office, busy, now_ms
+from coordination.protocol_sources import packaged_protocols
 from coordination.revoking import control, enrolment_of
-from coordination.settings import EnrolmentSettings, Settings, packaged_protocols
+from coordination.settings import EnrolmentSettings, Settings
 from exchange.enrolment import Given, GivenPatient, shown
 from exchange.enrolment_code import EnrolmentCode
 from exchange.errors import TeamListError

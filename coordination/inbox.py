@@ -31,8 +31,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from alerting.protocol_writer import write_protocol
 from coordination.box_identity import BoxKeys
-from coordination.database import Arrival, Database, Moment, Presence, Refused, SignedReceipt
+from coordination.command_sender import CommandSender
+from coordination.database import Answered, Arrival, Database, Moment, Presence, Refused, SignedReceipt
 from coordination.database_thread import DatabaseThread
 from coordination.errors import DatabaseBusyError, DatabaseUnusableError
 from coordination.keys import TeamPrivateKeys, load_keys
@@ -41,11 +43,24 @@ from coordination.settings import Settings
 from coordination.silence import LOOKS, Listening, Watch
 from coordination.sqlite_database import SqliteDatabase
 from devices.clock import Clock, SystemClock
+from exchange.command_answers import open_answer
 from exchange.connection import LinkSettings, Message
 from exchange.errors import EnvelopeError, LinkError
+from exchange.identity import key_id
 from exchange.link import Link
+from exchange.sealed_notes import Reader
 from exchange.sealing import LANE_ALERTS, Opened, Opener, sign_receipt, verify_status
-from exchange.topics import ALERTS, OBSERVATIONS, RECEIPTS, STATUS, box_of, every_box, shared, topic
+from exchange.topics import (
+    ALERTS,
+    COMMAND_ACKS,
+    OBSERVATIONS,
+    RECEIPTS,
+    STATUS,
+    box_of,
+    every_box,
+    shared,
+    topic,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -152,6 +167,7 @@ class _Inbox:
         self._something = asyncio.Event()
         self._pacing = Pacing()
         self._told: set[str] = set()
+        self._sender: CommandSender | None = None
         self.enrolled = enrolled
         self.stored_anything = False
 
@@ -173,10 +189,16 @@ class _Inbox:
             # Once: by now another worker may have been started with newer settings.
             await store.call(lambda database: database.enrol(boxes, assignments, at=now))
             self.enrolled = True
+        texts = {one.protocol_hash: write_protocol(one) for one in self._settings.protocols.values()}
+        await store.call(lambda database: database.commands.keep_protocols(texts, at=now))
         listening = Listening(self._clock, shortest=self._watch.shortest)
-        await line.subscribe([every_box(STATUS), shared(ALERTS)])
+        await line.subscribe([every_box(STATUS), shared(ALERTS), shared(COMMAND_ACKS)])
         await readings.subscribe([shared(OBSERVATIONS)])
+        self._sender = CommandSender(
+            store=store, line=line, signer=lambda: self._keys.receipt, reader_of=self._reader_of
+        )
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._sender.run(), name="commands")
             for link, queue in zip((line, readings), self._arrived, strict=True):
                 group.create_task(self._open(link, queue), name="open")
             await self._look(store, listening.look(None))
@@ -188,6 +210,11 @@ class _Inbox:
                 # What has arrived meanwhile comes first: nobody is silent whose message waits here.
                 if not any(self._arrived) and self._must_look(deliveries, moment):
                     await self._look(store, moment)
+
+    def _reader_of(self, box: str) -> Reader | None:
+        listed = self._settings.reader_of(box)
+        public = self.boxes.opening_key(box, listed=None if listed is None else listed.public)
+        return None if public is None else Reader(id=key_id(public), public=public)
 
     # --- what arrives -------------------------------------------------------------------------------------
 
@@ -208,7 +235,13 @@ class _Inbox:
         try:
             if message.topic == topic(box, STATUS):
                 status = verify_status(message.payload, box=box, signer_of=self.boxes.signer_of)
+                if self._sender is not None and not message.retained:
+                    self._sender.heard(status)
                 return Presence(status=status, retained=message.retained)
+            if message.topic == topic(box, COMMAND_ACKS):
+                signer_of = self.boxes.signer_of
+                answer = open_answer(message.payload, box=box, keys=self._keys.opening, signer_of=signer_of)
+                return Answered(answer=answer, at=SystemClock().now_ms())
             return self._opener.open(message.payload, box=box)
         except EnvelopeError as error:
             return self._refused(message, box, error.reason)
@@ -286,6 +319,8 @@ def _sender(arrival: Arrival) -> str | None:
             return arrival.header.box
         case Presence():
             return arrival.status.box
+        case Answered():
+            return arrival.answer.box
         case Refused():
             return None
 

@@ -304,3 +304,54 @@ CREATE TABLE canary (
     stored_at INTEGER NOT NULL,
     UNIQUE (box_id, epoch, seq)
 ) STRICT;
+
+-- What the team told boxes to do. content: the command and its signatures as they travel inside the seal (MessagePack);
+-- without signatures the team's programs sign as it leaves. signed_by: names (JSON). next_at: when it is sent (again).
+CREATE TABLE command (
+    id TEXT PRIMARY KEY,
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    kind TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    about TEXT NOT NULL,
+    version INTEGER NOT NULL,
+    issued_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    signed_by TEXT NOT NULL,
+    protocol_hash TEXT NOT NULL,
+    state TEXT NOT NULL,
+    changed_at INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    next_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX command_waiting ON command (next_at) WHERE state IN ('queued', 'sent', 'accepted');
+CREATE INDEX command_series ON command (box_id, kind, subject, about);
+
+-- Every answer of a box to a command, once. at: by the box's clock. content: the answer as it travelled (MessagePack).
+CREATE TABLE command_ack (
+    id INTEGER PRIMARY KEY,
+    command_id TEXT NOT NULL REFERENCES command (id),
+    state TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    protocol_hash TEXT NOT NULL,
+    highest INTEGER NOT NULL,
+    content BLOB NOT NULL,
+    UNIQUE (command_id, state, reason, at)
+) STRICT;
+
+-- Every care protocol that the team ever sent or watched by, resolved (TOML): an alert names the one it follows from.
+CREATE TABLE care_protocol (
+    hash TEXT PRIMARY KEY,
+    text TEXT NOT NULL,
+    first_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- What a named person said came of an alert, the last word.
+CREATE TABLE alert_outcome (
+    alert_id TEXT PRIMARY KEY REFERENCES alert (id),
+    outcome TEXT NOT NULL,
+    person TEXT NOT NULL,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from coordination.command_tables import COMMANDS
+
 _ALERT_WHOLE: Final = (
     "ALTER TABLE alert ADD COLUMN audience TEXT NOT NULL DEFAULT 'nurse'",
     "ALTER TABLE alert ADD COLUMN told_at INTEGER",
@@ -96,6 +98,8 @@ _CLOCK_AND_CANARY: Final = (
         ) STRICT""",
 )
 
-STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType({2: _ALERT_WHOLE, 3: _ENROLMENT, 4: _CLOCK_AND_CANARY})
+STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
+    {2: _ALERT_WHOLE, 3: _ENROLMENT, 4: _CLOCK_AND_CANARY, 5: COMMANDS}
+)
 """Version -> what makes it of the one before."""
 VERSION: Final = max(STEPS)

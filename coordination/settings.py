@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from dataclasses import field as made
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, TypeVar, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -26,8 +25,10 @@ from alerting.errors import ProtocolError
 from alerting.protocol_file import read_protocol
 from coordination.attribution import Assignment
 from coordination.errors import SettingsError
+from coordination.protocol_sources import pack_bytes, packaged_protocols, protocol_bytes
 from exchange.identity import key_id
 from exchange.messages import UNATTRIBUTED
+from exchange.sealed_notes import Reader
 from exchange.topics import valid_box
 
 _PSEUDONYM = re.compile(r"[a-z0-9][a-z0-9-]{2,47}")
@@ -68,6 +69,13 @@ OptionalKey = Annotated[
 Words = Annotated[
     tuple[str, ...],
     Meta(max_length=32, extra={"fr": "une commande, mot par mot", "en": "a command, word by word"}),
+]
+OpeningText = Annotated[
+    str,
+    Meta(
+        pattern="^([0-9a-f]{64}|[0-9a-f]{2432})$",
+        extra={"fr": "une clé de 64 chiffres 0-9a-f", "en": "a key of 64 digits 0-9a-f"},
+    ),
 ]
 Moment = Annotated[
     datetime,
@@ -111,10 +119,11 @@ class EnrolmentSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen
 
 
 class BoxSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """One box, and the public keys (hexadecimal) whose signatures are its own."""
+    """One box, and its public keys (hexadecimal): whose signatures are its own, and what orders are sealed to."""
 
     id: BoxName
     signing_keys: PublicKeys
+    opening_key: OpeningText | None = None
 
 
 class PatientSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -138,6 +147,7 @@ class Settings:
         opening_keys: private keys that open what boxes seal, the replaced ones included.
         receipt_key: private key that signs receipts.
         signers: box -> key id -> raw public key.
+        readers: box -> its opening key, for those that take orders.
         assignments: one a patient.
         protocols: pseudonym -> care protocol.
         protocol_names: pseudonym -> as the file names it.
@@ -150,6 +160,7 @@ class Settings:
     opening_keys: tuple[Path, ...]
     receipt_key: Path
     signers: Mapping[str, Mapping[str, bytes]]
+    readers: Mapping[str, Reader]
     assignments: tuple[Assignment, ...]
     protocols: Mapping[str, CareProtocol]
     protocol_names: Mapping[str, str] = made(default_factory=dict)
@@ -158,6 +169,10 @@ class Settings:
     def signer_of(self, box: str, signer: str) -> bytes | None:
         """Return the raw public key of that id when it is one of the box's own."""
         return self.signers.get(box, {}).get(signer)
+
+    def reader_of(self, box: str) -> Reader | None:
+        """Return the opening key of a box, None when it takes no orders."""
+        return self.readers.get(box)
 
 
 def read_settings(path: Path, *, worker: str | None = None) -> Settings:
@@ -182,25 +197,6 @@ def read_settings(path: Path, *, worker: str | None = None) -> Settings:
     if settings is None or reader.faults:
         raise SettingsError(str(path), tuple(reader.faults))
     return settings
-
-
-def packaged_protocols() -> tuple[str, ...]:
-    """Return the names of the protocols that ship with the program."""
-    folder = files("configs").joinpath("protocols")
-    return tuple(sorted(item.name.removesuffix(".toml") for item in folder.iterdir() if item.name.endswith(".toml")))
-
-
-def _protocol_bytes(name: str, folder: Path) -> bytes:
-    if name in packaged_protocols():
-        return files("configs").joinpath("protocols").joinpath(f"{name}.toml").read_bytes()
-    return (folder / name).read_bytes()
-
-
-def _pack_bytes(name: str, folder: Path) -> bytes:
-    try:
-        return _protocol_bytes(name, folder)
-    except OSError as error:
-        raise LookupError(name) from error
 
 
 _Table = TypeVar("_Table", bound=Struct)
@@ -241,6 +237,12 @@ class _Reader:
             opening_keys=tuple(self._folder / key for key in inbox.opening_keys),
             receipt_key=self._folder / inbox.receipt_key,
             signers=signers,
+            readers={
+                box.id: Reader(id=key_id(public), public=public)
+                for box in boxes
+                if box.opening_key is not None
+                for public in (bytes.fromhex(box.opening_key),)
+            },
             assignments=tuple(assignments),
             protocols=protocols,
             protocol_names=names,
@@ -379,8 +381,8 @@ class _Reader:
     def _protocol(self, name: str, where: str) -> CareProtocol | None:
         folder = (self._folder / name).parent
         try:
-            data = _protocol_bytes(name, self._folder)
-            return read_protocol(data, name_hint=name, packs=lambda pack: _pack_bytes(pack, folder))
+            data = protocol_bytes(name, self._folder)
+            return read_protocol(data, name_hint=name, packs=lambda pack: pack_bytes(pack, folder))
         except OSError:
             known = ", ".join(packaged_protocols())
             self._fault(

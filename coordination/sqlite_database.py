@@ -7,9 +7,20 @@ from pathlib import Path
 from alerting.alert import ChangeKind
 from coordination import canary
 from coordination.attribution import Assignment
-from coordination.database import Arrival, Judge, Listened, Moment, Presence, Refused, SignedReceipt, Watched
+from coordination.database import (
+    Answered,
+    Arrival,
+    Judge,
+    Listened,
+    Moment,
+    Presence,
+    Refused,
+    SignedReceipt,
+    Watched,
+)
 from coordination.silence import NOT_TRANSMITTED
 from coordination.sqlite_alerts import Alerts
+from coordination.sqlite_commands import SqliteCommands
 from coordination.sqlite_file import as_error, connect, transaction
 from coordination.sqlite_of_boxes import sung
 from coordination.sqlite_records import Records, Roster
@@ -40,6 +51,8 @@ class SqliteDatabase:
         except sqlite3.Error as error:
             self._connection.close()
             raise as_error(error) from error
+        self.commands = SqliteCommands(self._connection, lambda: transaction(self._connection))
+        """See `Database.commands`."""
 
     # --- who is watched -----------------------------------------------------------------------------------
 
@@ -119,6 +132,9 @@ class SqliteDatabase:
                     case Presence():
                         if keep_presence(self._connection, arrival, moment.at):
                             heard.add(arrival.status.box)
+                    case Answered():
+                        self.commands.keep_answer(arrival.answer, now=arrival.at)
+                        heard.add(arrival.answer.box)
                     case Opened():
                         if records.add(arrival):
                             heard.add(arrival.header.box)

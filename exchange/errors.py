@@ -71,3 +71,16 @@ class IdentityError(ExchangeError):
     def __init__(self, reason: str, *, hint: str) -> None:
         super().__init__(reason)
         self.hint = hint
+
+
+class CommandError(ExchangeError):
+    """A command that may not be obeyed: rejected input.
+
+    Attributes:
+        reason: a short fixed word, for counting and for the answer: "malformed", "signer", "signature", "people",
+            "role", "expired", "future", "clock", "rollback", "repeated", "list" or "unsupported".
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason

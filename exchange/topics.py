@@ -1,6 +1,6 @@
 """The MQTT topics, and who may write where.
 
-A box writes only its own `obs`, `alert` and `status`, and reads only its own `receipt` and `cmd`. The broker
+A box writes only its own `obs`, `alert`, `status` and `cmdack`, and reads only its own `receipt` and `cmd`. The broker
 enforces it with patterns on the certificate's common name (configs/broker); the inbox enforces it again by
 comparing the topic's box with the signed header.
 """
@@ -15,6 +15,7 @@ ALERTS = "alert"
 STATUS = "status"
 RECEIPTS = "receipt"
 COMMANDS = "cmd"
+COMMAND_ACKS = "cmdack"
 
 WORKERS = "inbox"
 """Name of the shared subscription of the inbox's workers."""

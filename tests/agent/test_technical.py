@@ -52,7 +52,8 @@ def test_each_alert_names_the_device_in_both_languages_and_fits_its_message(rule
     facts, record = RULES[rule], alert(raised)
     assert isinstance(record, AlertRecord)
     assert raised.category is Category.TECHNICAL
-    assert ("(…00:01)" in raised.why.fr, "(…00:01)" in raised.why.en) == (not facts.of_box, not facts.of_box)
+    named = not facts.of_box and not facts.of_patient
+    assert ("(…00:01)" in raised.why.fr, "(…00:01)" in raised.why.en) == (named, named)
     assert CGM not in raised.why.fr + raised.why.en
     assert raised.patient == (BOX if facts.of_box else PATIENT)
     assert max(len(raised.why.fr), len(raised.why.en)) <= 1000

@@ -50,7 +50,7 @@ async def running(
 ) -> AsyncIterator[asyncio.Task[None]]:
     work = asyncio.create_task(inbox.run(chosen, clock, link=wire.link, database=database))
     try:
-        await wire.until(lambda: work.done() or bool(wire.links and len(wire.links[-1].every_topic) == 3))
+        await wire.until(lambda: work.done() or bool(wire.links and len(wire.links[-1].every_topic) == 4))
         yield work
     finally:
         work.cancel()
@@ -206,7 +206,7 @@ async def test_without_a_commit_there_is_no_acknowledgement_and_no_receipt(
         envelope = team.seal(0, [glucose(0)])
         wire.arrives(OBS, envelope)
         await wire.until(lambda: not wire.links[0].open)  # so that boxes are told that nobody is there
-        await wire.until(lambda: len(wire.links) > 1 and len(wire.links[-1].every_topic) == 3)
+        await wire.until(lambda: len(wire.links) > 1 and len(wire.links[-1].every_topic) == 4)
         assert _FailingToCommit.failures == 0
         assert wire.acknowledged == []
         assert wire.published == []

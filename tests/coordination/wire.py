@@ -92,6 +92,9 @@ class _WireLink(Link):
         """What both links of a stretch are subscribed to."""
         return self.topics + (self.readings.topics if self.readings is not None else [])
 
+    async def wait_connected(self) -> None:
+        """It is up for as long as it is open."""
+
     async def subscribe(self, topics: Sequence[str]) -> None:
         self.topics.extend(topics)
         self.wire.changed()

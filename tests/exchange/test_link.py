@@ -17,7 +17,7 @@ import pytest
 from exchange.connection import NO_MATCHING_SUBSCRIBERS, SUCCESS, WINDOW, LinkSettings, Message
 from exchange.errors import LinkError
 from exchange.link import Link
-from exchange.topics import ALERTS, COMMANDS, OBSERVATIONS, RECEIPTS, STATUS, every_box, topic
+from exchange.topics import ALERTS, COMMAND_ACKS, COMMANDS, OBSERVATIONS, RECEIPTS, STATUS, every_box, topic
 from simulators.broker import HOST, Broker, Certificates
 
 pytestmark = pytest.mark.broker
@@ -279,8 +279,11 @@ async def test_a_box_hears_nothing_meant_for_another_or_said_by_one(settle: Sett
 
 async def test_a_box_cannot_receipt_itself_nor_command(settle: Settle, box: str) -> None:
     async with up(settle(box)) as sender:
-        for channel in (RECEIPTS, COMMANDS, "cmdack"):
+        for channel in (RECEIPTS, COMMANDS):
             assert await refusal(sender, topic(box, channel)) == 0x87
+        # It answers for itself, and for nobody else.
+        assert await sender.publish(topic(box, COMMAND_ACKS), b"answer") in {SUCCESS, NO_MATCHING_SUBSCRIBERS}
+        assert await refusal(sender, topic("box-0099", COMMAND_ACKS)) == 0x87
         assert await refusal(sender, "elsewhere") == 0x87
 
 

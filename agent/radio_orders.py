@@ -1,0 +1,162 @@
+"""Orders about devices: what is in the air around the box, and pairing one, while nobody may stand beside the box.
+
+The walk is the one of `veilleur pair` (devices.pairing). Who answers it here is the order: the six digits, when the
+device shows any, are in it; what a person would have to compare or type in at the device is refused.
+
+Not here: adding the device to the settings, which say whose it is.
+"""
+
+import asyncio
+import json
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from agent.obeying import Done, Order, applied, refused
+from alerting.alert import Sentence
+from devices.clock import Clock
+from devices.errors import RadioError
+from devices.installer import Bonds
+from devices.pairing import Outcome, PairingPatience, PairingState, PairingWalk
+from devices.radio import Radio
+from devices.survey import Sighting, survey
+from exchange.command_answers import MAX_RESULT_BYTES
+from exchange.command_bodies import PairBody, ScanBody
+
+SHOWN = 60
+"""Devices that an answer lists, the strongest ones of those that are read first."""
+LISTEN_S = 60.0
+"""Real seconds to hear the device that is to be paired."""
+SETTLE_S = 20.0
+"""Real seconds for the device to leave its pairing mode by itself."""
+
+
+class ScanOrder:
+    """Obeys `scan`."""
+
+    def __init__(self, radio: Radio) -> None:
+        self._radio = radio
+
+    async def __call__(self, order: Order) -> Done:
+        """Listen, and return who was heard."""
+        if not isinstance(order.body, ScanBody):
+            return refused("malformed")
+        try:
+            seen = await survey(self._radio, seconds=order.body.seconds)
+        except RadioError:
+            return refused("radio", _RADIO)
+        listed = [_shown(item) for item in seen[:SHOWN]]
+        return applied(result=_bounded({"seen": listed}))
+
+
+class PairOrder:
+    """Obeys `pair`."""
+
+    def __init__(
+        self,
+        radio: Radio,
+        bonds: Bonds,
+        *,
+        clock: Clock,
+        zone: ZoneInfo,
+        settle: float = SETTLE_S,
+        patience: PairingPatience | None = None,
+    ) -> None:
+        self._radio = radio
+        self._bonds = bonds
+        self._clock = clock
+        self._zone = zone
+        self._settle = settle
+        self._patience = patience
+
+    async def __call__(self, order: Order) -> Done:
+        """Pair it and prove it."""
+        body = order.body
+        if not isinstance(body, PairBody):
+            return refused("malformed")
+        try:
+            seen = await survey(self._radio, seconds=LISTEN_S, until=body.address)
+            chosen = next((item for item in seen if item.address == body.address), None)
+            if chosen is None:
+                return refused("not_heard", _NOT_HEARD)
+            walk = PairingWalk(
+                radio=self._radio,
+                bonds=self._bonds,
+                installer=_Absent(body.passkey, settle=self._settle),
+                clock=self._clock,
+                zone=self._zone,
+                patience=self._patience,
+            )
+            outcome = await walk.pair(chosen)
+        except RadioError:
+            return refused("radio", _RADIO)
+        result = _bounded({"driver": None if chosen.driver is None else chosen.driver.name} | _told(outcome))
+        said = Sentence(fr=outcome.why.fr, en=outcome.why.en)
+        if outcome.state is PairingState.PROVED:
+            return applied(said, result=result)
+        return refused("not_proved", said, result=result)
+
+
+class _Absent:
+    """An installer who is not there: answers what the order says, and nothing else."""
+
+    def __init__(self, passkey: int | None, *, settle: float) -> None:
+        self._passkey = passkey
+        self._settle = settle
+
+    async def passkey(self, device: str) -> int | None:
+        """Return the digits in the order."""
+        del device
+        return self._passkey
+
+    async def confirm(self, device: str, code: str) -> bool:
+        """Refuse: nobody compares."""
+        del device, code
+        return False
+
+    def show(self, device: str, code: str) -> None:
+        """Show nobody anything."""
+
+    async def leave_pairing_mode(self, device: str) -> None:
+        """Wait for the device to leave it by itself."""
+        del device
+        await asyncio.sleep(self._settle)
+
+
+def _shown(item: Sighting) -> dict[str, Any]:
+    return {
+        "address": item.address,
+        "name": item.name,
+        "rssi": item.heard.rssi,
+        "driver": None if item.driver is None else item.driver.name,
+    }
+
+
+def _told(outcome: Outcome) -> dict[str, Any]:
+    advice = outcome.advice
+    return {
+        "device": outcome.device,
+        "state": outcome.state.value,
+        "why": {"fr": outcome.why.fr, "en": outcome.why.en},
+        "advice": None if advice is None else {"fr": advice.fr, "en": advice.en},
+        "read": list(outcome.read),
+        "trial_readings": outcome.readings,
+    }
+
+
+def _bounded(found: dict[str, Any]) -> bytes:
+    """Return a result as JSON that an answer can carry: a list is cut short, weakest devices first."""
+    result = json.dumps(found, ensure_ascii=False).encode()
+    while len(result) > MAX_RESULT_BYTES and found.get("seen"):
+        found = found | {"seen": found["seen"][:-1]}
+        result = json.dumps(found, ensure_ascii=False).encode()
+    return result
+
+
+_RADIO = Sentence(
+    fr="Le Bluetooth du boîtier ne répond pas : réessayer, puis redémarrer le boîtier.",
+    en="The box's Bluetooth does not answer: try again, then restart the box.",
+)
+_NOT_HEARD = Sentence(
+    fr="Cet appareil n'a pas été entendu : l'allumer ou le mettre en mode appairage près du boîtier, puis réessayer.",
+    en="This device was not heard: switch it on or put it into pairing mode near the box, then try again.",
+)

@@ -1,0 +1,59 @@
+"""The store's calls about commands: what was accepted, what came of it, and the protocols that the team ordered.
+
+Every call is one transaction of the store that it is mixed into. What a call does is `command_store`'s.
+"""
+
+import sqlite3
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+
+from agent.command_store import AppliedProtocol, CommandBuffer, Finished, KnownCommand, Unfinished
+from agent.database import immediate
+from exchange.commands import Command, SignedCommand
+
+
+class StoreCommands(ABC):
+    """Mixed into `Store`, which owns the connection."""
+
+    _connection: sqlite3.Connection
+    _commands: CommandBuffer
+
+    @abstractmethod
+    def _transaction(self, now_ms: int) -> AbstractContextManager[None]:
+        """Run a block as one write transaction, with a data key that may still seal at `now_ms`."""
+
+    def known_command(self, command: str) -> KnownCommand | None:
+        """Return what is kept of a command, see `CommandReader.known`."""
+        return self._commands.known(command)
+
+    def highest_version(self, series: tuple[str, str, str]) -> int:
+        """Return the highest version accepted in a series, see `CommandReader.highest`."""
+        return self._commands.highest(series)
+
+    def accept_command(self, command: Command, signed: SignedCommand, *, now_ms: int) -> bool:
+        """Keep a command that is about to be done, see `CommandBuffer.accept`."""
+        with self._transaction(now_ms):
+            return self._commands.accept(command, signed, now_ms=now_ms)
+
+    def begin_command(self, command: str) -> int:
+        """Count an attempt at a command, see `CommandBuffer.begin`."""
+        with immediate(self._connection):
+            return self._commands.begin(command)
+
+    def finish_command(self, finished: Finished, *, now_ms: int) -> None:
+        """Keep what a command came to, see `CommandBuffer.finish`."""
+        with self._transaction(now_ms):
+            self._commands.finish(finished)
+
+    def unfinished_commands(self) -> list[Unfinished]:
+        """Return the commands that came to no end."""
+        return self._commands.unfinished()
+
+    def ordered_protocol(self, patient: str) -> AppliedProtocol | None:
+        """Return the protocol that the team ordered for a patient."""
+        return self._commands.protocol(patient)
+
+    def keep_ordered_protocol(self, protocol: AppliedProtocol, *, now_ms: int) -> None:
+        """Take up an ordered protocol that this database does not know, see `CommandBuffer.keep_protocol`."""
+        with self._transaction(now_ms):
+            self._commands.keep_protocol(protocol)
