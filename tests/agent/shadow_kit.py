@@ -138,9 +138,12 @@ class ShadowBox:
     store: StoreThread
     device: Device
     clock: ManualClock
+    received: ManualClock
+    """What time it is at the door: no earlier than what has come through it."""
 
     async def give(self, *readings: Reading) -> None:
         """Return when the readings were kept and the protocol that is applied has judged them; of a shadow later."""
+        self.received.now = max([self.received.now, *(reading.received_at for reading in readings)])
         await self.pipeline.ingest(self.device, Batch(readings=readings))
         # The hand-over comes after what was waited for.
         await self.pipeline.ingest(self.device, Batch())
@@ -168,6 +171,7 @@ async def running(
     clock: ManualClock | None = None,
 ) -> AsyncIterator[ShadowBox]:
     clock = clock or ManualClock()
+    received = ManualClock(clock.now)
     people = tuple(Assignment(patient=patient, given_on=0) for patient in patients or (one_patient(),))
     device = Device(address=CGM, driver=driver_named("cgm"), people=people[:1])
     store = StoreThread()
@@ -189,7 +193,7 @@ async def running(
         store=store,
         sealer=desk.sealer,
         devices=[device],
-        clock=clock,
+        clock=received,
         judging=judging,
         counts=Counts(),
         on_kept=lambda: None,
@@ -207,6 +211,7 @@ async def running(
             store=store,
             device=device,
             clock=clock,
+            received=received,
         )
     finally:
         for task in tasks:
