@@ -34,18 +34,20 @@ from agent.state_lock import state_lock
 from agent.store import Store
 from agent.store_thread import StoreThread
 from agent.team_keeper import TeamKeeper
+from agent.team_orders import OneCall
 from agent.time_keeper import begin_time, keep_time
 from agent.vault import make_kek_file, open_vault
 from agent.watch import watch
 from alerting import compiled
 from devices.bonded_once import BondedOnce
-from devices.clock import Clock, SystemClock
+from devices.clock import Clock, SystemClock, may_set_others
 from devices.installer import Bonds
 from devices.radio import Radio
 from devices.recovering_radio import RecoveringRadio
 from devices.recovery import AdapterControl, Controls
 from devices.slots import SlottedRadio
 from devices.source import DeviceEvent, Source
+from exchange.commands import CommandKind
 from exchange.connection import LinkSettings
 from exchange.identity import SigningKey
 from exchange.link import Link
@@ -152,9 +154,9 @@ async def run(
             clock=clock,
             counts=counts,
             team=team,
-            clock_known=lambda: True,
+            clock_known=lambda: may_set_others(clock),
             attempt=attempted,
-            others={},
+            others={CommandKind.CANARY: OneCall(lambda order: canary.sing(order.command.id))},
             hear=forwarder.hear_commands,
         )
         if bonds is not None:
