@@ -34,6 +34,7 @@ from agent.state_lock import state_lock
 from agent.store import Store
 from agent.store_thread import StoreThread
 from agent.team_keeper import TeamKeeper
+from agent.team_orders import OneCall
 from agent.time_keeper import begin_time, keep_time
 from agent.vault import make_kek_file, open_vault
 from agent.watch import watch
@@ -46,6 +47,7 @@ from devices.recovering_radio import RecoveringRadio
 from devices.recovery import AdapterControl, Controls
 from devices.slots import SlottedRadio
 from devices.source import DeviceEvent, Source
+from exchange.commands import CommandKind
 from exchange.connection import LinkSettings
 from exchange.identity import SigningKey
 from exchange.link import Link
@@ -152,9 +154,8 @@ async def run(
             clock=clock,
             counts=counts,
             team=team,
-            clock_known=lambda: True,
             attempt=attempted,
-            others={},
+            others={CommandKind.CANARY: OneCall(lambda order: canary.sing(order.command.id))},
             hear=forwarder.hear_commands,
         )
         if bonds is not None:
@@ -172,15 +173,13 @@ async def run(
         watched: list[tuple[Watched, Source]] = [(device, sources.of_device(device)) for device in settings.devices]
         watched += [(relay, sources.of_relay(relay)) for relay in settings.relays]
         async with asyncio.TaskGroup() as group:
-            group.create_task(pipeline.run(), name="pipeline")
-            group.create_task(judging.run(), name="judging")
-            group.create_task(shadows.run(), name="shadows")
-            group.create_task(forwarder.run(), name="forwarder")
-            group.create_task(orders.run(), name="orders")
+            first = {"pipeline": pipeline.run, "judging": judging.run, "shadows": shadows.run}
+            for name, run_part in (first | {"forwarder": forwarder.run, "orders": orders.run}).items():
+                group.create_task(run_part(), name=name)
             await judging.started.wait()
             group.create_task(watch(judging, clock, settle=settings.watch.settle), name="watch")
-            group.create_task(adapter.watch(), name="adapter")
-            group.create_task(team.run(), name="team list")
+            for name, run_part in {"adapter": adapter.watch, "team list": team.run, "canary": canary.run}.items():
+                group.create_task(run_part(), name=name)
             if settings.enrolment is not None:
                 renewal = Renewal(
                     broker=settings.broker,
@@ -191,7 +190,6 @@ async def run(
                 group.create_task(renewal.run(), name="certificate")
             for device, source in watched:
                 group.create_task(_pump(device, source, pipeline), name=f"device {device.address}")
-            group.create_task(canary.run(), name="canary")
             group.create_task(keep_time(keeper, right=judging.retime, notice=pipeline.notice), name="time")
             on_ready()
             keys = {PATIENTS: len(settings.patients), COUNT: len(watched), KERNEL: compiled.kind}
