@@ -174,15 +174,13 @@ async def run(
         watched: list[tuple[Watched, Source]] = [(device, sources.of_device(device)) for device in settings.devices]
         watched += [(relay, sources.of_relay(relay)) for relay in settings.relays]
         async with asyncio.TaskGroup() as group:
-            group.create_task(pipeline.run(), name="pipeline")
-            group.create_task(judging.run(), name="judging")
-            group.create_task(shadows.run(), name="shadows")
-            group.create_task(forwarder.run(), name="forwarder")
-            group.create_task(orders.run(), name="orders")
+            first = {"pipeline": pipeline.run, "judging": judging.run, "shadows": shadows.run}
+            for name, run_part in (first | {"forwarder": forwarder.run, "orders": orders.run}).items():
+                group.create_task(run_part(), name=name)
             await judging.started.wait()
             group.create_task(watch(judging, clock, settle=settings.watch.settle), name="watch")
-            group.create_task(adapter.watch(), name="adapter")
-            group.create_task(team.run(), name="team list")
+            for name, run_part in {"adapter": adapter.watch, "team list": team.run, "canary": canary.run}.items():
+                group.create_task(run_part(), name=name)
             if settings.enrolment is not None:
                 renewal = Renewal(
                     broker=settings.broker,
@@ -193,7 +191,6 @@ async def run(
                 group.create_task(renewal.run(), name="certificate")
             for device, source in watched:
                 group.create_task(_pump(device, source, pipeline), name=f"device {device.address}")
-            group.create_task(canary.run(), name="canary")
             group.create_task(keep_time(keeper, right=judging.retime, notice=pipeline.notice), name="time")
             on_ready()
             keys = {PATIENTS: len(settings.patients), COUNT: len(watched), KERNEL: compiled.kind}

@@ -155,11 +155,8 @@ class Judging:
                     await self._store.call(Store.keep_judgement, judgement, self._sealer, now_ms=self._clock.now_ms())
 
     async def _do(self, work: Handed | int | Asked) -> None:
-        if isinstance(work, int):
-            await self._pass_time(work)
-            return
-        if isinstance(work, Asked):
-            await work.run()
+        if not isinstance(work, Handed):
+            await (self._pass_time(work) if isinstance(work, int) else work.run())
             return
         for event in work.of_box:
             await self._keep_technical(self._technical.event(event.device, event))
@@ -375,17 +372,15 @@ class Judging:
         self._since[patient.pseudonym] = now
         return Engine(patient.protocol, patient=patient.pseudonym, zone=patient.zone, since=now)
 
-    async def _apply(
-        self, patient: Patient, before: bytes, finished: Finished | None = None, *, say: Say = list
-    ) -> None:
+    async def _apply(self, patient: Patient, before: bytes, done: Finished | None = None, *, say: Say = list) -> None:
         """Apply a protocol to what is kept of the past, and tell what differs from what stood under the one before.
 
         A rule still true goes on as the same alert; one newly true is raised now; what no longer holds is ended. What
         people did under the one before (the snapshot of its engine) is carried along as far as it can be read. By
-        command (`finished`) a protocol that cannot judge the past is not applied at all.
+        command (`done`) a protocol that cannot judge the past is not applied at all.
         """
         name, now = patient.pseudonym, self._clock.now_ms()
-        if finished is None and await self._store.persist(Store.count_attempt, name) > ATTEMPTS:
+        if done is None and await self._store.persist(Store.count_attempt, name) > ATTEMPTS:
             # The past cannot be judged by this protocol: from now on is better than not at all.
             engine = await self._begin(patient)
             device = next((item.address for item in self._devices if item.keeper(now).pseudonym == name), "-")
@@ -401,16 +396,13 @@ class Judging:
             await asyncio.to_thread(engine.feed, [item.reading for item in history])
             engine.tick(now)
             changes = []
-        standing = [
-            change
-            for change in await self._store.call(Store.standing_alerts)
-            if change.patient == name and change.protocol
-        ]
+        known = await self._store.call(Store.standing_alerts)
+        standing = [change for change in known if change.patient == name and change.protocol]
         rules = {rule.id for rule in patient.protocol.rules}
         changes += say(applied(standing, engine.open_alerts, rules=rules, now=now))
         engine.begin_escalating([one.alert_id for one in changes if one.kind is ChangeKind.RAISED], now)
         self._engines[name] = engine
-        await self._keep_judgement(name, engine, tuple(changes), finished=finished)
+        await self._keep_judgement(name, engine, tuple(changes), finished=done)
         logger.info("a protocol is applied to what is kept", extra={EVENT: "protocol", READINGS: len(history)})
 
     async def _quarantine(self, patient: str, kept: Kept) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+from agent.box_clock import BoxClock
 from agent.commanded_judging import CommandedJudging
 from agent.commands import Attempt, Commands
 from agent.counts import Counts
@@ -60,7 +61,6 @@ class Orders:
         clock: Clock,
         counts: Counts,
         team: TeamKeeper,
-        clock_known: Callable[[], bool],
         attempt: Attempt,
         others: Mapping[CommandKind, Handler],
         hear: Callable[[Callable[[bytes], None]], None],
@@ -76,7 +76,6 @@ class Orders:
             clock: the box's time.
             counts: of what was refused.
             team: whom the box believes.
-            clock_known: whether real time is known.
             attempt: runs each handler.
             others: who obeys the kinds that are not joined here.
             hear: hands over what takes the messages of the command topic.
@@ -94,7 +93,11 @@ class Orders:
                 await judging.tell_refused(patient)
 
         # Orders and keys are dated by people: whatever clock readings are judged by in a demonstration.
-        real = SystemClock()
+        real = clock if isinstance(clock, BoxClock) else SystemClock()
+
+        def clock_known() -> bool:
+            return not isinstance(real, BoxClock) or real.trusted
+
         trust = TeamTrust(team, now_ms=real.now_ms, clock_known=clock_known)
         handlers: dict[CommandKind, Handler] = {
             CommandKind.PROTOCOL: ProtocolCommand(
