@@ -40,7 +40,7 @@ from agent.vault import make_kek_file, open_vault
 from agent.watch import watch
 from alerting import compiled
 from devices.bonded_once import BondedOnce
-from devices.clock import Clock, SystemClock, may_set_others
+from devices.clock import Clock, SystemClock
 from devices.installer import Bonds
 from devices.radio import Radio
 from devices.recovering_radio import RecoveringRadio
@@ -154,7 +154,6 @@ async def run(
             clock=clock,
             counts=counts,
             team=team,
-            clock_known=lambda: may_set_others(clock),
             attempt=attempted,
             others={CommandKind.CANARY: OneCall(lambda order: canary.sing(order.command.id))},
             hear=forwarder.hear_commands,
