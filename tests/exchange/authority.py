@@ -28,6 +28,16 @@ class Authority:
         )
         self.ca.write_bytes(draft.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
+        # Nobody is revoked: a broker that is told to look at a list refuses everybody when it has none of this CA.
+        nobody = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self._name)
+            .last_update(datetime.now(UTC) - DAY)
+            .next_update(datetime.now(UTC) + 30 * DAY)
+        )
+        self.revoked = folder / "crl.pem"
+        self.revoked.write_bytes(nobody.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+
     def server(self, name: str, *, host: str = HOST, begins: int = -1, ends: int = 1) -> ClientFiles:
         """Issue a broker's certificate for an address."""
         names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))])

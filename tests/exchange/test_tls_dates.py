@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,8 @@ import pytest
 from exchange.connection import LinkSettings
 from exchange.link import Link
 from exchange.tls import refused_on_dates
-from simulators import broker
-from simulators.broker import HOST, Certificates
+from simulators.broker import HOST
+from tests.exchange.authority import Authority
 
 
 def verification(code: int) -> ssl.SSLCertVerificationError:
@@ -32,25 +31,22 @@ def test_only_dates_are_dates() -> None:
 async def test_a_link_refused_on_dates_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, expired: bool
 ) -> None:
-    good = Certificates(tmp_path / "good")
-    with monkeypatch.context() as patch:
-        if expired:
-            # As a box sees it whose clock is years ahead; one that stands at 1970 finds them not valid yet.
-            patch.setattr(broker, "_LIFETIME", timedelta(hours=-1))
-        shown = Certificates(tmp_path / "shown")
+    believed, stranger = Authority(tmp_path / "believed"), Authority(tmp_path / "stranger")
+    # Ended, as a box sees it whose clock is years ahead; otherwise the CA is not the one that is believed.
+    shown = believed.server("broker", begins=-3, ends=-1) if expired else stranger.server("broker")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(shown.server.certificate, shown.server.key)
+    context.load_cert_chain(shown.certificate, shown.key)
 
     def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
     server = await asyncio.start_server(hang_up, HOST, 0, ssl=context)
-    files = good.client("box-0001")
+    files = believed.client("box-0001")
     settings = LinkSettings(
         host=HOST,
         port=server.sockets[0].getsockname()[1],
         client_id="box-0001",
-        ca=shown.ca if expired else good.ca,  # otherwise the CA is not the one that is believed
+        ca=believed.ca,
         certificate=files.certificate,
         key=files.key,
         session_expiry_s=0,

@@ -28,7 +28,12 @@ class OddBroker(Broker):
     def __init__(self, folder: Path, server: ClientFiles) -> None:
         super().__init__(folder)
         text = self._configuration.read_text()
-        for key, path in (("cafile", server.ca), ("certfile", server.certificate), ("keyfile", server.key)):
+        for key, path in (
+            ("cafile", server.ca),
+            ("certfile", server.certificate),
+            ("keyfile", server.key),
+            ("crlfile", server.ca.with_name("crl.pem")),
+        ):
             text = "\n".join(f"{key} {path}" if line.startswith(f"{key} ") else line for line in text.splitlines())
         self._configuration.write_text(text + "\n")
 
