@@ -1,6 +1,7 @@
 """Opening the database file: its mode, its pragmas, its migrations. It opens as required or not at all."""
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from alerting.alert import Sentence
 
 BUSY_S = 10.0
 WAL_BYTES = 1 << 20
+_NOT_HAD = re.compile(r"unable to get the page\. error code=(\d+)")
 # synchronous 2 is FULL: a commit is on the disk before it returns.
 _PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1, "foreign_keys": 1}
 
@@ -57,12 +59,12 @@ def connect(path: Path) -> sqlite3.Connection:
             ),
             Sentence(fr="Vérifier le dossier et son propriétaire.", en="Check the folder and its owner."),
         ) from error
-    except (sqlite3.Error, StoreError) as error:
+    except (sqlite3.Error, StoreError, MemoryError) as error:
         if connection is not None:
             connection.close()
-        if isinstance(error, StoreError):
-            raise
-        raise unusable(path, error) from error
+        if isinstance(error, sqlite3.Error):
+            raise unusable(path, error) from error
+        raise
     return connection
 
 
@@ -159,10 +161,20 @@ def _require_pragmas(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _require_sound(connection: sqlite3.Connection, path: Path) -> None:
-    """Walk the whole file once: what is damaged is found now, not in the middle of a night."""
-    (found,) = connection.execute("pragma quick_check(1)").fetchone()
-    if found != "ok":
-        raise unusable(path, _damage(str(found)))
+    """Walk the whole file once: what is damaged is found now, not in the middle of a night.
+
+    A page that cannot be had is no damage where memory is what lacks; where the disk does not give it, it is, once it
+    has been asked for twice.
+    """
+    for last in (False, True):
+        (found,) = connection.execute("pragma quick_check(1)").fetchone()
+        if found == "ok":
+            return
+        code = _NOT_HAD.search(str(found))
+        if code is not None and int(code[1]) & 0xFF == sqlite3.SQLITE_NOMEM:
+            raise MemoryError
+        if code is None or last:
+            raise unusable(path, _damage(str(found)))
 
 
 def _damage(found: str) -> sqlite3.Error:

@@ -40,9 +40,14 @@ SCALE = "C4:B0:00:00:00:03"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
+    return box_settings(tmp_path)
+
+
+def box_settings(folder: Path) -> Settings:
+    """The shipped settings in a folder, with a key file made."""
     text = (ROOT / "configs" / "agent.toml").read_text(encoding="utf-8").replace("/var/lib/veilleur", "state")
-    (tmp_path / "agent.toml").write_text(text, encoding="utf-8")
-    found = read_settings(tmp_path / "agent.toml")
+    (folder / "agent.toml").write_text(text, encoding="utf-8")
+    found = read_settings(folder / "agent.toml")
     assert found.vault.key_file is not None
     make_kek_file(found.vault.key_file, database=found.database)
     return found
