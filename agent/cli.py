@@ -11,15 +11,16 @@ import os
 import signal
 import sys
 import tomllib
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import click
 
 from agent.enrol_cli import enrol
 from agent.errors import AgentError
+from agent.key_commands import erase, rotate_keys
+from agent.last_words import first_of, last_words
 from alerting.alert import Sentence
 from alerting.errors import AlertingError
 from devices.errors import DeviceError
@@ -45,19 +46,13 @@ class Refusing(click.Group):
             ours, others = group.split((AgentError, AlertingError, DeviceError, ExchangeError))
             if ours is None or others is not None:
                 raise
-            raise Refusal(_in_words(ctx, _first(ours))) from group
+            raise Refusal(_in_words(ctx, first_of(ours))) from group
 
 
 def _in_words(ctx: click.Context, error: BaseException) -> str:
     if isinstance(error, AgentError):
         return f"{_said(ctx, error.why)} {_said(ctx, error.hint)}"
     return " ".join((str(error), error.hint)) if isinstance(error, IdentityError) else str(error)
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 class Refusal(click.ClickException):
@@ -91,25 +86,8 @@ def main(lang: str) -> None:
 
 
 main.add_command(enrol)
-
-
-def last_words(program: str) -> Callable[[type[BaseException], BaseException, TracebackType | None], None]:
-    """Return what a program says of an unforeseen fault: where, in one sentence instead of a stack trace."""
-
-    def say(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if isinstance(error, BaseExceptionGroup):
-            error = _first(error)
-            kind, trace = type(error), error.__traceback__
-        while trace is not None and trace.tb_next is not None:
-            trace = trace.tb_next
-        where = "?" if trace is None else f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}"
-        click.echo(
-            f"{program}: défaut imprévu ({kind.__name__}, {where}) ; relancer, et le signaler si cela se répète. / "
-            f"unforeseen fault ({kind.__name__}, {where}); start again, and report it if it comes back.",
-            err=True,
-        )
-
-    return say
+main.add_command(rotate_keys)
+main.add_command(erase)
 
 
 @main.command()
@@ -217,11 +195,11 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
     from tabulate import tabulate
 
     from agent.devices_command import PRIORITIES
+    from agent.key_places import open_vault
     from agent.settings_file import read_settings
     from agent.status import KERNELS, iso, read_state
     from agent.technical import owner_of
     from agent.technical_rules import OWNERS
-    from agent.vault import open_vault
 
     settings = read_settings(config)
     state = read_state(settings, open_vault(settings))
@@ -234,7 +212,8 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
             "en attente / waiting",
             f"{state.waiting_alerts} alertes / alerts, {state.waiting_readings} mesures / readings",
         ),
-        *(("clé / key", state.key_place), ("équipe / team", _said(ctx, state.team.words()))),
+        ("clé / key", _said(ctx, state.key.words) + (" (+ next)" if state.key.follows else "")),
+        ("équipe / team", _said(ctx, state.team.words())),
         ("prévient tout de suite / tells at once", state.tells_now or "-"),
         (
             "noyau / kernel",
@@ -242,10 +221,15 @@ def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FB
             + ("" if state.kernel_why is None else f" ({_said(ctx, state.kernel_why)})"),
         ),
         ("disque / disk", f"{state.free_bytes // 2**20} MiB"),
+        *(("mis de côté / set aside", f"{one.at} · {one.folder}") for one in state.set_aside),
         *(
             (patient, f"{protocol} · suivi depuis / watched since {'-' if since is None else iso(since)}")
             for patient, protocol in state.protocols.items()
             for since in (state.watched_since[patient],)
+        ),
+        *(
+            (patient, f"mesures gardées depuis / readings kept since {'-' if since is None else iso(since)}")
+            for patient, since in state.kept_from.items()
         ),
         *((who, _said(ctx, words)) for who, words in state.beside()),
         *(
@@ -284,8 +268,8 @@ def shadow(ctx: click.Context, config: Path, patient: str | None, own_lang: str 
 def devices(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FBT001 - click names its flags
     """List devices: bonds, last seen, battery, why one is silent. / Les appareils du boîtier."""
     from agent.devices_command import read_devices, table
+    from agent.key_places import open_vault
     from agent.settings_file import read_settings
-    from agent.vault import open_vault
     from devices.clock import SystemClock
 
     settings = read_settings(config)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import msgspec
 
 from agent.box_clock import Correction, Stretch
+from agent.errors import VaultError
 from agent.vault import Vault
 from devices.reading import ClockTrust
 from exchange.box_records import ClockCorrection
@@ -120,18 +121,28 @@ def redate(connection: sqlite3.Connection, vault: Vault, correction: Correction,
     """
     rows = connection.execute("select id, digest, body from reading where id >= ?", (from_row,)).fetchall()
     for row, digest, body in rows:
-        before = msgspec.msgpack.decode(vault.open("reading", digest.hex(), body), type=ObservationRecord)
+        before = _opened(vault, "reading", digest, body)
+        if before is None:
+            continue
         after = moved(before, correction.offset)
         connection.execute(
             "update reading set measured_at = ?, body = ? where id = ?",
             (after.measured_at, vault.seal("reading", digest.hex(), msgspec.msgpack.encode(after)), row),
         )
     for digest, body in connection.execute("select digest, body from device").fetchall():
-        last = msgspec.msgpack.decode(vault.open("device", digest.hex(), body), type=ObservationRecord)
-        if last.received_at >= began:
+        last = _opened(vault, "device", digest, body)
+        if last is not None and last.received_at >= began:
             sealed = vault.seal("device", digest.hex(), msgspec.msgpack.encode(moved(last, correction.offset)))
             connection.execute("update device set body = ? where digest = ?", (sealed, digest))
     connection.execute("update stream set since = since + ? where since >= ?", (correction.offset, began))
+
+
+def _opened(vault: Vault, table: str, digest: bytes, body: bytes) -> ObservationRecord | None:
+    """Return what a row says; None of one that was altered, which whoever reads it next counts and leaves out."""
+    try:
+        return msgspec.msgpack.decode(vault.open(table, digest.hex(), body), type=ObservationRecord)
+    except VaultError:
+        return None
 
 
 def moved(record: ObservationRecord, offset: int) -> ObservationRecord:

@@ -16,12 +16,14 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Struct
 
+from agent.errors import VaultError
 from agent.vault import Vault
 from exchange.command_answers import Answer
 from exchange.commands import Command, SignedCommand, decode
 
 FORGOTTEN_AFTER_MS = 100 * 86_400_000
 """An answered command is forgotten so long after it came: by then it has expired. Its series is not."""
+MOST_VERSION = 2**63 - 1
 ATTEMPTS = 3
 """So often a command that never came to an end is begun again."""
 
@@ -96,6 +98,8 @@ class CommandReader:
         if row is None:
             return None
         kept = self._open(digest, row[0])
+        if kept is None:
+            return None
         signed = msgspec.msgpack.decode(kept.signed, type=SignedCommand)
         return KnownCommand(fingerprint=hashlib.sha256(signed.command).digest(), answer=kept.answer)
 
@@ -103,7 +107,13 @@ class CommandReader:
         """Return the highest version accepted in a series, 0 when there was none."""
         digest = self._vault.digest("command_series", *series)
         row = self._connection.execute("select body from command_series where digest = ?", (digest,)).fetchone()
-        return 0 if row is None else int(self._vault.open("command_series", digest.hex(), row[0]))
+        if row is None:
+            return 0
+        try:
+            return int(self._vault.open("command_series", digest.hex(), row[0]))
+        except VaultError:
+            # Nobody knows any more which orders are old ones: none of this series is obeyed.
+            return MOST_VERSION
 
     def protocol(self, patient: str) -> AppliedProtocol | None:
         """Return the protocol that the team ordered for a patient, None when the settings' is applied."""
@@ -111,11 +121,19 @@ class CommandReader:
         row = self._connection.execute("select body from ordered_protocol where digest = ?", (digest,)).fetchone()
         if row is None:
             return None
-        plain = self._vault.open("ordered_protocol", digest.hex(), row[0])
+        try:
+            plain = self._vault.open("ordered_protocol", digest.hex(), row[0])
+        except VaultError:
+            # Its copy beside the database takes its place.
+            return None
         return msgspec.msgpack.decode(plain, type=AppliedProtocol)
 
-    def _open(self, digest: bytes, body: bytes) -> _Kept:
-        return msgspec.msgpack.decode(self._vault.open("command", digest.hex(), body), type=_Kept)
+    def _open(self, digest: bytes, body: bytes) -> _Kept | None:
+        """Return what is kept of a command, None of one that was altered."""
+        try:
+            return msgspec.msgpack.decode(self._vault.open("command", digest.hex(), body), type=_Kept)
+        except VaultError:
+            return None
 
 
 class CommandBuffer(CommandReader):
@@ -147,8 +165,9 @@ class CommandBuffer(CommandReader):
         """Remember what a command came to, and the protocol that it changed."""
         digest = self._vault.digest("command", finished.answer.command)
         row = self._connection.execute("select body from command where digest = ?", (digest,)).fetchone()
-        if row is not None:
-            kept = msgspec.structs.replace(self._open(digest, row[0]), answer=finished.answer)
+        before = None if row is None else self._open(digest, row[0])
+        if before is not None:
+            kept = msgspec.structs.replace(before, answer=finished.answer)
             self._connection.execute(
                 "update command set answered = 1, body = ? where digest = ?", (self._sealed(digest, kept), digest)
             )
@@ -171,8 +190,9 @@ class CommandBuffer(CommandReader):
         """Delete what was ordered of a patient who is erased; that an old order is refused stays known, by a digest."""
         rows = self._connection.execute("select digest, body from command").fetchall()
         for digest, body in rows:
-            signed = msgspec.msgpack.decode(self._open(digest, body).signed, type=SignedCommand)
-            if decode(signed.command).subject == patient:
+            kept = self._open(digest, body)
+            signed = None if kept is None else msgspec.msgpack.decode(kept.signed, type=SignedCommand)
+            if signed is not None and decode(signed.command).subject == patient:
                 self._connection.execute("delete from command where digest = ?", (digest,))
         digest = self._vault.digest("ordered_protocol", patient)
         self._connection.execute("delete from ordered_protocol where digest = ?", (digest,))
@@ -181,10 +201,9 @@ class CommandBuffer(CommandReader):
         """Return the commands that were accepted and came to no end, oldest first."""
         rows = self._connection.execute("select digest, attempts, body from command where answered = 0 order by id")
         return [
-            Unfinished(
-                signed=msgspec.msgpack.decode(self._open(digest, body).signed, type=SignedCommand), attempts=attempts
-            )
+            Unfinished(signed=msgspec.msgpack.decode(kept.signed, type=SignedCommand), attempts=attempts)
             for digest, attempts, body in rows.fetchall()
+            if (kept := self._open(digest, body)) is not None
         ]
 
     def _raise(self, series: tuple[str, str, str], version: int) -> None:

@@ -20,12 +20,16 @@ from agent import systemd
 from agent.canary import Canary
 from agent.commanded_judging import CommandedJudging
 from agent.counts import Counts
-from agent.errors import StoreError, VaultError
+from agent.errors import DamagedError, StoreError, VaultError
 from agent.forwarder import Forwarder
+from agent.key_orders import key_orders
+from agent.key_places import make_kek_file, open_vault, settle_key_file
+from agent.key_rotation import rotate
 from agent.logs import COUNT, DEVICE, EVENT, KERNEL, PATIENTS, REASON
 from agent.orders import begin
 from agent.pipeline import Pipeline
 from agent.presence import Presence
+from agent.quarantine import open_store, set_aside
 from agent.renewal import Renewal
 from agent.settings import BrokerSettings, Settings, Watched
 from agent.shadow import Shadows
@@ -36,7 +40,7 @@ from agent.store_thread import StoreThread
 from agent.team_keeper import TeamKeeper
 from agent.team_orders import OneCall
 from agent.time_keeper import begin_time, keep_time
-from agent.vault import make_kek_file, open_vault
+from agent.upkeep import Upkeep
 from agent.watch import watch
 from alerting import compiled
 from devices.bonded_once import BondedOnce
@@ -46,12 +50,12 @@ from devices.radio import Radio
 from devices.recovering_radio import RecoveringRadio
 from devices.recovery import AdapterControl, Controls
 from devices.slots import SlottedRadio
-from devices.source import DeviceEvent, Source
+from devices.source import DeviceEvent, DeviceEventKind, Source
 from exchange.commands import CommandKind
 from exchange.connection import LinkSettings
 from exchange.identity import SigningKey
 from exchange.link import Link
-from exchange.sealing import Sealer
+from exchange.sealing import Sealer, sealed_by
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +64,8 @@ SESSION_EXPIRY_S = 7 * 86_400
 RETRY_FIRST_S = 2.0
 RETRY_CAP_S = 60.0
 """A fleet that lost its broker comes back within two seconds at most if the broker can take it, and else spread out."""
+MOST_DAMAGES = 3
+"""Databases that may turn out damaged in one run; then it is the disk, and systemd decides how often to try."""
 
 
 async def run(
@@ -84,15 +90,53 @@ async def run(
     Raises:
         VaultError, StoreError, IdentityError, TeamListUnusableError: it cannot start; the hint says what to do.
     """
+    ready = Once(on_ready)
+    with state_lock(settings.state):
+        for damages in range(MOST_DAMAGES + 1):
+            damaged: DamagedError | None = None
+            try:
+                await _run(settings, clock=clock, radio=radio, control=control, bonds=bonds, on_ready=ready)
+            except* DamagedError as group:
+                damaged = _first(group)
+            if damaged is None:
+                return
+            if damages == MOST_DAMAGES:
+                raise damaged
+            # All parts begin again from the disk, as after a restart: none holds anything of the old database.
+            set_aside(settings.database, damaged, now_ms=clock.now_ms())
+
+
+class Once:
+    """Calls what it was given the first time only."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self._call: Callable[[], None] | None = call
+
+    def __call__(self) -> None:
+        """Call it, unless it was called."""
+        call, self._call = self._call, None
+        if call is not None:
+            call()
+
+
+def _first(group: BaseExceptionGroup[DamagedError]) -> DamagedError:
+    """Return the first error of a group, however deep."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+async def _run(
+    settings: Settings,
+    *,
+    clock: Clock,
+    radio: Radio,
+    control: AdapterControl | None,
+    bonds: Bonds | None,
+    on_ready: Callable[[], None],
+) -> None:
     signing_key = SigningKey.load(settings.identity.signing_key)
     async with AsyncExitStack() as stack:
-        stack.enter_context(state_lock(settings.state))
-        if settings.vault.key_file is not None:
-            make_kek_file(settings.vault.key_file, database=settings.database)
-        vault = open_vault(settings)
-        store = StoreThread()
-        stack.push_async_callback(store.close)
-        await store.open(lambda: Store(settings.database, vault, now_ms=clock.now_ms()))
+        store = await _opened(settings, signing_key.public, clock, stack)
         epoch = await store.call(Store.this_epoch)
         team = TeamKeeper(
             settings.identity,
@@ -113,12 +157,13 @@ async def run(
             store=store,
             link=link,
             box=settings.box,
-            epoch=epoch,
             signers=team.signers,
             settings=settings.forwarder,
             presence=presence,
             clock=clock,
             counts=counts,
+            is_intact=lambda body: sealed_by(signing_key.public, body) is not None,
+            on_set_back=lambda: upkeep.was_set_back(),  # noqa: PLW0108 made below
         )
         canary = Canary(store=store, sealer=sealer, clock=clock, on_kept=forwarder.kick)
         shadows = Shadows(store=store, patients=settings.patients, clock=clock, attempt=attempted)
@@ -142,6 +187,17 @@ async def run(
             counts=counts,
             on_kept=forwarder.kick,
         )
+        upkeep = Upkeep(
+            store=store,
+            sealer=sealer,
+            clock=clock,
+            counts=counts,
+            notice=lambda rule: pipeline.notice(
+                DeviceEvent(kind=DeviceEventKind(rule), device=settings.box, at=clock.now_ms())
+            ),
+            on_epoch=forwarder.announce,
+            patients=settings.patients,
+        )
         stack.push_async_callback(forwarder.stop)
         stack.push_async_callback(judging.stop)
         await pipeline.start()
@@ -155,7 +211,10 @@ async def run(
             counts=counts,
             team=team,
             attempt=attempted,
-            others={CommandKind.CANARY: OneCall(lambda order: canary.sing(order.command.id))},
+            others={
+                CommandKind.CANARY: OneCall(lambda order: canary.sing(order.command.id)),
+                **key_orders(store, settings, orders.copies, clock=clock, on_waiting=forwarder.kick),
+            },
             hear=forwarder.hear_commands,
         )
         if bonds is not None:
@@ -188,12 +247,28 @@ async def run(
                     renewed=link.reconnect,
                 )
                 group.create_task(renewal.run(), name="certificate")
+            group.create_task(upkeep.run(), name="upkeep")
             for device, source in watched:
                 group.create_task(_pump(device, source, pipeline), name=f"device {device.address}")
             group.create_task(keep_time(keeper, right=judging.retime, notice=pipeline.notice), name="time")
             on_ready()
             keys = {PATIENTS: len(settings.patients), COUNT: len(watched), KERNEL: compiled.kind}
             logger.info("ready", extra={EVENT: "ready"} | keys)
+
+
+async def _opened(settings: Settings, public: bytes, clock: Clock, stack: AsyncExitStack) -> StoreThread:
+    """Open the store with the box's key, and end or begin what is to be done about that key."""
+    if settings.vault.key_file is not None:
+        make_kek_file(settings.vault.key_file, database=settings.database)
+    vault = open_vault(settings)
+    store = StoreThread()
+    stack.push_async_callback(store.close)
+    await store.open(lambda: open_store(settings.database, vault, public=public, now_ms=clock.now_ms()))
+    settle_key_file(settings.vault, vault)
+    if settings.vault.credential is not None and vault.next_kek is not None:
+        # Whoever laid it there wants the box to move over.
+        await store.call(rotate, settings.vault)
+    return store
 
 
 def _link_settings(box: str, broker: BrokerSettings, presence: Presence) -> LinkSettings:

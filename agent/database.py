@@ -1,6 +1,7 @@
 """Opening the database file: its mode, its pragmas, its migrations. It opens as required or not at all."""
 
 import os
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +9,13 @@ from pathlib import Path
 
 from sqlite_utils.db import Database
 
-from agent.errors import StoreError
+from agent.errors import DamagedError, StoreError
 from agent.migrations import migrations
 from alerting.alert import Sentence
 
 BUSY_S = 10.0
 WAL_BYTES = 1 << 20
+_NOT_HAD = re.compile(r"unable to get the page\. error code=(\d+)")
 # synchronous 2 is FULL: a commit is on the disk before it returns.
 _PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1, "foreign_keys": 1}
 
@@ -34,7 +36,8 @@ def connect(path: Path) -> sqlite3.Connection:
     """Open or create the box's database, migrated to this program's version.
 
     Raises:
-        StoreError: a pragma did not take, the file is damaged, or a newer program made it.
+        DamagedError: the file is damaged.
+        StoreError: a pragma did not take, or a newer program made it.
     """
     connection: sqlite3.Connection | None = None
     try:
@@ -42,7 +45,9 @@ def connect(path: Path) -> sqlite3.Connection:
         # Made before SQLite would, so that the log and its index take over the mode too.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
+        connection.text_factory = _text
         _require_pragmas(connection, path)
+        _require_sound(connection, path)
         # The journal of the change to WAL is gone for good: left over, it would take the database back to nothing.
         sync_folder(path.parent)
         _migrate(connection, path)
@@ -54,12 +59,12 @@ def connect(path: Path) -> sqlite3.Connection:
             ),
             Sentence(fr="Vérifier le dossier et son propriétaire.", en="Check the folder and its owner."),
         ) from error
-    except (sqlite3.Error, StoreError) as error:
+    except (sqlite3.Error, StoreError, MemoryError) as error:
         if connection is not None:
             connection.close()
-        if isinstance(error, StoreError):
-            raise
-        raise unusable(path, error) from error
+        if isinstance(error, sqlite3.Error):
+            raise unusable(path, error) from error
+        raise
     return connection
 
 
@@ -76,11 +81,21 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _text(data: bytes) -> str:
+    """Return text, whatever its bytes: where a bit fell, a sealed body may call itself one, and must only not open."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Return whether an error of SQLite says that the file itself is damaged."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}
+
+
 def unusable(path: Path, error: sqlite3.Error) -> StoreError:
     """Return what an error of SQLite means for an operator; only a damaged file is ever to be moved aside."""
     why = Sentence(fr=f"{path} ne peut pas servir ({error}).", en=f"{path} cannot be used ({error}).")
-    if (getattr(error, "sqlite_errorcode", 0) & 0xFF) in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
-        return StoreError(
+    if is_damage(error):
+        return DamagedError(
             why,
             Sentence(
                 fr=f"Mettre {path} et son -wal de côté et redémarrer : une base neuve commence, l'équipe voit le trou.",
@@ -105,6 +120,7 @@ def connect_reading(path: Path) -> sqlite3.Connection:
     connection: sqlite3.Connection | None = None
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)
+        connection.text_factory = _text
         database = Database(connection)
         _refuse_newer(database, path)
         pending = migrations.pending(database)
@@ -142,6 +158,29 @@ def _require_pragmas(connection: sqlite3.Connection, path: Path) -> None:
                 ),
             )
     connection.execute(f"pragma journal_size_limit = {WAL_BYTES}")
+
+
+def _require_sound(connection: sqlite3.Connection, path: Path) -> None:
+    """Walk the whole file once: what is damaged is found now, not in the middle of a night.
+
+    A page that cannot be had is no damage where memory is what lacks; where the disk does not give it, it is, once it
+    has been asked for twice.
+    """
+    for last in (False, True):
+        (found,) = connection.execute("pragma quick_check(1)").fetchone()
+        if found == "ok":
+            return
+        code = _NOT_HAD.search(str(found))
+        if code is not None and int(code[1]) & 0xFF == sqlite3.SQLITE_NOMEM:
+            raise MemoryError
+        if code is None or last:
+            raise unusable(path, _damage(str(found)))
+
+
+def _damage(found: str) -> sqlite3.Error:
+    error = sqlite3.DatabaseError(found)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

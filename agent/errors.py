@@ -59,6 +59,10 @@ class StoreError(AgentError):
     """The database cannot be used as it is."""
 
 
+class DamagedError(StoreError):
+    """The database is damaged: it is to be set aside whole, and a new one begun."""
+
+
 class RequestError(AgentError):
     """What was asked for on the command line cannot be done."""
 

@@ -51,23 +51,38 @@ class Forwarder:
         store: StoreThread,
         link: Link,
         box: str,
-        epoch: str,
         signers: Mapping[str, bytes],
         settings: ForwarderSettings,
         presence: Presence,
         clock: Clock,
         counts: Counts,
+        on_set_back: Callable[[], None] = lambda: None,
+        is_intact: Callable[[bytes], bool] = lambda _: True,
     ) -> None:
-        """`signers` maps the id of each key that may sign receipts to its public key."""
+        """Begin with nothing under way.
+
+        Args:
+            store: holds the outbox.
+            link: to the broker.
+            box: its id.
+            signers: id of each key that may sign receipts -> its public key.
+            settings: window and pauses.
+            presence: what the box says about itself.
+            clock: dates what is kept.
+            counts: of what was refused.
+            on_set_back: called when a receipt shows that the database was set back.
+            is_intact: tells an envelope that this box sealed from one that was altered since.
+        """
         self._store = store
         self._link = link
         self._box = box
-        self._epoch = epoch
         self._signers = signers
         self._settings = settings
         self._presence = presence
         self._clock = clock
         self._counts = counts
+        self._on_set_back = on_set_back
+        self._is_intact = is_intact
         self._wake = asyncio.Event()
         self._on_the_way = OnTheWay(settings)
         self._on_command: Callable[[bytes], None] | None = None
@@ -110,7 +125,7 @@ class Forwarder:
             generation = await self._link.wait_generation_after(generation)
             self._on_the_way.begin()
             self._wake.set()
-            await self._say_online()
+            await self.say_online()
 
     async def _hear_receipts(self) -> None:
         try:
@@ -125,7 +140,7 @@ class Forwarder:
             await self._link.wait_connected()
             self._wake.clear()
             now = time.monotonic()
-            entries = await self._leaving(now)
+            entries = [entry for entry in await self._leaving(now) if await self._intact(entry)]
             self._on_the_way.leave(entries, now)
             for entry in entries:
                 group.create_task(self._publish(entry), name=f"publish {entry.first}")
@@ -144,6 +159,13 @@ class Forwarder:
                 Store.waiting, limit=room.readings, sent=still, lanes=lanes, size=room.size
             )
         return entries
+
+    async def _intact(self, entry: Entry) -> bool:
+        """Return whether an entry is what was sealed; one that is not would be refused for ever, and is given up."""
+        if self._is_intact(entry.body):
+            return True
+        await self._store.call(Store.drop_altered, entry)
+        return False
 
     async def _nap(self) -> None:
         now = time.monotonic()
@@ -203,16 +225,14 @@ class Forwarder:
         self._on_the_way.receipted(freed, receipt.credit)
         self._wake.set()
 
-    async def _free(self, part: Received) -> list[int]:
-        if part.epoch != self._epoch:
+    async def _free(self, part: Received) -> tuple[int, ...]:
+        outcome = await self._store.call(Store.receipted, part, now_ms=self._clock.now_ms())
+        if not outcome.known:
             self._counts.add("receipt.other_epoch")
-            return []
-        next_seq, _ = await self._store.call(Store.backlog)
-        if part.high >= next_seq:
-            # The team has more of this epoch than the box knows of: its database was set back.
-            logger.error("the team knows records that this database does not", extra={EVENT: "set_back"})
+        if outcome.ahead:
             self._counts.add("receipt.ahead")
-        return await self._store.call(Store.free, part.ranges, now_ms=self._clock.now_ms())
+            self._on_set_back()
+        return outcome.freed
 
     # --- what the box says about itself -------------------------------------------------------------------
 
@@ -221,7 +241,7 @@ class Forwarder:
             # Boxes that came back together must not say together, for ever after, that they are there.
             await asyncio.sleep(self._settings.heartbeat * random.uniform(0.75, 1.0))  # noqa: S311
             if self._link.connected:
-                await self._say_online()
+                await self.say_online()
             await self.keep_counts()
             before = self._clock.now_ms() - self._settings.keep_receipted_days * DAY_MS
             forgotten = await self._store.call(Store.forget_receipted, before_ms=before)
@@ -242,7 +262,14 @@ class Forwarder:
             self._counts.put_back(taken)
             raise
 
-    async def _say_online(self) -> None:
+    async def announce(self, epoch: str) -> None:
+        """Say that numbers are given under another epoch from now on."""
+        self._presence.epoch = epoch
+        self._wake.set()
+        await self.say_online()
+
+    async def say_online(self) -> None:
+        """Say what the box is; retained by the broker."""
         next_seq, backlog = await self._store.call(Store.backlog)
         status = self._presence.online(next_seq=next_seq, backlog=backlog)
         try:

@@ -23,6 +23,7 @@ from functools import partial
 from agent.asked import Asked
 from agent.command_store import Finished
 from agent.logs import EVENT, READINGS
+from agent.reach import begun
 from agent.retiming import in_words, is_ahead, set_right
 from agent.settings import Device, Patient, Watched
 from agent.shadow import Shadows
@@ -193,7 +194,7 @@ class Judging:
                 changes += self._technical.answered(address, batch.facts.seen_at)
         for event in batch.events:
             self._silence.event(address, event)
-            concerned = _weighed(device, now) if event.kind is DeviceEventKind.WEIGHT_OUT_OF_RANGE else ()
+            concerned = device.weighed(now) if event.kind is DeviceEventKind.WEIGHT_OUT_OF_RANGE else ()
             for patient in concerned or (keeper,):
                 changes += self._technical.event(patient, event)
         if batch.readings:
@@ -230,7 +231,8 @@ class Judging:
             since = engine.history_needed([item.reading for item in kept if item.row not in left_out])
             history = await self._store.call(Store.history, patient, since=since, until_row=row)
             readings = [item.reading for item in history if item.row not in left_out]
-            changes = list(await asyncio.to_thread(engine.rejudge, readings))
+            forgotten = (await self._store.call(Store.stream, patient)).forgotten_to
+            changes = list(await asyncio.to_thread(engine.rejudge, readings, whole_from=forgotten))
         else:
             changes = list(engine.feed([item.reading for item in kept]))
         now = self._clock.now_ms()
@@ -387,7 +389,8 @@ class Judging:
             changes = list(self._technical.noticed(name, "judging_quarantined", device, now))
             history: list[Kept] = []
         else:
-            engine = Engine(patient.protocol, patient=name, zone=patient.zone, since=self._since[name])
+            forgotten = (await self._store.call(Store.stream, name)).forgotten_to
+            engine = begun(patient, patient.protocol, since=self._since[name], forgotten_to=forgotten)
             with contextlib.suppress(SnapshotError):
                 engine.inherit(before)
             history = await self._store.call(
@@ -411,8 +414,3 @@ class Judging:
         self._cursor[patient] = kept.row
         await self._keep_judgement(patient, engine, changes, ((kept.row, ReadingState.QUARANTINED),))
         self._followed(patient)
-
-
-def _weighed(device: Watched, now: int) -> tuple[str, ...]:
-    """Return the patients, by pseudonym, who are told apart on the device by their weight."""
-    return tuple(person.patient.pseudonym for person in device.assigned(now) if person.weight is not None)

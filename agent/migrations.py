@@ -119,3 +119,16 @@ def commands(db: Database) -> None:
         )""")
     db.table("command_series").create({"digest": bytes, "body": bytes}, pk="digest", not_null={"body"})
     db.table("ordered_protocol").create({"digest": bytes, "body": bytes}, pk="digest", not_null={"body"})
+
+
+@migrations(name="0006_epochs")
+def epochs(db: Database) -> None:
+    """Which epoch gave which numbers, under which each alert was said last, which were altered in the outbox.
+
+    And up to when (ms UTC, exclusive) readings of a patient were forgotten.
+    """
+    db.execute("create table epoch (name text primary key, first integer not null unique) without rowid")
+    db.execute("insert into epoch(name, first) select cast(value as text), 0 from meta where name = 'epoch'")
+    db.execute("alter table alert add column seq integer")
+    db.execute("alter table stream add column forgotten_to integer not null default 0")
+    db.execute("create table unsendable (first integer primary key, last integer not null, lane integer not null)")

@@ -23,18 +23,23 @@ class Entry:
     body: bytes
 
 
+def next_seq(connection: sqlite3.Connection) -> int:
+    """Return the sequence number that the next record of a database will carry."""
+    row = connection.execute("select value from meta where name = 'next_seq'").fetchone()
+    return 0 if row is None else int(bytes(row[0]))
+
+
 class Outbox:
     """The outbox table of one open database."""
 
     def __init__(self, connection: sqlite3.Connection, *, epoch: str) -> None:
-        """`epoch` has 32 hexadecimal digits; sequence numbers count from 0 in it."""
+        """`epoch` is the one that numbers are given under, 32 hexadecimal digits."""
         self._connection = connection
         self.epoch = epoch
 
     def next_seq(self) -> int:
         """Return the sequence number that the next record will carry."""
-        row = self._connection.execute("select value from meta where name = 'next_seq'").fetchone()
-        return 0 if row is None else int(bytes(row[0]))
+        return next_seq(self._connection)
 
     def add(self, records: Sequence[Record], lane: int, sealer: Sealer, *, now_ms: int) -> None:
         """Number the records and seal them into as few envelopes as hold them; inside a transaction.
@@ -103,7 +108,8 @@ class Outbox:
     def _entry(self, number: int) -> Entry:
         query = "select first, last, lane, body from outbox where first = ?"
         first, last, lane, body = self._connection.execute(query, (number,)).fetchone()
-        return Entry(first=first, last=last, lane=lane, body=body)
+        # What a damaged row gives in place of bytes is no envelope, and is told to be none.
+        return Entry(first=first, last=last, lane=lane, body=body if isinstance(body, bytes) else b"")
 
     def free(self, ranges: Sequence[Range], *, now_ms: int) -> list[int]:
         """Mark the entries wholly inside one of `ranges` as receipted; return their `first`, known before or not."""
@@ -118,6 +124,37 @@ class Outbox:
                 (now_ms, item.first, item.last),
             )
         return freed
+
+    def give_up(self, entry: Entry) -> None:
+        """Remember that these numbers will never be sent, in place of the entry."""
+        execute = self._connection.execute
+        execute("delete from outbox where first = ?", (entry.first,))
+        numbers = (entry.first, entry.last, entry.lane)
+        execute("insert or ignore into unsendable(first, last, lane) values (?, ?, ?)", numbers)
+
+    def unsendable(self) -> int:
+        """Return how many records were altered before they could be sent."""
+        query = "select coalesce(sum(last - first + 1), 0) from unsendable"
+        return int(self._connection.execute(query).fetchone()[0])
+
+    def resend(self, ranges: Sequence[Range]) -> list[Range]:
+        """Let what is kept of these numbers wait again; return the parts that no entry covers, in order."""
+        lacking: list[Range] = []
+        for item in ranges:
+            rows = self._connection.execute(
+                "select first, last from outbox where last >= ? and first <= ? order by first", (item.first, item.last)
+            ).fetchall()
+            self._connection.execute(
+                "update outbox set receipted_at = null where last >= ? and first <= ?", (item.first, item.last)
+            )
+            at = item.first
+            for first, last in rows:
+                if first > at:
+                    lacking.append(Range(at, first - 1))
+                at = last + 1
+            if at <= item.last:
+                lacking.append(Range(at, item.last))
+        return lacking
 
     def forget(self, *, before_ms: int) -> int:
         """Delete entries receipted before `before_ms` (exclusive); return how many."""

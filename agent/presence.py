@@ -26,7 +26,8 @@ class Presence:
         clock: Clock,
     ) -> None:
         self._box = box
-        self._epoch = epoch
+        self.epoch = epoch
+        """The epoch that is announced from the next status on."""
         self._version = version
         self._signing_key = signing_key
         self._clock = clock
@@ -53,7 +54,7 @@ class Presence:
         status = Status(
             state=state,
             box=self._box,
-            epoch=self._epoch,
+            epoch=self.epoch,
             session=self._session,
             next_seq=self._next_seq,
             backlog=self._backlog,

@@ -224,6 +224,10 @@ class Watched(ABC):
         """Return whose it was at `at` (ms UTC)."""
         return tuple(person for person in self.people if person.holds_at(at))
 
+    def weighed(self, at: int) -> tuple[str, ...]:
+        """Return the patients, by pseudonym, who are told apart on it by their weight at `at` (ms UTC)."""
+        return tuple(person.patient.pseudonym for person in self.assigned(at) if person.weight is not None)
+
     def keeper(self, now: int) -> Patient:
         """Return the patient whose technical alerts are about this device: the first whose it is now.
 

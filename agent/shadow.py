@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from agent.logs import EVENT, REASON
+from agent.reach import begun
 from agent.settings import Patient
 from agent.shadow_store import Fault, Pair, ShadowJudgement, ShadowState
 from agent.store import Store
@@ -208,7 +209,8 @@ class Shadows:
             needed = engine.history_needed([item.reading for item in kept if item.row not in left_out])
             history = await self._history(shadow, since=needed, until_row=row)
             readings = [item.reading for item in history if item.row not in left_out]
-            changes = await _in_time(partial(engine.rejudge, readings))
+            forgotten = (await self._store.persist(Store.stream, shadow.name)).forgotten_to
+            changes = await _in_time(partial(engine.rejudge, readings, whole_from=forgotten))
         else:
             changes = await _in_time(partial(engine.feed, [item.reading for item in kept]))
         course.cursor = row
@@ -295,7 +297,8 @@ class Shadows:
         return course
 
     async def _judge_history(self, shadow: _Shadow, state: ShadowState) -> _Course:
-        engine = Engine(shadow.protocol, patient=shadow.name, zone=shadow.patient.zone, since=state.since)
+        forgotten = (await self._store.persist(Store.stream, shadow.name)).forgotten_to
+        engine = begun(shadow.patient, shadow.protocol, since=state.since, forgotten_to=forgotten)
         history = await self._history(shadow, since=engine.history_from, until_row=state.cursor)
         changes = await _in_time(partial(_in_order, engine, [item.reading for item in history], state.until))
         course = _Course(engine, state, state.cursor)

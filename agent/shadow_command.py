@@ -12,11 +12,11 @@ import click
 from tabulate import tabulate
 
 from agent.backtest_words import AUDIENCES, NOT_A_DEVICE, PRIORITIES, Words
+from agent.key_places import open_vault
 from agent.settings_file import read_settings
 from agent.shadow_comparison import Comparison, PatientShadow, Side, read_shadows
 from agent.shadow_store import Fault
 from agent.status import iso
-from agent.vault import open_vault
 from alerting.alert import Audience, Priority, Sentence
 from alerting.backtest import AlertOutcome, line
 from alerting.burden import DAY_MS

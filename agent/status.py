@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from agent.key_places import KeyPlace, key_place
 from agent.ordered_protocols import protocol_in, with_protocols
+from agent.quarantine import SetAside, set_aside_before
 from agent.settings import Settings
 from agent.shadow_store import ShadowState
 from agent.store_reader import StoreReader
@@ -109,6 +111,10 @@ class BoxState:
     """The state of one box.
 
     Attributes:
+        key: where the box's own key comes from, and what that is worth.
+        kept_from: when the oldest reading that can still be judged with was measured, ms UTC.
+        set_aside: damaged databases, oldest first.
+        unsendable: records that were altered before they could be sent.
         kernel: how the kernel was compiled that judges in an installation such as the one that asks.
         kernel_why: why it is not the one compiled ahead of time, None when it is.
     """
@@ -119,7 +125,7 @@ class BoxState:
     waiting_alerts: int
     waiting_readings: int
     free_bytes: int
-    key_place: str
+    key: KeyPlace
     takes_orders: bool
     tells_now: str | None
     kernel: Kind
@@ -128,6 +134,9 @@ class BoxState:
     protocol_hashes: dict[str, str]
     ordered: dict[str, Ordered]
     watched_since: dict[str, int | None]
+    kept_from: dict[str, int | None]
+    set_aside: tuple[SetAside, ...]
+    unsendable: int
     shadows: dict[str, ShadowLine]
     devices: tuple[DeviceState, ...]
     standing: tuple[AlertChange, ...]
@@ -149,7 +158,15 @@ class BoxState:
             "next_seq": self.next_seq,
             "waiting": {"alerts": self.waiting_alerts, "readings": self.waiting_readings},
             "free_bytes": self.free_bytes,
-            "key_place": self.key_place,
+            "key_place": self.key.kind,
+            "key": {
+                "place": self.key.kind,
+                "sealed_to": None if self.key.sealing is None else self.key.sealing.value,
+                "words": {"fr": self.key.words.fr, "en": self.key.words.en},
+                "follows": self.key.follows,
+            },
+            "unsendable": self.unsendable,
+            "set_aside": [{"at": one.at, "folder": str(one.folder), "bytes": one.size} for one in self.set_aside],
             "tells_now": self.tells_now,
             "kernel": {
                 "compiled": self.kernel,
@@ -162,6 +179,7 @@ class BoxState:
             "watched_since": {
                 patient: None if since is None else iso(since) for patient, since in self.watched_since.items()
             },
+            "kept_from": {patient: None if at is None else iso(at) for patient, at in self.kept_from.items()},
             "shadows": {patient: shadow.as_json() for patient, shadow in self.shadows.items()},
             "devices": [
                 {
@@ -218,7 +236,7 @@ def read_state(settings: Settings, vault: Vault) -> BoxState:
             waiting_alerts=depth.get(LANE_ALERTS, 0),
             waiting_readings=sum(depth.values()) - depth.get(LANE_ALERTS, 0),
             free_bytes=shutil.disk_usage(settings.state).free,
-            key_place="file" if settings.vault.key_file is not None else "systemd credential",
+            key=key_place(settings.vault),
             takes_orders=settings.identity.opening_key is not None,
             tells_now=settings.now.relay,
             kernel=compiled.kind,
@@ -231,6 +249,9 @@ def read_state(settings: Settings, vault: Vault) -> BoxState:
                 if one is not None
             },
             watched_since={patient.pseudonym: store.watched_since(patient.pseudonym) for patient in settings.patients},
+            kept_from={patient.pseudonym: store.kept_from(patient.pseudonym) for patient in settings.patients},
+            set_aside=set_aside_before(settings.database),
+            unsendable=store.outbox.unsendable(),
             shadows={
                 patient.pseudonym: ShadowLine(protocol=_named(patient.shadow), state=state)
                 for patient in settings.patients

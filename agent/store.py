@@ -2,18 +2,16 @@
 
 - A reading and its sealed outbox entry are one transaction (`accept`); alert changes, their entries, the
   engine's snapshot and the cursor are another (`keep_judgement`). There is no third way in.
-- Sequence numbers are given here, inside those transactions: per epoch they have no hole. The epoch is random
-  and belongs to this database file.
+- Sequence numbers are given here, inside those transactions: they have no hole. Each opening gives them under a
+  random epoch of its own, so that a copy of the file that is put back gives none twice (`epochs`).
 - An outbox entry stops waiting only by `free`, with ranges from a verified receipt.
 - The database refuses to be used when its pragmas did not take, or when a newer program has migrated it.
 
 Not here: what a reading means, and sending. One thread uses a Store (`StoreThread`).
 """
 
-import secrets
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -21,20 +19,27 @@ from pathlib import Path
 import msgspec
 
 from agent.command_store import CommandBuffer, Finished
-from agent.database import connect, immediate
-from agent.errors import VaultError
-from agent.outbox import Entry
+from agent.database import connect, immediate, is_damage, unusable
+from agent.epochs import Epochs
+from agent.erasure import Erased, Eraser
+from agent.errors import AgentError
+from agent.outbox import next_seq
 from agent.shadow_store import Fault, ShadowBuffer, ShadowJudgement, ShadowState
 from agent.store_clock import UNDATED, ClockBook
 from agent.store_commands import StoreCommands
-from agent.store_reader import Kept, StoreReader
+from agent.store_outbox import StoreOutbox
+from agent.store_reader import Kept
 from agent.vault import Vault
 from alerting.alert import AlertChange, ChangeKind
 from devices.reading import Reading
 from devices.source import DeviceFacts
 from exchange import messages
-from exchange.messages import ObservationRecord, Range
-from exchange.sealing import LANE_ALERTS, LANE_DENSE, LANE_SPARSE, Sealer
+from exchange.messages import ObservationRecord
+from exchange.sealing import LANE_ALERTS, LANE_SPARSE, Sealer
+
+WAITED_MS = 86_400_000
+KNOWN_MS = 400 * 86_400_000
+"""For so long a device may hold a reading and hand it over again."""
 
 
 class ReadingState(IntEnum):
@@ -45,6 +50,8 @@ class ReadingState(IntEnum):
     TOO_LATE = 2
     QUARANTINED = 3
     UNDATED = UNDATED
+    FORGOTTEN = 5
+    """Beyond every window: only its digest stays, by which it is known should its device hand it over again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +73,7 @@ class Stream:
         cursor: row of the newest reading judged.
         attempts: how often judging what comes after was begun.
         snapshot: the engine as it was at the cursor.
+        forgotten_to: ms UTC up to which (exclusive) readings were forgotten; None: none was.
     """
 
     number: int
@@ -73,6 +81,7 @@ class Stream:
     cursor: int
     attempts: int
     snapshot: bytes | None
+    forgotten_to: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +96,7 @@ class Judgement:
     finished: Finished | None = None
 
 
-class Store(StoreCommands, ClockBook, StoreReader):
+class Store(StoreOutbox, ClockBook, StoreCommands):
     """One open database, to write. Every method is called from the one thread that opened it."""
 
     def __init__(self, path: Path, vault: Vault, *, now_ms: int) -> None:
@@ -99,14 +108,20 @@ class Store(StoreCommands, ClockBook, StoreReader):
         """
         connection = connect(path)
         try:
-            with immediate(connection):
-                fresh = secrets.token_hex(16).encode()
-                connection.execute("insert or ignore into meta(name, value) values ('epoch', ?)", (fresh,))
             super().__init__(connection, vault)
-            self._make_key(now_ms)
-        except (VaultError, sqlite3.Error):
+            # Only now: a database that another key has sealed stays as it is.
+            with immediate(connection):
+                self.outbox.epoch = Epochs(connection).begin(next_seq=next_seq(connection))
+            self.keys.make(now_ms)
+        except sqlite3.Error as error:
+            connection.close()
+            if is_damage(error):
+                raise unusable(path, error) from error
+            raise
+        except AgentError:
             connection.close()
             raise
+        self.path = path
         self._streams: dict[str, int] = {}
         self._shadows = ShadowBuffer(connection, vault)
         self._commands = CommandBuffer(connection, vault)
@@ -161,16 +176,53 @@ class Store(StoreCommands, ClockBook, StoreReader):
         where = "stream = ? and measured_at >= ? and id <= ? and state = 0 order by measured_at, id"
         return list(self._readings(where, (self._stream(patient), since, until_row)))
 
+    def forget_readings(self, patient: str, *, before_ms: int, now_ms: int, limit: int) -> int:
+        """Let up to `limit` judged readings measured before `before_ms` (exclusive) go; return how many.
+
+        None goes while something has waited for the team for more than a day: what it may ask for is then kept.
+        """
+        stream = self.stream(patient)
+        with immediate(self._connection):
+            execute = self._connection.execute
+            waits = "select 1 from outbox where receipted_at is null and created < ? limit 1"
+            if execute(waits, (now_ms - WAITED_MS,)).fetchone():
+                return 0
+            rows = execute(
+                "select id from reading where stream = ? and measured_at < ? and id <= ? and state <> ?"
+                " order by measured_at limit ?",
+                (stream.number, before_ms, stream.cursor, ReadingState.FORGOTTEN, limit),
+            ).fetchall()
+            if rows:
+                (newest,) = execute("select max(measured_at) from reading where id = ?", (rows[-1][0],)).fetchone()
+                execute(
+                    "update stream set forgotten_to = max(forgotten_to, ?) where id = ?", (newest + 1, stream.number)
+                )
+            forget = "update reading set state = ?, body = x'' where id = ?"
+            self._connection.executemany(forget, [(ReadingState.FORGOTTEN, row) for (row,) in rows])
+            execute(
+                "delete from reading where stream = ? and measured_at < ? and state = ?",
+                (stream.number, now_ms - KNOWN_MS, ReadingState.FORGOTTEN),
+            )
+        return len(rows)
+
     # --- streams ------------------------------------------------------------------------------------------
 
     def stream(self, patient: str) -> Stream:
         """Return what is remembered of a patient; a new patient has cursor 0 and no snapshot."""
         number = self._stream(patient)
-        since, cursor, attempts, body = self._connection.execute(
-            "select since, cursor, attempts, body from stream where id = ?", (number,)
+        since, cursor, attempts, body, forgotten_to = self._connection.execute(
+            "select since, cursor, attempts, body, forgotten_to from stream where id = ?", (number,)
         ).fetchone()
-        snapshot = None if body is None else self._vault.open("stream", number, body)
-        return Stream(number=number, since=since or 0, cursor=cursor, attempts=attempts, snapshot=snapshot)
+        # An altered one is no snapshot of any engine: what is kept is judged again from the beginning.
+        snapshot = None if body is None else self._opened("stream", number, body) or b""
+        return Stream(
+            number=number,
+            since=since or 0,
+            cursor=cursor,
+            attempts=attempts,
+            snapshot=snapshot,
+            forgotten_to=forgotten_to or None,
+        )
 
     def _stream(self, patient: str) -> int:
         number = self._streams.get(patient)
@@ -222,7 +274,7 @@ class Store(StoreCommands, ClockBook, StoreReader):
 
     def _keep_changes(self, stream: int, changes: Sequence[AlertChange], sealer: Sealer, *, now_ms: int) -> None:
         records = [messages.alert(change) for change in changes]
-        for change, record in zip(changes, records, strict=True):
+        for number, (change, record) in enumerate(zip(changes, records, strict=True), self.outbox.next_seq()):
             digest = self._vault.digest("alert", change.alert_id)
             standing = change.resolved_at is None and change.kind is not ChangeKind.RETRACTED
             told_at = change.told_at
@@ -232,10 +284,10 @@ class Store(StoreCommands, ClockBook, StoreReader):
             sealed = self._vault.seal("alert", digest.hex(), msgspec.msgpack.encode(record))
             # When it was told first stays: an alert may be silent again by the time it ends.
             self._connection.execute(
-                "insert into alert(digest, stream, standing, told_at, body) values (?, ?, ?, ?, ?)"
+                "insert into alert(digest, stream, standing, told_at, body, seq) values (?, ?, ?, ?, ?, ?)"
                 " on conflict(digest) do update set standing = excluded.standing, body = excluded.body,"
-                " told_at = coalesce(alert.told_at, excluded.told_at)",
-                (digest, stream, standing, told_at, sealed),
+                " told_at = coalesce(alert.told_at, excluded.told_at), seq = excluded.seq",
+                (digest, stream, standing, told_at, sealed, number),
             )
         self.outbox.add(records, LANE_ALERTS, sealer, now_ms=now_ms)
 
@@ -294,31 +346,11 @@ class Store(StoreCommands, ClockBook, StoreReader):
             self._shadows.erase(gone)
         return len(gone)
 
-    # --- the outbox ---------------------------------------------------------------------------------------
-
-    def waiting(
-        self,
-        *,
-        limit: int,
-        sent: Sequence[int] = (),
-        lanes: tuple[int, int] = (LANE_ALERTS, LANE_DENSE),
-        size: int | None = None,
-    ) -> list[Entry]:
-        """Return up to `limit` entries to send, see `Outbox.waiting`."""
-        return self.outbox.waiting(limit=limit, sent=sent, lanes=lanes, size=size)
-
-    def backlog(self) -> tuple[int, int]:
-        """Return the next sequence number and how many records wait for a receipt."""
-        return self.outbox.next_seq(), sum(self.outbox.depth().values())
-
-    def forget_receipted(self, *, before_ms: int) -> int:
-        """Delete entries receipted before `before_ms` (exclusive); return how many."""
-        return self.outbox.forget(before_ms=before_ms)
-
-    def free(self, ranges: Sequence[Range], *, now_ms: int) -> list[int]:
-        """Keep that the team has these records; return the `first` of every entry they cover."""
-        with immediate(self._connection):
-            return self.outbox.free(ranges, now_ms=now_ms)
+    def erase_patient(self, patient: str, kek: bytes, *, in_use: Collection[str], now_ms: int) -> Erased:
+        """Erase a patient, and put all that stays under another key of the box, see `Eraser.erase`."""
+        done = Eraser(self._connection, self._vault).erase(patient, kek, in_use=in_use, now_ms=now_ms)
+        self._streams.pop(patient, None)
+        return done
 
     # --- devices and counters -----------------------------------------------------------------------------
 
@@ -358,22 +390,3 @@ class Store(StoreCommands, ClockBook, StoreReader):
                     "insert into counter(name, n) values (?, ?) on conflict(name) do update set n = n + excluded.n",
                     list(counts.items()),
                 )
-
-    # --- the database itself ------------------------------------------------------------------------------
-
-    @contextmanager
-    def _transaction(self, now_ms: int) -> Iterator[None]:
-        if self._vault.needs_key(now_ms):
-            self._make_key(now_ms)
-        with immediate(self._connection):
-            yield
-
-    def _make_key(self, now_ms: int) -> None:
-        with immediate(self._connection):
-            (number,) = self._connection.execute("select coalesce(max(id), 0) + 1 from data_key").fetchone()
-            self._connection.execute(
-                "insert into data_key(id, created, wrapped) values (?, ?, ?)",
-                (number, now_ms, self._vault.new_key(number)),
-            )
-        # Only now: nothing may ever be sealed with a key that was not kept.
-        self._vault.use_key(number, now_ms)

@@ -4,7 +4,6 @@ What is kept of the time, and put right, is `clock_store`; here are its transact
 """
 
 import sqlite3
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from agent import clock_store
@@ -26,7 +25,9 @@ class ClockBook:
     outbox: Outbox
     _connection: sqlite3.Connection
     _vault: Vault
-    _transaction: Callable[[int], AbstractContextManager[None]]
+
+    def _transaction(self, now_ms: int) -> AbstractContextManager[None]:
+        raise NotImplementedError
 
     def clock_state(self) -> tuple[Stretch | None, int]:
         """Return the last stretch of the box's time, and the latest time (ms UTC) that it is known to have reached."""

@@ -4,7 +4,6 @@ Every call is one transaction of the store that it is mixed into. What a call do
 """
 
 import sqlite3
-from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 
 from agent.command_store import AppliedProtocol, CommandBuffer, Finished, KnownCommand, Unfinished
@@ -12,15 +11,15 @@ from agent.database import immediate
 from exchange.commands import Command, SignedCommand
 
 
-class StoreCommands(ABC):
+class StoreCommands:
     """Mixed into `Store`, which owns the connection."""
 
     _connection: sqlite3.Connection
     _commands: CommandBuffer
 
-    @abstractmethod
     def _transaction(self, now_ms: int) -> AbstractContextManager[None]:
         """Run a block as one write transaction, with a data key that may still seal at `now_ms`."""
+        raise NotImplementedError
 
     def known_command(self, command: str) -> KnownCommand | None:
         """Return what is kept of a command, see `CommandReader.known`."""

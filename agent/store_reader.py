@@ -4,6 +4,7 @@ Not here: any write, and any judgement of what is read.
 """
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,13 @@ import msgspec
 
 from agent.command_store import CommandReader
 from agent.database import connect_reading
+from agent.epochs import EpochReader
+from agent.errors import VaultError
 from agent.outbox import Outbox
+from agent.sealed_tables import SealedTable
 from agent.shadow_store import ShadowReader, ShadowState
 from agent.vault import Vault
+from agent.wrapped_keys import open_keys
 from alerting.alert import AlertChange
 from devices.reading import Reading
 from devices.source import DeviceFacts
@@ -38,17 +43,24 @@ class StoreReader:
 
         Raises:
             VaultError: its keys do not open with this box's key.
+            DamagedError: none of its keys opens, though it is this box's key.
             sqlite3.Error: it has not the shape of a box's database.
         """
         self._vault = vault
         self._connection = connection
-        for number, wrapped in connection.execute("select id, wrapped from data_key"):
-            vault.open_key(number, wrapped)
-        (value,) = connection.execute("select value from meta where name = 'epoch'").fetchone()
-        self.epoch = bytes(value).decode()
-        self.outbox = Outbox(connection, epoch=self.epoch)
+        self._altered: set[tuple[str, object]] = set()
+        self._altered_anew: Counter[str] = Counter()
+        for number in range(open_keys(connection, vault)):
+            self._note_altered("data_key", number)
+        self.epochs = EpochReader(connection)
+        self.outbox = Outbox(connection, epoch=self.epochs.current)
         self.shadows = ShadowReader(connection, vault)
         self.commands = CommandReader(connection, vault)
+
+    @property
+    def epoch(self) -> str:
+        """The epoch that numbers are given under: 32 hexadecimal digits."""
+        return self.outbox.epoch
 
     @classmethod
     def open(cls, path: Path, vault: Vault) -> "StoreReader":
@@ -64,8 +76,36 @@ class StoreReader:
         """Close the database; everything committed stays."""
         self._connection.close()
 
+    def take_altered(self) -> dict[str, int]:
+        """Return how many rows were found altered since the last time, by table; each is left out and counted once."""
+        taken, self._altered_anew = dict(self._altered_anew), Counter()
+        return taken
+
+    def sweep(self, table: SealedTable, after: object) -> object:
+        """Open the next rows of a table, as `SealedTable.part` gives them; return where to go on, None at its end.
+
+        Rows that nobody reads for months are so found out while the team still has what they said.
+        """
+        rows = table.part(self._connection, after)
+        for _, row, body in rows:
+            self._opened(table.name, row, body)
+        return rows[-1][0] if rows else None
+
+    def _note_altered(self, table: str, row: object) -> None:
+        if (table, row) not in self._altered:
+            self._altered.add((table, row))
+            self._altered_anew[table] += 1
+
+    def _opened(self, table: str, row: int | str, sealed: bytes) -> bytes | None:
+        """Return what a row says; None when it was altered, which is counted."""
+        try:
+            return self._vault.open(table, row, sealed)
+        except VaultError:
+            self._note_altered(table, row)
+            return None
+
     def standing_alerts(self) -> list[AlertChange]:
-        """Return the alerts that stand, clinical and technical, oldest first."""
+        """Return the alerts that stand, clinical and technical, oldest first; an altered row is left out."""
         rows = self._connection.execute("select digest from alert where standing = 1").fetchall()
         found = [record for (digest,) in rows if (record := self._alert(digest)) is not None]
         return [messages.alert_change(record) for record in sorted(found, key=lambda r: (r.raised_at, r.rule))]
@@ -73,6 +113,15 @@ class StoreReader:
     def watched_since(self, patient: str) -> int | None:
         """Return from when on (ms UTC) a patient is judged by the protocol of today; None before the first start."""
         query = "select since from stream where digest = ?"
+        row = self._connection.execute(query, (self._vault.digest("stream", patient),)).fetchone()
+        return None if row is None else row[0]
+
+    def kept_from(self, patient: str) -> int | None:
+        """Return when (ms UTC) the oldest reading that can still be judged with was measured; None without any."""
+        query = (
+            "select min(measured_at) from reading join stream on stream.id = reading.stream"
+            " where stream.digest = ? and length(reading.body) > 0"
+        )
         row = self._connection.execute(query, (self._vault.digest("stream", patient),)).fetchone()
         return None if row is None else row[0]
 
@@ -86,7 +135,10 @@ class StoreReader:
         row = self._connection.execute("select body from device where digest = ?", (digest,)).fetchone()
         if row is None:
             return None
-        plain = self._vault.open("device", digest.hex(), row[0])
+        plain = self._opened("device", digest.hex(), row[0])
+        if plain is None:
+            # Its history is asked for from the beginning: what is known already is kept once.
+            return None
         return messages.reading(msgspec.msgpack.decode(plain, type=ObservationRecord))
 
     def device_facts(self, device: str) -> DeviceFacts:
@@ -95,7 +147,8 @@ class StoreReader:
         row = self._connection.execute("select body from device_facts where digest = ?", (digest,)).fetchone()
         if row is None:
             return DeviceFacts()
-        return msgspec.msgpack.decode(self._vault.open("device_facts", digest.hex(), row[0]), type=DeviceFacts)
+        plain = self._opened("device_facts", digest.hex(), row[0])
+        return DeviceFacts() if plain is None else msgspec.msgpack.decode(plain, type=DeviceFacts)
 
     def counters(self) -> dict[str, int]:
         """Return every counter."""
@@ -107,7 +160,9 @@ class StoreReader:
             f"select id, digest, body from reading where {where}",  # noqa: S608
             values,
         ):
-            plain = self._vault.open("reading", digest.hex(), body)
+            plain = self._opened("reading", digest.hex(), body)
+            if plain is None:
+                continue
             record = msgspec.msgpack.decode(plain, type=ObservationRecord)
             yield Kept(row=row, reading=messages.reading(record))
 
@@ -115,4 +170,5 @@ class StoreReader:
         row = self._connection.execute("select body from alert where digest = ?", (digest,)).fetchone()
         if row is None:
             return None
-        return msgspec.msgpack.decode(self._vault.open("alert", digest.hex(), row[0]), type=AlertRecord)
+        plain = self._opened("alert", digest.hex(), row[0])
+        return None if plain is None else msgspec.msgpack.decode(plain, type=AlertRecord)

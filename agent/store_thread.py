@@ -10,9 +10,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
 
-from agent.errors import NotReadyError
+from agent.database import is_damage, unusable
+from agent.errors import NotReadyError, StoreError
 from agent.logs import EVENT, REASON
 from agent.store import Store
+from alerting.alert import Sentence
 
 logger = logging.getLogger(__name__)
 
@@ -36,15 +38,30 @@ class StoreThread:
             StoreError: it cannot be used.
             VaultError: its keys do not open.
         """
-        self._store = await asyncio.get_running_loop().run_in_executor(self._executor, make)
+        try:
+            self._store = await asyncio.get_running_loop().run_in_executor(self._executor, make)
+        except MemoryError as error:
+            raise no_memory() from error
 
     async def call(self, method: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run one method of the store in its thread, and return what it returns or raises."""
+        """Run one method of the store in its thread, and return what it returns or raises.
+
+        Raises:
+            DamagedError: the file turned out to be damaged.
+            StoreError: there is no memory left.
+        """
         store = self._store
         if store is None:
             raise NotReadyError("the store is not open")
         loop = asyncio.get_running_loop()
-        return await asyncio.shield(loop.run_in_executor(self._executor, lambda: method(store, *args, **kwargs)))
+        try:
+            return await asyncio.shield(loop.run_in_executor(self._executor, lambda: method(store, *args, **kwargs)))
+        except sqlite3.DatabaseError as error:
+            if is_damage(error):
+                raise unusable(store.path, error) from error
+            raise
+        except MemoryError as error:
+            raise no_memory() from error
 
     async def persist(self, method: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run one method of the store until the disk takes it: full, locked and failing disks are waited out."""
@@ -64,7 +81,20 @@ class StoreThread:
 
     async def close(self) -> None:
         """Finish what was begun and close the database."""
-        if self._store is not None:
-            await self.call(Store.close)
+        try:
+            if self._store is not None:
+                await self.call(Store.close)
+        finally:
             self._store = None
-        self._executor.shutdown(wait=True)
+            self._executor.shutdown(wait=True)
+
+
+def no_memory() -> StoreError:
+    """Return what it means that memory could not be had: nothing is half kept, and a start clears what filled it."""
+    return StoreError(
+        Sentence(fr="La mémoire du boîtier est pleine.", en="The memory of the box is full."),
+        Sentence(
+            fr="Rien de gardé n'est perdu, le boîtier redémarre ; si cela revient, arrêter ce qui tourne à côté.",
+            en="Nothing kept is lost, the box starts again; if it comes back, stop what else runs there.",
+        ),
+    )

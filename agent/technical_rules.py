@@ -278,6 +278,33 @@ RULES: Mapping[str, TechnicalRule] = {
         of_box=True,
         longest_ms=TEAM_LIST_MS,
     ),
+    "database_quarantined": TechnicalRule(
+        priority=Priority.HIGH,
+        owner=Owner.TEAM,
+        fr="La base du boîtier était abîmée : elle est mise de côté, une neuve commence. Ce qui n'était pas reçu "
+        "par l'équipe manque peut-être : vérifier les dernières mesures de ses patients, faire changer la carte.",
+        en="The database of the box was damaged: it is set aside and a new one begins. What the team had not received "
+        "yet may be missing: check the latest readings of its patients, have the card replaced.",
+        of_box=True,
+    ),
+    "database_set_back": TechnicalRule(
+        priority=Priority.HIGH,
+        owner=Owner.TEAM,
+        fr="La base du boîtier a été remise à un état ancien : des mesures ou des alertes entre les deux manquent "
+        "peut-être, une alerte d'alors peut rester ouverte ; vérifier, et demander qui l'a remise.",
+        en="The database of the box was set back to an earlier state: readings or alerts of the time between may be "
+        "missing, an alert of then may stay open; check, and ask who put it back.",
+        of_box=True,
+    ),
+    "rows_altered": TechnicalRule(
+        priority=Priority.HIGH,
+        owner=Owner.INSTALLER,
+        fr="Des données du boîtier ont été altérées et sont écartées, le reste continue : changer la carte ; "
+        "si elle est bonne, quelqu'un a touché à la base.",
+        en="Data kept by the box were altered and are left out, all else goes on: replace the card; if it is sound, "
+        "somebody has touched the database.",
+        of_box=True,
+    ),
     "judging_quarantined": TechnicalRule(
         priority=Priority.HIGH,
         owner=Owner.TEAM,

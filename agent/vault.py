@@ -1,27 +1,22 @@
-"""The box's own keys: where they live, what they open.
+"""The box's own keys: what they seal and open.
 
-- One key-encryption key (KEK) comes from the best place the machine offers: a systemd credential, else a file
-  that nobody else can read. It is random; there is no default.
+- One key-encryption key (KEK) wraps all others. It is random; there is no default (key_places).
 - A fresh data key is made at every start, each day and every 2^20 seals, and kept wrapped under the KEK. So a
   random 96-bit nonce never meets the same key twice (SP 800-38D, 8.3), not even after a restored backup.
 - Associated data binds every sealed row to its box, table and row: a row copied or swapped does not open.
 
-Not here: the keys of the team and the box's signing key (exchange), and where sealed rows are kept (store).
+Not here: where the KEK lives (key_places), the wrapped keys in the database (wrapped_keys), the keys of the team and
+the box's signing key (exchange), and where sealed rows are kept (store).
 """
 
-import contextlib
 import hashlib
 import hmac
-import os
 import secrets
-from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from agent.database import sync_folder
 from agent.errors import NotReadyError, VaultError
-from agent.settings import Settings
 from alerting.alert import Sentence
 
 KEY_BYTES = 32
@@ -30,135 +25,128 @@ SEALS_PER_KEY = 2**20
 DAY_MS = 86_400_000
 
 
-def make_kek_file(path: Path, *, database: Path) -> None:
-    """Make the key file with 32 random bytes and mode 0600, unless it is there; all of it or nothing.
-
-    Raises:
-        VaultError: it cannot be made; or `database` is there, which another key has sealed.
-    """
-    if path.exists():
-        return
-    if database.exists():
-        raise VaultError(
-            Sentence(
-                fr=f"La clé {path} manque, alors que la base {database} existe.",
-                en=f"The key {path} is missing although the database {database} is there.",
-            ),
-            Sentence(
-                fr="Remettre la clé d'origine, ou mettre la base de côté : une nouvelle commencera.",
-                en="Restore the original key, or move the database aside: a new one will begin.",
-            ),
-        )
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
-        draft.rename(path)
-        sync_folder(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink()
-        raise VaultError(
-            Sentence(
-                fr=f"Le fichier de clé {path} ne peut pas être créé ({error.strerror}).",
-                en=f"The key file {path} cannot be made ({error.strerror}).",
-            ),
-            Sentence(fr="Vérifier le dossier et son propriétaire.", en="Check the folder and its owner."),
-        ) from error
-
-
-def kek_from_file(path: Path) -> bytes:
-    """Return the KEK in a file of 32 bytes.
-
-    Raises:
-        VaultError: the file is not there, can be read by others, or has another length.
-    """
-    try:
-        mode, key = path.stat().st_mode, path.read_bytes()
-    except OSError as error:
-        raise VaultError(
-            Sentence(
-                fr=f"Le fichier de clé {path} ne peut pas être lu ({error.strerror}).",
-                en=f"The key file {path} cannot be read ({error.strerror}).",
-            ),
-            Sentence(fr="Le boîtier a-t-il déjà démarré ?", en="Has the box been started?"),
-        ) from error
-    if mode & 0o077:
-        raise VaultError(
-            Sentence(
-                fr=f"Le fichier de clé {path} est lisible par d'autres.",
-                en=f"The key file {path} can be read by others.",
-            ),
-            Sentence(fr=f"Faire « chmod 600 {path} ».", en=f"Run 'chmod 600 {path}'."),
-        )
-    return _checked(key, str(path))
-
-
-def kek_from_credential(name: str) -> bytes:
-    """Return the KEK that systemd hands over as a credential.
-
-    Raises:
-        VaultError: the unit has no such credential.
-    """
-    folder = os.environ.get("CREDENTIALS_DIRECTORY")
-    path = Path(folder, name) if folder else None
-    if path is None or not path.is_file():
-        raise VaultError(
-            Sentence(fr=f"systemd n'a pas fourni la clé « {name} ».", en=f"systemd gave no credential '{name}'."),
-            Sentence(
-                fr=f"Ajouter LoadCredentialEncrypted={name} à l'unité.",
-                en=f"Add LoadCredentialEncrypted={name} to the unit.",
-            ),
-        )
-    return _checked(path.read_bytes(), f"credential {name}")
-
-
-def _checked(key: bytes, place: str) -> bytes:
-    if len(key) != KEY_BYTES:
-        raise VaultError(
-            Sentence(
-                fr=f"La clé ({place}) a {len(key)} octets au lieu de {KEY_BYTES}.",
-                en=f"The key ({place}) has {len(key)} bytes instead of {KEY_BYTES}.",
-            ),
-            Sentence(
-                fr="Remettre la bonne clé : sans elle, ce que le boîtier garde ne peut être lu.",
-                en="Restore the right key: without it what the box keeps cannot be read.",
-            ),
-        )
-    return key
+def _require_bytes(value: object) -> None:
+    """Refuse what a damaged row gives in place of bytes."""
+    if not isinstance(value, bytes):
+        raise TypeError(type(value).__name__)
 
 
 class Vault:
     """Seals and opens the rows of one box."""
 
-    def __init__(self, kek: bytes, *, box: str) -> None:
-        """`kek` has 32 bytes; `box` is bound into everything sealed."""
-        self._kek = AESGCM(kek)
+    def __init__(self, kek: bytes, *, box: str, next_kek: bytes | None = None) -> None:
+        """Begin with the box's key.
+
+        Args:
+            kek: 32 bytes.
+            box: is bound into everything sealed.
+            next_kek: the one that is to follow, or has followed already where a rotation was cut short: `choose`.
+        """
+        self._keks = (kek,) if next_kek is None else (kek, next_kek)
         self._box = box
-        self._index = hmac.new(kek, b"veilleur index|" + box.encode(), hashlib.sha256).digest()
+        # Replaced by a random one as soon as a database has it.
+        self._index = self._derived_index(kek)
         self._opened: dict[int, AESGCM] = {}
+        self.highest = 0
+        """The highest number that a data key of this vault had."""
+        self._use(kek)
         self._current: int | None = None
         self._seals = 0
         self._born = 0
+
+    def _use(self, kek: bytes) -> None:
+        self._kek = AESGCM(kek)
+        self.fingerprint = self.fingerprint_of(kek)
+
+    def _derived_index(self, kek: bytes) -> bytes:
+        return hmac.new(kek, b"veilleur index|" + self._box.encode(), hashlib.sha256).digest()
+
+    # --- the box's key ------------------------------------------------------------------------------------
+
+    def fingerprint_of(self, kek: bytes) -> bytes:
+        """Return 8 bytes that tell a key of this box from another without saying what it is."""
+        return hmac.new(kek, b"veilleur kek|" + self._box.encode(), hashlib.sha256).digest()[:8]
+
+    def choose(self, fingerprint: bytes) -> bool:
+        """Use the one of the box's keys that has this fingerprint; return whether one has."""
+        for kek in self._keks:
+            if self.fingerprint_of(kek) == fingerprint:
+                self._use(kek)
+                return True
+        return False
+
+    @property
+    def uses_next(self) -> bool:
+        """Whether the key that is used is the one that was to follow."""
+        return len(self._keks) == 2 and self.fingerprint == self.fingerprint_of(self._keks[1])
+
+    @property
+    def next_kek(self) -> bytes | None:
+        """The key that is to follow, None when there is none or it has followed already."""
+        return self._keks[1] if len(self._keks) == 2 and not self.uses_next else None
+
+    def adopt(self, kek: bytes) -> None:
+        """Wrap with another key from now on: everything kept is under it."""
+        self._keks = (kek,)
+        self._use(kek)
+
+    def wrapped_anew(self, number: int | str, wrapped: bytes, kek: bytes) -> bytes:
+        """Return a wrapped key as it is under another key of the box.
+
+        Raises:
+            VaultError: it does not open.
+        """
+        return self._wrap(AESGCM(kek), number, self._unwrap(number, wrapped))
+
+    # --- what it wraps ------------------------------------------------------------------------------------
+
+    @property
+    def current(self) -> int | None:
+        """The number of the data key that seals now."""
+        return self._current
+
+    def new_index(self, *, derived: bool) -> bytes:
+        """Make the key of the digests and return it wrapped; `derived`: the one that a database of before has."""
+        if not derived:
+            self._index = secrets.token_bytes(KEY_BYTES)
+        return self._wrap(self._kek, "index_key", self._index)
+
+    def open_index(self, wrapped: bytes) -> None:
+        """Unwrap the key of the digests.
+
+        Raises:
+            VaultError: it does not open.
+        """
+        self._index = self._unwrap("index_key", wrapped)
+
+    def forget_key(self, number: int) -> None:
+        """Know a data key no more."""
+        self._opened.pop(number, None)
 
     def needs_key(self, now_ms: int) -> bool:
         """Return whether a fresh data key must be made before the next seal."""
         return self._current is None or self._seals >= SEALS_PER_KEY or now_ms // DAY_MS != self._born // DAY_MS
 
-    def new_key(self, number: int) -> bytes:
-        """Make data key `number` and return it wrapped, for the store to keep before `use_key`."""
-        key = secrets.token_bytes(KEY_BYTES)
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        self._opened[number] = AESGCM(key)
-        return nonce + self._kek.encrypt(nonce, key, self._context("data_key", number))
+    def new_key(self, number: int, *, under: bytes | None = None) -> bytes:
+        """Make data key `number` and return it wrapped, for the store to keep before `use_key`.
 
-    def use_key(self, number: int, now_ms: int) -> None:
-        """Seal with data key `number` from now on."""
-        self._current, self._seals, self._born = number, 0, now_ms
+        It is wrapped under the box's key, or the one that is to take its place.
+        """
+        key = secrets.token_bytes(KEY_BYTES)
+        self._remember(number, key)
+        return self._wrap(self._kek if under is None else AESGCM(under), number, key)
+
+    def _remember(self, number: int, key: bytes) -> None:
+        self._opened[number] = AESGCM(key)
+        self.highest = max(self.highest, number)
+
+    def _wrap(self, kek: AESGCM, number: int | str, key: bytes) -> bytes:
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        return nonce + kek.encrypt(nonce, key, self._context("data_key", number))
+
+    def use_key(self, number: int, now_ms: int, *, seals: int = 0) -> None:
+        """Seal with data key `number` from now on; `seals` of it were made already."""
+        self._current, self._seals, self._born = number, seals, now_ms
 
     def open_key(self, number: int, wrapped: bytes) -> None:
         """Unwrap a kept data key.
@@ -166,9 +154,13 @@ class Vault:
         Raises:
             VaultError: the KEK is not the one it was wrapped with, or the row was altered.
         """
+        self._remember(number, self._unwrap(number, wrapped))
+
+    def _unwrap(self, number: int | str, wrapped: bytes) -> bytes:
         try:
-            key = self._kek.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], self._context("data_key", number))
-        except InvalidTag as error:
+            _require_bytes(wrapped)
+            return self._kek.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], self._context("data_key", number))
+        except (InvalidTag, TypeError, ValueError) as error:
             raise VaultError(
                 Sentence(
                     fr="La base de données ne s'ouvre pas avec la clé de ce boîtier.",
@@ -179,7 +171,6 @@ class Vault:
                     en="Restore the original key, or move the database aside: a new one will begin.",
                 ),
             ) from error
-        self._opened[number] = AESGCM(key)
 
     def seal(self, table: str, row: int | str, plaintext: bytes) -> bytes:
         """Return key number (4 bytes), nonce and ciphertext, bound to the table and row.
@@ -190,9 +181,13 @@ class Vault:
         if self._current is None:
             raise NotReadyError("no data key was made yet")
         self._seals += 1
+        return self.seal_with(self._current, table, row, plaintext)
+
+    def seal_with(self, number: int, table: str, row: int | str, plaintext: bytes) -> bytes:
+        """Seal with a certain data key, which the caller counts the seals of (`SEALS_PER_KEY`)."""
         nonce = secrets.token_bytes(NONCE_BYTES)
-        sealed = self._opened[self._current].encrypt(nonce, plaintext, self._context(table, row))
-        return self._current.to_bytes(4, "big") + nonce + sealed
+        sealed = self._opened[number].encrypt(nonce, plaintext, self._context(table, row))
+        return number.to_bytes(4, "big") + nonce + sealed
 
     def open(self, table: str, row: int | str, sealed: bytes) -> bytes:
         """Return the plaintext of a row.
@@ -200,19 +195,20 @@ class Vault:
         Raises:
             VaultError: the row was altered, moved, or belongs to another box.
         """
-        number = int.from_bytes(sealed[:4], "big")
-        nonce, ciphertext = sealed[4 : 4 + NONCE_BYTES], sealed[4 + NONCE_BYTES :]
         try:
+            _require_bytes(sealed)
+            number = int.from_bytes(sealed[:4], "big")
+            nonce, ciphertext = sealed[4 : 4 + NONCE_BYTES], sealed[4 + NONCE_BYTES :]
             return self._opened[number].decrypt(nonce, ciphertext, self._context(table, row))
-        except (KeyError, InvalidTag) as error:
+        except (KeyError, InvalidTag, TypeError, ValueError) as error:
             raise VaultError(
                 Sentence(
                     fr=f"La base de données a été altérée ({table} {row}).",
                     en=f"The database was altered ({table} {row}).",
                 ),
                 Sentence(
-                    fr="La mettre de côté et redémarrer ; ce qui a été transmis est en sécurité chez l'équipe.",
-                    en="Move it aside and restart; what was sent is safe with the team.",
+                    fr="Cette ligne est écartée ; ce qui a été transmis est en sécurité chez l'équipe.",
+                    en="This row is left out; what was sent is safe with the team.",
                 ),
             ) from error
 
@@ -222,16 +218,3 @@ class Vault:
 
     def _context(self, table: str, row: int | str) -> bytes:
         return f"veilleur|{self._box}|{table}|{row}".encode()
-
-
-def open_vault(settings: Settings) -> Vault:
-    """Return the vault with the key from the place that the settings name.
-
-    Raises:
-        VaultError: the key is missing, too open, or of the wrong length.
-    """
-    if settings.vault.key_file is not None:
-        kek = kek_from_file(settings.vault.key_file)
-    else:
-        kek = kek_from_credential(settings.vault.credential or "")
-    return Vault(kek, box=settings.box)

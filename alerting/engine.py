@@ -157,9 +157,18 @@ class Engine:
         return self._stream.event_time
 
     @property
+    def prelude(self) -> int:
+        """How many ms before judging begins readings matter: what the longest window reaches."""
+        return max(self._program.preludes)
+
+    @property
     def history_from(self) -> int:
-        """From when on (ms UTC, inclusive) readings matter at all: `since`, less what the longest window reaches."""
-        return self._stream.since - max(self._program.preludes)
+        """From when on (ms UTC, inclusive) readings matter at all: `since`, less `prelude`."""
+        return self._stream.since - self.prelude
+
+    def _ended_before(self, told: Told, at: int) -> bool:
+        ended = self._teller.ended(told)
+        return ended is not None and ended < at
 
     def history_needed(self, arrived: Sequence[Reading]) -> int:
         """Return from when on (ms UTC, inclusive) `rejudge` needs readings, for these to be judged.
@@ -247,12 +256,14 @@ class Engine:
         turn = None if self._teller.next_turn is None else self._teller.next_turn + 1
         return min((at for at in (self._stream.next_deadline(), turn) if at is not None), default=None)
 
-    def rejudge(self, history: Sequence[Reading]) -> tuple[AlertChange, ...]:
+    def rejudge(self, history: Sequence[Reading], *, whole_from: int | None = None) -> tuple[AlertChange, ...]:
         """Judge again what late readings may change, and tell what differs.
 
         Args:
             history: every reading of the patient from `history_needed` on, or from `history_from` on, in any order,
                 except those that were NOT_JUDGED on arrival.
+            whole_from: ms UTC from which on (inclusive) the history is whole, those before being forgotten: at least
+                `memory_of` the protocol before event time and any alert that stands. None: nothing was forgotten.
 
         Raises:
             HistoryError: readings that were judged before are not there.
@@ -263,8 +274,18 @@ class Engine:
         if not new:
             return ()
         first = new[0].measured_at
+        start = before.since if whole_from is None else max(before.since, whole_from + self.prelude)
         again = judge_again(
-            before, self._origin, history, self._checkpoints, self._book, first=first, reach=teller.retention.reach
+            before,
+            self._origin,
+            history,
+            self._checkpoints,
+            self._book,
+            first=first,
+            reach=teller.retention.reach,
+            start=start,
+            # What ended before judging begins again is as it was: nothing is left to judge it by.
+            ended=[one for one in teller.told if start > before.since and self._ended_before(one, start)],
         )
         after = teller.retention.of(again.told, until, teller.ended)
         rules = self._protocol.rules

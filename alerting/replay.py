@@ -144,6 +144,8 @@ def judge_again(
     *,
     first: int,
     reach: int,
+    start: int,
+    ended: Sequence[Told] = (),
 ) -> Replay:
     """Judge a history again, as far as readings from `first` (ms UTC) on may change anything.
 
@@ -155,13 +157,15 @@ def judge_again(
         book: for the alerts.
         first: when the earliest reading that was never judged was measured.
         reach: ms before event time at which the oldest late reading may lie.
+        start: ms UTC at which judging begins without a checkpoint.
+        ended: alerts that ended before it.
 
     Raises:
         KernelError: the compiled kernel is of another version.
     """
     checkpoint = latest_before(checkpoints, first)
     if checkpoint is None:
-        again, told, held = origin.begin(stream.since), list[Told](), list[Checkpoint]()
+        again, told, held = origin.begin(start), [one.copy() for one in ended], list[Checkpoint]()
     else:
         again, told = origin.after(checkpoint), [one.copy() for one in checkpoint.told]
         held = [one for one in checkpoints if one.at <= checkpoint.at]

@@ -9,8 +9,15 @@ from collections.abc import Callable, Iterable
 
 from alerting.care_protocol import CareProtocol
 from alerting.life_rules import DAY_MS
+from alerting.program import compile_program
 from alerting.stream import lateness_bound
 from alerting.told import Told, in_order
+
+
+def memory_of(protocol: CareProtocol) -> int:
+    """Return for how many ms a reading may matter under a protocol: its longest window, and how late one may come."""
+    bounds = (lateness_bound(quantity) for rule in protocol.rules for quantity in rule.inputs)
+    return max(compile_program(protocol).preludes) + max(bounds)
 
 
 class Retention:

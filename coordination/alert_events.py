@@ -2,15 +2,15 @@
 
 After an outage alerts and readings travel in different lanes, newest first: a RESOLVED may come before its RAISED.
 Each change is complete in itself, so the alert is simply its last change, and *last* is decided by what the changes
-carry, never by when they came. Within an epoch the box's sequence decides; epochs follow each other by the earliest
-time at which the box sealed one of their changes.
+carry, never by when they came. Within a lineage (the epochs of one database) the box's sequence decides; lineages
+follow each other by the earliest time at which the box sealed one of their changes.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alerting.alert import Priority
-from exchange.messages import AlertRecord
+from exchange.messages import AlertRecord, lineage
 
 PRIO = {Priority.HIGH: 1, Priority.MEDIUM: 2, Priority.LOW: 3}
 """How the worklist sorts priorities."""
@@ -23,7 +23,7 @@ class AlertEvent:
     Attributes:
         box: row of the box that said it, or that the inbox said it about.
         epoch: of the box's database; "" when the inbox itself said it.
-        seq: orders the changes of one box and epoch.
+        seq: orders the changes of one box and lineage.
         created: ms UTC by the clock of whoever said it.
         record: the change.
     """
@@ -39,6 +39,12 @@ def latest(events: Sequence[AlertEvent]) -> AlertEvent:
     """Return the change that says how the alert is now; `events` is not empty, its order does not matter."""
     began: dict[tuple[int, str], int] = {}
     for event in events:
-        speaker = (event.box, event.epoch)
+        speaker = (event.box, lineage(event.epoch))
         began[speaker] = min(began.get(speaker, event.created), event.created)
-    return max(events, key=lambda event: (began[event.box, event.epoch], event.epoch, event.box, event.seq))
+
+    def place(event: AlertEvent) -> tuple[int, str, int, int, int, str]:
+        stem = lineage(event.epoch)
+        # A database that was set back gives numbers again, under another epoch, before it knows.
+        return began[event.box, stem], stem, event.box, event.seq, event.created, event.epoch
+
+    return max(events, key=place)

@@ -25,7 +25,7 @@ from coordination.sqlite_file import as_error, connect, transaction
 from coordination.sqlite_of_boxes import sung
 from coordination.sqlite_records import Records, Roster
 from coordination.sqlite_signs import keep_presence, refuse
-from exchange.messages import Range
+from exchange.messages import Range, lineage
 from exchange.receipts import MAX_EPOCHS, Credit, Receipt, Received
 from exchange.sealing import Opened
 
@@ -152,7 +152,7 @@ class SqliteDatabase:
             by_box: dict[str, list[Received]] = {}
             for box, epoch, ranges in records.received():
                 by_box.setdefault(box, []).append(self._received(box, epoch, ranges))
-            # A box begins few epochs in its life; should one claim many, it gets more than one receipt.
+            # A box begins an epoch at each start; one that has many on its way gets more than one receipt.
             return tuple(
                 self._receipt(Receipt(box=box, epochs=tuple(part), at=receipt_at, credit=credit), sign)
                 for box, epochs in by_box.items()
@@ -170,7 +170,13 @@ class SqliteDatabase:
             "SELECT max(last) FROM received_range JOIN box ON box.id = box_id WHERE box.name = ? AND epoch = ?",
             (box, epoch),
         ).fetchone()[0]
-        return Received(epoch=epoch, ranges=ranges, high=high)
+        # Between a lineage and the first text after it, so that the index of the key finds them.
+        others = self._connection.execute(
+            "SELECT ifnull(max(min(last, ?)), -1) FROM received_range JOIN box ON box.id = box_id"
+            " WHERE box.name = ? AND epoch >= ? AND epoch < ? AND epoch <> ? AND first <= ?",
+            (high, box, lineage(epoch), lineage(epoch) + "g", epoch, high),
+        ).fetchone()[0]
+        return Received(epoch=epoch, ranges=ranges, high=high, others=others)
 
     def _receipt(self, receipt: Receipt, sign: Callable[[Receipt], bytes]) -> SignedReceipt:
         data = sign(receipt)

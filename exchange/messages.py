@@ -169,7 +169,7 @@ class Status(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     Attributes:
         state: "online" (birth and heartbeat) or "offline" (the will, given to the broker at connect).
         box: the box's id.
-        epoch: 32 hexadecimal digits, renewed whenever the box's database is created or restored.
+        epoch: 32 hexadecimal digits, renewed whenever the box's database is opened; see `lineage`.
         session: 32 hexadecimal digits, one per connection: a stale will cannot mask a newer birth.
         next_seq: the sequence number that the next record will carry.
         backlog: records kept and not receipted.
@@ -200,6 +200,15 @@ class Content(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What an envelope holds: records in order; the first carries the header's first sequence number."""
 
     records: Annotated[tuple[Record, ...], Meta(min_length=1, max_length=MAX_RECORDS)]
+
+
+def lineage(epoch: str) -> str:
+    """Return what the epochs of one database have in common: their first 16 hexadecimal digits.
+
+    Within it sequence numbers go on from one epoch to the next; a database that was created anew, or found to be set
+    back, has another one.
+    """
+    return epoch[:16]
 
 
 def observation(patient: str, reading: Reading) -> ObservationRecord:

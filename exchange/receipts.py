@@ -21,12 +21,15 @@ class Received(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     Attributes:
         epoch: 32 hexadecimal digits.
         ranges: what this receipt covers.
-        high: the highest sequence number ever stored for this epoch: shows a box that its database was rolled back.
+        high: the highest sequence number ever stored for this epoch.
+        others: the highest one up to `high` that is stored for another epoch of the same `lineage`, -1 without any.
+            Epochs of one database follow each other: one that this epoch gave too shows that it was set back.
     """
 
     epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
     ranges: Annotated[tuple[Range, ...], Meta(min_length=1, max_length=MAX_RANGES)]
     high: Annotated[int, Meta(ge=0, le=2**53)]
+    others: Annotated[int, Meta(ge=-1, le=2**53)] = -1
 
 
 class Credit(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -274,6 +274,16 @@ class Opener:
             raise EnvelopeError("decrypt", f"the key {key.id} does not open it") from error
 
 
+def sealed_by(public: bytes, envelope: bytes) -> Header | None:
+    """Return the header of an envelope that the owner of `public` sealed, None when it was altered since."""
+    try:
+        _, header = _split_header(envelope)
+    except EnvelopeError:
+        return None
+    signed = verify(public, _ENVELOPE_LABEL + envelope[:-SIGNATURE_LENGTH], envelope[-SIGNATURE_LENGTH:])
+    return header if signed else None
+
+
 def sign_receipt(receipt: Receipt, key: SigningKey) -> bytes:
     """Return a receipt as it travels."""
     return _sign_note(_RECEIPT_LABEL, msgspec.msgpack.encode(receipt), key)

@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from agent.cli import last_words, until_told
+from agent.cli import until_told
 from agent.errors import AgentError
+from agent.last_words import last_words
 from coordination.errors import CoordinationError
 from simulators.clock import AcceleratedClock
 from simulators.errors import ClockError, SimulatorError

@@ -130,7 +130,7 @@ class World:
         """Return how many sequence numbers below the highest received the team lacks."""
         query = (
             "select coalesce(sum(missing), 0) from (select max(last) + 1 - sum(last - first + 1) as missing"
-            " from received_range group by box_id, epoch)"
+            " from received_range group by box_id, substr(epoch, 1, 16))"
         )
         return _number(self.desk_database, query)
 

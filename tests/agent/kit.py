@@ -8,7 +8,8 @@ from agent.store import Arrival, Store
 from agent.vault import Vault
 from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence
 from devices.reading import ClockTrust, Provenance, Quantity, Reading, Validity, facts, to_counts
-from exchange.messages import Record
+from exchange.messages import Range, Record
+from exchange.receipts import Received
 from exchange.sealing import Opener, Sealer
 
 START = 1_763_800_000_000
@@ -88,3 +89,13 @@ def open_store(path: Path, *, now_ms: int = START) -> Store:
 
 def arrivals(*readings: Reading, patient: str = PATIENT) -> list[Arrival]:
     return [Arrival(patient=patient, reading=reading) for reading in readings]
+
+
+def receipt(store: Store, *ranges: tuple[int, int], epoch: str | None = None, others: int = -1) -> Received:
+    """What the team says of these numbers, both ends included, of the store's epoch or another one."""
+    return Received(
+        epoch=epoch or store.epoch,
+        ranges=tuple(Range(first, last) for first, last in ranges),
+        high=max(last for _, last in ranges),
+        others=others,
+    )

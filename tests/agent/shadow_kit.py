@@ -251,13 +251,14 @@ def active_side(path: Path, desk: Desk) -> dict[str, object]:
     """Everything that a box keeps for, tells and sends to people, as plain values: what no shadow may touch."""
     store = open_store(path)
     try:
-        rows = store._connection.execute("select digest, stream, standing, told_at, body from alert order by digest")
-        alerts = [
-            (digest, stream, standing, told_at, store._vault.open("alert", digest.hex(), body))
+        rows = store._connection.execute("select digest, stream, standing, told_at, body from alert").fetchall()
+        # Digests are of a key that each database has for itself.
+        alerts = sorted(
+            (store._vault.open("alert", digest.hex(), body), stream, standing, told_at)
             for digest, stream, standing, told_at, body in rows
-        ]
+        )
         stream = store.stream(PATIENT)
-        readings = store._connection.execute("select id, stream, digest, measured_at, state from reading").fetchall()
+        readings = store._connection.execute("select id, stream, measured_at, state from reading").fetchall()
         outbox = store._connection.execute("select first, last, lane, created from outbox order by first").fetchall()
         return {
             "alerts": alerts,

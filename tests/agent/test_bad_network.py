@@ -98,7 +98,6 @@ async def box_behind(
             store=store,
             link=link,
             box=BOX,
-            epoch=await store.call(Store.this_epoch),
             signers={team.receipt.id: team.receipt.public},
             settings=ForwarderSettings(receipt_timeout=receipt_timeout, heartbeat=60.0),
             presence=presence,

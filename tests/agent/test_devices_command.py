@@ -10,12 +10,13 @@ from click.testing import CliRunner, Result
 
 from agent.cli import main
 from agent.devices_command import CAUSES, DeviceRow, read_devices, table
+from agent.key_places import make_kek_file
 from agent.settings import Settings
 from agent.settings_file import read_settings
 from agent.silence import Cause
 from agent.store import Arrival, Store
 from agent.technical import TechnicalAlerts
-from agent.vault import Vault, make_kek_file
+from agent.vault import Vault
 from alerting.alert import Sentence
 from devices.reading import Quantity
 from devices.source import DeviceEvent, DeviceEventKind, DeviceFacts

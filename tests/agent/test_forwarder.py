@@ -160,7 +160,6 @@ async def scene(
             store=store,
             link=link,
             box=BOX,
-            epoch=epoch,
             signers={TEAM.id: TEAM.public},
             settings=ForwarderSettings(receipt_timeout=receipt_timeout, heartbeat=60.0),
             presence=presence,
@@ -238,7 +237,7 @@ async def test_one_receipt_may_speak_of_several_epochs(tmp_path: Path, broker: B
     async with scene(tmp_path / "box.db", broker) as stage:
         await stage.keep(desk, "100", "101")
         await stage.next(OBSERVATIONS)
-        parts = [Received(epoch=epoch, ranges=(Range(0, 1),), high=1) for epoch in ("0" * 32, stage.epoch, "f" * 32)]
+        parts = [Received(epoch=epoch, ranges=(Range(0, 1),), high=1) for epoch in ("0" * 32, "f" * 32, stage.epoch)]
         await stage.team.publish(
             topic(BOX, RECEIPTS), sign_receipt(Receipt(box=BOX, epochs=tuple(parts), at=START), TEAM)
         )

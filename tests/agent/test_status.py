@@ -7,10 +7,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from agent.cli import main
+from agent.key_places import make_kek_file
 from agent.settings_file import read_settings
 from agent.status import KERNELS
 from agent.store import Store
-from agent.vault import Vault, make_kek_file
+from agent.vault import Vault
 from alerting import compiled
 from alerting.alert import Sentence
 from alerting.compiled import Kind

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.errors import NotReadyError, VaultError
-from agent.vault import DAY_MS, SEALS_PER_KEY, Vault, kek_from_credential, kek_from_file, make_kek_file
+from agent.key_places import kek_from_credential, kek_from_file, make_kek_file
+from agent.vault import DAY_MS, SEALS_PER_KEY, Vault
 
 
 def ready_vault(kek: bytes = bytes(32), *, box: str = "box-0001") -> Vault:

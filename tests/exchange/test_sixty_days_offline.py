@@ -18,7 +18,6 @@ from coordination.keys import TeamPrivateKeys
 from coordination.settings import Settings, read_settings
 from devices.source import DeviceEventKind
 from exchange.errors import EnvelopeError, ReceiptError
-from exchange.messages import Range
 from exchange.sealing import Opener, Sealer, verify_receipt
 from tests.agent.kit import arrivals, glucose, open_store
 from tests.coordination.kit import BOX, PATIENT, START, Team, rows
@@ -70,9 +69,8 @@ class Away:
     def free(self, receipts: list[bytes]) -> None:
         """Free what waits if the box believes every receipt."""
         for data in receipts:
-            verify_receipt(data, box=BOX, signers=self.keeper.signers)
-        for entry in self.store.waiting(limit=1000):
-            self.store.free([Range(entry.first, entry.last)], now_ms=self.now)
+            for part in verify_receipt(data, box=BOX, signers=self.keeper.signers).epochs:
+                self.store.receipted(part, now_ms=self.now)
 
 
 @pytest.fixture

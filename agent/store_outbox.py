@@ -1,0 +1,163 @@
+"""The part of the store that sends: what waits, what a receipt frees, what is sent again, and under which epoch.
+
+Not here: what comes in and what is judged (store), and sending itself (forwarder).
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from agent.clock_store import Place, begin_stretch, last_stretch
+from agent.database import immediate
+from agent.epochs import Epochs
+from agent.notes import forget_notes, keep_note, notes
+from agent.outbox import Entry
+from agent.store_reader import StoreReader
+from agent.vault import Vault
+from agent.wrapped_keys import WrappedKeys
+from exchange.messages import Range, lineage
+from exchange.receipts import Received
+from exchange.sealing import LANE_ALERTS, LANE_DENSE, Sealer
+
+SET_BACK = "database_set_back"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipted:
+    """What a receipt came to.
+
+    Attributes:
+        freed: the `first` of every entry that it covers.
+        known: its epoch is one of this database.
+        ahead: the team has more of this lineage than this database gave, or numbers of it twice: it was set back.
+    """
+
+    freed: tuple[int, ...] = ()
+    known: bool = True
+    ahead: bool = False
+
+
+class StoreOutbox(StoreReader):
+    """One open database, to read and to send from."""
+
+    def __init__(self, connection: sqlite3.Connection, vault: Vault) -> None:
+        """Take over an open connection, see `StoreReader`."""
+        super().__init__(connection, vault)
+        self.keys = WrappedKeys(connection, vault)
+
+    def waiting(
+        self,
+        *,
+        limit: int,
+        sent: Sequence[int] = (),
+        lanes: tuple[int, int] = (LANE_ALERTS, LANE_DENSE),
+        size: int | None = None,
+    ) -> list[Entry]:
+        """Return up to `limit` entries to send, see `Outbox.waiting`."""
+        return self.outbox.waiting(limit=limit, sent=sent, lanes=lanes, size=size)
+
+    def backlog(self) -> tuple[int, int]:
+        """Return the next sequence number and how many records wait for a receipt."""
+        return self.outbox.next_seq(), sum(self.outbox.depth().values())
+
+    def forget_receipted(self, *, before_ms: int) -> int:
+        """Delete entries receipted before `before_ms` (exclusive); return how many."""
+        return self.outbox.forget(before_ms=before_ms)
+
+    def receipted(self, part: Received, *, now_ms: int) -> Receipted:
+        """Keep that the team has these records, as far as this database gave their numbers under that epoch."""
+        ends = self.outbox.next_seq()
+        epoch = self.epochs.find(part.epoch, next_seq=ends)
+        if epoch is None:
+            return Receipted(known=False)
+        ours = [own for item in part.ranges if (own := epoch.within(item)) is not None]
+        ahead = part.high >= epoch.end or part.others >= epoch.first
+        with immediate(self._connection):
+            freed = self.outbox.free(ours, now_ms=now_ms)
+        return Receipted(freed=tuple(freed), ahead=ahead and lineage(part.epoch) == lineage(self.epoch))
+
+    def drop_altered(self, entry: Entry) -> None:
+        """Give up an entry that is no longer what was sealed: the team would refuse it for ever."""
+        with immediate(self._connection):
+            self.outbox.give_up(entry)
+        self._note_altered("outbox", entry.first)
+
+    def resend(self, epoch: str, ranges: Sequence[Range]) -> list[Range]:
+        """Let what the team asks for again wait again, as far as it is kept.
+
+        Args:
+            epoch: one of this database's; numbers go on from one to the next, and whichever gave them is sent.
+            ranges: sequence numbers, in order.
+
+        Returns:
+            What cannot be given: forgotten, never given, or of an epoch of another database.
+        """
+        if not self.epochs.knows_lineage(epoch):
+            return list(ranges)
+        with immediate(self._connection):
+            return self.outbox.resend(ranges)
+
+    def begin_anew(self, sealer: Sealer, *, now_ms: int) -> str:
+        """Go on under a new lineage, because the team showed that this database was set back.
+
+        What was said of alerts since it was opened is said again: under the old lineage its numbers lie below those
+        of what was said, and lost, before.
+
+        Returns:
+            The new epoch.
+        """
+        with self._transaction(now_ms):
+            ends = self.outbox.next_seq()
+            opened = self.epochs.find(self.epoch, next_seq=ends)
+            epoch = Epochs(self._connection).begin(next_seq=ends, anew=True)
+            keep_note(self._connection, SET_BACK)
+            stretch = last_stretch(self._connection)
+            if stretch is not None:
+                # The box's time runs on as before; what is numbered in it is of another epoch from here on.
+                (row,) = self._connection.execute("select coalesce(max(id), 0) + 1 from reading").fetchone()
+                begin_stretch(self._connection, stretch, Place(epoch=epoch, seq=ends, row=row))
+            since = ends if opened is None else opened.first
+            said = self._connection.execute("select digest from alert where seq >= ? order by seq", (since,)).fetchall()
+            records = [record for (digest,) in said if (record := self._alert(digest)) is not None]
+            before, self.outbox.epoch = self.outbox.epoch, epoch
+            try:
+                self.outbox.add(records, LANE_ALERTS, sealer, now_ms=now_ms)
+            except BaseException:
+                self.outbox.epoch = before
+                raise
+        return epoch
+
+    # --- keys ---------------------------------------------------------------------------------------------
+
+    def next_kek(self) -> bytes | None:
+        """Return the key of the box that is to follow, None when none lies ready."""
+        return self._vault.next_kek
+
+    def wrap_anew(self, kek: bytes) -> None:
+        """Put every key under another key of the box: all of them, or none."""
+        with immediate(self._connection):
+            self.keys.wrap_anew(kek)
+        self._vault.adopt(kek)
+
+    def empty_log(self) -> None:
+        """Play the log into the file and empty it, as far as nobody reads it: old pages do not stay in it."""
+        self._connection.execute("pragma wal_checkpoint(truncate)")
+
+    # --- what is to be told ---------------------------------------------------------------------------------
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what the box has noticed of itself and must still tell."""
+        return notes(self._connection)
+
+    def forget_notes(self, rules: Sequence[str]) -> None:
+        """Forget what was told."""
+        with immediate(self._connection):
+            forget_notes(self._connection, rules)
+
+    @contextmanager
+    def _transaction(self, now_ms: int) -> Iterator[None]:
+        if self._vault.needs_key(now_ms):
+            self.keys.make(now_ms)
+        with immediate(self._connection):
+            yield
