@@ -17,12 +17,15 @@ from contextlib import AsyncExitStack, aclosing
 from importlib.metadata import version
 
 from agent import systemd
+from agent.alive import Alive
 from agent.canary import Canary
 from agent.commanded_judging import CommandedJudging
 from agent.counts import Counts
 from agent.errors import StoreError, VaultError
+from agent.fleet import FleetFigures
 from agent.forwarder import Forwarder
 from agent.logs import COUNT, DEVICE, EVENT, KERNEL, PATIENTS, REASON
+from agent.notifier import Notifier
 from agent.orders import begin
 from agent.pipeline import Pipeline
 from agent.presence import Presence
@@ -34,8 +37,8 @@ from agent.state_lock import state_lock
 from agent.store import Store
 from agent.store_thread import StoreThread
 from agent.team_keeper import TeamKeeper
-from agent.team_orders import OneCall
 from agent.time_keeper import begin_time, keep_time
+from agent.turns import Turns
 from agent.vault import make_kek_file, open_vault
 from agent.watch import watch
 from alerting import compiled
@@ -46,8 +49,7 @@ from devices.radio import Radio
 from devices.recovering_radio import RecoveringRadio
 from devices.recovery import AdapterControl, Controls
 from devices.slots import SlottedRadio
-from devices.source import DeviceEvent, Source
-from exchange.commands import CommandKind
+from devices.source import DeviceEvent, DeviceEventKind, Source
 from exchange.connection import LinkSettings
 from exchange.identity import SigningKey
 from exchange.link import Link
@@ -132,6 +134,19 @@ async def run(
             on_kept=forwarder.kick,
             guard=Guarded().run,
             shadows=shadows,
+            on_alerts=lambda changes: notifier.take(changes),  # noqa: PLW0108 it asks judging who was attended to
+        )
+        notifier = Notifier(
+            settings=settings.notifier,
+            at_once=settings.now.relay is None,
+            alone=len(settings.patients) == 1,
+            store=store,
+            clock=clock,
+            counts=counts,
+            attended=judging.attended,
+            on_failed=lambda: pipeline.notice(
+                DeviceEvent(kind=DeviceEventKind.NOTIFIER_FAILED, device=settings.box, at=clock.now_ms())
+            ),
         )
         pipeline = Pipeline(
             store=store,
@@ -154,8 +169,9 @@ async def run(
             clock=clock,
             counts=counts,
             team=team,
+            clock_known=lambda: True,
             attempt=attempted,
-            others={CommandKind.CANARY: OneCall(lambda order: canary.sing(order.command.id))},
+            others={},
             hear=forwarder.hear_commands,
         )
         if bonds is not None:
@@ -173,13 +189,15 @@ async def run(
         watched: list[tuple[Watched, Source]] = [(device, sources.of_device(device)) for device in settings.devices]
         watched += [(relay, sources.of_relay(relay)) for relay in settings.relays]
         async with asyncio.TaskGroup() as group:
-            first = {"pipeline": pipeline.run, "judging": judging.run, "shadows": shadows.run}
-            for name, run_part in (first | {"forwarder": forwarder.run, "orders": orders.run}).items():
-                group.create_task(run_part(), name=name)
+            group.create_task(pipeline.run(), name="pipeline")
+            group.create_task(judging.run(), name="judging")
+            group.create_task(shadows.run(), name="shadows")
+            group.create_task(forwarder.run(), name="forwarder")
+            group.create_task(orders.run(), name="orders")
             await judging.started.wait()
             group.create_task(watch(judging, clock, settle=settings.watch.settle), name="watch")
-            for name, run_part in {"adapter": adapter.watch, "team list": team.run, "canary": canary.run}.items():
-                group.create_task(run_part(), name=name)
+            group.create_task(adapter.watch(), name="adapter")
+            group.create_task(team.run(), name="team list")
             if settings.enrolment is not None:
                 renewal = Renewal(
                     broker=settings.broker,
@@ -190,10 +208,21 @@ async def run(
                 group.create_task(renewal.run(), name="certificate")
             for device, source in watched:
                 group.create_task(_pump(device, source, pipeline), name=f"device {device.address}")
+            group.create_task(canary.run(), name="canary")
             group.create_task(keep_time(keeper, right=judging.retime, notice=pipeline.notice), name="time")
             on_ready()
+            group.create_task(notifier.run(), name="notifier")
+            _show_life(group, settings, store=store, turns=judging.turns, clock=clock)
             keys = {PATIENTS: len(settings.patients), COUNT: len(watched), KERNEL: compiled.kind}
             logger.info("ready", extra={EVENT: "ready"} | keys)
+
+
+def _show_life(group: asyncio.TaskGroup, settings: Settings, *, store: StoreThread, turns: Turns, clock: Clock) -> None:
+    """Begin to show that the box works: to systemd, and to whoever runs the fleet."""
+    alive = Alive(store=store, turns=turns, proven=settings.state / "proven")
+    group.create_task(alive.run(), name="alive")
+    figures = FleetFigures(store=store, settings=settings, clock=clock)
+    group.create_task(figures.run(), name="fleet figures")
 
 
 def _link_settings(box: str, broker: BrokerSettings, presence: Presence) -> LinkSettings:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from agent.box_clock import BoxClock
 from agent.commanded_judging import CommandedJudging
 from agent.commands import Attempt, Commands
 from agent.counts import Counts
@@ -61,6 +60,7 @@ class Orders:
         clock: Clock,
         counts: Counts,
         team: TeamKeeper,
+        clock_known: Callable[[], bool],
         attempt: Attempt,
         others: Mapping[CommandKind, Handler],
         hear: Callable[[Callable[[bytes], None]], None],
@@ -76,6 +76,7 @@ class Orders:
             clock: the box's time.
             counts: of what was refused.
             team: whom the box believes.
+            clock_known: whether real time is known.
             attempt: runs each handler.
             others: who obeys the kinds that are not joined here.
             hear: hands over what takes the messages of the command topic.
@@ -93,18 +94,14 @@ class Orders:
                 await judging.tell_refused(patient)
 
         # Orders and keys are dated by people: whatever clock readings are judged by in a demonstration.
-        real = clock if isinstance(clock, BoxClock) else SystemClock()
-
-        def clock_known() -> bool:
-            return not isinstance(real, BoxClock) or real.trusted
-
+        real = SystemClock()
         trust = TeamTrust(team, now_ms=real.now_ms, clock_known=clock_known)
         handlers: dict[CommandKind, Handler] = {
             CommandKind.PROTOCOL: ProtocolCommand(
                 judging=judging,
                 copies=copies,
                 clock=clock,
-                tells_now=lambda: settings.now.relay is not None,
+                tells_now=lambda: settings.tells_now is not None,
             ),
             CommandKind.DISPOSITION: DispositionOrder(judging),
             CommandKind.SCAN: ScanOrder(radio),

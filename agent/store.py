@@ -359,6 +359,22 @@ class Store(StoreCommands, ClockBook, StoreReader):
                     list(counts.items()),
                 )
 
+    def remember(self, name: str, data: bytes, *, now_ms: int) -> None:
+        """Keep something small under a name of its own, sealed, in place of what was there."""
+        with self._transaction(now_ms):
+            self._connection.execute(
+                "insert into meta(name, value) values (?, ?) on conflict(name) do update set value = excluded.value",
+                (name, self._vault.seal("meta", name, data)),
+            )
+
+    def prove(self) -> None:
+        """Commit something small, for good: what a reading needs to be safe."""
+        with immediate(self._connection):
+            self._connection.execute(
+                "insert into meta(name, value) values ('proofs', x'31')"
+                " on conflict(name) do update set value = cast(cast(value as integer) + 1 as blob)"
+            )
+
     # --- the database itself ------------------------------------------------------------------------------
 
     @contextmanager
