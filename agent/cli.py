@@ -99,6 +99,9 @@ def run(config: Path) -> None:
 
     logs.to_stderr()
     settings = read_settings(config)
+    from agent.write_execute import require_a_kernel_that_runs
+
+    require_a_kernel_that_runs()
     from agent import daemon
     from agent.box_clock import BoxClock
     from agent.clock_trust import LinuxTime
@@ -192,58 +195,22 @@ def _is_protocol(file: Path) -> bool:
 @click.pass_context
 def status(ctx: click.Context, config: Path, as_json: bool) -> None:  # noqa: FBT001 - click names its flags
     """Say what the box keeps, what waits and which alerts stand. / Dire l'état du boîtier."""
-    from tabulate import tabulate
+    from agent.status_command import print_status
 
-    from agent.devices_command import PRIORITIES
-    from agent.key_places import open_vault
-    from agent.settings_file import read_settings
-    from agent.status import KERNELS, iso, read_state
-    from agent.technical import owner_of
-    from agent.technical_rules import OWNERS
+    print_status(config, as_json=as_json, lang=ctx.find_root().params["lang"])
 
-    settings = read_settings(config)
-    state = read_state(settings, open_vault(settings))
-    if as_json:
-        click.echo(json.dumps(state.as_json(), ensure_ascii=False))
-        return
-    rows = [
-        ("boîtier / box", f"{state.box} · epoch {state.epoch[:8]} · seq {state.next_seq}"),
-        (
-            "en attente / waiting",
-            f"{state.waiting_alerts} alertes / alerts, {state.waiting_readings} mesures / readings",
-        ),
-        ("clé / key", _said(ctx, state.key.words) + (" (+ next)" if state.key.follows else "")),
-        ("équipe / team", _said(ctx, state.team.words())),
-        ("prévient tout de suite / tells at once", state.tells_now or "-"),
-        (
-            "noyau / kernel",
-            _said(ctx, KERNELS[state.kernel])
-            + ("" if state.kernel_why is None else f" ({_said(ctx, state.kernel_why)})"),
-        ),
-        ("disque / disk", f"{state.free_bytes // 2**20} MiB"),
-        *(("mis de côté / set aside", f"{one.at} · {one.folder}") for one in state.set_aside),
-        *(
-            (patient, f"{protocol} · suivi depuis / watched since {'-' if since is None else iso(since)}")
-            for patient, protocol in state.protocols.items()
-            for since in (state.watched_since[patient],)
-        ),
-        *(
-            (patient, f"mesures gardées depuis / readings kept since {'-' if since is None else iso(since)}")
-            for patient, since in state.kept_from.items()
-        ),
-        *((who, _said(ctx, words)) for who, words in state.beside()),
-        *(
-            (f"{device.driver} {device.address}", "-" if device.measured_at is None else iso(device.measured_at))
-            for device in state.devices
-        ),
-        *((name, count) for name, count in state.counters.items()),
-    ]
-    click.echo(tabulate(rows, tablefmt="plain"))
-    for alert in state.standing:
-        owner = owner_of(alert)
-        who = "" if owner is None else f" → {_said(ctx, OWNERS[owner])}"
-        priority = _said(ctx, PRIORITIES[alert.priority])
-        click.echo(f"[{priority}] {alert.patient}{who}: {_said(ctx, alert.why)}")
+
+@main.command()
+@click.option("--config", type=click.Path(path_type=Path), default=Path("/etc/veilleur/agent.toml"), show_default=True)
+@click.option("--offline", is_flag=True, help="Do not speak to the broker. / Sans parler au serveur.")
+@click.option("--json", "as_json", is_flag=True, help="JSON.")
+@click.pass_context
+def doctor(ctx: click.Context, config: Path, *, offline: bool, as_json: bool) -> None:
+    """Look for what is wrong, each with its next step. / Chercher ce qui ne va pas, et quoi faire."""
+    from agent.doctor import DoctorRequest, run_doctor
+
+    lang = ctx.find_root().params["lang"]
+    ctx.exit(run_doctor(DoctorRequest(config=config, lang=lang, as_json=as_json, network=not offline)))
 
 
 @main.command()
@@ -341,6 +308,29 @@ def pair(  # noqa: PLR0917 - one parameter an option, given by name
         clock=SystemClock(),
     )
     ctx.exit(asyncio.run(command.run()))
+
+
+@main.command(hidden=True)
+@click.option("--config", type=click.Path(path_type=Path), default=Path("/etc/veilleur/agent.toml"))
+def fits(config: Path) -> None:
+    """Say by the exit code whether this version can use the database that is there; for deploy/trial.sh."""
+    from agent.database import connect_reading
+    from agent.settings_file import read_settings
+
+    settings = read_settings(config)
+    if settings.database.exists():
+        connect_reading(settings.database).close()
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.pass_context
+def upgrade(ctx: click.Context, file: Path) -> None:
+    """Verify a signed upgrade and put it on trial (root). / Mettre une version signée à l'essai."""
+    from agent.upgrade import Places, put_on_trial, said_of
+
+    name = put_on_trial(file, Places())
+    click.echo(_said(ctx, said_of(name)))
 
 
 @main.command()

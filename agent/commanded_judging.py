@@ -40,6 +40,11 @@ class CommandedJudging(Judging):
         known = self._patients.get(patient)
         return None if known is None else known.protocol
 
+    def attended(self, patient: str, alert_id: str) -> bool:
+        """Return whether somebody has attended to an alert of a patient: it is told here no more."""
+        engine = self._engines.get(patient)
+        return engine is not None and engine.attended(alert_id)
+
     async def change_protocol(self, patient: str, protocol: CareProtocol, finished: Finished) -> bool:
         """Judge a patient by another protocol from now on, and keep it with `finished`; False when that failed.
 

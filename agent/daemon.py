@@ -12,20 +12,23 @@ from what is on the disk. Only here is an error of any kind caught: a fault in j
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, aclosing
 from importlib.metadata import version
 
 from agent import systemd
+from agent.alive import Alive
 from agent.canary import Canary
 from agent.commanded_judging import CommandedJudging
 from agent.counts import Counts
 from agent.errors import DamagedError, StoreError, VaultError
+from agent.fleet import FleetFigures
 from agent.forwarder import Forwarder
 from agent.key_orders import key_orders
 from agent.key_places import make_kek_file, open_vault, settle_key_file
 from agent.key_rotation import rotate
 from agent.logs import COUNT, DEVICE, EVENT, KERNEL, PATIENTS, REASON
+from agent.notifier import Notifier
 from agent.orders import begin
 from agent.pipeline import Pipeline
 from agent.presence import Presence
@@ -40,6 +43,7 @@ from agent.store_thread import StoreThread
 from agent.team_keeper import TeamKeeper
 from agent.team_orders import OneCall
 from agent.time_keeper import begin_time, keep_time
+from agent.turns import Turns
 from agent.upkeep import Upkeep
 from agent.watch import watch
 from alerting import compiled
@@ -177,6 +181,19 @@ async def _run(
             on_kept=forwarder.kick,
             guard=Guarded().run,
             shadows=shadows,
+            on_alerts=lambda changes: notifier.take(changes),  # noqa: PLW0108 it asks judging who was attended to
+        )
+        notifier = Notifier(
+            settings=settings.notifier,
+            at_once=settings.now.relay is None,
+            alone=len(settings.patients) == 1,
+            store=store,
+            clock=clock,
+            counts=counts,
+            attended=judging.attended,
+            on_failed=lambda: pipeline.notice(
+                DeviceEvent(kind=DeviceEventKind.NOTIFIER_FAILED, device=settings.box, at=clock.now_ms())
+            ),
         )
         pipeline = Pipeline(
             store=store,
@@ -232,13 +249,24 @@ async def _run(
         watched: list[tuple[Watched, Source]] = [(device, sources.of_device(device)) for device in settings.devices]
         watched += [(relay, sources.of_relay(relay)) for relay in settings.relays]
         async with asyncio.TaskGroup() as group:
-            first = {"pipeline": pipeline.run, "judging": judging.run, "shadows": shadows.run}
-            for name, run_part in (first | {"forwarder": forwarder.run, "orders": orders.run}).items():
-                group.create_task(run_part(), name=name)
+            _begin(
+                group,
+                pipeline=pipeline.run(),
+                judging=judging.run(),
+                shadows=shadows.run(),
+                forwarder=forwarder.run(),
+                orders=orders.run(),
+            )
             await judging.started.wait()
-            group.create_task(watch(judging, clock, settle=settings.watch.settle), name="watch")
-            for name, run_part in {"adapter": adapter.watch, "team list": team.run, "canary": canary.run}.items():
-                group.create_task(run_part(), name=name)
+            _begin(
+                group,
+                watch=watch(judging, clock, settle=settings.watch.settle),
+                adapter=adapter.watch(),
+                team_list=team.run(),
+                upkeep=upkeep.run(),
+                canary=canary.run(),
+                time=keep_time(keeper, right=judging.retime, notice=pipeline.notice),
+            )
             if settings.enrolment is not None:
                 renewal = Renewal(
                     broker=settings.broker,
@@ -246,14 +274,20 @@ async def _run(
                     signing_key=signing_key,
                     renewed=link.reconnect,
                 )
-                group.create_task(renewal.run(), name="certificate")
-            group.create_task(upkeep.run(), name="upkeep")
+                _begin(group, certificate=renewal.run())
             for device, source in watched:
                 group.create_task(_pump(device, source, pipeline), name=f"device {device.address}")
-            group.create_task(keep_time(keeper, right=judging.retime, notice=pipeline.notice), name="time")
             on_ready()
+            _begin(group, notifier=notifier.run())
+            _show_life(group, settings, store=store, turns=judging.turns, clock=clock)
             keys = {PATIENTS: len(settings.patients), COUNT: len(watched), KERNEL: compiled.kind}
             logger.info("ready", extra={EVENT: "ready"} | keys)
+
+
+def _begin(group: asyncio.TaskGroup, **parts: Coroutine[None, None, None]) -> None:
+    """Let parts of the box run, each as a task of its name."""
+    for name, part in parts.items():
+        group.create_task(part, name=name)
 
 
 async def _opened(settings: Settings, public: bytes, clock: Clock, stack: AsyncExitStack) -> StoreThread:
@@ -269,6 +303,13 @@ async def _opened(settings: Settings, public: bytes, clock: Clock, stack: AsyncE
         # Whoever laid it there wants the box to move over.
         await store.call(rotate, settings.vault)
     return store
+
+
+def _show_life(group: asyncio.TaskGroup, settings: Settings, *, store: StoreThread, turns: Turns, clock: Clock) -> None:
+    """Begin to show that the box works: to systemd, and to whoever runs the fleet."""
+    alive = Alive(store=store, turns=turns, proven=settings.state / "proven")
+    figures = FleetFigures(store=store, settings=settings, clock=clock)
+    _begin(group, alive=alive.run(), fleet_figures=figures.run())
 
 
 def _link_settings(box: str, broker: BrokerSettings, presence: Presence) -> LinkSettings:

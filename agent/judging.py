@@ -32,6 +32,7 @@ from agent.store import Judgement, ReadingState, Store
 from agent.store_reader import Kept
 from agent.store_thread import StoreThread
 from agent.technical import TechnicalAlerts, is_usable
+from agent.turns import Turns
 from alerting.alert import AlertChange, ChangeKind
 from alerting.engine import Engine, Lateness
 from alerting.errors import SnapshotError
@@ -77,8 +78,10 @@ class Judging:
         on_kept: Callable[[], None],
         guard: Guard,
         shadows: Shadows | None = None,
+        on_alerts: Callable[[Sequence[AlertChange]], None] = lambda _: None,
     ) -> None:
-        """`on_kept` is called when something new waits in the outbox; `guard` runs all judging; `shadows` follow it."""
+        """`on_kept` hears of what waits in the outbox, `on_alerts` of changes, not kept yet; `guard` runs all."""
+        self._on_alerts = on_alerts
         self._box = box
         self._store = store
         self._sealer = sealer
@@ -100,6 +103,7 @@ class Judging:
         radio = [device.address for device in devices if isinstance(device, Device)]
         self._technical = TechnicalAlerts(box, radio=radio, kinds={device.address: device.kind for device in devices})
         self._silence = Silence(devices, self._technical, now=clock.now_ms())
+        self.turns = Turns()
         self.started = asyncio.Event()
         """Set once what was there at start has been taken up, or could not be."""
 
@@ -134,7 +138,9 @@ class Judging:
         """Judge what is handed over, until cancelled."""
         await self._take_up_again()
         while True:
+            self.turns.rest(at_rest=self._queue.empty())
             work = await self._queue.get()
+            self.turns.work()
             done = await self._guard(partial(self._do, work))
             if isinstance(work, Asked):
                 work.settle(went_well=done)
@@ -156,8 +162,11 @@ class Judging:
                     await self._store.call(Store.keep_judgement, judgement, self._sealer, now_ms=self._clock.now_ms())
 
     async def _do(self, work: Handed | int | Asked) -> None:
-        if not isinstance(work, Handed):
-            await (self._pass_time(work) if isinstance(work, int) else work.run())
+        if isinstance(work, int):
+            await self._pass_time(work)
+            return
+        if isinstance(work, Asked):
+            await work.run()
             return
         for event in work.of_box:
             await self._keep_technical(self._technical.event(event.device, event))
@@ -278,6 +287,7 @@ class Judging:
         marked: tuple[tuple[int, ReadingState], ...] = (),
         finished: Finished | None = None,
     ) -> None:
+        self._on_alerts(changes)
         judgement = Judgement(
             patient=patient,
             cursor=self._cursor[patient],
@@ -298,6 +308,7 @@ class Judging:
         while not await self._guard(self._take_up):
             # Also what cannot be judged yet must not keep the box from keeping.
             self.started.set()
+            self.turns.rest(at_rest=False)
         self.started.set()
 
     async def _take_up(self) -> None:
@@ -311,6 +322,7 @@ class Judging:
         if anew is not None:
             self._silence.listen_anew(self._clock.now_ms())
         for patient in self._patients.values():
+            self.turns.rest(at_rest=False)
             await self._restore(patient, anew=anew is not None)
             self._followed(patient.pseudonym)
             unjudged = await self._store.call(Store.unjudged, patient.pseudonym)
@@ -374,15 +386,17 @@ class Judging:
         self._since[patient.pseudonym] = now
         return Engine(patient.protocol, patient=patient.pseudonym, zone=patient.zone, since=now)
 
-    async def _apply(self, patient: Patient, before: bytes, done: Finished | None = None, *, say: Say = list) -> None:
+    async def _apply(
+        self, patient: Patient, before: bytes, finished: Finished | None = None, *, say: Say = list
+    ) -> None:
         """Apply a protocol to what is kept of the past, and tell what differs from what stood under the one before.
 
         A rule still true goes on as the same alert; one newly true is raised now; what no longer holds is ended. What
         people did under the one before (the snapshot of its engine) is carried along as far as it can be read. By
-        command (`done`) a protocol that cannot judge the past is not applied at all.
+        command (`finished`) a protocol that cannot judge the past is not applied at all.
         """
         name, now = patient.pseudonym, self._clock.now_ms()
-        if done is None and await self._store.persist(Store.count_attempt, name) > ATTEMPTS:
+        if finished is None and await self._store.persist(Store.count_attempt, name) > ATTEMPTS:
             # The past cannot be judged by this protocol: from now on is better than not at all.
             engine = await self._begin(patient)
             device = next((item.address for item in self._devices if item.keeper(now).pseudonym == name), "-")
@@ -399,13 +413,16 @@ class Judging:
             await asyncio.to_thread(engine.feed, [item.reading for item in history])
             engine.tick(now)
             changes = []
-        known = await self._store.call(Store.standing_alerts)
-        standing = [change for change in known if change.patient == name and change.protocol]
+        standing = [
+            change
+            for change in await self._store.call(Store.standing_alerts)
+            if change.patient == name and change.protocol
+        ]
         rules = {rule.id for rule in patient.protocol.rules}
         changes += say(applied(standing, engine.open_alerts, rules=rules, now=now))
         engine.begin_escalating([one.alert_id for one in changes if one.kind is ChangeKind.RAISED], now)
         self._engines[name] = engine
-        await self._keep_judgement(name, engine, tuple(changes), finished=done)
+        await self._keep_judgement(name, engine, tuple(changes), finished=finished)
         logger.info("a protocol is applied to what is kept", extra={EVENT: "protocol", READINGS: len(history)})
 
     async def _quarantine(self, patient: str, kept: Kept) -> None:

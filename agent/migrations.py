@@ -132,3 +132,9 @@ def epochs(db: Database) -> None:
     db.execute("alter table alert add column seq integer")
     db.execute("alter table stream add column forgotten_to integer not null default 0")
     db.execute("create table unsendable (first integer primary key, last integer not null, lane integer not null)")
+
+
+@migrations(name="0007_memos")
+def memos(db: Database) -> None:
+    """What parts of the box remember, each under a name of its own."""
+    db.table("memo").create({"digest": bytes, "body": bytes}, pk="digest", not_null={"body"})

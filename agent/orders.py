@@ -104,7 +104,7 @@ class Orders:
                 judging=judging,
                 copies=copies,
                 clock=clock,
-                tells_now=lambda: settings.now.relay is not None,
+                tells_now=lambda: settings.tells_now is not None,
             ),
             CommandKind.DISPOSITION: DispositionOrder(judging),
             CommandKind.SCAN: ScanOrder(radio),

@@ -160,6 +160,24 @@ class Outbox:
         """Delete entries receipted before `before_ms` (exclusive); return how many."""
         return self._connection.execute("delete from outbox where receipted_at < ?", (before_ms,)).rowcount
 
+    def last_receipt(self) -> int | None:
+        """Return when (ms UTC) the last receipt that freed something came, of those still remembered; None: never."""
+        query = "select max(receipted_at) from outbox where receipted_at is not null"
+        at: int | None = self._connection.execute(query).fetchone()[0]
+        return at
+
+    def lane_waits_since(self, lane: int) -> int | None:
+        """Return when (ms UTC) the oldest entry of a lane without receipt was made; None when none waits."""
+        query = "select min(created) from outbox where receipted_at is null and lane = ?"
+        at: int | None = self._connection.execute(query, (lane,)).fetchone()[0]
+        return at
+
+    def waits_since(self) -> int | None:
+        """Return when (ms UTC) the oldest entry without receipt was made; None when none waits."""
+        query = "select min(created) from outbox where receipted_at is null"
+        at: int | None = self._connection.execute(query).fetchone()[0]
+        return at
+
     def depth(self) -> dict[int, int]:
         """Return how many records wait, by lane."""
         rows = self._connection.execute(

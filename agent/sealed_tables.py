@@ -64,6 +64,7 @@ SEALED = (
     SealedTable(name="command", key="id", row="digest"),
     SealedTable(name="command_series", key="digest", row="digest"),
     SealedTable(name="ordered_protocol", key="digest", row="digest"),
+    SealedTable(name="memo", key="digest", row="digest"),
 )
 
 _SEALED_TO_THE_TEAM = frozenset({"outbox"})

@@ -26,6 +26,8 @@ MOST_PEOPLE = 240
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Hours = Annotated[float, Meta(gt=0, le=8_784)]
+Argv = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=500)], ...], Meta(max_length=32)]
+"""A program and its arguments; no shell is between."""
 Text = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
@@ -97,6 +99,35 @@ class WatchSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tru
     """When passing time starts to be judged (real seconds)."""
 
     settle: Seconds = 60.0
+
+
+class FleetSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """What whoever runs the fleet is told, without any health data; `metrics` is a text file for Prometheus."""
+
+    metrics: Path | None = None
+
+
+class NotifierSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """How the box itself tells the patient or a carer, in the home; off where nothing says how (real seconds)."""
+
+    command: Argv = ()
+    sound: Path | None = None
+    speak: bool = False
+    sentence: Text = "Alerte de santé. Regardez votre appareil de mesure et appelez votre équipe. En urgence, le 15."
+    say_check: bool = False
+    light_on: Argv = ()
+    light_off: Argv = ()
+    receipt_within: Seconds = 120.0
+    attend_within: Seconds = 900.0
+    repeat: Seconds = 300.0
+    most: Annotated[int, Meta(ge=1, le=100)] = 6
+    pause: Seconds = 60.0
+    timeout: Annotated[float, Meta(gt=0, le=120)] = 20.0
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it can be heard; a light alone is no channel."""
+        return bool(self.command) or self.sound is not None or self.speak
 
 
 class ClockSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -295,6 +326,8 @@ class Settings:
     forwarder: ForwarderSettings
     watch: WatchSettings
     now: NowSettings
+    notifier: NotifierSettings = field(default_factory=NotifierSettings)
+    fleet: FleetSettings = field(default_factory=FleetSettings)
     clock: ClockSettings = field(default_factory=ClockSettings)
     patients: tuple[Patient, ...]
     devices: tuple[Device, ...]
@@ -305,6 +338,17 @@ class Settings:
     def watched(self) -> tuple[Watched, ...]:
         """Everything that gives readings."""
         return (*self.devices, *self.relays)
+
+    @property
+    def tells_now(self) -> str | None:
+        """Who tells the patient or a carer at once, as `status` repeats it; None: nobody."""
+        here = "le boîtier lui-même / the box itself" if self.notifier.is_on else None
+        return " · ".join(who for who in (self.now.relay, here) if who is not None) or None
+
+    @property
+    def metrics(self) -> Path:
+        """The figures for the fleet."""
+        return self.fleet.metrics or self.state / "metrics.prom"
 
     @property
     def database(self) -> Path:

@@ -27,8 +27,10 @@ from agent.settings import (
     ClockSettings,
     DeviceSettings,
     EnrolmentSettings,
+    FleetSettings,
     ForwarderSettings,
     IdentitySettings,
+    NotifierSettings,
     NowSettings,
     Patient,
     PatientSettings,
@@ -59,6 +61,8 @@ class _File(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     forwarder: ForwarderSettings = ForwarderSettings()
     watch: WatchSettings = WatchSettings()
     now: NowSettings = NowSettings()
+    notifier: NotifierSettings = NotifierSettings()
+    fleet: FleetSettings = FleetSettings()
     clock: ClockSettings = ClockSettings()
     patients: Annotated[list[PatientSettings], Meta(min_length=1, max_length=MOST_PATIENTS)]
     devices: Annotated[list[DeviceSettings], Meta(max_length=MOST_DEVICES)] = []
@@ -152,7 +156,9 @@ def _check(found: _File, folder: Path, faults: Faults) -> Settings:
     patients = _patients(found, folder, faults)
     declared = [item.pseudonym for item in found.patients]
     assignments = Assignments(declared=declared, patients=patients, faults=faults)
-    _reaches_somebody(found.now, patients, faults)
+    sound = found.notifier.sound
+    notifier = msgspec.structs.replace(found.notifier, sound=None if sound is None else folder / sound)
+    _reaches_somebody(found.now, notifier, patients, faults)
     broker, identity = found.broker, found.identity
     return Settings(
         box=found.box,
@@ -173,6 +179,8 @@ def _check(found: _File, folder: Path, faults: Faults) -> Settings:
         forwarder=found.forwarder,
         watch=found.watch,
         now=found.now,
+        notifier=notifier,
+        fleet=FleetSettings(metrics=None if found.fleet.metrics is None else folder / found.fleet.metrics),
         clock=found.clock,
         patients=tuple(patients.values()),
         devices=assignments.devices(found.devices),
@@ -181,17 +189,20 @@ def _check(found: _File, folder: Path, faults: Faults) -> Settings:
     )
 
 
-def _reaches_somebody(now: NowSettings, patients: dict[str, Patient], faults: Faults) -> None:
+def _reaches_somebody(
+    now: NowSettings, notifier: NotifierSettings, patients: dict[str, Patient], faults: Faults
+) -> None:
     """Refuse rules meant for the patient or a carer at once when nobody is there to tell them."""
     for patient in patients.values():
         rules = [rule.id for rule in patient.protocol.rules if rule.audience is Audience.PATIENT_NOW]
-        if rules and now.relay is None:
+        if rules and now.relay is None and not notifier.is_on:
             names = ", ".join(rules)
             faults.add(
                 "now.relay",
                 f"{patient.protocol.name} s'adresse tout de suite au patient ou à un aidant ({names}) : dire qui les "
-                "prévient",
-                f"{patient.protocol.name} is meant for the patient or a carer at once ({names}): say who tells them",
+                "prévient, ou donner une voix au boîtier ([notifier])",
+                f"{patient.protocol.name} is meant for the patient or a carer at once ({names}): say who tells "
+                "them, or give the box a voice ([notifier])",
             )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from agent.fleet import DAY_MS, FleetState, read_fleet_state
 from agent.key_places import KeyPlace, key_place
 from agent.ordered_protocols import protocol_in, with_protocols
 from agent.quarantine import SetAside, set_aside_before
@@ -142,6 +143,7 @@ class BoxState:
     standing: tuple[AlertChange, ...]
     counters: dict[str, int]
     team: TeamState
+    fleet: FleetState
 
     def beside(self) -> list[tuple[str, Sentence]]:
         """Return what there is to say of orders and shadows, and of whom, for a person."""
@@ -203,13 +205,69 @@ class BoxState:
             ],
             "counters": self.counters,
             "team_list": self.team.as_json(),
+            "version": self.fleet.version,
+            "starts": self.fleet.starts,
+            "commits_proven": self.fleet.proofs,
+            "last_receipt": None if self.fleet.last_receipt_at is None else iso(self.fleet.last_receipt_at),
+            "certificate_expires": (
+                None if self.fleet.certificate_expires_at is None else iso(self.fleet.certificate_expires_at)
+            ),
+            "clock_synchronised": self.fleet.clock_synchronised,
         }
+
+    def fleet_rows(self, now_ms: int) -> list[tuple[str, Sentence]]:
+        """Return what the fleet's operator is told too, in words."""
+        fleet = self.fleet
+        receipt, expires = fleet.last_receipt_at, fleet.certificate_expires_at
+        days = None if expires is None else (expires - now_ms) // DAY_MS
+        at = "-" if expires is None else iso(expires)
+        clock = (
+            Sentence(fr="à l'heure", en="synchronised")
+            if fleet.clock_synchronised
+            else Sentence(fr="PAS À L'HEURE : vérifier le réseau", en="NOT SYNCHRONISED: check the network")
+        )
+        return [
+            ("version", Sentence(fr=fleet.version, en=fleet.version)),
+            (
+                "dernier reçu / last receipt",
+                Sentence(fr="aucun", en="none")
+                if receipt is None
+                else Sentence(fr=_ago(receipt, now_ms).fr, en=_ago(receipt, now_ms).en),
+            ),
+            (
+                "certificat / certificate",
+                Sentence(fr="illisible", en="unreadable")
+                if days is None
+                else Sentence(fr=f"encore {days} jours ({at})", en=f"{days} days left ({at})")
+                if days >= 0
+                else Sentence(fr=f"EXPIRÉ ({at})", en=f"EXPIRED ({at})"),
+            ),
+            ("horloge / clock", clock),
+            (
+                "démarrages / starts",
+                Sentence(
+                    fr=f"{fleet.starts} · {fleet.proofs} enregistrements prouvés",
+                    en=f"{fleet.starts} · {fleet.proofs} commits proven",
+                ),
+            ),
+        ]
 
 
 def iso(at_ms: int) -> str:
     """Return ms UTC as ISO 8601 ending in Z, to the millisecond only where it has one."""
     at = datetime.fromtimestamp(at_ms / 1000, UTC)
     return at.isoformat(timespec="milliseconds" if at_ms % 1000 else "seconds").replace("+00:00", "Z")
+
+
+def _ago(at_ms: int, now_ms: int) -> Sentence:
+    """Return how long ago a time was, coarsely, with the time."""
+    minutes = max(0, now_ms - at_ms) // 60_000
+    if minutes < 120:
+        return Sentence(fr=f"il y a {minutes} min ({iso(at_ms)})", en=f"{minutes} min ago ({iso(at_ms)})")
+    hours = minutes // 60
+    if hours < 48:
+        return Sentence(fr=f"il y a {hours} h ({iso(at_ms)})", en=f"{hours} h ago ({iso(at_ms)})")
+    return Sentence(fr=f"il y a {hours // 24} jours ({iso(at_ms)})", en=f"{hours // 24} days ago ({iso(at_ms)})")
 
 
 def _named(protocol: CareProtocol) -> str:
@@ -237,8 +295,8 @@ def read_state(settings: Settings, vault: Vault) -> BoxState:
             waiting_readings=sum(depth.values()) - depth.get(LANE_ALERTS, 0),
             free_bytes=shutil.disk_usage(settings.state).free,
             key=key_place(settings.vault),
+            tells_now=settings.tells_now,
             takes_orders=settings.identity.opening_key is not None,
-            tells_now=settings.now.relay,
             kernel=compiled.kind,
             kernel_why=compiled.why,
             protocols={patient.pseudonym: _named(patient.protocol) for patient in settings.patients},
@@ -270,6 +328,7 @@ def read_state(settings: Settings, vault: Vault) -> BoxState:
             standing=tuple(store.standing_alerts()),
             counters=store.counters(),
             team=team_state(settings, now_ms=SystemClock().now_ms()),
+            fleet=read_fleet_state(store, settings),
         )
     finally:
         store.close()

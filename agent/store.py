@@ -27,6 +27,7 @@ from agent.outbox import next_seq
 from agent.shadow_store import Fault, ShadowBuffer, ShadowJudgement, ShadowState
 from agent.store_clock import UNDATED, ClockBook
 from agent.store_commands import StoreCommands
+from agent.store_memos import StoreMemos
 from agent.store_outbox import StoreOutbox
 from agent.store_reader import Kept
 from agent.vault import Vault
@@ -96,7 +97,7 @@ class Judgement:
     finished: Finished | None = None
 
 
-class Store(StoreOutbox, ClockBook, StoreCommands):
+class Store(StoreOutbox, ClockBook, StoreCommands, StoreMemos):
     """One open database, to write. Every method is called from the one thread that opened it."""
 
     def __init__(self, path: Path, vault: Vault, *, now_ms: int) -> None:

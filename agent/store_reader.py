@@ -25,6 +25,7 @@ from devices.reading import Reading
 from devices.source import DeviceFacts
 from exchange import messages
 from exchange.messages import AlertRecord, ObservationRecord
+from exchange.sealing import LANE_ALERTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +150,21 @@ class StoreReader:
             return DeviceFacts()
         plain = self._opened("device_facts", digest.hex(), row[0])
         return DeviceFacts() if plain is None else msgspec.msgpack.decode(plain, type=DeviceFacts)
+
+    def proofs(self) -> int:
+        """Return how often it was proven that a reading can be committed, since this database began."""
+        row = self._connection.execute("select value from meta where name = 'proofs'").fetchone()
+        return 0 if row is None else int(bytes(row[0]))
+
+    def unconfirmed_alerts_since(self) -> int | None:
+        """Return when (ms UTC) the oldest alert was kept that the team has not confirmed; None: it has all."""
+        return self.outbox.lane_waits_since(LANE_ALERTS)
+
+    def remembered(self, name: str) -> bytes | None:
+        """Return what `Store.remember` kept under a name; None: nothing, or it was altered."""
+        digest = self._vault.digest("memo", name)
+        row = self._connection.execute("select body from memo where digest = ?", (digest,)).fetchone()
+        return None if row is None else self._opened("memo", digest.hex(), row[0])
 
     def counters(self) -> dict[str, int]:
         """Return every counter."""

@@ -259,6 +259,15 @@ RULES: Mapping[str, TechnicalRule] = {
         fr="Une mesure {of_the} n'a pu être attribuée à personne, elle n'est pas jugée : dire de qui elle est.",
         en="A reading {of_the} could not be attributed to anybody, it is not judged: say whose it is.",
     ),
+    "notifier_failed": TechnicalRule(
+        priority=Priority.HIGH,
+        owner=Owner.INSTALLER,
+        fr="Le boîtier devait prévenir le patient ou un aidant sur place et n'a pas pu : les appeler, puis faire "
+        "réparer le son ou le programme du boîtier (veilleur doctor).",
+        en="The box was to tell the patient or a carer in the home and could not: call them, then have the sound or "
+        "the program of the box repaired (veilleur doctor).",
+        of_box=True,
+    ),
     "team_list_refused": TechnicalRule(
         priority=Priority.HIGH,
         owner=Owner.TEAM,

@@ -1,8 +1,7 @@
-"""Passing time: overdue readings come due, quiet technical alerts end, systemd hears that the box is alive."""
+"""Passing time: overdue readings come due, quiet technical alerts end. Whether the box is alive is `alive`."""
 
 import asyncio
 
-from agent import systemd
 from agent.judging import Judging
 from devices.clock import Clock
 
@@ -19,17 +18,9 @@ async def watch(judging: Judging, clock: Clock, *, settle: float) -> None:
         settle: real seconds after start before the first tick, so that devices can first deliver what they
             kept while the box was off: an overdue reading that is about to arrive is an alert too many.
     """
-    await _nap(settle)
+    await asyncio.sleep(settle)
     while True:
         judging.tick(clock.now_ms())
-        systemd.notify("WATCHDOG=1")
         deadline = judging.next_deadline()
         wait = LONGEST_NAP_S if deadline is None else clock.seconds_until(deadline)
         await asyncio.sleep(min(max(wait, SHORTEST_NAP_S), LONGEST_NAP_S))
-
-
-async def _nap(seconds: float) -> None:
-    while seconds > 0:
-        systemd.notify("WATCHDOG=1")
-        await asyncio.sleep(min(seconds, LONGEST_NAP_S))
-        seconds -= LONGEST_NAP_S

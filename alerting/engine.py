@@ -343,6 +343,11 @@ class Engine:
         start = min(self.event_time, ended if before is None else min(before, ended))
         return self._teller.tell([resolved], start, self._stream)
 
+    def attended(self, alert_id: str) -> bool:
+        """Return whether somebody has seen an alert, or said what came of it."""
+        acts = self._teller.acts
+        return acts.seen(alert_id) is not None or acts.outcome(alert_id) is not None
+
     def dispose(self, alert_id: str, outcome: Outcome, by: str, at: int) -> None:
         """Remember what came of an alert, for the next one of its rule to say; the last word (`at`, ms UTC) counts.
 

@@ -169,7 +169,6 @@ async def _drained(
         store=store,
         link=link,
         box=BOX,
-        epoch=epoch,
         signers={team.receipt.id: team.receipt.public},
         settings=ForwarderSettings(),
         presence=presence,

@@ -220,6 +220,10 @@ class _Inbox:
 
     async def _open(self, link: Link, queue: deque[_Delivery]) -> None:
         async for message in link.messages():
+            if not message.payload and message.topic.endswith(f"/{OBSERVATIONS}"):
+                # Nothing in it: an installer's `veilleur doctor` asks the broker whether a box may write there.
+                message.acknowledge()
+                continue
             arrival = self._arrival(message)
             queue.append(_Delivery(message, arrival))
             self._something.set()

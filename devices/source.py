@@ -48,6 +48,8 @@ class DeviceEventKind(StrEnum):
     """Said by the box: the list of its team's keys has expired; it goes on with it."""
     TEAM_LIST_REFUSED = "team_list_refused"
     """Said by the box: it was offered a list of its team's keys that it must not take in."""
+    NOTIFIER_FAILED = "notifier_failed"
+    """Said by the box: none of the channels worked by which it tells the patient or a carer in the home."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

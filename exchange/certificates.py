@@ -11,6 +11,7 @@ from typing import Self
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import NameOID
 
 from exchange.errors import IdentityError
@@ -27,12 +28,14 @@ class Certificate:
         serial: hexadecimal, lower case.
         not_before: ms UTC, included.
         not_after: ms UTC, included.
+        public: the key that it is for, as `TlsKey.public`.
     """
 
     name: str
     serial: str
     not_before: int
     not_after: int
+    public: bytes
 
     @classmethod
     def read(cls, pem: bytes) -> Self:
@@ -53,6 +56,9 @@ class Certificate:
             serial=f"{certificate.serial_number:x}",
             not_before=round(certificate.not_valid_before_utc.timestamp() * 1000),
             not_after=round(certificate.not_valid_after_utc.timestamp() * 1000),
+            public=certificate.public_key().public_bytes(
+                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+            ),
         )
 
     @classmethod
@@ -71,6 +77,22 @@ class Certificate:
     def renew_at(self) -> int:
         """When a third of its life is over, ms UTC."""
         return self.not_before + (self.not_after - self.not_before) // 3
+
+
+def issued(path: Path, *, ca: Path) -> Certificate:
+    """Return the certificate in a PEM file that the authority in another one issued.
+
+    Raises:
+        IdentityError: a file cannot be read, or the certificate is another authority's.
+    """
+    found = Certificate.load(path)
+    try:
+        _parsed(path.read_bytes()).verify_directly_issued_by(_parsed(ca.read_bytes()))
+    except OSError as error:
+        raise IdentityError(f"{error.filename} cannot be read: {error.strerror}", hint=_HINT) from error
+    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError) as error:
+        raise IdentityError("the certificate is not one of the team's CA", hint=_HINT) from error
+    return found
 
 
 def accepted(pem: bytes, *, ca: bytes, csr: bytes, box: str) -> Certificate:

@@ -185,6 +185,12 @@ class TlsKey:
     def __init__(self, private: EllipticCurvePrivateKey) -> None:
         self._private = private
 
+    @property
+    def public(self) -> bytes:
+        """The public half, as certificates carry it (SubjectPublicKeyInfo, DER)."""
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        return self._private.public_key().public_bytes(serialization.Encoding.DER, form)
+
     @classmethod
     def generate(cls) -> Self:
         """Return a new key."""

@@ -7,68 +7,26 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from exchange.identity import OpeningKey, ReceiptSigner, Recipient, RecipientRole, SigningKey, TeamKeys, write_team_keys
 from exchange.messages import lineage
-from simulators.broker import Certificates
+from simulators.broker import Broker
 from simulators.processes import command
+from tests.agent.box_kit import running, write_settings
 
 pytestmark = pytest.mark.process
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
-    """The shipped settings, with real keys beside them and a broker that is not there."""
-    keys = tmp_path / "keys"
-    keys.mkdir()
-    SigningKey.generate().save(keys / "signing.key")
-    team = TeamKeys(
-        recipients=(Recipient.of(OpeningKey.generate(), RecipientRole.TEAM),),
-        receipt_signers=(ReceiptSigner.of(SigningKey.generate()),),
-    )
-    write_team_keys(keys / "team.json", team)
-    files = Certificates(tmp_path / "certificates").client("box-0001")
-    for source, name in ((files.ca, "ca.pem"), (files.certificate, "box-0001.pem"), (files.key, "box-0001.key")):
-        shutil.copy(source, keys / name)
-    text = (ROOT / "configs" / "agent.toml").read_text(encoding="utf-8")
-    text = text.replace("broker.example.org", "127.0.0.1").replace("/var/lib/veilleur", "state")
-    path = tmp_path / "agent.toml"
-    path.write_text(text.replace("settle = 60.0", "settle = 0.05"), encoding="utf-8")
-    return path
-
-
-@contextmanager
-def running(config: Path) -> Iterator[tuple["subprocess.Popen[str]", socket.socket]]:
-    """A box that said READY=1, and the ears of its service manager."""
-    address = str(config.parent / "notify")
-    Path(address).unlink(missing_ok=True)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ears:
-        ears.bind(address)
-        ears.settimeout(60)
-        box = subprocess.Popen(
-            [command("veilleur"), "run", "--config", str(config)],
-            env={**os.environ, "NOTIFY_SOCKET": address},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            while ears.recv(64) != b"READY=1":
-                pass
-            yield box, ears
-        finally:
-            box.kill()
-            box.communicate()
+    return write_settings(tmp_path)
 
 
 def listening(pid: int) -> list[str]:
-    """The TCP and UDP sockets on which a process waits to be spoken to."""
+    """The sockets on which a process waits to be spoken to: TCP, UDP, raw and SCTP-like over IP, and local ones."""
     inodes = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
         # One that was closed meanwhile listens to nobody.
@@ -76,12 +34,18 @@ def listening(pid: int) -> list[str]:
             if found := re.fullmatch(r"socket:\[(\d+)\]", str(link.readlink())):
                 inodes.add(found[1])
     waiting = []
-    for table, state in (("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")):
+    # Which state of a socket is one in which anybody may begin to speak to it (Linux, tcp_states.h; proc(5)).
+    for table, state in (("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07"), ("raw", "07"), ("raw6", "07")):
         path = Path(f"/proc/{pid}/net/{table}")
         for line in path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else ():
             fields = line.split()
             if fields[3] == state and fields[9] in inodes:
                 waiting.append(f"{table} {fields[1]}")
+    for line in Path(f"/proc/{pid}/net/unix").read_text(encoding="utf-8").splitlines()[1:]:
+        _, _, _, flags, _, _, inode, *name = line.split()
+        # __SO_ACCEPTCON: it accepts connections; a bound datagram socket has a name, and can be written to.
+        if inode in inodes and (int(flags, 16) & 0x10000 or name):
+            waiting.append(f"unix {' '.join(name)}")
     return waiting
 
 
@@ -94,6 +58,29 @@ def test_it_is_ready_without_broker_or_bluetooth_and_listens_nowhere(config: Pat
         assert box.returncode == 0
     assert "Traceback" not in said
     assert re.search(r"ready event=ready .*kernel=(ahead of time|compiled at start)", said)
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6, socket.AF_UNIX])
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_whoever_listens_is_seen(family: int, kind: int, tmp_path: Path) -> None:
+    with socket.socket(family, kind) as ears:
+        ears.bind(str(tmp_path / "ears") if family == socket.AF_UNIX else ("", 0))
+        if kind == socket.SOCK_STREAM:
+            ears.listen()
+        assert len(listening(os.getpid())) == 1
+
+
+@pytest.mark.broker
+def test_a_box_that_speaks_to_its_broker_listens_nowhere_either(tmp_path: Path) -> None:
+    with Broker(tmp_path / "broker") as broker:
+        (tmp_path / "box").mkdir()
+        config = write_settings(tmp_path / "box", files=broker.certificates.client("box-0001"), port=broker.port)
+        often = {"WATCHDOG_USEC": "100000"}
+        with running(config, environment=often) as (box, ears):
+            while "New client connected" not in broker.log.read_text(encoding="utf-8", errors="replace"):
+                ears.recv(64)
+            assert listening(box.pid) == []
+            assert "as box-0001" in broker.log.read_text(encoding="utf-8", errors="replace")
 
 
 def test_a_box_that_was_killed_starts_again_on_what_it_had(config: Path) -> None:

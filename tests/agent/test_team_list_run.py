@@ -14,8 +14,8 @@ from exchange import key_file
 from exchange.identity import OpeningKey, ReceiptSigner, Recipient, RecipientRole, SigningKey
 from exchange.team_list import TeamList, sign_team_list
 from simulators.processes import command
+from tests.agent.box_kit import running
 from tests.agent.test_run import config as _config
-from tests.agent.test_run import running
 
 pytestmark = pytest.mark.process
 

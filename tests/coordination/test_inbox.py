@@ -96,6 +96,18 @@ async def test_a_repeat_is_acknowledged_and_receipted_and_stored_once(
     assert len(receipts(team, wire)) == len(wire.acknowledged) == 3
 
 
+async def test_an_empty_message_is_passed_over_and_not_counted_as_refused(
+    team: Team, clock: ManualClock, wire: Wire
+) -> None:
+    # An installer's `veilleur doctor` asks the broker in that way whether a box may write there.
+    async with running(team.settings(), clock, wire):
+        empty, real = wire.arrives(OBS, b""), wire.arrives(OBS, team.seal(0, [glucose(0)]))
+        await wire.until(lambda: len(wire.acknowledged) == 2)
+    assert wire.acknowledged == [empty, real]
+    assert len(receipts(team, wire)) == 1
+    assert rows(team.database, "SELECT count(*) FROM inbox_dead_letter_count") == [(0,)]
+
+
 async def test_what_arrived_meanwhile_is_one_transaction(team: Team, clock: ManualClock, wire: Wire) -> None:
     sizes: list[int] = []
 
@@ -307,7 +319,7 @@ async def test_a_database_damaged_on_the_way_ends_the_inbox(team: Team, clock: M
             return super().store(arrivals, moment=moment, receipt_at=receipt_at, sign=sign, credit=credit)
 
     work = asyncio.create_task(inbox.run(team.settings(), clock, link=wire.link, database=Damaged))
-    await wire.until(lambda: bool(wire.links and len(wire.links[-1].every_topic) == 4))
+    await wire.until(lambda: bool(wire.links and len(wire.links[-1].every_topic) == 3))
     wire.arrives(OBS, team.seal(0, [glucose(0)]))
     with pytest.raises(DatabaseUnusableError, match="received_range"):
         await asyncio.wait_for(work, timeout=20)

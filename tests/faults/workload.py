@@ -20,6 +20,7 @@ from agent.store import Judgement
 from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence
 from exchange.identity import OpeningKey, Recipient, RecipientRole, SigningKey
 from exchange.messages import Range
+from exchange.receipts import Received
 from exchange.sealing import Sealer
 from tests.agent.kit import BOX, MINUTE, PATIENT, START, arrivals, glucose, open_store, weight
 
@@ -96,7 +97,10 @@ def work(folder: Path, *, keys: Path, steps: int, seed: int, say: Callable[[Said
                     case "receipt":
                         waiting = [(entry.first, entry.last) for entry in store.waiting(limit=1000)]
                         some = random.Random(f"{seed} {step}").sample(waiting, k=min(len(waiting), 4))
-                        store.free([Range(first=first, last=last) for first, last in some], now_ms=now)
+                        for first, last in some:
+                            # What the team has at most: no more than was given, so the database was not set back.
+                            part = Received(epoch=said.epoch, ranges=(Range(first=first, last=last),), high=last)
+                            store.receipted(part, now_ms=now)
                         freed = {seq for first, last in some for seq in range(first, last + 1)}
                         said = msgspec.structs.replace(said, receipted=tuple(sorted({*said.receipted, *freed})))
                     case "forget":
