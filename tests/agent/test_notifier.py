@@ -34,6 +34,8 @@ from alerting.alert import (
     Sentence,
     Suppression,
 )
+from exchange.messages import Range
+from exchange.receipts import Received
 from tests.agent.kit import MINUTE, PATIENT, START, Desk, glucose, open_store
 from tests.agent.test_pipeline import ManualClock
 from tests.agent.test_pipeline import running as running_judging
