@@ -8,7 +8,7 @@ DEV := $(VENV)/.installed-dev
 PEERS := $(VENV)/.installed-peers
 KERNEL := $(VENV)/.compiled-kernel
 
-.PHONY: help demo test kernel wheel bench quality fuzz mutants coverage lint types arrows pytest lock clean
+.PHONY: help demo test kernel wheel bench quality chaos fuzz mutants coverage lint types arrows pytest lock clean
 
 help:
 	@echo "make demo   the main job, end to end, on simulated devices   (ARGS=--headless for plain lines)"
@@ -16,6 +16,7 @@ help:
 	@echo "make kernel the kernel, compiled ahead of time; demo and test do it by themselves   (docs/kernel.md)"
 	@echo "make wheel  a wheel for boxes of this machine's kind, in dist/, and proof that it judges"
 	@echo "make coverage  every branch of what judges and of the drivers"
+	@echo "make chaos  kills, power cuts and failing disks by the hundred; nothing may be lost   (KILLS=50 for fewer)"
 	@echo "make fuzz   a million spoilt frames into every codec   (ARGS='--frames 20000 heart_rate.2A37' for some)"
 	@echo "make mutants  the alerting kernel with one comparison, threshold or sign changed: each must be noticed   (docs/mutation.md)"
 	@echo "make bench  the figures, one JSON line each"
@@ -89,6 +90,11 @@ bench: $(PEERS) $(KERNEL)
 
 quality: $(PEERS)
 	$(BIN)/python -m benchmarks.quality $(ARGS)
+
+# Every call that may fail, in every way; cuts of the power at every sync of longer lives; two hundred kills.
+chaos: $(DEV) $(KERNEL)
+	FAULTS_ALL=1 FAULTS_STEPS=48 FAULTS_SEEDS=6 $(BIN)/python -m pytest -q -p no:randomly -o timeout=3000 tests/faults
+	KILLS=$${KILLS:-200} $(BIN)/python -m benchmarks kill_loop
 
 fuzz: $(DEV)
 	$(BIN)/python -m tests.fuzz $(ARGS)

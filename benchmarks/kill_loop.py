@@ -1,6 +1,11 @@
-"""SIGKILL over box, broker and inbox while readings flow: what is lost, what is there twice, what is missing.
+"""SIGKILL over box, broker and two inbox workers while readings flow over a bad network: what is lost, what is there
+twice, what is missing.
 
-KILLS=24 SEED=1 by default. The world is that of the demonstration; the account is the demonstration's own.
+    make chaos                            # 200 kills, some ten minutes
+    KILLS=24 SEED=1 make bench ARGS=kill_loop
+
+The network between box and broker loses, repeats, swaps and swallows messages and breaks in the middle of them
+(simulators.proxy). The world is that of the demonstration, and so is the account.
 """
 
 import asyncio
@@ -8,25 +13,43 @@ import json
 import os
 import random
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.figure import machine
 from simulators.account import Account
 from simulators.clock import AcceleratedClock
 from simulators.demo import Demonstration
+from simulators.proxy import Fate, Proxy, Weather
 from simulators.show import START
-from simulators.world import START_WITHIN_S, World, WorldSettings
+from simulators.world import BOX, START_WITHIN_S, World, WorldSettings
 
 KILLS = int(os.environ.get("KILLS", "24"))
 SEED = int(os.environ.get("SEED", "1"))
 SPEED = 2400.0
-DAYS = 14
-VICTIMS = ("box", "box", "broker", "inbox")
+VICTIMS = ("box", "box", "broker", "inbox-1", "inbox-2")
+WEATHER = {Fate.DROP: 0.03, Fate.TWICE: 0.05, Fate.LATER: 0.05, Fate.SWALLOW: 0.02, Fate.CUT: 0.01}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chaos:
+    """What came of a loop.
+
+    Attributes:
+        account: of what was taken and told.
+        killed: how often each was.
+        befell: how often each fate befell a message between box and broker.
+    """
+
+    account: Account
+    killed: dict[str, int]
+    befell: dict[str, int]
 
 
 def order(kills: int, dice: random.Random) -> list[str]:
-    """Return who is killed when: each of the three at least once, the box most often."""
-    victims = [*sorted(set(VICTIMS)), *dice.choices(VICTIMS, k=max(0, kills - 3))][:kills]
+    """Return who is killed when: each at least once, the box most often."""
+    each = sorted(set(VICTIMS))
+    victims = [*each, *dice.choices(VICTIMS, k=max(0, kills - len(each)))][:kills]
     dice.shuffle(victims)
     return victims
 
@@ -38,7 +61,7 @@ async def kill_one(world: World, victim: str, dice: random.Random) -> None:
         await asyncio.sleep(dice.uniform(0.0, 0.5))
         await asyncio.to_thread(world.broker.start)
         return
-    child = world.box if victim == "box" else world.inbox
+    child = {child.name: child for child in (world.box, *world.inboxes)}[victim]
     await child.kill()
     await asyncio.sleep(dice.uniform(0.0, 0.5))
     await child.start()
@@ -47,31 +70,38 @@ async def kill_one(world: World, victim: str, dice: random.Random) -> None:
         await child.ready(within=START_WITHIN_S)
 
 
-async def kill_loop(folder: Path, *, kills: int, seed: int) -> tuple[Account, dict[str, int]]:
-    """Return the account of a world in which so many processes were killed, and how many of each."""
+async def kill_loop(folder: Path, *, kills: int, seed: int) -> Chaos:
+    """Return what came of a world in which so many processes were killed."""
     dice = random.Random(seed)
     clock = AcceleratedClock.starting_now(start_ms=round(START.timestamp() * 1000), speed=SPEED)
     demonstration = Demonstration(
-        WorldSettings(folder=folder, clock=clock, seed=seed, days=DAYS), say=lambda _name, _event: None
+        WorldSettings(folder=folder, clock=clock, seed=seed, days=14 + kills // 5, workers=2),
+        say=lambda _name, _event: None,
     )
     killed = dict.fromkeys(VICTIMS, 0)
-    async with demonstration.world as world:
+    world = demonstration.world
+    weather = Weather(seed=seed, shares=WEATHER)
+    async with world, Proxy(world.broker, world.broker.certificates.client(BOX), weather) as proxy:
+        world.reach_broker_at(proxy.port)
         await world.start()
         for victim in order(kills, dice):
             await asyncio.sleep(dice.uniform(0.1, 1.5))
             await kill_one(world, victim, dice)
             killed[victim] += 1
-        for child in (world.box, world.inbox):
+        for child in (world.box, *world.inboxes):
             await child.ready(within=START_WITHIN_S)
-        return await demonstration.finish(), killed
+        account = await demonstration.finish()
+    return Chaos(account=account, killed=killed, befell={fate.name: count for fate, count in proxy.befell.items()})
 
 
 def figures() -> None:
     with tempfile.TemporaryDirectory(prefix="veilleur-") as name:
-        account, killed = asyncio.run(kill_loop(Path(name), kills=KILLS, seed=SEED))
+        chaos = asyncio.run(kill_loop(Path(name), kills=KILLS, seed=SEED))
+    account = chaos.account
     line = {
         "figure": "kill_loop",
-        "kills": killed,
+        "kills": chaos.killed,
+        "network": chaos.befell,
         "readings": account.taken,
         "lost": account.lost,
         "duplicated": account.duplicated,
@@ -83,3 +113,5 @@ def figures() -> None:
         "machine": machine(),
     }
     print(json.dumps(line, ensure_ascii=False), flush=True)
+    if not account.balanced:
+        raise SystemExit(f"The account does not balance: {account.line()}")

@@ -223,14 +223,15 @@ def box(config: Path, hci: str, bonds: Path, clock: AcceleratedClock) -> None:
 @main.command(hidden=True)
 @click.option("--config", type=_file, required=True)
 @_clock
-def inbox(config: Path, clock: AcceleratedClock) -> None:
-    """Run the inbox of a simulated world."""
+@click.option("--worker", required=True)
+def inbox(config: Path, clock: AcceleratedClock, worker: str) -> None:
+    """Run a worker of the inbox of a simulated world."""
     from agent import logs
     from coordination.inbox import run
     from coordination.settings import read_settings
     from simulators.processes import say
 
     logs.to_stderr()
-    settings = read_settings(config)
+    settings = read_settings(config, worker=worker)
     say({"event": "ready"})
     asyncio.run(until_told(run(settings, clock)))

@@ -47,6 +47,7 @@ class WorldSettings:
         person: whose trace of it; None for the one with the most values.
         seed: of the modelled heart failure.
         days: for how many simulated days the model goes on.
+        workers: of the inbox, which share what the box sends.
     """
 
     folder: Path
@@ -55,6 +56,7 @@ class WorldSettings:
     person: str | None = None
     seed: int = 1
     days: int = 2
+    workers: int = 1
 
 
 class World:
@@ -84,10 +86,12 @@ class World:
         home += [] if settings.person is None else ["--person", settings.person]
         box = ["box", "--config", str(self.agent_settings), "--hci", f"unix:{socket}", "--clock", clock]
         box += ["--bonds", str(folder / "bonds.json")]
-        inbox = ["inbox", "--config", str(self.desk_settings), "--clock", clock]
+        inbox = ["inbox", "--config", str(self.desk_settings), "--clock", clock, "--worker"]
         self.home = Child("home", home, folder=folder, on_event=on_event)
         self.box = Child("box", box, folder=folder, on_event=on_event)
-        self.inbox = Child("inbox", inbox, folder=folder, on_event=on_event)
+        self.inboxes = tuple(
+            Child(worker, [*inbox, worker], folder=folder, on_event=on_event) for worker in _workers(settings)
+        )
 
     async def start(self) -> None:
         """Start everything and return when the box is ready.
@@ -96,16 +100,23 @@ class World:
             WorldError: a process did not come up.
         """
         await asyncio.to_thread(self.broker.start)
-        await self.inbox.start()
+        for inbox in self.inboxes:
+            await inbox.start()
         await self.home.start()
         await self.home.ready(within=START_WITHIN_S)
         await self.box.start()
-        await self.inbox.ready(within=START_WITHIN_S)
+        for inbox in self.inboxes:
+            await inbox.ready(within=START_WITHIN_S)
         await self.box.ready(within=START_WITHIN_S)
+
+    def reach_broker_at(self, port: int) -> None:
+        """Let the box speak to the broker through another port, from its next start on."""
+        text = self.agent_settings.read_text(encoding="utf-8")
+        self.agent_settings.write_text(text.replace(f"port = {self.broker.port}", f"port = {port}"), encoding="utf-8")
 
     async def stop(self) -> None:
         """End every process."""
-        for child in (self.box, self.home, self.inbox):
+        for child in (self.box, self.home, *self.inboxes):
             await child.stop()
         await asyncio.to_thread(self.broker.stop)
 
@@ -133,6 +144,10 @@ class World:
             " from received_range group by box_id, substr(epoch, 1, 16))"
         )
         return _number(self.desk_database, query)
+
+
+def _workers(settings: WorldSettings) -> tuple[str, ...]:
+    return tuple(f"inbox-{number}" for number in range(1, settings.workers + 1))
 
 
 def _number(database: Path, query: str) -> int:
@@ -168,7 +183,7 @@ def _write_settings(world: World, settings: WorldSettings) -> None:
     # Given to them long before, so that the weighings in the scale's memory are theirs.
     given = (start - timedelta(days=30)).isoformat().replace("+00:00", "Z")
     world.agent_settings.write_text(_agent_toml(world, given), encoding="utf-8")
-    world.desk_settings.write_text(_desk_toml(world, given, signing.public.hex()), encoding="utf-8")
+    world.desk_settings.write_text(_desk_toml(world, settings, given, signing.public.hex()), encoding="utf-8")
 
 
 def _agent_toml(world: World, given: str) -> str:
@@ -224,8 +239,9 @@ def _device_toml(device: Furniture, given: str) -> str:
     )
 
 
-def _desk_toml(world: World, given: str, public: str) -> str:
-    files = world.broker.certificates.client("inbox-1")
+def _desk_toml(world: World, settings: WorldSettings, given: str, public: str) -> str:
+    files, *_ = (world.broker.certificates.client(worker) for worker in _workers(settings))
+    certificate, key = (path.with_stem("{worker}") for path in (files.certificate, files.key))
     patients = "".join(
         f'\n[[patients]]\npseudonym = "{name}"\nbox = "{BOX}"\nfrom = {given}\nprotocol = "{protocol}"\n'
         f'time_zone = "{ZONE}"\n'
@@ -236,8 +252,8 @@ def _desk_toml(world: World, given: str, public: str) -> str:
 host = "{world.broker.host}"
 port = {world.broker.port}
 ca = "{files.ca}"
-certificate = "{files.certificate}"
-key = "{files.key}"
+certificate = "{certificate}"
+key = "{key}"
 client_id = "inbox-1"
 
 [inbox]
