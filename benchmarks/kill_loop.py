@@ -26,7 +26,8 @@ from simulators.world import BOX, START_WITHIN_S, World, WorldSettings
 
 KILLS = int(os.environ.get("KILLS", "24"))
 SEED = int(os.environ.get("SEED", "1"))
-SPEED = 2400.0
+SPEED = 600.0
+"""A day passes in 144 s: a box that is killed again and again must fetch what it missed within the day it has for it."""
 VICTIMS = ("box", "box", "broker", "inbox-1", "inbox-2")
 WEATHER = {Fate.DROP: 0.03, Fate.TWICE: 0.05, Fate.LATER: 0.05, Fate.SWALLOW: 0.02, Fate.CUT: 0.01}
 
@@ -75,7 +76,7 @@ async def kill_loop(folder: Path, *, kills: int, seed: int) -> Chaos:
     dice = random.Random(seed)
     clock = AcceleratedClock.starting_now(start_ms=round(START.timestamp() * 1000), speed=SPEED)
     demonstration = Demonstration(
-        WorldSettings(folder=folder, clock=clock, seed=seed, days=14 + kills // 5, workers=2),
+        WorldSettings(folder=folder, clock=clock, seed=seed, days=14 + kills // 30, workers=2),
         say=lambda _name, _event: None,
     )
     killed = dict.fromkeys(VICTIMS, 0)

@@ -91,7 +91,7 @@ def main() -> None:
 @click.option("--headless", is_flag=True, help="Lignes simples / plain lines.")
 @click.option("--speed", type=click.FloatRange(1, FASTEST, min_open=True), default=3600.0, show_default=True)
 @click.option(
-    "--days", type=click.IntRange(1, 14), default=2, show_default=True, help="Jours simulés / simulated days."
+    "--days", type=click.IntRange(1, 90), default=2, show_default=True, help="Jours simulés / simulated days."
 )
 @click.option("--recording", type=_file, help="CSV[.gz] patient,time,quantity,value,unit; an excerpt ships.")
 @click.option("--person", help="Whose trace of the recording; otherwise the one with the most values.")
@@ -126,7 +126,7 @@ def demo(  # noqa: PLR0917 - one parameter an option, given by name
 @click.option("--recording", type=_file, help="CSV[.gz] patient,time,quantity,value,unit; an excerpt ships.")
 @click.option("--person", help="Whose trace of the recording; otherwise the one with the most values.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the modelled heart failure.")
-@click.option("--days", type=click.IntRange(1, 14), default=2, show_default=True)
+@click.option("--days", type=click.IntRange(1, 90), default=2, show_default=True)
 @click.option("--zone", type=_Zone(), default="Europe/Paris", show_default=True)
 @click.option("--home", "household", default="default", show_default=True, help="Un foyer fourni, ou un fichier TOML.")
 def home(  # noqa: PLR0917 - one parameter an option, given by name
