@@ -17,6 +17,7 @@ from typing import Any
 
 import click
 
+from agent.audit_cli import audit
 from agent.enrol_cli import enrol
 from agent.errors import AgentError
 from agent.key_commands import erase, rotate_keys
@@ -86,6 +87,7 @@ def main(lang: str) -> None:
 
 
 main.add_command(enrol)
+main.add_command(audit)
 main.add_command(rotate_keys)
 main.add_command(erase)
 
@@ -275,8 +277,10 @@ def pair(  # noqa: PLR0917 - one parameter an option, given by name
     as_json: bool,  # noqa: FBT001 - click names its flags
 ) -> None:
     """Show the devices in the air, bond with one and prove it. / Appairer un appareil, et le prouver."""
+    from functools import partial
     from zoneinfo import ZoneInfo
 
+    from agent.audit_beside import enter_beside
     from agent.pair_command import PairCommand, PairRequest
     from agent.settings_file import read_settings
     from agent.terminal import Terminal
@@ -306,6 +310,7 @@ def pair(  # noqa: PLR0917 - one parameter an option, given by name
             settle=settle,
         ),
         clock=SystemClock(),
+        note=None if settings is None else partial(enter_beside, settings, SystemClock()),
     )
     ctx.exit(asyncio.run(command.run()))
 

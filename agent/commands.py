@@ -196,6 +196,9 @@ class Commands:
     async def _answer_unkept(self, received: Received, error: CommandError) -> None:
         """Answer a command that was never accepted; it may come again."""
         command = received.command
+        if error.reason not in _NOT_YET:
+            now = self._clock.now_ms()
+            await self._store.persist(Store.note_refused_command, command, error.reason, now_ms=now)
         highest = await self._store.persist(Store.highest_version, command.series)
         self._reply(
             Answer(

@@ -18,6 +18,7 @@ from importlib.metadata import version
 
 from agent import systemd
 from agent.alive import Alive
+from agent.audit import Audit
 from agent.canary import Canary
 from agent.commanded_judging import CommandedJudging
 from agent.counts import Counts
@@ -156,6 +157,15 @@ async def _run(
         )
         counts = Counts()
         link = await stack.enter_async_context(Link(_link_settings(settings.box, settings.broker, presence)))
+        audit = Audit(
+            store=store,
+            sealer=sealer,
+            key=signing_key,
+            clock=clock,
+            counts=counts,
+            keep_days=settings.audit.keep_days,
+            on_kept=lambda: forwarder.kick(),  # noqa: PLW0108 the two know each other
+        )
         keeper = await begin_time(clock, store=store, sealer=sealer, link=link, settings=settings)
         forwarder = Forwarder(
             store=store,
@@ -166,6 +176,7 @@ async def _run(
             presence=presence,
             clock=clock,
             counts=counts,
+            heard=audit.heard,
             is_intact=lambda body: sealed_by(signing_key.public, body) is not None,
             on_set_back=lambda: upkeep.was_set_back(),  # noqa: PLW0108 made below
         )
@@ -217,6 +228,7 @@ async def _run(
         )
         stack.push_async_callback(forwarder.stop)
         stack.push_async_callback(judging.stop)
+        stack.push_async_callback(audit.stop)
         await pipeline.start()
         orders.join(
             store=store,
@@ -265,6 +277,7 @@ async def _run(
                 team_list=team.run(),
                 upkeep=upkeep.run(),
                 canary=canary.run(),
+                audit=audit.run(settings),
                 time=keep_time(keeper, right=judging.retime, notice=pipeline.notice),
             )
             if settings.enrolment is not None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from agent.account import account
+from agent.audit_log import AuditLog
 from agent.command_store import CommandBuffer
 from agent.database import immediate
 from agent.errors import RequestError, VaultError
@@ -63,13 +65,17 @@ class Eraser:
             if row is None:
                 raise _unknown(patient)
             stream = int(row[0])
-            self._erase_devices(stream, in_use)
+            devices = self._devices(stream)
+            self._erase_devices(devices, stream, in_use)
             for table in ("shadow_left_out", "shadow_alert", "shadow"):
                 execute(f"delete from {table} where stream = ?", (stream,))  # noqa: S608 one of three constants
             alerts = execute("delete from alert where stream = ?", (stream,)).rowcount
             readings = execute("delete from reading where stream = ?", (stream,)).rowcount
             execute("delete from stream where id = ?", (stream,))
             CommandBuffer(self._connection, vault).forget_patient(patient)
+            AuditLog(self._connection, vault, box=vault.box).erase(
+                patient, devices=devices - set(in_use), at=now_ms, by=account(), readings=readings, alerts=alerts
+            )
             # The team has these; whoever asks for them again is told that they are gone.
             execute("delete from outbox where receipted_at is not null")
             numbers, sealed = self._seal_anew(kek, now_ms)
@@ -105,9 +111,9 @@ class Eraser:
 
     # --- devices ------------------------------------------------------------------------------------------
 
-    def _erase_devices(self, stream: int, in_use: Collection[str]) -> None:
+    def _erase_devices(self, devices: Collection[str], stream: int, in_use: Collection[str]) -> None:
         """Erase what is kept of the patient's devices: all of it, or of one that goes on, the value it gave last."""
-        for address in self._devices(stream):
+        for address in devices:
             digest = self._vault.digest("device", address)
             facts = self._vault.digest("device_facts", address)
             if address not in in_use:

@@ -30,7 +30,7 @@ from devices.clock import Clock
 from exchange.connection import NO_MATCHING_SUBSCRIBERS, Message
 from exchange.errors import LinkError, ReceiptError
 from exchange.link import Link
-from exchange.receipts import Received
+from exchange.receipts import Receipt, Received
 from exchange.sealing import LANE_ALERTS, LANE_DENSE, verify_receipt
 from exchange.topics import ALERTS, COMMANDS, OBSERVATIONS, RECEIPTS, topic
 
@@ -40,6 +40,12 @@ NO_SUBSCRIBER_PAUSE_S = 0.2
 BROKEN_PAUSE_S = 0.1
 DISK_PAUSE_S = 2.0
 DAY_MS = 86_400_000
+Heard = Callable[[Receipt, bytes], Awaitable[object]]
+"""Is told a receipt whose signature was verified, and its bytes."""
+
+
+async def _unheard(receipt: Receipt, proof: bytes) -> None:
+    """Do nothing about it."""
 
 
 class Forwarder:
@@ -58,6 +64,7 @@ class Forwarder:
         counts: Counts,
         on_set_back: Callable[[], None] = lambda: None,
         is_intact: Callable[[bytes], bool] = lambda _: True,
+        heard: Heard | None = None,
     ) -> None:
         """Begin with nothing under way.
 
@@ -71,6 +78,7 @@ class Forwarder:
             clock: dates what is kept.
             counts: of what was refused.
             on_set_back: called when a receipt shows that the database was set back.
+            heard: is told each receipt.
             is_intact: tells an envelope that this box sealed from one that was altered since.
         """
         self._store = store
@@ -81,6 +89,7 @@ class Forwarder:
         self._presence = presence
         self._clock = clock
         self._counts = counts
+        self._heard = heard or _unheard
         self._on_set_back = on_set_back
         self._is_intact = is_intact
         self._wake = asyncio.Event()
@@ -219,6 +228,7 @@ class Forwarder:
             # Somebody sends again what the team said before it lost its memory.
             self._counts.add("receipt.outdated")
             return
+        await self._heard(receipt, message.payload)
         freed: list[int] = []
         for part in receipt.epochs:
             freed += await self._free(part)

@@ -138,3 +138,24 @@ def epochs(db: Database) -> None:
 def memos(db: Database) -> None:
     """What parts of the box remember, each under a name of its own."""
     db.table("memo").create({"digest": bytes, "body": bytes}, pk="digest", not_null={"body"})
+
+
+@migrations(name="0008_audit")
+def audit(db: Database) -> None:
+    """The record of acts: entries, signed checkpoints, keys of what may be erased, and heads that the team saw."""
+    db.execute(
+        "create table audit (n integer primary key, at integer not null, hash blob not null, body blob not null)"
+    )
+    db.execute("create index audit_at on audit(at)")
+    db.execute("create table audit_checkpoint (n integer primary key, at integer not null, signed blob not null)")
+    db.execute("create table audit_subject (digest blob primary key, body blob not null) without rowid")
+    db.execute("""
+        create table audit_witness (
+            log text not null,
+            chain text not null,
+            n integer not null,
+            hash blob not null,
+            at integer not null,
+            proof blob not null,
+            primary key (log, chain, n, hash)
+        ) without rowid""")

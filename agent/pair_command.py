@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import click
@@ -24,6 +25,7 @@ from devices.pairing import Outcome, PairingPatience, PairingState, PairingWalk
 from devices.quirks import Words
 from devices.radio import Radio
 from devices.survey import Sighting, survey
+from exchange.audit_chain import Act, Detail, Erasable
 
 _ADDRESS = re.compile(r"([0-9A-F]{2}:){5}[0-9A-F]{2}")
 _SHOWN_STATE = {
@@ -54,6 +56,14 @@ class PairRequest:
     zone: ZoneInfo
 
 
+class Note(Protocol):
+    """Enters an act in the box's record; returns whether it has one yet."""
+
+    def __call__(self, act: Act, *, reference: Erasable, detail: Detail) -> bool:
+        """Enter it."""
+        ...
+
+
 class PairCommand:
     """One run of the command."""
 
@@ -66,8 +76,9 @@ class PairCommand:
         terminal: Terminal,
         clock: Clock,
         patience: PairingPatience | None = None,
+        note: Note | None = None,
     ) -> None:
-        """Take what was asked for, and what it is done with.
+        """Take what was asked for, and what it is done with; `note` enters it in the box's record of acts.
 
         Raises:
             RequestError: an address is none.
@@ -78,6 +89,7 @@ class PairCommand:
         self._terminal = terminal
         self._clock = clock
         self._patience = patience
+        self._note = note
         self._address = None if request.address is None else _address(request.address)
         self._forgotten = None if request.forget is None else _address(request.forget)
 
@@ -96,6 +108,8 @@ class PairCommand:
 
     async def _forget(self, device: str) -> int:
         known = await self._bonds.forget(device)
+        if known:
+            self._enter(Act.DEVICE_FORGOTTEN, device, {})
         if self._request.as_json:
             click.echo(json.dumps({"device": device, "forgotten": known}))
         elif known:
@@ -136,8 +150,20 @@ class PairCommand:
             patience=self._patience,
         )
         outcome = await walk.pair(chosen)
+        driver = "" if chosen.driver is None else chosen.driver.name
+        self._enter(Act.DEVICE_PAIRED, outcome.device, {"driver": driver, "state": outcome.state.value})
         self._conclude(seen, bonded, chosen, outcome)
         return 0 if outcome.state is PairingState.PROVED else 1
+
+    def _enter(self, act: Act, device: str, detail: Detail) -> None:
+        """Enter an act; a box that never started has no record yet, and is only told so."""
+        if self._note is not None and not self._note(act, reference=Erasable(value=device), detail=detail):
+            self._terminal.tell(
+                Sentence(
+                    fr="Non inscrit au journal des actes : le boîtier n'a encore jamais démarré.",
+                    en="Not entered in the record of acts: the box has never been started yet.",
+                )
+            )
 
     def _not_heard(self, address: str) -> int:
         self._terminal.tell(

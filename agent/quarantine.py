@@ -33,6 +33,7 @@ from agent.outbox import next_seq
 from agent.store import Store
 from agent.vault import Vault
 from alerting.alert import Sentence
+from exchange.audit_chain import Act
 from exchange.sealing import Header, sealed_by
 
 logger = logging.getLogger(__name__)
@@ -73,9 +74,13 @@ def _open(path: Path, vault: Vault, *, public: bytes, now_ms: int) -> Store:
     _finish(path)
     require_whole(path)
     newest = next(reversed(set_aside_before(path)), None)
-    if newest is not None and not path.exists():
+    renewed = newest is not None and not path.exists()
+    if newest is not None and renewed:
         _take_over(path, newest, public=public)
-    return Store(path, vault, now_ms=now_ms)
+    store = Store(path, vault, now_ms=now_ms)
+    if renewed:
+        store.audited(lambda log: log.enter(Act.DATABASE_QUARANTINED, at=now_ms, by="box"), now_ms=now_ms)
+    return store
 
 
 # --- looking --------------------------------------------------------------------------------------------------

@@ -65,6 +65,8 @@ SEALED = (
     SealedTable(name="command_series", key="digest", row="digest"),
     SealedTable(name="ordered_protocol", key="digest", row="digest"),
     SealedTable(name="memo", key="digest", row="digest"),
+    SealedTable(name="audit", key="n", row="n"),
+    SealedTable(name="audit_subject", key="digest", row="digest"),
 )
 
 _SEALED_TO_THE_TEAM = frozenset({"outbox"})

@@ -101,6 +101,12 @@ class WatchSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tru
     settle: Seconds = 60.0
 
 
+class AuditSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """For how long the record of acts is kept."""
+
+    keep_days: Annotated[int, Meta(ge=30, le=3_650)] = 365
+
+
 class FleetSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """What whoever runs the fleet is told, without any health data; `metrics` is a text file for Prometheus."""
 
@@ -333,6 +339,9 @@ class Settings:
     devices: tuple[Device, ...]
     relays: tuple[Relay, ...] = ()
     enrolment: EnrolmentSettings | None = None
+    audit: AuditSettings = field(default_factory=AuditSettings)
+    fingerprint: str = ""
+    """SHA-256 of the file they come from."""
 
     @property
     def watched(self) -> tuple[Watched, ...]:

@@ -6,8 +6,10 @@ patient's care protocol is read and checked here, so that `veilleur check` and `
 Not here: whose devices and relays are (assignments).
 """
 
+import hashlib
 import re
 import tomllib
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +25,7 @@ from agent.schema_fault import in_words
 from agent.settings import (
     MOST_DEVICES,
     MOST_PATIENTS,
+    AuditSettings,
     BrokerSettings,
     ClockSettings,
     DeviceSettings,
@@ -61,6 +64,7 @@ class _File(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     forwarder: ForwarderSettings = ForwarderSettings()
     watch: WatchSettings = WatchSettings()
     now: NowSettings = NowSettings()
+    audit: AuditSettings = AuditSettings()
     notifier: NotifierSettings = NotifierSettings()
     fleet: FleetSettings = FleetSettings()
     clock: ClockSettings = ClockSettings()
@@ -128,7 +132,8 @@ def read_settings(path: Path) -> Settings:
 def _read(path: Path, faults: Faults) -> Settings | None:
     name = path.name
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        raw = tomllib.loads(text)
         found = msgspec.convert(raw, _File, strict=True, dec_hook=_decode)
     except OSError as error:
         faults.add(name, f"ne peut pas être lu ({error.strerror})", f"cannot be read ({error.strerror})")
@@ -137,7 +142,8 @@ def _read(path: Path, faults: Faults) -> Settings | None:
     except msgspec.ValidationError as error:
         faults.add(*in_words(error, file=name))
     else:
-        return _check(found, path.resolve().parent, faults)
+        settings = _check(found, path.resolve().parent, faults)
+        return replace(settings, fingerprint=hashlib.sha256(text.encode()).hexdigest())
     return None
 
 
@@ -179,6 +185,7 @@ def _check(found: _File, folder: Path, faults: Faults) -> Settings:
         forwarder=found.forwarder,
         watch=found.watch,
         now=found.now,
+        audit=found.audit,
         notifier=notifier,
         fleet=FleetSettings(metrics=None if found.fleet.metrics is None else folder / found.fleet.metrics),
         clock=found.clock,

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent import command_acts
 from agent.command_store import CommandBuffer, Finished
 from agent.database import connect, immediate, is_damage, unusable
 from agent.epochs import Epochs
@@ -25,6 +26,7 @@ from agent.erasure import Erased, Eraser
 from agent.errors import AgentError
 from agent.outbox import next_seq
 from agent.shadow_store import Fault, ShadowBuffer, ShadowJudgement, ShadowState
+from agent.store_audit import StoreAudit
 from agent.store_clock import UNDATED, ClockBook
 from agent.store_commands import StoreCommands
 from agent.store_memos import StoreMemos
@@ -97,7 +99,7 @@ class Judgement:
     finished: Finished | None = None
 
 
-class Store(StoreOutbox, ClockBook, StoreCommands, StoreMemos):
+class Store(StoreOutbox, ClockBook, StoreCommands, StoreMemos, StoreAudit):
     """One open database, to write. Every method is called from the one thread that opened it."""
 
     def __init__(self, path: Path, vault: Vault, *, now_ms: int) -> None:
@@ -114,6 +116,7 @@ class Store(StoreOutbox, ClockBook, StoreCommands, StoreMemos):
             with immediate(connection):
                 self.outbox.epoch = Epochs(connection).begin(next_seq=next_seq(connection))
             self.keys.make(now_ms)
+            self.begin_audit(now_ms=now_ms)
         except sqlite3.Error as error:
             connection.close()
             if is_damage(error):
@@ -260,8 +263,11 @@ class Store(StoreOutbox, ClockBook, StoreCommands, StoreMemos):
             )
             for row, state in judgement.marked:
                 execute("update reading set state = ? where id = ?", (state, row))
+            apart = [row for row, state in judgement.marked if state is ReadingState.QUARANTINED]
+            self.audit.quarantined(judgement.patient, apart, at=now_ms)
             if judgement.finished is not None:
                 self._commands.finish(judgement.finished)
+                command_acts.finished(self.audit, judgement.finished, at=now_ms)
 
     def keep_technical(self, patient: str, changes: Sequence[AlertChange], sealer: Sealer, *, now_ms: int) -> None:
         """Keep technical alert changes of the box itself with their sealed entries; known ones are left out."""

@@ -6,6 +6,8 @@ Every call is one transaction of the store that it is mixed into. What a call do
 import sqlite3
 from contextlib import AbstractContextManager
 
+from agent import command_acts
+from agent.audit_log import AuditLog
 from agent.command_store import AppliedProtocol, CommandBuffer, Finished, KnownCommand, Unfinished
 from agent.database import immediate
 from exchange.commands import Command, SignedCommand
@@ -16,6 +18,7 @@ class StoreCommands:
 
     _connection: sqlite3.Connection
     _commands: CommandBuffer
+    audit: AuditLog
 
     def _transaction(self, now_ms: int) -> AbstractContextManager[None]:
         """Run a block as one write transaction, with a data key that may still seal at `now_ms`."""
@@ -32,7 +35,15 @@ class StoreCommands:
     def accept_command(self, command: Command, signed: SignedCommand, *, now_ms: int) -> bool:
         """Keep a command that is about to be done, see `CommandBuffer.accept`."""
         with self._transaction(now_ms):
-            return self._commands.accept(command, signed, now_ms=now_ms)
+            new = self._commands.accept(command, signed, now_ms=now_ms)
+            if new:
+                command_acts.accepted(self.audit, command, signed, at=now_ms)
+            return new
+
+    def note_refused_command(self, command: Command, reason: str, *, now_ms: int) -> None:
+        """Enter in the record of acts that a command was refused at the door."""
+        with self._transaction(now_ms):
+            command_acts.refused(self.audit, command, reason, at=now_ms)
 
     def begin_command(self, command: str) -> int:
         """Count an attempt at a command, see `CommandBuffer.begin`."""
@@ -43,6 +54,7 @@ class StoreCommands:
         """Keep what a command came to, see `CommandBuffer.finish`."""
         with self._transaction(now_ms):
             self._commands.finish(finished)
+            command_acts.finished(self.audit, finished, at=now_ms)
 
     def unfinished_commands(self) -> list[Unfinished]:
         """Return the commands that came to no end."""

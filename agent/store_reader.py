@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from agent.audit_log import AuditLog
 from agent.command_store import CommandReader
 from agent.database import connect_reading
 from agent.epochs import EpochReader
@@ -56,6 +57,7 @@ class StoreReader:
         self.epochs = EpochReader(connection)
         self.outbox = Outbox(connection, epoch=self.epochs.current)
         self.shadows = ShadowReader(connection, vault)
+        self.audit = AuditLog(connection, vault, box=vault.box)
         self.commands = CommandReader(connection, vault)
 
     @property

@@ -54,6 +54,11 @@ class Vault:
         self._seals = 0
         self._born = 0
 
+    @property
+    def box(self) -> str:
+        """The box whose rows these are."""
+        return self._box
+
     def _use(self, kek: bytes) -> None:
         self._kek = AESGCM(kek)
         self.fingerprint = self.fingerprint_of(kek)

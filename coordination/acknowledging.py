@@ -9,11 +9,13 @@ import sqlite3
 from pathlib import Path
 
 from alerting.alert import Acknowledgement, Sentence
+from coordination.audit_log import AuditLog
 from coordination.dispositions import tell_box
 from coordination.errors import CoordinationError
 from coordination.sqlite_alerts import Alerts
 from coordination.sqlite_file import as_error, connect, connect_to_read, transaction
 from devices.clock import SystemClock
+from exchange.audit_chain import Act
 from exchange.command_bodies import DispositionBody, DispositionState
 
 SHORTEST_ID = 6
@@ -36,6 +38,9 @@ def acknowledge(database: Path, alert: str, acknowledgement: Acknowledgement) ->
         with transaction(connection):
             whole = named(connection, alert)
             first = Alerts(connection).acknowledge(whole, acknowledgement)
+            log = AuditLog(connection)
+            log.begin(at=acknowledgement.at)
+            log.enter(Act.ALERT_ACKNOWLEDGED, at=acknowledgement.at, by=acknowledgement.by, reference=whole)
             if first == acknowledgement:
                 body = DispositionBody(alert=whole, state=DispositionState.TAKEN, by=first.by, at=first.at)
                 tell_box(connection, body, now=SystemClock().now_ms())

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence, alert_id
 from devices.reading import facts
-from exchange.messages import UNATTRIBUTED, AlertRecord, ObservationRecord
+from exchange.messages import UNATTRIBUTED, AlertRecord, ObservationRecord, PatientRecord
 
 TO_ATTRIBUTE = "to_attribute"
 INBOX_VERSION = "inbox-1"
@@ -52,9 +52,7 @@ class Assignment:
     time_zone: str
 
 
-def reason_to_set_apart(
-    record: ObservationRecord | AlertRecord, box: str, assignments: Sequence[Assignment]
-) -> Reason | None:
+def reason_to_set_apart(record: PatientRecord, box: str, assignments: Sequence[Assignment]) -> Reason | None:
     """Return why a record that `box` sent is not the patient's, or None when it is.
 
     A technical alert under the box's own id is about the box alone, and nobody's.

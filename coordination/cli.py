@@ -13,6 +13,7 @@ from typing import TextIO
 import click
 
 from alerting.alert import Acknowledgement, Sentence
+from coordination import audit_command
 from coordination.acknowledging import acknowledge as keep_acknowledgement
 from coordination.alert_page import page
 from coordination.command_cli import add_commands
@@ -25,6 +26,8 @@ from coordination.settings import read_settings
 from coordination.tables import Language, alert_table, fleet_lines, reading_table
 from coordination.view import View
 from devices.clock import SystemClock
+from exchange.audit_chain import Act
+from exchange.audit_show import ROWS, Wanted
 
 NOT_A_DEVICE = (
     "Veilleur n'est ni un dispositif médical certifié ni un service d'urgence : en cas d'urgence, appeler le 15. / "
@@ -233,6 +236,50 @@ def readings(
             listed = list(found)
             nothing = "Aucune mesure ici." if lang is Language.FR else "No reading here."
             click.echo(reading_table(listed, lang) if listed else nothing)
+
+
+@main.command(epilog=NOT_A_DEVICE)
+@_config
+@_database
+@click.option("--act", type=click.Choice([act.value for act in Act]), metavar="ACT", help="Un genre / one kind.")
+@click.option("--by", metavar="NAME", help="D'une personne / of one person.")
+@click.option("--since", callback=lambda *given: None if given[2] is None else _instant(given[2]), metavar="TIME")
+@click.option("--limit", type=click.IntRange(min=1), help=f"Les derniers (tableau : {ROWS}) / the newest.")
+@_json
+@click.option(
+    "--export",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Écrire un fichier pour un auditeur / write a file for an auditor (docs/security/audit-format.md).",
+)
+@click.option("--names", is_flag=True, help="Dans le fichier, ce que cachent les empreintes / what tags stand for.")
+@_lang
+def audit(
+    *,
+    config: Path,
+    database: Path | None,
+    act: str | None,
+    by: str | None,
+    since: int | None,
+    limit: int | None,
+    as_json: bool,
+    file: Path | None,
+    names: bool,
+    lang: Language,
+) -> None:
+    """Dire qui a fait quoi dans l'équipe, et quand. / Say who did what in the team, and when."""
+    place = read_settings(config).database if database is None else database
+    if file is None:
+        wanted = Wanted(act=act, by=by, since=since, limit=limit or (None if as_json else ROWS))
+        click.echo(audit_command.show(place, wanted, lang=lang.value, json_lines=as_json))
+        return
+    now = SystemClock().now_ms()
+    with _private_file(file) as opened:
+        count = audit_command.export(place, opened, name=file.name, now=now, names=names)
+    if str(file) != "-":
+        click.echo(
+            f"{file} : {count} actes ; à vérifier avec / acts; to be verified with docs/security/verify_audit.py"
+        )
 
 
 @contextmanager

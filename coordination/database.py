@@ -6,15 +6,19 @@ one transaction: when it returns, what it says is on the disk; when it raises, n
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from alerting.alert import AlertChange
 from coordination.attribution import Assignment, TeamChange
+from coordination.audit_log import AuditLog
 from coordination.command_queue import CommandQueue
 from exchange.command_answers import Answer
+from exchange.identity import SigningKey
 from exchange.messages import Status
 from exchange.receipts import Credit, Receipt
 from exchange.sealing import Opened
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +163,22 @@ class Database(Protocol):
 
         Raises:
             DatabaseBusyError: nothing was kept.
+        """
+        ...
+
+    def audited(self, work: Callable[[AuditLog], _Found]) -> _Found:
+        """Do some work on the team's record of acts; return what it returns.
+
+        Raises:
+            DatabaseBusyError: nothing was entered.
+        """
+        ...
+
+    def settle_audit(self, key: SigningKey, *, at: int, before: int) -> None:
+        """Sign, at `at`, for the acts entered since the last time, and delete those of before `before` (ms UTC).
+
+        Raises:
+            DatabaseBusyError: nothing was changed.
         """
         ...
 

@@ -37,6 +37,7 @@ from coordination.command_sender import CommandSender
 from coordination.database import Answered, Arrival, Database, Moment, Presence, Refused, SignedReceipt
 from coordination.database_thread import DatabaseThread
 from coordination.errors import DatabaseBusyError, DatabaseUnusableError
+from coordination.inbox_acts import InboxActs
 from coordination.keys import TeamPrivateKeys, load_keys
 from coordination.pacing import Pacing
 from coordination.settings import Settings
@@ -123,10 +124,11 @@ async def run(
         DatabaseUnusableError: the database needs a person.
     """
     keys = load_keys(settings)
+    acts = InboxActs(settings, keys, clock)
     pause = FIRST_PAUSE_S
     enrolled = False
     while True:
-        inbox = _Inbox(settings, keys, clock, enrolled=enrolled)
+        inbox = _Inbox(settings, keys, clock, enrolled=enrolled, acts=acts)
         busy: DatabaseBusyError | None = None
         unusable: DatabaseUnusableError | None = None
         try:
@@ -136,7 +138,12 @@ async def run(
                 link(_link(settings)) as line,
                 link(_link(settings, of_readings=True)) as readings,
             ):
-                await inbox.receive(store, line, readings)
+                await acts.begin(store)
+                try:
+                    await inbox.receive(store, line, readings)
+                except asyncio.CancelledError:
+                    await acts.end(store)
+                    raise
         except* DatabaseBusyError as group:
             busy = _first(group)
         except* DatabaseUnusableError as group:
@@ -155,10 +162,19 @@ async def run(
 class _Inbox:
     """One stretch of receiving: one open database, two links, until the database fails."""
 
-    def __init__(self, settings: Settings, keys: TeamPrivateKeys, clock: Clock, *, enrolled: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        keys: TeamPrivateKeys,
+        clock: Clock,
+        *,
+        enrolled: bool = False,
+        acts: InboxActs | None = None,
+    ) -> None:
         self._settings = settings
         self._keys = keys
         self._clock = clock
+        self._acts = acts or InboxActs(settings, keys, clock)
         self.boxes = BoxKeys(settings.database, settings.signers)
         self._opener = Opener(keys=keys.opening, signer_of=self.boxes.signer_of)
         self._watch = Watch(settings.protocols)
@@ -315,6 +331,7 @@ class _Inbox:
 
     async def _look(self, store: DatabaseThread, moment: Moment) -> None:
         await store.call(lambda database: database.watch(self._watch.judge, moment=moment))
+        await self._acts.settle(store)
 
 
 def _sender(arrival: Arrival) -> str | None:

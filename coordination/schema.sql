@@ -355,3 +355,47 @@ CREATE TABLE alert_outcome (
     person TEXT NOT NULL,
     at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- The team's record of acts, hash-chained (exchange/audit_chain.py). body is an entry in its canonical encoding; no
+-- health data, what may have to be erased only as a tag under a key of audit_subject.
+CREATE TABLE audit (
+    n INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    act TEXT NOT NULL,
+    body TEXT NOT NULL,
+    hash TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_at ON audit (at);
+
+CREATE TABLE audit_chain (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    chain TEXT NOT NULL
+) STRICT;
+
+-- Heads that the receipt key signed for (JSON). One outlives the entries that it covers.
+CREATE TABLE audit_checkpoint (
+    n INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+
+-- Deleting a row erases what the tags under its key stood for. said: what was last entered of it, to tell a change.
+CREATE TABLE audit_subject (
+    name TEXT PRIMARY KEY,
+    key BLOB NOT NULL,
+    said TEXT NOT NULL DEFAULT ''
+) STRICT, WITHOUT ROWID;
+
+-- What boxes signed for in their own records of acts; body is the checkpoint (JSON). Contradictions are kept too.
+CREATE TABLE audit_witness (
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    chain TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    since_hash TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (box_id, chain, n, hash, since, since_hash)
+) STRICT, WITHOUT ROWID;

@@ -98,8 +98,44 @@ _CLOCK_AND_CANARY: Final = (
         ) STRICT""",
 )
 
+_AUDIT: Final = (
+    """CREATE TABLE audit (
+    n INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    act TEXT NOT NULL,
+    body TEXT NOT NULL,
+    hash TEXT NOT NULL
+) STRICT""",
+    "CREATE INDEX audit_at ON audit (at)",
+    """CREATE TABLE audit_chain (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    chain TEXT NOT NULL
+) STRICT""",
+    """CREATE TABLE audit_checkpoint (
+    n INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    body TEXT NOT NULL
+) STRICT""",
+    """CREATE TABLE audit_subject (
+    name TEXT PRIMARY KEY,
+    key BLOB NOT NULL,
+    said TEXT NOT NULL DEFAULT ''
+) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE audit_witness (
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    chain TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    hash TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    since_hash TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (box_id, chain, n, hash, since, since_hash)
+) STRICT, WITHOUT ROWID""",
+)
 STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
-    {2: _ALERT_WHOLE, 3: _ENROLMENT, 4: _CLOCK_AND_CANARY, 5: COMMANDS}
+    {2: _ALERT_WHOLE, 3: _ENROLMENT, 4: _CLOCK_AND_CANARY, 5: COMMANDS, 6: _AUDIT}
 )
 """Version -> what makes it of the one before."""
 VERSION: Final = max(STEPS)

@@ -5,11 +5,12 @@ checked here. Every key is explained in configs/desk.toml. The keys that the set
 """
 
 import difflib
+import hashlib
 import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as made
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +45,9 @@ Files = Annotated[
 ]
 Port = Annotated[
     int, Meta(ge=1, le=65535, extra={"fr": "un entier de 1 à 65535", "en": "a whole number from 1 to 65535"})
+]
+Days = Annotated[
+    int, Meta(ge=90, le=7_300, extra={"fr": "un entier de 90 à 7300", "en": "a whole number from 90 to 7300"})
 ]
 BoxName = Annotated[str, Meta(extra=_BOX_FORM)]
 _WORKER_FORM = {"fr": "1 à 48 caractères a-z, 0-9 et -, comme inbox-1", "en": "1 to 48 of a-z, 0-9 and -, like inbox-1"}
@@ -100,6 +104,7 @@ class InboxSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tru
     database: File
     opening_keys: Files
     receipt_key: File
+    keep_acts_days: Days = 1_095
 
 
 class EnrolmentSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -152,6 +157,8 @@ class Settings:
         protocols: pseudonym -> care protocol.
         protocol_names: pseudonym -> as the file names it.
         enrolment: its paths are absolute; None where boxes are not enrolled from here.
+        keep_acts_days: for how long the record of acts is kept.
+        fingerprint: SHA-256 of the file.
     """
 
     path: Path
@@ -165,6 +172,8 @@ class Settings:
     protocols: Mapping[str, CareProtocol]
     protocol_names: Mapping[str, str] = made(default_factory=dict)
     enrolment: EnrolmentSettings | None = None
+    keep_acts_days: int = 1_095
+    fingerprint: str = ""
 
     def signer_of(self, box: str, signer: str) -> bytes | None:
         """Return the raw public key of that id when it is one of the box's own."""
@@ -186,7 +195,8 @@ def read_settings(path: Path, *, worker: str | None = None) -> Settings:
         SettingsError: with every fault found.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        raw = tomllib.loads(text)
     except OSError as error:
         unreadable = Sentence(fr=f"illisible ({error.strerror})", en=f"cannot be read ({error.strerror})")
         raise SettingsError(str(path), (unreadable,)) from error
@@ -196,7 +206,7 @@ def read_settings(path: Path, *, worker: str | None = None) -> Settings:
     settings = reader.settings(raw)
     if settings is None or reader.faults:
         raise SettingsError(str(path), tuple(reader.faults))
-    return settings
+    return replace(settings, fingerprint=hashlib.sha256(text.encode()).hexdigest())
 
 
 _Table = TypeVar("_Table", bound=Struct)
@@ -247,6 +257,7 @@ class _Reader:
             protocols=protocols,
             protocol_names=names,
             enrolment=enrolment,
+            keep_acts_days=inbox.keep_acts_days,
         )
 
     def _enrolment(self, raw: dict[str, object]) -> EnrolmentSettings | None:

@@ -3,10 +3,13 @@
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from alerting.alert import ChangeKind
 from coordination import canary
 from coordination.attribution import Assignment
+from coordination.audit_log import TEAM, AuditLog
+from coordination.audit_witness import Witness
 from coordination.database import (
     Answered,
     Arrival,
@@ -25,9 +28,13 @@ from coordination.sqlite_file import as_error, connect, transaction
 from coordination.sqlite_of_boxes import sung
 from coordination.sqlite_records import Records, Roster
 from coordination.sqlite_signs import keep_presence, refuse
+from exchange.audit_chain import Act, Erasable
+from exchange.identity import SigningKey
 from exchange.messages import Range, lineage
 from exchange.receipts import MAX_EPOCHS, Credit, Receipt, Received
 from exchange.sealing import Opened
+
+_Found = TypeVar("_Found")
 
 UNKNOWN = -1
 """No version of the roster."""
@@ -60,6 +67,8 @@ class SqliteDatabase:
         """See `Database.enrol`."""
         self._roster_version = UNKNOWN  # unless all of it is kept
         with transaction(self._connection):
+            log, before = AuditLog(self._connection), self._held()
+            log.begin(at=at)
             for box in boxes:
                 self._connection.execute("INSERT OR IGNORE INTO box (name) VALUES (?)", (box,))
             for item in assignments:
@@ -77,6 +86,7 @@ class SqliteDatabase:
                     ' ON CONFLICT (box_id, patient_id, "from") DO UPDATE SET "to" = NULL',
                     (item.since, item.box, item.patient),
                 )
+            self._enter_assignments(log, before, at)
             self._connection.execute("UPDATE inbox_listening SET roster = roster + 1")
             self._learn_roster()
             Records(self._connection, self._roster, stored_at=at).attribute_again()
@@ -88,6 +98,21 @@ class SqliteDatabase:
         version = _roster_version(self._connection)
         if version != self._roster_version:
             self._roster, self._roster_version = Roster.load(self._connection), version
+
+    def _held(self) -> set[tuple[str, str]]:
+        """Return the (box, patient) that hold."""
+        return set(
+            self._connection.execute(
+                "SELECT box.name, pseudonym FROM box_assignment JOIN box ON box.id = box_id"
+                ' JOIN patient ON patient.id = patient_id WHERE "to" IS NULL'
+            )
+        )
+
+    def _enter_assignments(self, log: AuditLog, before: set[tuple[str, str]], at: int) -> None:
+        now = self._held()
+        for act, changed in ((Act.BOX_ASSIGNED, now - before), (Act.BOX_TAKEN_BACK, before - now)):
+            for box, patient in sorted(changed):
+                log.enter(act, at=at, by=TEAM, reference=box, detail={"patient": Erasable(value=patient)})
 
     def _end_assignments(self, assignments: Sequence[Assignment], at: int) -> None:
         listed = {(item.box, item.patient, item.since) for item in assignments}
@@ -152,9 +177,12 @@ class SqliteDatabase:
             by_box: dict[str, list[Received]] = {}
             for box, epoch, ranges in records.received():
                 by_box.setdefault(box, []).append(self._received(box, epoch, ranges))
+            heads = {box: Witness(self._connection).heads(box) for box in by_box}
             # A box begins an epoch at each start; one that has many on its way gets more than one receipt.
             return tuple(
-                self._receipt(Receipt(box=box, epochs=tuple(part), at=receipt_at, credit=credit), sign)
+                self._receipt(
+                    Receipt(box=box, epochs=tuple(part), at=receipt_at, credit=credit, heads=heads[box]), sign
+                )
                 for box, epochs in by_box.items()
                 for part in (epochs[at : at + MAX_EPOCHS] for at in range(0, len(epochs), MAX_EPOCHS))
             )
@@ -200,6 +228,21 @@ class SqliteDatabase:
             "UPDATE inbox_listening SET listened = ?, until = ?", (listened, max(until, moment.at))
         )
         return int(listened)
+
+    # --- the record of acts -------------------------------------------------------------------------------
+
+    def audited(self, work: Callable[[AuditLog], _Found]) -> _Found:
+        """See `Database.audited`."""
+        with transaction(self._connection):
+            return work(AuditLog(self._connection))
+
+    def settle_audit(self, key: SigningKey, *, at: int, before: int) -> None:
+        """See `Database.settle_audit`."""
+        with transaction(self._connection):
+            log = AuditLog(self._connection)
+            log.checkpoint(key, at=at)
+            log.shorten(before=before, at=at)
+            Witness(self._connection).shorten(before=before)
 
     # --- silence ------------------------------------------------------------------------------------------
 

@@ -14,11 +14,13 @@ import msgspec
 
 from coordination.alert_events import AlertEvent
 from coordination.attribution import TO_ATTRIBUTE, Assignment, Reason, assigned, reason_to_set_apart, unassigned
+from coordination.audit_witness import Witness
 from coordination.ranges import add, merge
 from coordination.sqlite_alerts import Alerts
 from coordination.sqlite_of_boxes import Corrections, keep_canary, keep_correction
+from exchange.audit_chain import CheckpointRecord
 from exchange.box_records import CanaryRecord, ClockCorrection
-from exchange.messages import ObservationRecord, Range, Record
+from exchange.messages import ObservationRecord, PatientRecord, Range, Record
 from exchange.sealing import Opened
 
 
@@ -72,6 +74,7 @@ class Records:
         """`stored_at` is ms UTC by the team's clock."""
         self._connection = connection
         self._alerts = Alerts(connection)
+        self._witness = Witness(connection)
         self._stored_at = stored_at
         self._boxes = roster.boxes
         self._patients = roster.patients
@@ -113,7 +116,7 @@ class Records:
             (Reason.PATIENT, Reason.DATES),
         ).fetchall()
         for box, epoch, seq, created, stored_at, content in apart:
-            record = msgspec.json.decode(content, type=Record)
+            record = msgspec.json.decode(content, type=PatientRecord)
             reason = self._store(
                 _Item(box=box, epoch=epoch, seq=seq, created=created, stored_at=stored_at, record=record)
             )
@@ -178,14 +181,8 @@ class Records:
     def _store(self, item: _Item) -> Reason | None:
         """Store a record as its patient's, or as its box's own; return why not when it is to be set apart."""
         record, box = item.record, self._boxes[item.box]
-        if isinstance(record, ClockCorrection):
-            keep_correction(self._connection, box, record, stored_at=item.stored_at)
-            self._corrections.forget()
-            self._corrected = True
-            return None
-        if isinstance(record, CanaryRecord):
-            keep_canary(self._connection, box, item.epoch, item.seq, record, stored_at=item.stored_at)
-            self.sang.add(item.box)
+        if not isinstance(record, PatientRecord):
+            self._of_box(item, box, record)
             return None
         if isinstance(record, ObservationRecord):
             record = self._corrections.applied(box, item.epoch, item.seq, record)
@@ -201,6 +198,19 @@ class Records:
         event = AlertEvent(box=box, epoch=item.epoch, seq=item.seq, created=item.created, record=record)
         self._alerts.keep(event, patient, stored_at=item.stored_at)
         return None
+
+    def _of_box(self, item: _Item, box: int, record: ClockCorrection | CanaryRecord | CheckpointRecord) -> None:
+        """Store what a box (its row) says of itself."""
+        match record:
+            case CheckpointRecord():
+                self._witness.keep(item.box, record, stored_at=item.stored_at)
+            case ClockCorrection():
+                keep_correction(self._connection, box, record, stored_at=item.stored_at)
+                self._corrections.forget()
+                self._corrected = True
+            case CanaryRecord():
+                keep_canary(self._connection, box, item.epoch, item.seq, record, stored_at=item.stored_at)
+                self.sang.add(item.box)
 
     def _observation(self, item: _Item, record: ObservationRecord) -> None:
         box = self._boxes[item.box]
@@ -251,6 +261,9 @@ class Records:
         return known[0]
 
     def _set_apart(self, item: _Item, reason: Reason) -> None:
+        record = item.record
+        if not isinstance(record, PatientRecord):
+            return
         if reason is Reason.PATIENT:
             self._strangers.add(item.box)
         self._connection.execute(
@@ -260,11 +273,11 @@ class Records:
                 self._boxes[item.box],
                 item.epoch,
                 item.seq,
-                getattr(item.record, "patient", item.box),
+                record.patient,
                 reason.value,
                 item.created,
                 item.stored_at,
-                msgspec.json.encode(item.record).decode(),
+                msgspec.json.encode(record).decode(),
             ),
         )
 

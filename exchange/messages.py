@@ -27,6 +27,7 @@ from alerting.alert import (
     Suppression,
 )
 from devices.reading import ClockTrust, Provenance, Quality, Quantity, Reading, Unit, Validity, facts
+from exchange.audit_chain import CheckpointRecord
 from exchange.box_records import CanaryRecord, ClockCorrection
 
 SCHEMA = 3
@@ -160,7 +161,9 @@ class AlertRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
     escalated: Annotated[tuple[EscalationItem, ...], Meta(max_length=24)] = ()
 
 
-Record = ObservationRecord | AlertRecord | ClockCorrection | CanaryRecord
+PatientRecord = ObservationRecord | AlertRecord
+"""What is about one patient, or about the box alone under the box's own id."""
+Record = PatientRecord | ClockCorrection | CanaryRecord | CheckpointRecord
 
 
 class Status(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from exchange.audit_chain import Head
 from exchange.messages import Milliseconds, Name, Range
 
 MAX_EPOCHS = 16
@@ -54,9 +55,11 @@ class Receipt(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omi
         epochs: what it covers, by epoch, each epoch once.
         at: ms UTC by the team's clock.
         credit: how much may be on its way from now on; None: as the box likes.
+        heads: how far the team has seen the box's record of acts, and how far its own has come.
     """
 
     box: Name
     epochs: Annotated[tuple[Received, ...], Meta(min_length=1, max_length=MAX_EPOCHS)]
     at: Milliseconds
     credit: Credit | None = None
+    heads: Annotated[tuple[Head, ...], Meta(max_length=2)] = ()

@@ -21,7 +21,7 @@ from exchange.identity import SigningKey
 from exchange.link import Link
 from exchange.messages import ObservationRecord, Range, Status
 from exchange.receipts import Credit, Receipt, Received
-from exchange.sealing import sign_receipt, verify_status
+from exchange.sealing import sign_receipt, verify_receipt, verify_status
 from exchange.topics import ALERTS, OBSERVATIONS, RECEIPTS, STATUS, every_box, topic
 from simulators.broker import Broker
 from tests.agent.kit import BOX, PATIENT, START, Desk, arrivals, glucose, open_store, raised
@@ -66,6 +66,7 @@ class Scene:
     team: Link
     epoch: str
     counts: Counts
+    heard: list[tuple[Receipt, bytes]]
     received: asyncio.Queue[tuple[str, bytes]] = field(default_factory=asyncio.Queue)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -153,6 +154,11 @@ async def scene(
     epoch = await store.call(Store.this_epoch)
     clock = SystemClock()
     presence = Presence(box=BOX, epoch=epoch, version="0.1.0", signing_key=BOX_KEY, clock=clock)
+    heard: list[tuple[Receipt, bytes]] = []
+
+    async def hear(receipt: Receipt, proof: bytes) -> None:
+        heard.append((receipt, proof))
+
     async with link_to(broker, "inbox-1") as team, link_to(broker, BOX, presence=presence) as link:
         await team.subscribe([every_box(OBSERVATIONS), every_box(ALERTS), every_box(STATUS)])
         await team.wait_connected()
@@ -165,8 +171,9 @@ async def scene(
             presence=presence,
             clock=clock,
             counts=(counts := Counts()),
+            heard=hear,
         )
-        stage = Scene(store=store, forwarder=forwarder, team=team, epoch=epoch, counts=counts)
+        stage = Scene(store=store, forwarder=forwarder, team=team, epoch=epoch, counts=counts, heard=heard)
 
         async def listen() -> None:
             async for message in team.messages():
@@ -307,3 +314,20 @@ async def test_birth_says_what_the_box_is_and_a_will_belongs_to_its_session(
     assert online.session == verified(second_will).session != verified(first_will).session
     assert (online.next_seq, online.backlog, online.state) == (7, 2, "online")
     assert verified(first_will).state == "offline"
+
+
+async def test_what_the_team_has_seen_of_the_acts_is_heard_in_its_receipts_only_also_for_another_epoch(
+    tmp_path: Path, broker: Broker, desk: Desk
+) -> None:
+    async with scene(tmp_path / "box.db", broker) as stage:
+        await stage.next(STATUS)
+        await stage.keep(desk, "100")
+        await stage.receipt((0, 0), key=SigningKey.generate())
+        await stage.until_counted("receipt.signer")
+        await stage.receipt((0, 0), epoch="0" * 32)
+        await stage.until_counted("receipt.other_epoch")
+        await stage.receipt((0, 0))
+        await stage.until_freed()
+        assert [part.epoch for receipt, _ in stage.heard for part in receipt.epochs] == ["0" * 32, stage.epoch]
+        for receipt, proof in stage.heard:
+            assert verify_receipt(proof, box=BOX, signers={TEAM.id: TEAM.public}) == receipt

@@ -7,7 +7,7 @@ from alerting.alert import Category, ChangeKind
 from coordination.attribution import Assignment, Reason, reason_to_set_apart
 from coordination.view import View
 from devices.reading import Unit
-from exchange.messages import UNATTRIBUTED, AlertRecord, ObservationRecord, Range, Record
+from exchange.messages import UNATTRIBUTED, AlertRecord, ObservationRecord, PatientRecord, Range
 from tests.coordination.kit import BOX, HOUR, OTHER_BOX, OTHER_PATIENT, PATIENT, START, Team, glucose, hypo, rows
 
 GIVEN = Assignment(patient=PATIENT, box=BOX, since=START, until=START + HOUR, time_zone="Europe/Paris")
@@ -65,7 +65,7 @@ def test_records_from_before_the_box_was_given_raise_nothing(team: Team) -> None
 
 def test_a_completed_assignment_takes_up_what_was_set_apart_and_ends_the_alert(team: Team) -> None:
     database = team.open_database()
-    sent: list[Record] = [
+    sent: list[PatientRecord] = [
         glucose(0, patient=OTHER_PATIENT),
         hypo(ChangeKind.RAISED, patient=OTHER_PATIENT),
         glucose(1, unit=Unit.K_PA),

@@ -1,6 +1,7 @@
 """python -m tests.fuzz [--frames N] [--seed S] [NAME ...]: spoilt bytes into every codec.
 
-What a device sends is an error or a value, never another exception. Frames are mutants of known good ones (bits
+What a device, a box, a broker or a person sends is an error or a value, never another exception; and nothing that had
+to be signed is accepted unsigned. Frames are mutants of known good ones (bits
 flipped, bytes replaced, cut, repeated, put together) and plain random bytes. A failure prints the bytes that did it, so
 that they can become a frame of a test.
 """
@@ -31,7 +32,8 @@ def main() -> int:
     began = time.monotonic()
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         for number, name in enumerate(names, 1):
-            sizes = [min(CHUNK, wanted.frames - at) for at in range(0, wanted.frames, CHUNK)]
+            frames = min(wanted.frames, CASES[name].most)
+            sizes = [min(CHUNK, frames - at) for at in range(0, frames, CHUNK)]
             seeds = (hash_of(name, wanted.seed, chunk) for chunk in range(len(sizes)))
             chunks = [pool.submit(work, name, seed, size) for seed, size in zip(seeds, sizes, strict=True)]
             done = [chunk.result() for chunk in as_completed(chunks)]

@@ -1,9 +1,12 @@
-"""Every codec that takes bytes from a device, with good frames to begin from and what must hold of any."""
+"""Every codec that takes bytes from a device, with good frames to begin from and what must hold of any.
+
+Those of the network and of files are in messages.py.
+"""
 
 import json
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import SupportsBytes
 from zoneinfo import ZoneInfo
@@ -24,6 +27,8 @@ from devices.record_access import RecordRequest, response_from_bytes
 from devices.user_data import UserRequest, UserResponse
 from devices.wall_clock import CurrentTime, DateTime
 from tests.devices.kit import known_frames
+from tests.fuzz import messages
+from tests.fuzz.case import Case
 
 ARRIVAL = 1_795_334_400_000  # 2026-11-22T08:00:00Z
 CONTEXT = FrameContext(
@@ -46,18 +51,6 @@ SAID: dict[tuple[str, int], Sequence[SupportsBytes]] = {
     ("cgm", 0x2AAC): [SpecificOps(opcode=OpsCode.START_SESSION)],
 }
 """Values that carry no measurement and so stand in no frames file; of the others random bytes are enough."""
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One codec: `run` returns whether it refused the bytes, and raises when something is wrong with it.
-
-    `repair` makes a spoilt frame's size and checksum right again, so that what lies behind them is tried too.
-    """
-
-    seeds: Sequence[bytes]
-    run: Callable[[bytes], bool]
-    repair: Callable[[bytes], bytes] = bytes
 
 
 def check(readings: Sequence[Reading]) -> None:
@@ -178,7 +171,7 @@ def cases() -> dict[str, Case]:
     now = DateTime.of(ARRIVAL, CONTEXT.zone)
     found["date_time"] = Case([bytes(now)], refusable(DateTime.from_bytes))
     found["current_time"] = Case([bytes(CurrentTime(date_time=now))], refusable(CurrentTime.from_bytes))
-    return found
+    return found | messages.cases()
 
 
 CASES = cases()

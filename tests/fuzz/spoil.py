@@ -24,7 +24,7 @@ class Outcome:
     findings: tuple[Finding, ...]
 
 
-def mutant(dice: random.Random, seeds: Sequence[bytes]) -> bytes:
+def mutant(dice: random.Random, seeds: Sequence[bytes], longest: int = 2 * LONGEST) -> bytes:
     """Return one spoilt frame."""
     if not seeds or dice.random() < 0.1:
         return dice.randbytes(dice.randrange(LONGEST))
@@ -46,7 +46,7 @@ def mutant(dice: random.Random, seeds: Sequence[bytes]) -> bytes:
                 frame[0] = dice.randrange(256)
             case _:
                 frame += dice.choice(seeds)
-    return bytes(frame[: LONGEST * 2])
+    return bytes(frame[:longest])
 
 
 def work(name: str, seed: int, frames: int) -> Outcome:
@@ -56,8 +56,8 @@ def work(name: str, seed: int, frames: int) -> Outcome:
     refused = 0
     findings: list[Finding] = []
     for _ in range(frames):
-        frame = mutant(dice, case.seeds)
-        if dice.random() < 0.5:
+        frame = mutant(dice, case.seeds, case.longest)
+        if case.repair_always or dice.random() < 0.5:
             frame = case.repair(frame)
         try:
             refused += case.run(frame)

@@ -1,0 +1,145 @@
+"""What boxes signed for in their records of acts: kept here, so that a box's log cannot be cut afterwards unseen.
+
+Checkpoints of one chain follow each other: each names the one before it. Two after the same one, or two hashes of one
+number, mean that entries which a box had signed for are no longer what they were. That is an act in the team's own
+log and a technical alert; everything is kept, what contradicts as well.
+"""
+
+import sqlite3
+
+import msgspec
+
+from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence, alert_id
+from coordination.attribution import INBOX_VERSION, TeamChange
+from coordination.audit_log import AuditLog
+from coordination.sqlite_alerts import Alerts
+from exchange.audit_chain import Act, CheckpointRecord, Head
+
+LOG_CUT = "audit_cut"
+
+
+class Witness:
+    """The heads of the boxes' logs, in one open transaction."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._log = AuditLog(connection)
+
+    def keep(self, box: str, record: CheckpointRecord, *, stored_at: int) -> None:
+        """Keep what `box` signed for, received at `stored_at` (ms UTC); tell when it contradicts what was kept."""
+        head = record.head
+        if head.log != box:
+            # Its own signature says so: a box can speak for no other.
+            self._log.enter(Act.LOG_CUT, at=stored_at, reference=box, detail={"log": head.log, "n": head.n})
+            return
+        known = self._connection.execute(
+            "SELECT 1 FROM audit_witness JOIN box ON box.id = box_id WHERE box.name = ? AND chain = ?",
+            (box, head.chain),
+        ).fetchone()
+        if known is None:
+            self._log.enter(Act.LOG_BEGUN, at=stored_at, by=box, reference=head.chain, detail={"n": head.n})
+        contradicted = self._contradicted(box, record)
+        self._connection.execute(
+            "INSERT OR IGNORE INTO audit_witness (box_id, chain, n, hash, since, since_hash, at, stored_at, body)"
+            " SELECT id, ?, ?, ?, ?, ?, ?, ?, ? FROM box WHERE name = ?",
+            (
+                head.chain,
+                head.n,
+                head.hash,
+                record.since,
+                record.since_hash,
+                record.at,
+                stored_at,
+                msgspec.json.encode(record).decode(),
+                box,
+            ),
+        )
+        if contradicted:
+            self._tell(box, head, stored_at)
+
+    def _contradicted(self, box: str, record: CheckpointRecord) -> bool:
+        """Return whether the box said otherwise before.
+
+        What checkpoints of one chain sign for, from `since` (excluded) to `n`, never overlaps, and where one ends and
+        another begins they have the same hash.
+        """
+        head = record.head
+        return (
+            self._connection.execute(
+                "SELECT 1 FROM audit_witness JOIN box ON box.id = box_id WHERE box.name = ? AND chain = ?"
+                " AND ((since < ? AND n > ? AND NOT (n = ? AND hash = ? AND since = ? AND since_hash = ?))"
+                " OR (n = ? AND hash <> ?) OR (since = ? AND since_hash <> ?)) LIMIT 1",
+                (
+                    *(box, head.chain, head.n, record.since),
+                    *(head.n, head.hash, record.since, record.since_hash),
+                    *(record.since, record.since_hash, head.n, head.hash),
+                ),
+            ).fetchone()
+            is not None
+        )
+
+    def _tell(self, box: str, head: Head, at: int) -> None:
+        self._log.enter(Act.LOG_CUT, at=at, reference=box, detail={"chain": head.chain, "n": head.n, "hash": head.hash})
+        alerts = Alerts(self._connection)
+        if all(team.box != box for team in alerts.standing(LOG_CUT)):
+            alerts.say(cut(box, at), at)
+
+    def seen(self, box: str) -> Head | None:
+        """Return the newest head of the chain that the box last signed for."""
+        row = self._connection.execute(
+            "SELECT chain, n, hash FROM audit_witness JOIN box ON box.id = box_id WHERE box.name = ? AND chain ="
+            " (SELECT chain FROM audit_witness JOIN box ON box.id = box_id WHERE box.name = ?"
+            " ORDER BY audit_witness.stored_at DESC, audit_witness.at DESC LIMIT 1) ORDER BY n DESC LIMIT 1",
+            (box, box),
+        ).fetchone()
+        return None if row is None else Head(log=box, chain=row[0], n=row[1], hash=row[2])
+
+    def heads(self, box: str) -> tuple[Head, ...]:
+        """Return what a receipt for `box` says of both logs."""
+        seen, own = self.seen(box), self._log.head()
+        return (own,) if seen is None else (seen, own)
+
+    def kept(self) -> list[CheckpointRecord]:
+        """Return everything that boxes signed for, by box and chain, oldest first."""
+        rows = self._connection.execute(
+            "SELECT body FROM audit_witness ORDER BY box_id, chain, n, stored_at"
+        ).fetchall()
+        return [msgspec.json.decode(body, type=CheckpointRecord) for (body,) in rows]
+
+    def shorten(self, *, before: int) -> int:
+        """Delete what came before `before` (ms UTC, exclusive), but the newest of each chain; return how many."""
+        return self._connection.execute(
+            "DELETE FROM audit_witness AS old WHERE stored_at < ? AND EXISTS (SELECT 1 FROM audit_witness AS newer"
+            " WHERE newer.box_id = old.box_id AND newer.chain = old.chain AND newer.n > old.n)",
+            (before,),
+        ).rowcount
+
+
+def cut(box: str, at: int) -> TeamChange:
+    """Return the technical alert, at `at` (ms UTC), that a box's record of acts contradicts what it signed for."""
+    change = AlertChange(
+        kind=ChangeKind.RAISED,
+        alert_id=alert_id(patient=box, protocol="", rule=LOG_CUT, onset=at),
+        patient=box,
+        rule=LOG_CUT,
+        priority=Priority.HIGH,
+        category=Category.TECHNICAL,
+        onset=at,
+        raised_at=at,
+        resolved_at=None,
+        evidence=(),
+        why=Sentence(
+            fr=f"Le journal des actes du boîtier {box} ne correspond plus à ce que l'équipe en avait vu\u00a0: il a "
+            "été coupé, modifié ou remis à un état ancien\u00a0; à vérifier\u00a0: qui a ouvert ou restauré le "
+            "boîtier\u00a0?",
+            en=f"The record of acts of box {box} is no longer what the team had seen of it: it was cut, changed or set "
+            "back; to check: who opened or restored the box?",
+        ),
+        late=False,
+        supersedes=None,
+        protocol="",
+        protocol_version=0,
+        protocol_hash="",
+        engine_version=INBOX_VERSION,
+    )
+    return TeamChange(box=box, change=change)

@@ -1,0 +1,215 @@
+"""What crosses the network, and the files that people write: envelopes, receipts, statuses, team lists, contents,
+protocols.
+
+Two cases of each signed message. Spoilt as it is, it must be refused: whatever is accepted and was not signed is a
+failure. Signed again after it was spoilt, as a box that is no longer ours could, it may be accepted or refused; nothing
+else may happen.
+"""
+
+import zlib
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from alerting.errors import ProtocolError
+from alerting.protocol_file import check_protocol, read_protocol
+from exchange import sealing, team_list
+from exchange.audit_chain import Head, beginning, checkpoint
+from exchange.errors import ExchangeError
+from exchange.identity import SIGNATURE_LENGTH, OpeningKey, ReceiptSigner, Recipient, RecipientRole, SigningKey
+from exchange.messages import Content, Range, Record, Status, observation
+from exchange.packing import unpack
+from exchange.receipts import Credit, Receipt, Received
+from exchange.sealing import BUCKETS, Opener, Sealer, sign_receipt, sign_status, verify_receipt, verify_status
+from exchange.team_list import TeamList, sign_team_list, verify_team_list
+from tests.agent.kit import BOX, START
+from tests.agent.kit import glucose as reading
+from tests.coordination.kit import hypo
+from tests.fuzz.case import Case
+
+EPOCH = "0" * 32
+# Always the same, so that bytes that did it do it again.
+SIGNING = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+OPENING = OpeningKey(X25519PrivateKey.from_private_bytes(bytes(range(1, 33))))
+SMALL = Path(__file__).parent.parent / "alerting" / "small"
+
+
+def signer(box: str, key: str) -> bytes | None:
+    return SIGNING.public if (box, key) == (BOX, SIGNING.id) else None
+
+
+def guarded(
+    seeds: list[bytes], take: Callable[[bytes], object], refusal: type[Exception] | tuple[type[Exception], ...]
+) -> Callable[[bytes], bool]:
+    """Return a case's `run` that fails when something else than a seed is accepted."""
+
+    def run(frame: bytes) -> bool:
+        try:
+            take(frame)
+        except refusal:
+            return True
+        if frame not in seeds:
+            raise ValueError("accepted, and nobody signed it")
+        return False
+
+    return run
+
+
+def refusable(take: Callable[[bytes], object], refusal: type[Exception]) -> Callable[[bytes], bool]:
+    def run(frame: bytes) -> bool:
+        try:
+            take(frame)
+        except refusal:
+            return True
+        return False
+
+    return run
+
+
+def signed_again(label: bytes) -> Callable[[bytes], bytes]:
+    def repair(frame: bytes) -> bytes:
+        # The head of a note says who signed it; in an envelope it is in the header, which is then refused.
+        unsigned = frame[:-SIGNATURE_LENGTH]
+        if label != sealing._ENVELOPE_LABEL:
+            unsigned = bytes.fromhex(SIGNING.id) + unsigned[8:]
+        return unsigned + SIGNING.sign(label + unsigned)
+
+    return repair
+
+
+def envelope_signed_again(frame: bytes) -> bytes:
+    """Return an envelope of the nearest size that one can have, signed again."""
+    size = min(BUCKETS[:2], key=lambda bucket: abs(bucket - len(frame)))
+    unsigned = frame[: size - SIGNATURE_LENGTH].ljust(size - SIGNATURE_LENGTH, b"\x00")
+    return unsigned + SIGNING.sign(sealing._ENVELOPE_LABEL + unsigned)
+
+
+def list_signed_again(frame: bytes) -> bytes:
+    unsigned = frame[:-SIGNATURE_LENGTH]
+    return unsigned + SIGNING.sign(team_list._LIST_LABEL + unsigned)
+
+
+def records() -> list[Record]:
+    head = beginning(BOX, EPOCH)
+    signed = checkpoint(Head(log=BOX, chain=EPOCH, n=3, hash="ab" * 32), since=head, at=START, key=SIGNING)
+    changes = [hypo(kind) for kind in ("raised", "resolved")]  # type: ignore[arg-type]
+    return [observation("patient-7f3a", reading("104", 0)), *changes, signed]
+
+
+def content(frame: bytes) -> bool:
+    """Unpack what a box sealed, whatever it is."""
+    squeezed = zlib.compress(frame)
+    try:
+        unpacked = unpack(len(squeezed).to_bytes(4, "big") + squeezed, count=len(records()))
+    except ExchangeError:
+        return True
+    # What was taken in is kept as JSON, and read again.
+    for record in unpacked:
+        msgspec.json.decode(msgspec.json.encode(record), type=Record)
+    return False
+
+
+def cases() -> dict[str, Case]:
+    sealer = Sealer(box=BOX, signing_key=SIGNING, recipients=[Recipient.of(OPENING, RecipientRole.TEAM)])
+    opener = Opener(keys=[OPENING], signer_of=signer)
+    envelopes = [
+        sealer.seal(epoch=EPOCH, first=0, lane=1, created=START, records=chosen)
+        for chosen in (records()[:1], records())
+    ]
+    receipts = [
+        sign_receipt(
+            Receipt(
+                box=BOX,
+                epochs=(Received(epoch=EPOCH, ranges=(Range(0, 7), Range(9, 9)), high=9),),
+                at=START,
+                credit=Credit(envelopes=10, size=1 << 20),
+                heads=heads,
+            ),
+            SIGNING,
+        )
+        for heads in ((), (beginning(BOX, EPOCH), beginning("@team", EPOCH)))
+    ]
+    statuses = [
+        sign_status(
+            Status(
+                state=state,
+                box=BOX,
+                epoch=EPOCH,
+                session=EPOCH,
+                next_seq=9,
+                backlog=3,
+                version="0.1.0",
+                protocols={},
+                at=START,
+            ),
+            SIGNING,
+        )
+        for state in ("online", "offline")
+    ]
+    protocols = [path.read_bytes() for path in sorted(SMALL.glob("*.toml"))]
+
+    def opened(frame: bytes) -> object:
+        return opener.open(frame, box=BOX)
+
+    def receipted(frame: bytes) -> object:
+        return verify_receipt(frame, box=BOX, signers={SIGNING.id: SIGNING.public})
+
+    def said(frame: bytes) -> object:
+        return verify_status(frame, box=BOX, signer_of=signer)
+
+    longest = BUCKETS[1] + 64
+    found = {"envelope": Case(envelopes, guarded(envelopes, opened, ExchangeError), longest=longest, short=400)}
+    for name, seeds, take, label in (
+        ("receipt", receipts, receipted, sealing._RECEIPT_LABEL),
+        ("status", statuses, said, sealing._STATUS_LABEL),
+    ):
+        found[name] = Case(seeds, guarded(seeds, take, ExchangeError), longest=1024)
+        found[f"{name}.signed_again"] = Case(
+            seeds, refusable(take, ExchangeError), signed_again(label), longest=1024, repair_always=True
+        )
+    lists = [
+        sign_team_list(
+            TeamList(
+                version=version,
+                issued_at=START,
+                expires_at=START + 1,
+                recipients=(Recipient.of(OPENING, RecipientRole.TEAM),),
+                receipt_signers=(ReceiptSigner.of(SIGNING),),
+            ),
+            SIGNING,
+        )
+        for version in (1, 2)
+    ]
+
+    def believed(frame: bytes) -> object:
+        return verify_team_list(frame, roots={SIGNING.id: SIGNING.public})
+
+    found["team_list"] = Case(lists, guarded(lists, believed, ExchangeError), longest=1024)
+    found["team_list.signed_again"] = Case(
+        lists, refusable(believed, ExchangeError), list_signed_again, longest=1024, repair_always=True
+    )
+    found["envelope.signed_again"] = Case(
+        envelopes,
+        refusable(opened, ExchangeError),
+        envelope_signed_again,
+        longest=longest,
+        repair_always=True,
+        short=400,
+    )
+    plain = [msgspec.msgpack.encode(Content(records=tuple(chosen))) for chosen in (records()[:1], records())]
+    found["content"] = Case(plain, content, longest=4096)
+    found["protocol"] = Case(
+        protocols,
+        refusable(partial(read_protocol, name_hint="fuzz"), ProtocolError),
+        longest=6000,
+        short=60,
+        most=20_000,
+    )
+    found["protocol.checked"] = Case(
+        protocols, refusable(check_protocol, ProtocolError), longest=6000, short=30, most=20_000
+    )
+    return found
