@@ -27,7 +27,7 @@ from simulators.world import BOX, START_WITHIN_S, World, WorldSettings
 KILLS = int(os.environ.get("KILLS", "24"))
 SEED = int(os.environ.get("SEED", "1"))
 SPEED = 600.0
-"""A day passes in 144 s: a box that is killed again and again must fetch what it missed within the day it has for it."""
+"""A day passes in 144 s: a box that is killed again and again has a day to fetch what it missed."""
 VICTIMS = ("box", "box", "broker", "inbox-1", "inbox-2")
 WEATHER = {Fate.DROP: 0.03, Fate.TWICE: 0.05, Fate.LATER: 0.05, Fate.SWALLOW: 0.02, Fate.CUT: 0.01}
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.kill_loop import kill_loop
 from simulators.processes import command
 
 pytestmark = [pytest.mark.process, pytest.mark.broker, pytest.mark.radio]
@@ -72,11 +71,3 @@ def test_nothing_in_clear_lies_in_the_box_or_passes_the_broker(
         raw = b"".join(path.read_bytes() for path in (folder / place).rglob("*") if path.is_file())
         words = (b"patient-", b"glucose", b"mg/dL", b"hypo_level", b"diabetes", b"C4:B0", b"2133-015")
         assert [word for word in words if word in raw] == []
-
-
-async def test_nothing_is_lost_while_box_broker_and_inbox_are_killed(tmp_path: Path) -> None:
-    account, killed = await kill_loop(tmp_path, kills=5, seed=7)
-    assert account.balanced, account
-    assert account.taken > 50
-    assert sum(killed.values()) == 5
-    assert all(killed.values()), killed
