@@ -17,11 +17,11 @@ import contextlib
 import logging
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from agent.asked import Asked
 from agent.command_store import Finished
+from agent.handed import Handed
 from agent.logs import EVENT, READINGS
 from agent.reach import begun
 from agent.retiming import in_words, is_ahead, set_right
@@ -31,14 +31,14 @@ from agent.silence import Silence
 from agent.store import Judgement, ReadingState, Store
 from agent.store_reader import Kept
 from agent.store_thread import StoreThread
-from agent.technical import TechnicalAlerts, is_usable
+from agent.technical import TechnicalAlerts
+from agent.technical_judging import TechnicalJudging
 from agent.turns import Turns
 from alerting.alert import AlertChange, ChangeKind
 from alerting.engine import Engine, Lateness
 from alerting.errors import SnapshotError
 from alerting.protocol_change import applied
 from devices.clock import Clock
-from devices.source import Batch, DeviceEvent, DeviceEventKind, DeviceFacts
 from exchange.sealing import Sealer
 
 logger = logging.getLogger(__name__)
@@ -54,16 +54,7 @@ Guard = Callable[[Callable[[], Awaitable[None]]], Awaitable[bool]]
 """Awaits what it is given; returns whether it went well, after having said why not and paused."""
 
 
-@dataclass(frozen=True, slots=True)
-class Handed:
-    """Batches that are safe, the new readings among them by patient, and what happened to the box as a whole."""
-
-    batches: tuple[tuple[Watched, Batch], ...]
-    kept: Mapping[str, Sequence[Kept]]
-    of_box: tuple[DeviceEvent, ...] = ()
-
-
-class Judging:
+class Judging(TechnicalJudging):
     """The engines of the box, one a patient, and its technical alerts."""
 
     def __init__(
@@ -93,7 +84,7 @@ class Judging:
         self._shadows = shadows
         self._queue: asyncio.Queue[Handed | int | Asked] = asyncio.Queue(BEHIND)
         self._behind = False
-        self._missed: dict[tuple[str, DeviceEventKind], tuple[Watched | None, DeviceEvent]] = {}
+        self._missed = {}
         self._engines: dict[str, Engine] = {}
         self._unkept: set[str] = set()
         self._ahead: set[str] = set()
@@ -174,55 +165,6 @@ class Judging:
             await self._tell(device, batch)
         for patient, readings in work.kept.items():
             await self._judge(patient, readings)
-
-    # --- technical alerts ---------------------------------------------------------------------------------
-
-    def _remember_events(self, handed: Handed) -> None:
-        """Remember what happened last of each kind, in the order of it: nothing else will tell it again."""
-        of_devices = ((device, event) for device, batch in handed.batches for event in batch.events)
-        for device, event in (*((None, event) for event in handed.of_box), *of_devices):
-            self._missed.pop((event.device, event.kind), None)
-            self._missed[event.device, event.kind] = device, event
-
-    async def _tell_missed(self) -> None:
-        for key, (device, event) in list(self._missed.items()):
-            if device is None:
-                await self._keep_technical(self._technical.event(event.device, event))
-            else:
-                await self._tell(device, Batch(events=(event,)))
-            if self._missed[key][1] is event:
-                del self._missed[key]
-
-    async def _tell(self, device: Watched, batch: Batch) -> None:
-        address, now = device.address, self._clock.now_ms()
-        keeper = device.keeper(now).pseudonym
-        changes: list[AlertChange] = []
-        if batch.facts is not None:
-            self._silence.heard(address, batch.facts)
-            if batch.facts.seen_at is not None:
-                changes += self._technical.answered(address, batch.facts.seen_at)
-        for event in batch.events:
-            self._silence.event(address, event)
-            concerned = device.weighed(now) if event.kind is DeviceEventKind.WEIGHT_OUT_OF_RANGE else ()
-            for patient in concerned or (keeper,):
-                changes += self._technical.event(patient, event)
-        if batch.readings:
-            self._silence.heard(address, DeviceFacts(seen_at=max(reading.received_at for reading in batch.readings)))
-            changes += self._technical.read(address, batch.readings, now)
-            if any(is_usable(reading) for reading in batch.readings):
-                changes += self._silence.read(address, now)
-        await self._keep_technical(changes)
-
-    async def _keep_technical(self, changes: Sequence[AlertChange]) -> None:
-        now = self._clock.now_ms()
-        for patient in dict.fromkeys(change.patient for change in changes):
-            theirs = [change for change in changes if change.patient == patient]
-            await self._store.persist(Store.keep_technical, patient, theirs, self._sealer, now_ms=now)
-        if changes:
-            self._on_kept()
-
-    def _watched_since(self, patient: str) -> int:
-        return self._since.get(patient, 0)
 
     # --- judging and transaction B ------------------------------------------------------------------------
 
@@ -344,20 +286,8 @@ class Judging:
                 await self._store.persist(Store.count_attempt, patient)
             await self._judge(patient, [kept], keep=True)
 
-    async def _remember(self) -> None:
-        now = self._clock.now_ms()
-        standing = await self._store.call(Store.standing_alerts)
-        concerned = {
-            (device.address, patient.pseudonym)
-            for device in self._devices
-            for patient in (device.keeper(now), *(person.patient for person in device.assigned(now)))
-        }
-        concerned |= {(self._box, patient) for patient in self._patients}
-        await self._keep_technical(self._technical.restore(standing, concerned, now))
-        for device in self._devices:
-            newest = await self._store.call(Store.last_reading, device.address)
-            facts = await self._store.call(Store.device_facts, device.address)
-            self._silence.remember(device.address, facts, read_at=None if newest is None else newest.received_at)
+    def _watched_since(self, patient: str) -> int:
+        return self._since.get(patient, 0)
 
     async def _restore(self, patient: Patient, *, anew: bool) -> None:
         name = patient.pseudonym

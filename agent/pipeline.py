@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from agent.attribution import Attribution, moment_ms, out_of_range
 from agent.counts import Counts
 from agent.device_facts import FactKeeper
-from agent.judging import Handed, Judging
+from agent.handed import Handed
+from agent.judging import Judging
 from agent.reading_time import doubted, not_ahead
 from agent.settings import Watched
 from agent.store import Arrival, Store

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from agent.commanded_judging import CommandedJudging
 from agent.commands import Commands
 from agent.counts import Counts
-from agent.judging import Handed
+from agent.handed import Handed
 from agent.obeying import Handler
 from agent.ordered_protocols import ordered_protocols
 from agent.protocol_command import ProtocolCommand

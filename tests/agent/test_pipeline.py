@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from agent.counts import Counts
-from agent.judging import Handed, Judging
+from agent.handed import Handed
+from agent.judging import Judging
 from agent.pipeline import Pipeline
 from agent.settings import Assignment, Device, Patient
 from agent.settings_file import load_protocol
