@@ -35,6 +35,7 @@ from agent.pipeline import Pipeline
 from agent.presence import Presence
 from agent.quarantine import open_store, set_aside
 from agent.renewal import Renewal
+from agent.room import limits_of
 from agent.settings import BrokerSettings, Settings, Watched
 from agent.shadow import Shadows
 from agent.sources import Sources, always_there
@@ -214,6 +215,7 @@ async def _run(
             judging=judging,
             counts=counts,
             on_kept=forwarder.kick,
+            group_commit=settings.buffer.group_commit,
         )
         upkeep = Upkeep(
             store=store,
@@ -226,9 +228,8 @@ async def _run(
             on_epoch=forwarder.announce,
             patients=settings.patients,
         )
-        stack.push_async_callback(forwarder.stop)
-        stack.push_async_callback(judging.stop)
-        stack.push_async_callback(audit.stop)
+        for part in (forwarder, judging, audit, pipeline):
+            stack.push_async_callback(part.stop)
         await pipeline.start()
         orders.join(
             store=store,
@@ -278,7 +279,7 @@ async def _run(
                 upkeep=upkeep.run(),
                 canary=canary.run(),
                 audit=audit.run(settings),
-                time=keep_time(keeper, right=judging.retime, notice=pipeline.notice),
+                time=keep_time(keeper, right=judging.retime, notice=pipeline.notice, before=pipeline.keep_held),
             )
             if settings.enrolment is not None:
                 renewal = Renewal(
@@ -310,7 +311,11 @@ async def _opened(settings: Settings, public: bytes, clock: Clock, stack: AsyncE
     vault = open_vault(settings)
     store = StoreThread()
     stack.push_async_callback(store.close)
-    await store.open(lambda: open_store(settings.database, vault, public=public, now_ms=clock.now_ms()))
+    await store.open(
+        lambda: open_store(
+            settings.database, vault, public=public, now_ms=clock.now_ms(), limits=limits_of(settings.buffer)
+        )
+    )
     settle_key_file(settings.vault, vault)
     if settings.vault.credential is not None and vault.next_kek is not None:
         # Whoever laid it there wants the box to move over.

@@ -26,10 +26,11 @@ def immediate(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("begin immediate")
     try:
         yield
+        connection.commit()
     except BaseException:
+        # A commit that failed, as on a full disk, may have left it open.
         connection.rollback()
         raise
-    connection.commit()
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -59,6 +59,12 @@ class EpochReader:
         first, end = row
         return Epoch(name=name, first=first, end=next_seq if end is None else end)
 
+    def of(self, seq: int) -> str | None:
+        """Return the epoch under which a number was given, None when that is no longer known."""
+        query = "select name from epoch where first <= ? order by first desc limit 1"
+        row = self._connection.execute(query, (seq,)).fetchone()
+        return None if row is None else str(row[0])
+
     def knows_lineage(self, name: str) -> bool:
         """Return whether this database had an epoch of the same lineage as this one."""
         query = "select 1 from epoch where substr(name, 1, 16) = ?"

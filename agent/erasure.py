@@ -21,6 +21,7 @@ from agent.command_store import CommandBuffer
 from agent.database import immediate
 from agent.errors import RequestError, VaultError
 from agent.sealed_tables import SEALED, require_all_listed
+from agent.segments import Segments
 from agent.vault import SEALS_PER_KEY, Vault
 from agent.wrapped_keys import WrappedKeys
 from alerting.alert import Sentence
@@ -41,9 +42,10 @@ class Erased:
 class Eraser:
     """Erases from one open database."""
 
-    def __init__(self, connection: sqlite3.Connection, vault: Vault) -> None:
+    def __init__(self, connection: sqlite3.Connection, vault: Vault, segments: Segments) -> None:
         self._connection = connection
         self._vault = vault
+        self._segments = segments
 
     def erase(self, patient: str, kek: bytes, *, in_use: Collection[str], now_ms: int) -> Erased:
         """Erase a patient, and put everything that stays under another key of the box.
@@ -67,10 +69,11 @@ class Eraser:
             stream = int(row[0])
             devices = self._devices(stream)
             self._erase_devices(devices, stream, in_use)
-            for table in ("shadow_left_out", "shadow_alert", "shadow"):
-                execute(f"delete from {table} where stream = ?", (stream,))  # noqa: S608 one of three constants
+            for table in ("shadow_left_out", "segment_left_out", "shadow_alert", "shadow"):
+                execute(f"delete from {table} where stream = ?", (stream,))  # noqa: S608 one of four constants
             alerts = execute("delete from alert where stream = ?", (stream,)).rowcount
             readings = execute("delete from reading where stream = ?", (stream,)).rowcount
+            readings += self._segments.erase(stream)
             execute("delete from stream where id = ?", (stream,))
             CommandBuffer(self._connection, vault).forget_patient(patient)
             AuditLog(self._connection, vault, box=vault.box).erase(
@@ -129,7 +132,7 @@ class Eraser:
             "select digest, body from reading where stream = ? and length(body) > 0", (stream,)
         )
         found = (self._record("reading", digest, body) for digest, body in rows.fetchall())
-        return {record.device for record in found if record is not None}
+        return {record.device for record in found if record is not None} | self._segments.devices(stream)
 
     def _last(self, digest: bytes) -> Reading | None:
         row = self._connection.execute("select body from device where digest = ?", (digest,)).fetchone()
@@ -145,7 +148,7 @@ class Eraser:
     def _is_of(self, stream: int, reading: Reading) -> bool:
         digest = self._vault.digest("reading", reading.device, reading.key, reading.quantity)
         row = self._connection.execute("select 1 from reading where digest = ? and stream = ?", (digest, stream))
-        return row.fetchone() is not None
+        return row.fetchone() is not None or not self._segments.fresh(stream, [reading])
 
 
 def _emptied(reading: Reading) -> Reading:

@@ -69,3 +69,7 @@ class RequestError(AgentError):
 
 class NotReadyError(RuntimeError):
     """Parts of the box were used in the wrong order: a programmer's error, not an operator's."""
+
+
+class BufferFullError(RuntimeError):
+    """There is no room for a reading, and nothing that may give way; nothing of it was kept. Transient: try later."""

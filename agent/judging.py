@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 BEHIND = 256
 """Batches that may wait to be judged; beyond, judging reads them from the store when it gets there."""
 CURSOR_LAG = 64
-"""Readings judged without consequence before the cursor is kept all the same."""
+"""Batches judged without consequence before the cursor is kept all the same; sixteen readings count as one more."""
 ATTEMPTS = 3
 
 Say = Callable[[Sequence[AlertChange]], list[AlertChange]]
@@ -192,7 +192,7 @@ class Judging(TechnicalJudging):
             if item.reading.measured_at >= self._since[patient]:
                 changes += self._technical.noticed(patient, "not_judged", item.reading.device, now)
         self._cursor[patient] = row
-        self._lag[patient] += len(kept)
+        self._lag[patient] += 1 + len(kept) // 16
         if keep or changes or too_late or self._lag[patient] >= CURSOR_LAG:
             marked = tuple((item.row, ReadingState.TOO_LATE) for item in too_late)
             await self._keep_judgement(patient, engine, tuple(changes), marked)

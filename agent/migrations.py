@@ -159,3 +159,35 @@ def audit(db: Database) -> None:
             proof blob not null,
             primary key (log, chain, n, hash)
         ) without rowid""")
+
+
+@migrations(name="0009_segments")
+def segments(db: Database) -> None:
+    """Readings of streams, many in one sealed row; and what became of single ones among them."""
+    db.execute("""
+        create table segment (
+            first integer primary key,
+            last integer not null,
+            stream integer not null references stream(id),
+            state integer not null,
+            first_seq integer not null,
+            last_seq integer not null,
+            measured_from integer not null,
+            measured_to integer not null,
+            body blob not null
+        )""")
+    db.execute("create index segment_measured on segment(stream, measured_to, measured_from)")
+    db.execute("""
+        create table segment_mark (
+            row integer primary key,
+            segment integer not null references segment(first) on delete cascade,
+            state integer not null
+        )""")
+    db.execute("create index segment_mark_of on segment_mark(segment)")
+    db.execute("""
+        create table segment_left_out (
+            row integer primary key,
+            segment integer not null references segment(first) on delete cascade,
+            stream integer not null references stream(id)
+        )""")
+    db.execute("create index segment_left_out_of on segment_left_out(segment)")

@@ -1,7 +1,8 @@
 """The outbox: sealed envelopes that wait for the team's receipt, and the sequence numbers they carry.
 
 An entry covers the records `first` to `last`, both included. Entries are added inside the store's transactions;
-they stop waiting only by `free`, and stay a while longer so that a restored team database can ask again.
+they stop waiting by `free`, and stay a while longer so that a restored team database can ask again. Only `drop`, for a
+dense lane in a full buffer, takes away what nobody has: whoever calls it declares the gap.
 """
 
 import sqlite3
@@ -81,7 +82,7 @@ class Outbox:
         lanes: tuple[int, int] = (LANE_ALERTS, LANE_DENSE),
         size: int | None = None,
     ) -> list[Entry]:
-        """Return entries without receipt, alerts first, then the newest.
+        """Return entries without receipt: alerts, then sparse readings, then dense ones, the newest of each first.
 
         Args:
             limit: how many at most.
@@ -155,6 +156,17 @@ class Outbox:
             if at <= item.last:
                 lacking.append(Range(at, item.last))
         return lacking
+
+    def drop(self, first: int, last: int, *, lane: int) -> list[Range]:
+        """Delete a lane's entries of the records `first` to `last`, both included; return those without a receipt."""
+        within = (first, last, lane)
+        rows = self._connection.execute(
+            "select first, last from outbox where first >= ? and last <= ? and lane = ? and receipted_at is null"
+            " order by first",
+            within,
+        ).fetchall()
+        self._connection.execute("delete from outbox where first >= ? and last <= ? and lane = ?", within)
+        return [Range(first=low, last=high) for low, high in rows]
 
     def forget(self, *, before_ms: int) -> int:
         """Delete entries receipted before `before_ms` (exclusive); return how many."""

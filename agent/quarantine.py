@@ -30,6 +30,7 @@ from agent.errors import DamagedError, StoreError
 from agent.logs import COUNT, EVENT
 from agent.notes import keep_note
 from agent.outbox import next_seq
+from agent.room import Limits
 from agent.store import Store
 from agent.vault import Vault
 from alerting.alert import Sentence
@@ -50,7 +51,7 @@ _LOOKED_AT: Final = 64 << 20
 """Bytes of a log that are looked at: sixteen times what it grows to before SQLite empties it."""
 
 
-def open_store(path: Path, vault: Vault, *, public: bytes, now_ms: int) -> Store:
+def open_store(path: Path, vault: Vault, *, public: bytes, now_ms: int, limits: Limits | None = None) -> Store:
     """Open the box's database; a damaged one is set aside, and a new one takes over what it had to send.
 
     Args:
@@ -58,26 +59,27 @@ def open_store(path: Path, vault: Vault, *, public: bytes, now_ms: int) -> Store
         vault: with the box's key.
         public: raw public key of the box's signing key.
         now_ms: ms UTC.
+        limits: how large it may become.
 
     Raises:
         StoreError: it cannot be used, and that is no damage; or the new one is damaged too.
         VaultError: its keys do not open with this box's key.
     """
     try:
-        return _open(path, vault, public=public, now_ms=now_ms)
+        return _open(path, vault, public=public, now_ms=now_ms, limits=limits)
     except DamagedError as error:
         set_aside(path, error, now_ms=now_ms)
-        return _open(path, vault, public=public, now_ms=now_ms)
+        return _open(path, vault, public=public, now_ms=now_ms, limits=limits)
 
 
-def _open(path: Path, vault: Vault, *, public: bytes, now_ms: int) -> Store:
+def _open(path: Path, vault: Vault, *, public: bytes, now_ms: int, limits: Limits | None) -> Store:
     _finish(path)
     require_whole(path)
     newest = next(reversed(set_aside_before(path)), None)
     renewed = newest is not None and not path.exists()
     if newest is not None and renewed:
         _take_over(path, newest, public=public)
-    store = Store(path, vault, now_ms=now_ms)
+    store = Store(path, vault, now_ms=now_ms, limits=limits)
     if renewed:
         store.audited(lambda log: log.enter(Act.DATABASE_QUARANTINED, at=now_ms, by="box"), now_ms=now_ms)
     return store

@@ -55,6 +55,7 @@ class SealedTable:
 
 SEALED = (
     SealedTable(name="reading", key="id", row="digest"),
+    SealedTable(name="segment", key="first", row="first"),
     SealedTable(name="stream", key="id", row="id"),
     SealedTable(name="alert", key="digest", row="digest"),
     SealedTable(name="device", key="digest", row="digest"),

@@ -95,6 +95,15 @@ class ForwarderSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen
     heartbeat: Seconds = 60.0
 
 
+class BufferSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """How much the box keeps, in MiB, and how often values of streams are kept (real seconds)."""
+
+    cap_mib: Annotated[int, Meta(ge=32, le=1 << 20)] = 1024
+    alert_reserve_mib: Annotated[int, Meta(ge=1, le=1024)] = 8
+    ballast_mib: Annotated[int, Meta(ge=0, le=1024)] = 16
+    group_commit: Annotated[float, Meta(gt=0, le=300)] = 30.0
+
+
 class WatchSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """When passing time starts to be judged (real seconds)."""
 
@@ -335,6 +344,7 @@ class Settings:
     notifier: NotifierSettings = field(default_factory=NotifierSettings)
     fleet: FleetSettings = field(default_factory=FleetSettings)
     clock: ClockSettings = field(default_factory=ClockSettings)
+    buffer: BufferSettings = field(default_factory=BufferSettings)
     patients: tuple[Patient, ...]
     devices: tuple[Device, ...]
     relays: tuple[Relay, ...] = ()

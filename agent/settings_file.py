@@ -27,6 +27,7 @@ from agent.settings import (
     MOST_PATIENTS,
     AuditSettings,
     BrokerSettings,
+    BufferSettings,
     ClockSettings,
     DeviceSettings,
     EnrolmentSettings,
@@ -50,6 +51,8 @@ from alerting.protocol_file import Checked, Packs, check_protocol, read_protocol
 from exchange.messages import UNATTRIBUTED
 from exchange.topics import valid_box
 
+LEAST_BALLAST_MIB = 8
+"""Twice what the database's log may hold of a thousand pages: what is in it and where it is going."""
 _PSEUDONYM = re.compile(r"[a-z0-9][a-z0-9-]{2,47}")
 
 
@@ -63,6 +66,7 @@ class _File(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     radio: RadioSettings = RadioSettings()
     forwarder: ForwarderSettings = ForwarderSettings()
     watch: WatchSettings = WatchSettings()
+    buffer: BufferSettings = BufferSettings()
     now: NowSettings = NowSettings()
     audit: AuditSettings = AuditSettings()
     notifier: NotifierSettings = NotifierSettings()
@@ -159,6 +163,18 @@ def _check(found: _File, folder: Path, faults: Faults) -> Settings:
     vault = found.vault
     if (vault.key_file is None) == (vault.credential is None):
         faults.add("vault", "donner soit key_file, soit credential", "give either key_file or credential")
+    if 2 * found.buffer.alert_reserve_mib > found.buffer.cap_mib:
+        faults.add(
+            "buffer.alert_reserve_mib",
+            f"au plus la moitié de cap_mib ({found.buffer.cap_mib})",
+            f"at most half of cap_mib ({found.buffer.cap_mib})",
+        )
+    if 0 < found.buffer.ballast_mib < LEAST_BALLAST_MIB:
+        faults.add(
+            "buffer.ballast_mib",
+            f"0, ou au moins {LEAST_BALLAST_MIB} : moins ne suffit pas à faire de la place",
+            f"0, or at least {LEAST_BALLAST_MIB}: less is not enough to make room",
+        )
     patients = _patients(found, folder, faults)
     declared = [item.pseudonym for item in found.patients]
     assignments = Assignments(declared=declared, patients=patients, faults=faults)
@@ -189,6 +205,7 @@ def _check(found: _File, folder: Path, faults: Faults) -> Settings:
         notifier=notifier,
         fleet=FleetSettings(metrics=None if found.fleet.metrics is None else folder / found.fleet.metrics),
         clock=found.clock,
+        buffer=found.buffer,
         patients=tuple(patients.values()),
         devices=assignments.devices(found.devices),
         relays=assignments.relays(found.relays, folder),

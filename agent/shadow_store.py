@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from agent.errors import VaultError
+from agent.segments import Segments
 from agent.vault import Vault
 from alerting.alert import AlertChange, ChangeKind
 from exchange import messages
@@ -118,6 +119,7 @@ class ShadowReader:
     def __init__(self, connection: sqlite3.Connection, vault: Vault) -> None:
         self._connection = connection
         self._vault = vault
+        self._segments = Segments(connection, vault)
 
     def state(self, patient: str) -> ShadowState | None:
         """Return what is remembered of a patient's shadow, None when there is none."""
@@ -150,7 +152,11 @@ class ShadowReader:
     def readings_within(self, patient: str, begin: int, end: int) -> int:
         """Return how many readings of a patient that may be judged were measured from `begin` to `end` (ms UTC)."""
         query = "select count(*) from reading where stream = ? and measured_at between ? and ? and state in (0, 2)"
-        return int(self._connection.execute(query, (self._number(patient), begin, end)).fetchone()[0])
+        number = self._number(patient)
+        if number is None:
+            return 0
+        sparse = int(self._connection.execute(query, (number, begin, end)).fetchone()[0])
+        return sparse + self._segments.count(number, begin, end, states=(0, 2))
 
     def _number(self, patient: str) -> int | None:
         digest = self._vault.digest("stream", patient)
@@ -182,7 +188,12 @@ class ShadowBuffer(ShadowReader):
         for change in judgement.changes:
             self._keep_change(number, change)
         for row in judgement.left_out:
-            execute("insert or ignore into shadow_left_out(reading, stream) values (?, ?)", (row, number))
+            # It is a row of its own or lies in a segment; the other of the two finds nothing to insert.
+            execute(
+                "insert or ignore into shadow_left_out(reading, stream) select id, ? from reading where id = ?",
+                (number, row),
+            )
+            self._segments.leave_out(row, number)
         counted_from = max(state.counted_from, self._drop_old(number, state.until))
         self._keep_state(number, state, counted_from=counted_from)
         return counted_from
@@ -206,9 +217,9 @@ class ShadowBuffer(ShadowReader):
 
     def erase(self, numbers: Collection[int]) -> None:
         """Erase all that shadows of these streams came to."""
-        for table in ("shadow", "shadow_alert", "shadow_left_out"):
+        for table in ("shadow", "shadow_alert", "shadow_left_out", "segment_left_out"):
             self._connection.executemany(
-                f"delete from {table} where stream = ?",  # noqa: S608 one of three constants
+                f"delete from {table} where stream = ?",  # noqa: S608 one of four constants
                 [(number,) for number in numbers],
             )
 
@@ -217,6 +228,7 @@ class ShadowBuffer(ShadowReader):
         known = {self._number(patient) for patient in patients}
         rows = self._connection.execute(
             "select stream from shadow union select stream from shadow_alert union select stream from shadow_left_out"
+            " union select stream from segment_left_out"
         ).fetchall()
         return [number for (number,) in rows if number not in known]
 

@@ -10,6 +10,7 @@ from agent.fleet import DAY_MS, FleetState, read_fleet_state
 from agent.key_places import KeyPlace, key_place
 from agent.ordered_protocols import protocol_in, with_protocols
 from agent.quarantine import SetAside, set_aside_before
+from agent.room import Fill, limits_of
 from agent.settings import Settings
 from agent.shadow_store import ShadowState
 from agent.store_reader import StoreReader
@@ -21,7 +22,7 @@ from alerting.alert import AlertChange, Sentence
 from alerting.care_protocol import CareProtocol
 from alerting.compiled import Kind
 from devices.clock import SystemClock
-from exchange.sealing import LANE_ALERTS
+from exchange.sealing import LANE_ALERTS, LANE_DENSE, LANE_SPARSE
 
 KERNELS: Final[Mapping[Kind, Sentence]] = {
     Kind.AHEAD_OF_TIME: Sentence(fr="compilé d'avance", en="compiled ahead of time"),
@@ -112,6 +113,10 @@ class BoxState:
     """The state of one box.
 
     Attributes:
+        waiting_readings: sparse ones.
+        waiting_streamed: values of streams.
+        buffer: how full the database is, in bytes.
+        buffer_cap: bytes that it may have.
         key: where the box's own key comes from, and what that is worth.
         kept_from: when the oldest reading that can still be judged with was measured, ms UTC.
         set_aside: damaged databases, oldest first.
@@ -125,6 +130,9 @@ class BoxState:
     next_seq: int
     waiting_alerts: int
     waiting_readings: int
+    waiting_streamed: int
+    buffer: Fill
+    buffer_cap: int
     free_bytes: int
     key: KeyPlace
     takes_orders: bool
@@ -158,7 +166,12 @@ class BoxState:
             "box": self.box,
             "epoch": self.epoch,
             "next_seq": self.next_seq,
-            "waiting": {"alerts": self.waiting_alerts, "readings": self.waiting_readings},
+            "waiting": {
+                "alerts": self.waiting_alerts,
+                "readings": self.waiting_readings,
+                "streamed": self.waiting_streamed,
+            },
+            "buffer": {"used_bytes": self.buffer.used, "file_bytes": self.buffer.file, "cap_bytes": self.buffer_cap},
             "free_bytes": self.free_bytes,
             "key_place": self.key.kind,
             "key": {
@@ -292,7 +305,10 @@ def read_state(settings: Settings, vault: Vault) -> BoxState:
             epoch=store.epoch,
             next_seq=store.outbox.next_seq(),
             waiting_alerts=depth.get(LANE_ALERTS, 0),
-            waiting_readings=sum(depth.values()) - depth.get(LANE_ALERTS, 0),
+            waiting_readings=depth.get(LANE_SPARSE, 0),
+            waiting_streamed=depth.get(LANE_DENSE, 0),
+            buffer=store.fill(),
+            buffer_cap=limits_of(settings.buffer).cap,
             free_bytes=shutil.disk_usage(settings.state).free,
             key=key_place(settings.vault),
             tells_now=settings.tells_now,

@@ -42,6 +42,8 @@ def _rows(state: BoxState, lang: str) -> list[tuple[str, object]]:
             "en attente / waiting",
             f"{state.waiting_alerts} alertes / alerts, {state.waiting_readings} mesures / readings",
         ),
+        ("… de mesures continues / of streams", state.waiting_streamed),
+        ("place / room", f"{state.buffer.used // 2**20} / {state.buffer_cap // 2**20} MiB"),
         ("clé / key", _said(state.key.words, lang) + (" (+ next)" if state.key.follows else "")),
         ("équipe / team", _said(state.team.words(), lang)),
         ("prévient tout de suite / tells at once", state.tells_now or "-"),

@@ -1,44 +1,40 @@
 """The encrypted buffer of the box: SQLite in WAL, every commit synchronous.
 
-- A reading and its sealed outbox entry are one transaction (`accept`); alert changes, their entries, the
-  engine's snapshot and the cursor are another (`keep_judgement`). There is no third way in.
+- A reading and its sealed outbox entry are one transaction (`accept`, or `accept_streamed` for many of a stream at
+  once); alert changes, their entries, the engine's snapshot and the cursor are another (`keep_judgement`).
 - Sequence numbers are given here, inside those transactions: they have no hole. Each opening gives them under a
   random epoch of its own, so that a copy of the file that is put back gives none twice (`epochs`).
-- An outbox entry stops waiting only by `free`, with ranges from a verified receipt.
+- An outbox entry stops waiting only by a verified receipt; or it was dense and gave way in a full buffer, with a gap
+  in its place.
+- Readings and shadows leave the alerts their reserve (`room`); alerts and what ends them may take it.
 - The database refuses to be used when its pragmas did not take, or when a newer program has migrated it.
 
 Not here: what a reading means, and sending. One thread uses a Store (`StoreThread`).
 """
 
-import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
+from itertools import dropwhile, islice
 
 import msgspec
 
 from agent import command_acts
-from agent.command_store import CommandBuffer, Finished
-from agent.database import connect, immediate, is_damage, unusable
-from agent.epochs import Epochs
+from agent.command_store import Finished
+from agent.database import immediate
 from agent.erasure import Erased, Eraser
-from agent.errors import AgentError
-from agent.outbox import next_seq
-from agent.shadow_store import Fault, ShadowBuffer, ShadowJudgement, ShadowState
-from agent.store_audit import StoreAudit
-from agent.store_clock import UNDATED, ClockBook
-from agent.store_commands import StoreCommands
-from agent.store_memos import StoreMemos
-from agent.store_outbox import StoreOutbox
+from agent.missing import Missing
+from agent.segments import LONGEST
+from agent.shadow_store import Fault, ShadowJudgement, ShadowState
+from agent.store_clock import UNDATED
 from agent.store_reader import Kept
-from agent.vault import Vault
+from agent.store_writer import StoreWriter, nothing_gives_way
 from alerting.alert import AlertChange, ChangeKind
 from devices.reading import Reading
-from devices.source import DeviceFacts
 from exchange import messages
+from exchange.gaps import GapReason
 from exchange.messages import ObservationRecord
-from exchange.sealing import LANE_ALERTS, LANE_SPARSE, Sealer
+from exchange.sealing import LANE_ALERTS, LANE_DENSE, LANE_SPARSE, Sealer
 
 WAITED_MS = 86_400_000
 KNOWN_MS = 400 * 86_400_000
@@ -99,36 +95,13 @@ class Judgement:
     finished: Finished | None = None
 
 
-class Store(StoreOutbox, ClockBook, StoreCommands, StoreMemos, StoreAudit):
+_JUDGED = (ReadingState.JUDGEABLE,)
+_FOR_SHADOWS = (ReadingState.JUDGEABLE, ReadingState.TOO_LATE)
+_ANY_ROW = 2**62
+
+
+class Store(StoreWriter):
     """One open database, to write. Every method is called from the one thread that opened it."""
-
-    def __init__(self, path: Path, vault: Vault, *, now_ms: int) -> None:
-        """Open or create the database.
-
-        Raises:
-            StoreError: it cannot be used; the hint says what to do.
-            VaultError: its keys do not open with this box's key.
-        """
-        connection = connect(path)
-        try:
-            super().__init__(connection, vault)
-            # Only now: a database that another key has sealed stays as it is.
-            with immediate(connection):
-                self.outbox.epoch = Epochs(connection).begin(next_seq=next_seq(connection))
-            self.keys.make(now_ms)
-            self.begin_audit(now_ms=now_ms)
-        except sqlite3.Error as error:
-            connection.close()
-            if is_damage(error):
-                raise unusable(path, error) from error
-            raise
-        except AgentError:
-            connection.close()
-            raise
-        self.path = path
-        self._streams: dict[str, int] = {}
-        self._shadows = ShadowBuffer(connection, vault)
-        self._commands = CommandBuffer(connection, vault)
 
     def this_epoch(self) -> str:
         """Return the epoch of this database: 32 hexadecimal digits."""
@@ -141,20 +114,85 @@ class Store(StoreOutbox, ClockBook, StoreCommands, StoreMemos, StoreAudit):
 
         Returns:
             The new readings by patient, in order of arrival; repeats are left out.
+
+        Raises:
+            BufferFullError: nothing was kept.
         """
-        kept: dict[str, list[Kept]] = {}
-        records: list[ObservationRecord] = []
-        with self._transaction(now_ms):
-            for arrival in arrivals:
-                record = messages.observation(arrival.patient, arrival.reading)
-                row = self._insert(arrival, record)
-                if row is None:
-                    continue
-                records.append(record)
-                kept.setdefault(arrival.patient, []).append(Kept(row=row, reading=arrival.reading))
-            self.outbox.add(records, LANE_SPARSE, sealer, now_ms=now_ms)
-            self._remember_devices(arrivals)
+
+        def write() -> dict[str, list[Kept]]:
+            kept: dict[str, list[Kept]] = {}
+            records: list[ObservationRecord] = []
+            with self._ordinary(now_ms):
+                for arrival in arrivals:
+                    record = messages.observation(arrival.patient, arrival.reading)
+                    row = self._insert(arrival, record)
+                    if row is None:
+                        continue
+                    records.append(record)
+                    kept.setdefault(arrival.patient, []).append(Kept(row=row, reading=arrival.reading))
+                self.outbox.add(records, LANE_SPARSE, sealer, now_ms=now_ms)
+                self._remember_devices([arrival.reading for arrival in arrivals])
+            return kept
+
+        return self._unless_full(write, sealer, now_ms)
+
+    def accept_streamed(
+        self, arrivals: Sequence[Arrival], lost: Mapping[str, Missing], sealer: Sealer, *, now_ms: int
+    ) -> dict[str, list[Kept]]:
+        """Transaction A for values of streams: the same, in a few sealed rows and entries, one a patient.
+
+        Args:
+            arrivals: in order of arrival.
+            lost: what could not be kept before, by patient, and is declared with them.
+            sealer: seals to the team.
+            now_ms: ms UTC.
+
+        Returns:
+            The new readings by patient, in order of arrival; repeats are left out.
+
+        Raises:
+            BufferFullError: nothing was kept.
+        """
+
+        def write() -> dict[str, list[Kept]]:
+            kept: dict[str, list[Kept]] = {}
+            with self._ordinary(now_ms):
+                for patient in dict.fromkeys(arrival.patient for arrival in arrivals):
+                    theirs = [arrival for arrival in arrivals if arrival.patient == patient]
+                    kept[patient] = self._add_segments(patient, theirs, sealer, now_ms)
+                self._declare(lost, sealer, now_ms)
+                self._remember_devices([arrival.reading for arrival in arrivals])
+            return kept
+
+        return self._unless_full(write, sealer, now_ms)
+
+    def _add_segments(self, patient: str, arrivals: Sequence[Arrival], sealer: Sealer, now_ms: int) -> list[Kept]:
+        number = self._stream(patient)
+        state = ReadingState.JUDGEABLE if arrivals[0].attributed else ReadingState.UNATTRIBUTED
+        readings = self._segments.fresh(number, [arrival.reading for arrival in arrivals])
+        kept: list[Kept] = []
+        for at in range(0, len(readings), LONGEST):
+            part = readings[at : at + LONGEST]
+            records = [messages.observation(patient, reading) for reading in part]
+            first_seq = self.outbox.next_seq()
+            self.outbox.add(records, LANE_DENSE, sealer, now_ms=now_ms)
+            times = [reading.measured_at for reading in part]
+            rows = self._segments.add(number, records, times=times, first_seq=first_seq, state=state)
+            kept += [Kept(row=row, reading=reading) for row, reading in zip(rows, part, strict=True)]
         return kept
+
+    def declare(self, lost: Mapping[str, Missing], sealer: Sealer, *, now_ms: int) -> None:
+        """Keep what could not be kept, by patient, as gaps to be sent among the alerts."""
+
+        def write() -> None:
+            with self._transaction(now_ms):
+                self._declare(lost, sealer, now_ms)
+
+        self._with_room(write, sealer, now_ms)
+
+    def _declare(self, lost: Mapping[str, Missing], sealer: Sealer, now_ms: int) -> None:
+        gaps = [item.record(patient, epoch=self.epoch, reason=GapReason.REFUSED) for patient, item in lost.items()]
+        self.outbox.add(gaps, LANE_ALERTS, sealer, now_ms=now_ms)
 
     def _insert(self, arrival: Arrival, record: ObservationRecord) -> int | None:
         reading = arrival.reading
@@ -173,12 +211,11 @@ class Store(StoreOutbox, ClockBook, StoreCommands, StoreMemos, StoreAudit):
     def unjudged(self, patient: str) -> list[Kept]:
         """Return the readings after the stream's cursor, in order of arrival."""
         stream = self.stream(patient)
-        return list(self._readings("stream = ? and id > ? and state = 0 order by id", (stream.number, stream.cursor)))
+        return list(self._arrived(stream.number, after=stream.cursor, until=_ANY_ROW, states=_JUDGED))
 
     def history(self, patient: str, *, since: int, until_row: int) -> list[Kept]:
         """Return every judgeable reading measured at or after `since` (ms UTC) and kept no later than `until_row`."""
-        where = "stream = ? and measured_at >= ? and id <= ? and state = 0 order by measured_at, id"
-        return list(self._readings(where, (self._stream(patient), since, until_row)))
+        return list(self._measured(self._stream(patient), since=since, until_row=until_row, states=_JUDGED))
 
     def forget_readings(self, patient: str, *, before_ms: int, now_ms: int, limit: int) -> int:
         """Let up to `limit` judged readings measured before `before_ms` (exclusive) go; return how many.
@@ -207,7 +244,14 @@ class Store(StoreOutbox, ClockBook, StoreCommands, StoreMemos, StoreAudit):
                 "delete from reading where stream = ? and measured_at < ? and state = ?",
                 (stream.number, now_ms - KNOWN_MS, ReadingState.FORGOTTEN),
             )
-        return len(rows)
+            gone, ended = self._segments.forget(
+                stream.number, before_ms=before_ms, until_row=stream.cursor, limit=limit - len(rows)
+            )
+            if ended is not None:
+                execute(
+                    "update stream set forgotten_to = max(forgotten_to, ?) where id = ?", (ended + 1, stream.number)
+                )
+        return len(rows) + gone
 
     # --- streams ------------------------------------------------------------------------------------------
 
@@ -228,18 +272,6 @@ class Store(StoreOutbox, ClockBook, StoreCommands, StoreMemos, StoreAudit):
             forgotten_to=forgotten_to or None,
         )
 
-    def _stream(self, patient: str) -> int:
-        number = self._streams.get(patient)
-        if number is None:
-            digest = self._vault.digest("stream", patient)
-            execute = self._connection.execute
-            execute("insert or ignore into stream(digest) values (?)", (digest,))
-            (number,) = execute("select id from stream where digest = ?", (digest,)).fetchone()
-            # Remembered only once committed: a rolled back number may be given to somebody else.
-            if not self._connection.in_transaction:
-                self._streams[patient] = number
-        return int(number)
-
     def begin_watching(self, patient: str, *, since: int) -> None:
         """Keep from when on (ms UTC) a patient is judged by the protocol of today."""
         self._connection.execute("update stream set since = ? where id = ?", (since, self._stream(patient)))
@@ -253,27 +285,36 @@ class Store(StoreOutbox, ClockBook, StoreCommands, StoreMemos, StoreAudit):
 
     def keep_judgement(self, judgement: Judgement, sealer: Sealer, *, now_ms: int) -> None:
         """Transaction B: the alert changes, their sealed entries, the engine's snapshot and the cursor, or nothing."""
-        with self._transaction(now_ms):
-            number = self._stream(judgement.patient)
-            self._keep_changes(number, judgement.changes, sealer, now_ms=now_ms)
-            execute = self._connection.execute
-            execute(
-                "update stream set cursor = max(cursor, ?), attempts = 0, body = ? where id = ?",
-                (judgement.cursor, self._vault.seal("stream", number, judgement.snapshot), number),
-            )
-            for row, state in judgement.marked:
-                execute("update reading set state = ? where id = ?", (state, row))
-            apart = [row for row, state in judgement.marked if state is ReadingState.QUARANTINED]
-            self.audit.quarantined(judgement.patient, apart, at=now_ms)
-            if judgement.finished is not None:
-                self._commands.finish(judgement.finished)
-                command_acts.finished(self.audit, judgement.finished, at=now_ms)
+
+        def write() -> None:
+            with self._transaction(now_ms):
+                number = self._stream(judgement.patient)
+                self._keep_changes(number, judgement.changes, sealer, now_ms=now_ms)
+                execute = self._connection.execute
+                execute(
+                    "update stream set cursor = max(cursor, ?), attempts = 0, body = ? where id = ?",
+                    (judgement.cursor, self._vault.seal("stream", number, judgement.snapshot), number),
+                )
+                for row, state in judgement.marked:
+                    if not execute("update reading set state = ? where id = ?", (state, row)).rowcount:
+                        self._segments.mark(row, state)
+                apart = [row for row, state in judgement.marked if state is ReadingState.QUARANTINED]
+                self.audit.quarantined(judgement.patient, apart, at=now_ms)
+                if judgement.finished is not None:
+                    self._commands.finish(judgement.finished)
+                    command_acts.finished(self.audit, judgement.finished, at=now_ms)
+
+        self._with_room(write, sealer, now_ms)
 
     def keep_technical(self, patient: str, changes: Sequence[AlertChange], sealer: Sealer, *, now_ms: int) -> None:
         """Keep technical alert changes of the box itself with their sealed entries; known ones are left out."""
-        with self._transaction(now_ms):
-            fresh = [change for change in changes if self._is_news(change)]
-            self._keep_changes(self._stream(patient), fresh, sealer, now_ms=now_ms)
+
+        def write() -> None:
+            with self._transaction(now_ms):
+                fresh = [change for change in changes if self._is_news(change)]
+                self._keep_changes(self._stream(patient), fresh, sealer, now_ms=now_ms)
+
+        self._with_room(write, sealer, now_ms)
 
     def _is_news(self, change: AlertChange) -> bool:
         known = self._alert(self._vault.digest("alert", change.alert_id))
@@ -312,8 +353,8 @@ class Store(StoreOutbox, ClockBook, StoreCommands, StoreMemos, StoreAudit):
 
         What came too late for the protocol that is applied is among them: a shadow decides by itself.
         """
-        where = "stream = ? and id > ? and id <= ? and state in (0, 2) order by id limit ?"
-        return list(self._readings(where, (self._stream(patient), after, until, limit)))
+        found = self._arrived(self._stream(patient), after=after, until=until, states=_FOR_SHADOWS)
+        return list(islice(found, limit))
 
     def shadow_history(self, patient: str, *, after: tuple[int, int], until_row: int, limit: int) -> list[Kept]:
         """Return up to `limit` readings of a shadow's history, in order of (`measured_at`, row), later than `after`.
@@ -321,20 +362,27 @@ class Store(StoreOutbox, ClockBook, StoreCommands, StoreMemos, StoreAudit):
         Those that came too late for the shadow, and those kept after `until_row`, are left out.
         """
         number = self._stream(patient)
-        where = (
-            "stream = ? and (measured_at, id) > (?, ?) and id <= ? and state in (0, 2)"
-            " and id not in (select reading from shadow_left_out where stream = ?) order by measured_at, id limit ?"
-        )
-        return list(self._readings(where, (number, *after, until_row, number, limit)))
+        query = "select reading from shadow_left_out where stream = ?"
+        left_out = {row for (row,) in self._connection.execute(query, (number,))} | self._segments.left_out(number)
+        found = self._measured(number, since=after[0], until_row=until_row, states=_FOR_SHADOWS)
+        later = dropwhile(lambda kept: (kept.reading.measured_at, kept.row) <= after, found)
+        return list(islice((kept for kept in later if kept.row not in left_out), limit))
 
     def keep_shadow(self, patient: str, judgement: ShadowJudgement, *, now_ms: int) -> int:
         """Keep what a patient's shadow came to: its alerts, its snapshot and its cursor, or nothing; none is sent.
 
         Returns:
             From when on (ms UTC, inclusive) what it came to is all there.
+
+        Raises:
+            BufferFullError: nothing was kept; no reading gives way to a shadow.
         """
-        with self._transaction(now_ms):
-            return self._shadows.keep(self._stream(patient), judgement)
+
+        def write() -> int:
+            with self._ordinary(now_ms):
+                return self._shadows.keep(self._stream(patient), judgement)
+
+        return self._room.run_ordinary(write, nothing_gives_way)
 
     def keep_shadow_fault(self, patient: str, state: ShadowState, fault: Fault, *, now_ms: int) -> None:
         """Keep why a patient's shadow judges no more, see `ShadowBuffer.keep_fault`."""
@@ -355,45 +403,6 @@ class Store(StoreOutbox, ClockBook, StoreCommands, StoreMemos, StoreAudit):
 
     def erase_patient(self, patient: str, kek: bytes, *, in_use: Collection[str], now_ms: int) -> Erased:
         """Erase a patient, and put all that stays under another key of the box, see `Eraser.erase`."""
-        done = Eraser(self._connection, self._vault).erase(patient, kek, in_use=in_use, now_ms=now_ms)
+        done = Eraser(self._connection, self._vault, self._segments).erase(patient, kek, in_use=in_use, now_ms=now_ms)
         self._streams.pop(patient, None)
         return done
-
-    # --- devices and counters -----------------------------------------------------------------------------
-
-    def _remember_devices(self, arrivals: Sequence[Arrival]) -> None:
-        newest: dict[str, Reading] = {}
-        for reading in (arrival.reading for arrival in arrivals):
-            before = newest.get(reading.device) or self.last_reading(reading.device)
-            if before is None or before.order < reading.order:
-                newest[reading.device] = reading
-        for device, reading in newest.items():
-            digest = self._vault.digest("device", device)
-            body = msgspec.msgpack.encode(messages.observation("-", reading))
-            self._connection.execute(
-                "insert into device(digest, body) values (?, ?) on conflict(digest) do update set body = excluded.body",
-                (digest, self._vault.seal("device", digest.hex(), body)),
-            )
-
-    def keep_device_facts(self, facts: Mapping[str, DeviceFacts], *, now_ms: int) -> None:
-        """Keep what devices said about themselves, in place of what was kept of them."""
-        if not facts:
-            return
-        with self._transaction(now_ms):
-            for device, known in facts.items():
-                digest = self._vault.digest("device_facts", device)
-                sealed = self._vault.seal("device_facts", digest.hex(), msgspec.msgpack.encode(known))
-                self._connection.execute(
-                    "insert into device_facts(digest, body) values (?, ?)"
-                    " on conflict(digest) do update set body = excluded.body",
-                    (digest, sealed),
-                )
-
-    def keep_counts(self, counts: Mapping[str, int]) -> None:
-        """Add to the counters of what was refused or noticed."""
-        if counts:
-            with immediate(self._connection):
-                self._connection.executemany(
-                    "insert into counter(name, n) values (?, ?) on conflict(name) do update set n = n + excluded.n",
-                    list(counts.items()),
-                )

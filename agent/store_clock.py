@@ -11,6 +11,7 @@ from agent.box_clock import Found, Stretch
 from agent.clock_store import Place
 from agent.database import immediate
 from agent.outbox import Outbox
+from agent.segments import Segments
 from agent.vault import Vault
 from exchange.box_records import CanaryRecord
 from exchange.sealing import LANE_ALERTS, LANE_SPARSE, Sealer
@@ -25,6 +26,7 @@ class ClockBook:
     outbox: Outbox
     _connection: sqlite3.Connection
     _vault: Vault
+    _segments: Segments
 
     def _transaction(self, now_ms: int) -> AbstractContextManager[None]:
         raise NotImplementedError
@@ -35,8 +37,7 @@ class ClockBook:
 
     def place(self) -> Place:
         """Return how far this database has come."""
-        (row,) = self._connection.execute("select coalesce(max(id), 0) + 1 from reading").fetchone()
-        return Place(epoch=self.outbox.epoch, seq=self.outbox.next_seq(), row=row)
+        return Place(epoch=self.outbox.epoch, seq=self.outbox.next_seq(), row=self._segments.next_row())
 
     def begin_stretch(self, stretch: Stretch, *, now_ms: int) -> None:
         """Keep that the box's time runs from here on as `stretch` says."""
@@ -73,6 +74,7 @@ class ClockBook:
                     from_row=from_row,
                     began=found.before.at(correction.mono_from),
                 )
+                self._segments.rewrite(from_row, lambda record: clock_store.moved(record, correction.offset))
             told = list(clock_store.records(correction, parts, at=now_ms))
             clock_store.put_right(self._connection, correction.boot)
             self._connection.execute("insert or replace into meta(name, value) values ('retime', randomblob(8))")
@@ -91,11 +93,16 @@ class ClockBook:
 
     def set_aside_after(self, patient: str, at_ms: int) -> int:
         """Judge no more what is dated after `at_ms` (ms UTC, exclusive): nothing is; return how many readings."""
-        return self._connection.execute(
-            "update reading set state = ? where state = 0 and measured_at > ?"
-            " and stream in (select id from stream where digest = ?)",
-            (UNDATED, at_ms, self._vault.digest("stream", patient)),
-        ).rowcount
+        digest = self._vault.digest("stream", patient)
+        row = self._connection.execute("select id from stream where digest = ?", (digest,)).fetchone()
+        if row is None:
+            return 0
+        with immediate(self._connection):
+            sparse = self._connection.execute(
+                "update reading set state = ? where state = 0 and measured_at > ? and stream = ?",
+                (UNDATED, at_ms, row[0]),
+            ).rowcount
+            return sparse + self._segments.set_aside_after(row[0], at_ms, UNDATED)
 
     # --- the canary ---------------------------------------------------------------------------------------
 

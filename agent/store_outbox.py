@@ -73,9 +73,12 @@ class StoreOutbox(StoreReader):
             return Receipted(known=False)
         ours = [own for item in part.ranges if (own := epoch.within(item)) is not None]
         ahead = part.high >= epoch.end or part.others >= epoch.first
-        with immediate(self._connection):
-            freed = self.outbox.free(ours, now_ms=now_ms)
+        freed = self._free(ours, now_ms=now_ms)
         return Receipted(freed=tuple(freed), ahead=ahead and lineage(part.epoch) == lineage(self.epoch))
+
+    def _free(self, ranges: Sequence[Range], *, now_ms: int) -> list[int]:
+        with immediate(self._connection):
+            return self.outbox.free(ranges, now_ms=now_ms)
 
     def drop_altered(self, entry: Entry) -> None:
         """Give up an entry that is no longer what was sealed: the team would refuse it for ever."""
@@ -115,8 +118,7 @@ class StoreOutbox(StoreReader):
             stretch = last_stretch(self._connection)
             if stretch is not None:
                 # The box's time runs on as before; what is numbered in it is of another epoch from here on.
-                (row,) = self._connection.execute("select coalesce(max(id), 0) + 1 from reading").fetchone()
-                begin_stretch(self._connection, stretch, Place(epoch=epoch, seq=ends, row=row))
+                begin_stretch(self._connection, stretch, Place(epoch=epoch, seq=ends, row=self._segments.next_row()))
             since = ends if opened is None else opened.first
             said = self._connection.execute("select digest from alert where seq >= ? order by seq", (since,)).fetchall()
             records = [record for (digest,) in said if (record := self._alert(digest)) is not None]

@@ -3,9 +3,10 @@
 Not here: any write, and any judgement of what is read.
 """
 
+import heapq
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from agent.database import connect_reading
 from agent.epochs import EpochReader
 from agent.errors import VaultError
 from agent.outbox import Outbox
+from agent.room import Fill, fill_of
 from agent.sealed_tables import SealedTable
+from agent.segments import Segments
 from agent.shadow_store import ShadowReader, ShadowState
 from agent.vault import Vault
 from agent.wrapped_keys import open_keys
@@ -59,6 +62,7 @@ class StoreReader:
         self.shadows = ShadowReader(connection, vault)
         self.audit = AuditLog(connection, vault, box=vault.box)
         self.commands = CommandReader(connection, vault)
+        self._segments = Segments(connection, vault, self._opened)
 
     @property
     def epoch(self) -> str:
@@ -125,8 +129,11 @@ class StoreReader:
             "select min(measured_at) from reading join stream on stream.id = reading.stream"
             " where stream.digest = ? and length(reading.body) > 0"
         )
-        row = self._connection.execute(query, (self._vault.digest("stream", patient),)).fetchone()
-        return None if row is None else row[0]
+        digest = self._vault.digest("stream", patient)
+        (sparse,) = self._connection.execute(query, (digest,)).fetchone()
+        dense = "select min(measured_from) from segment join stream on stream.id = segment.stream where digest = ?"
+        (streamed,) = self._connection.execute(dense, (digest,)).fetchone()
+        return min((at for at in (sparse, streamed) if at is not None), default=None)
 
     def shadow_state(self, patient: str) -> ShadowState | None:
         """Return what is remembered of a patient's shadow, None when there is none."""
@@ -168,9 +175,30 @@ class StoreReader:
         row = self._connection.execute("select body from memo where digest = ?", (digest,)).fetchone()
         return None if row is None else self._opened("memo", digest.hex(), row[0])
 
+    def fill(self) -> Fill:
+        """Return how full the database is."""
+        return fill_of(self._connection)
+
     def counters(self) -> dict[str, int]:
         """Return every counter."""
         return dict(self._connection.execute("select name, n from counter order by name").fetchall())
+
+    def _arrived(self, stream: int, *, after: int, until: int, states: Collection[int]) -> Iterator[Kept]:
+        """Yield the readings in these states of the rows after `after` up to `until`, included, in order of arrival."""
+        where = f"stream = ? and id > ? and id <= ? and state in {_listed(states)} order by id"
+        sparse = self._readings(where, (stream, after, until))
+        dense = self._segments.arrived(stream, after=after, until=until, states=states)
+        yield from heapq.merge(sparse, _kept(dense), key=lambda kept: kept.row)
+
+    def _measured(self, stream: int, *, since: int, until_row: int, states: Collection[int]) -> Iterator[Kept]:
+        """Yield the readings in these states measured at or after `since` and kept no later than `until_row`.
+
+        They come in order of (`measured_at`, row).
+        """
+        where = f"stream = ? and measured_at >= ? and id <= ? and state in {_listed(states)} order by measured_at, id"
+        sparse = self._readings(where, (stream, since, until_row))
+        dense = self._segments.measured(stream, since=since, until_row=until_row, states=states)
+        yield from heapq.merge(sparse, _kept(dense), key=lambda kept: (kept.reading.measured_at, kept.row))
 
     def _readings(self, where: str, values: tuple[int, ...]) -> Iterator[Kept]:
         # `where` is one of this class's own constants; values are always bound.
@@ -190,3 +218,11 @@ class StoreReader:
             return None
         plain = self._opened("alert", digest.hex(), row[0])
         return None if plain is None else msgspec.msgpack.decode(plain, type=AlertRecord)
+
+
+def _kept(numbered: Iterator[tuple[int, Reading]]) -> Iterator[Kept]:
+    return (Kept(row=row, reading=reading) for row, reading in numbered)
+
+
+def _listed(states: Collection[int]) -> str:
+    return f"({', '.join(str(int(state)) for state in states)})"

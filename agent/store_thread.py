@@ -64,7 +64,11 @@ class StoreThread:
             raise no_memory() from error
 
     async def persist(self, method: Callable[Concatenate[Store, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run one method of the store until the disk takes it: full, locked and failing disks are waited out."""
+        """Run one method of the store until the disk takes it: full, locked and failing disks are waited out.
+
+        Raises:
+            BufferFullError: the method may be refused, and was.
+        """
         told = ""
         while True:
             try:

@@ -22,6 +22,8 @@ from devices.recovery import in_french
 from devices.source import DeviceEvent, DeviceEventKind
 
 _FROM_EVENTS = frozenset(kind.value for kind in DeviceEventKind) & frozenset(RULES)
+_OVER = {DeviceEventKind.ADAPTER_RECOVERED: Ends.RECOVERY, DeviceEventKind.BUFFER_ROOM: Ends.ROOM}
+"""What an event tells to be over."""
 _LONGEST_DETAIL = 300
 
 Key = tuple[str, str, str]
@@ -85,8 +87,8 @@ class TechnicalAlerts:
             self._visits[event.device] += 1
             self._visited_at[event.device] = event.at
             return self.answered(event.device, event.at)
-        if event.kind is DeviceEventKind.ADAPTER_RECOVERED:
-            return self._end_where(lambda key, _: RULES[key[1]].ends is Ends.RECOVERY, event.at)
+        if event.kind in _OVER:
+            return self._end_where(lambda key, _: RULES[key[1]].ends is _OVER[event.kind], event.at)
         rule = event.kind.value
         if rule not in _FROM_EVENTS:
             return ()

@@ -59,6 +59,8 @@ class Ends(Enum):
     """Any reading or other answer."""
     RECOVERY = "recovery"
     """It is told to be over, or any device is reached over the radio."""
+    ROOM = "room"
+    """There is room for readings again."""
     QUIET = "quiet"
     """Not noticed for a while."""
     SILENCE = "silence"
@@ -209,6 +211,16 @@ RULES: Mapping[str, TechnicalRule] = {
         fr="Aucune mesure {of_the} depuis {since}, sans défaut connu : prendre une mesure.",
         en="No reading {of_the} since {since}, no fault known: take one.",
         ends=Ends.SILENCE,
+    ),
+    "buffer_full": TechnicalRule(
+        priority=Priority.HIGH,
+        owner=Owner.INSTALLER,
+        fr="Le boîtier n'a plus de place et ne garde plus de nouvelles mesures (les alertes partent encore) : "
+        "rétablir sa liaison avec l'équipe, sinon libérer de la place sur son disque.",
+        en="The box has no room left and keeps no new readings (alerts still leave): "
+        "restore its connection with the team, or else free some space on its disk.",
+        ends=Ends.ROOM,
+        of_box=True,
     ),
     "frame_rejected": TechnicalRule(
         priority=Priority.LOW,

@@ -11,7 +11,7 @@ Durations here are real seconds.
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from agent.box_clock import BoxClock
 from agent.clock_store import Place
@@ -66,6 +66,7 @@ class TimeKeeper:
         self._link = link
         self._box = box
         self._settings = settings
+        self._before: Callable[[], Awaitable[None]] | None = None
         self._on_right: Callable[[], None] | None = None
         self._notice: Callable[[DeviceEvent], None] | None = None
         self._good: Place | None = None
@@ -77,14 +78,21 @@ class TimeKeeper:
         await self._store.call(Store.begin_stretch, self._clock.stretch, now_ms=self._clock.now_ms())
         await self.look()
 
-    async def run(self, *, right: Callable[[], None], notice: Callable[[DeviceEvent], None]) -> None:
+    async def run(
+        self,
+        *,
+        right: Callable[[], None],
+        notice: Callable[[DeviceEvent], None],
+        before: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         """Look for ever.
 
         Args:
             right: called when the time was put right, and what was kept with it.
             notice: takes what happens to the box as a whole.
+            before: awaited before the time is put right: what was received by the wrong one is kept then.
         """
-        self._on_right, self._notice = right, notice
+        self._on_right, self._notice, self._before = right, notice, before
         loop = asyncio.get_running_loop()
         keep_at, tell_at, stood_since = loop.time() + KEEP_S, loop.time(), loop.time()
         while True:
@@ -104,6 +112,8 @@ class TimeKeeper:
         """Follow the time that is vouched for, and put right what was wrong until now."""
         found = self._clock.look()
         if found is not None:
+            if self._before is not None:
+                await self._before()
             since = self._good if found.before.trusted else None
             now = self._clock.now_ms()
             await self._store.persist(Store.keep_correction, found, self._sealer, since=since, now_ms=now)
@@ -152,8 +162,12 @@ async def begin_time(
 
 
 async def keep_time(
-    keeper: TimeKeeper | None, *, right: Callable[[], None], notice: Callable[[DeviceEvent], None]
+    keeper: TimeKeeper | None,
+    *,
+    right: Callable[[], None],
+    notice: Callable[[DeviceEvent], None],
+    before: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Keep the time for ever, where it needs keeping; see `TimeKeeper.run`."""
     if keeper is not None:
-        await keeper.run(right=right, notice=notice)
+        await keeper.run(right=right, notice=notice, before=before)

@@ -16,12 +16,14 @@ from benchmarks import (
     sessions,
     start,
     store,
+    wear,
 )
 
 ALL = {
     "codecs": codecs.figures,
     "store": store.figures,
     "sealing": sealing.figures,
+    "wear": wear.figures,
     "sessions": sessions.figures,
     "recovery": recovery.figures,
     "start": start.figures,

@@ -18,12 +18,13 @@ from coordination.acknowledging import acknowledge as keep_acknowledgement
 from coordination.alert_page import page
 from coordination.command_cli import add_commands
 from coordination.errors import CoordinationError
+from coordination.gap_page import MORE_MISSING, gap_lines, gap_table, missing_sentences
 from coordination.identity_commands import COMMANDS as IDENTITY_COMMANDS
 from coordination.inbox import serve
 from coordination.keys_command import keys
 from coordination.lines import alert_line, iso, reading_line, write_recording
 from coordination.settings import read_settings
-from coordination.tables import Language, alert_table, fleet_lines, reading_table
+from coordination.tables import Language, alert_table, fleet_lines, reading_table, said
 from coordination.view import View
 from devices.clock import SystemClock
 from exchange.audit_chain import Act
@@ -236,6 +237,28 @@ def readings(
             listed = list(found)
             nothing = "Aucune mesure ici." if lang is Language.FR else "No reading here."
             click.echo(reading_table(listed, lang) if listed else nothing)
+            if any(view.gaps(patient=patient)):
+                click.echo(said(MORE_MISSING, lang))
+
+
+@main.command(epilog=NOT_A_DEVICE)
+@_config
+@_database
+@_json
+@_patient
+@_lang
+def gaps(*, config: Path, database: Path | None, as_json: bool, patient: str | None, lang: Language) -> None:
+    """Montrer ce qui manque. / Show what is missing."""
+    with _view(config, database, patient) as view:
+        found, missing = list(view.gaps(patient=patient)), view.missing()
+        if as_json:
+            for line in gap_lines(found, missing):
+                click.echo(line)
+            return
+        nothing = "Rien de perdu ici." if lang is Language.FR else "Nothing was lost here."
+        click.echo(gap_table(found, lang) if found else nothing)
+        for line in missing_sentences(missing, lang):
+            click.echo(line)
 
 
 @main.command(epilog=NOT_A_DEVICE)

@@ -41,3 +41,16 @@ def merge(ranges: Iterable[Range]) -> tuple[Range, ...]:
         else:
             merged.append(part)
     return tuple(merged)
+
+
+def without(whole: Range, taken: Iterable[Range]) -> tuple[Range, ...]:
+    """Return the parts of a range that none of `taken` covers, in ascending order."""
+    left: list[Range] = []
+    next_seq = whole.first
+    for part in merge(taken):
+        if part.first > next_seq:
+            left.append(Range(first=next_seq, last=min(part.first - 1, whole.last)))
+        next_seq = max(next_seq, part.last + 1)
+        if next_seq > whole.last:
+            return tuple(left)
+    return (*left, Range(first=next_seq, last=whole.last))

@@ -64,6 +64,25 @@ CREATE TABLE received_range (
     PRIMARY KEY (box_id, epoch, first)
 ) STRICT, WITHOUT ROWID;
 
+-- What a box says will not come: readings of one patient, dropped or never kept, measured "from" to "to". first and
+-- last are sequence numbers, both included, and null for what was never numbered. received_range alone says what came.
+CREATE TABLE declared_gap (
+    id INTEGER PRIMARY KEY,
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    patient_id INTEGER REFERENCES patient (id),
+    lane INTEGER NOT NULL,
+    epoch TEXT NOT NULL,
+    first INTEGER,
+    last INTEGER CHECK (last >= first),
+    "from" INTEGER NOT NULL,
+    "to" INTEGER NOT NULL,
+    readings INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    stored_at INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX declared_gap_once ON declared_gap (box_id, epoch, first) WHERE first IS NOT NULL;
+CREATE INDEX declared_gap_patient ON declared_gap (patient_id, "from");
+
 -- What makes an observation unique, without its time: observations themselves may be partitioned by time.
 CREATE TABLE observation_key (
     box_id INTEGER NOT NULL REFERENCES box (id),

@@ -97,6 +97,24 @@ _CLOCK_AND_CANARY: Final = (
             UNIQUE (box_id, epoch, seq)
         ) STRICT""",
 )
+_DECLARED_GAP: Final = (
+    """CREATE TABLE declared_gap (
+    id INTEGER PRIMARY KEY,
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    patient_id INTEGER REFERENCES patient (id),
+    lane INTEGER NOT NULL,
+    epoch TEXT NOT NULL,
+    first INTEGER,
+    last INTEGER CHECK (last >= first),
+    "from" INTEGER NOT NULL,
+    "to" INTEGER NOT NULL,
+    readings INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    stored_at INTEGER NOT NULL
+) STRICT""",
+    "CREATE UNIQUE INDEX declared_gap_once ON declared_gap (box_id, epoch, first) WHERE first IS NOT NULL",
+    'CREATE INDEX declared_gap_patient ON declared_gap (patient_id, "from")',
+)
 
 _AUDIT: Final = (
     """CREATE TABLE audit (
@@ -135,7 +153,7 @@ _AUDIT: Final = (
 ) STRICT, WITHOUT ROWID""",
 )
 STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
-    {2: _ALERT_WHOLE, 3: _ENROLMENT, 4: _CLOCK_AND_CANARY, 5: COMMANDS, 6: _AUDIT}
+    {2: _ALERT_WHOLE, 3: _ENROLMENT, 4: _CLOCK_AND_CANARY, 5: COMMANDS, 6: _AUDIT, 7: _DECLARED_GAP}
 )
 """Version -> what makes it of the one before."""
 VERSION: Final = max(STEPS)

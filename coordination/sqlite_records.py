@@ -17,9 +17,11 @@ from coordination.attribution import TO_ATTRIBUTE, Assignment, Reason, assigned,
 from coordination.audit_witness import Witness
 from coordination.ranges import add, merge
 from coordination.sqlite_alerts import Alerts
+from coordination.sqlite_gaps import keep_gap
 from coordination.sqlite_of_boxes import Corrections, keep_canary, keep_correction
 from exchange.audit_chain import CheckpointRecord
 from exchange.box_records import CanaryRecord, ClockCorrection
+from exchange.gaps import GapRecord
 from exchange.messages import ObservationRecord, PatientRecord, Range, Record
 from exchange.sealing import Opened
 
@@ -199,7 +201,9 @@ class Records:
         self._alerts.keep(event, patient, stored_at=item.stored_at)
         return None
 
-    def _of_box(self, item: _Item, box: int, record: ClockCorrection | CanaryRecord | CheckpointRecord) -> None:
+    def _of_box(
+        self, item: _Item, box: int, record: ClockCorrection | CanaryRecord | CheckpointRecord | GapRecord
+    ) -> None:
         """Store what a box (its row) says of itself."""
         match record:
             case CheckpointRecord():
@@ -211,6 +215,10 @@ class Records:
             case CanaryRecord():
                 keep_canary(self._connection, box, item.epoch, item.seq, record, stored_at=item.stored_at)
                 self.sang.add(item.box)
+            case GapRecord():
+                known = any(given.patient == record.patient for given in self._assignments.get(item.box, ()))
+                patient = self._patients.get(record.patient) if known else None
+                keep_gap(self._connection, record, box=box, patient=patient, at=item.stored_at)
 
     def _observation(self, item: _Item, record: ObservationRecord) -> None:
         box = self._boxes[item.box]

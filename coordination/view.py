@@ -1,6 +1,7 @@
 """Reading the team's database: alerts and readings as the commands show them. Nothing is ever written here."""
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,8 +26,10 @@ from coordination.acknowledging import named
 from coordination.alert_events import PRIO
 from coordination.sqlite_alerts import PERSON
 from coordination.sqlite_file import as_error, connect_to_read
+from coordination.sqlite_gaps import unexplained
 from devices.reading import ClockTrust, Quantity, Unit, Validity, to_value
-from exchange.messages import AlertRecord, EvidenceItem, alert_change
+from exchange.gaps import GapReason
+from exchange.messages import AlertRecord, EvidenceItem, Range, alert_change, lineage
 
 _PRIORITIES = {number: priority for priority, number in PRIO.items()}
 
@@ -112,6 +115,40 @@ class ReadingView:
     seq: int
     received_at: int
     stored_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GapView:
+    """What a box declared missing; times in ms UTC, both included.
+
+    Attributes:
+        patient: pseudonym, None when nobody can say whose it was.
+        measured_from: when the oldest of it was measured.
+        measured_to: when the newest of it was measured.
+        readings: how many.
+        stored_at: when the team had the declaration.
+    """
+
+    patient: str | None
+    box: str
+    measured_from: int
+    measured_to: int
+    readings: int
+    reason: GapReason
+    stored_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissingView:
+    """Sequence numbers that neither came nor were declared missing: on their way, or lost.
+
+    Attributes:
+        database: the lineage of the box's database, within which numbers go on (`exchange.messages.lineage`).
+    """
+
+    box: str
+    database: str
+    ranges: tuple[Range, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +296,50 @@ class View:
     def canaries(self) -> dict[str, int | None]:
         """Return when (ms UTC, the team's clock) the last canary of each box came; None when none ever did."""
         return {str(row[0]): row[1] for row in self._rows("SELECT name, canary_at FROM box ORDER BY name")}
+
+    def gaps(self, *, patient: str | None = None) -> Iterator[GapView]:
+        """Yield what boxes declared missing, by (patient, from, to); `patient` leaves out all others."""
+        rows = self._rows(
+            'SELECT pseudonym, box.name, "from", "to", sum(readings), reason, stored_at FROM declared_gap'
+            " JOIN box ON box.id = box_id LEFT JOIN patient ON patient.id = patient_id"
+            " WHERE :patient IS NULL OR pseudonym = :patient"
+            ' GROUP BY pseudonym, box.name, "from", "to", reason, stored_at ORDER BY pseudonym, "from", "to", box.name',
+            {"patient": patient},
+        )
+        for pseudonym, box, begin, end, readings, reason, stored_at in rows:
+            yield GapView(
+                patient=pseudonym,
+                box=box,
+                measured_from=begin,
+                measured_to=end,
+                readings=readings,
+                reason=GapReason(reason),
+                stored_at=stored_at,
+            )
+
+    def missing(self) -> tuple[MissingView, ...]:
+        """Return what is missing of each database of a box below the highest number received, and not declared."""
+        received = self._ranges("received_range")
+        declared = self._ranges("declared_gap")
+        boxes = Counter(box for box, _ in received)
+        found = []
+        for (box, database), ranges in received.items():
+            # A database that took over from another one goes on with its numbers.
+            begins = min(part.first for part in ranges) if boxes[box] > 1 else 0
+            left = unexplained(ranges, declared.get((box, database), ()), begins=begins)
+            found.append(MissingView(box=box, database=database, ranges=left))
+        return tuple(one for one in found if one.ranges)
+
+    def _ranges(self, table: str) -> dict[tuple[str, str], list[Range]]:
+        """Return the ranges of one of two tables by box and lineage."""
+        found: dict[tuple[str, str], list[Range]] = {}
+        rows = self._rows(
+            f"SELECT name, epoch, first, last FROM {table} JOIN box ON box.id = box_id"  # noqa: S608 one of two
+            " WHERE first IS NOT NULL ORDER BY name, first"
+        )
+        for box, epoch, first, last in rows:
+            found.setdefault((box, lineage(epoch)), []).append(Range(first=first, last=last))
+        return found
 
     def fleet(self) -> FleetView:
         """Return how the boxes are doing."""

@@ -64,13 +64,18 @@ class Intake:
             if sequence is not None:
                 self._charge.course.reach(sequence)
 
-    async def hand_on(self, readings: Sequence[Reading]) -> None:
-        """Have readings persisted, in batches, with what is to be noticed about them; echoes are left out."""
+    async def hand_on(self, readings: Sequence[Reading], *, streamed: bool = False) -> None:
+        """Have readings persisted, in batches, with what is to be noticed about them; echoes are left out.
+
+        Args:
+            readings: in the order received.
+            streamed: they are values of a stream, see `Batch.streamed`.
+        """
         if readings and self._charge.driver.sequence(readings[0], self.context) is None:
             readings = self._charge.echoes.without(readings)
         for start in range(0, len(readings), self._patience.batch):
             batch = tuple(readings[start : start + self._patience.batch])
-            await self._emit(Batch(readings=batch, events=self.noticed(batch)))
+            await self._emit(Batch(readings=batch, events=self.noticed(batch), streamed=streamed))
 
     async def hand_on_stored(self, readings: Sequence[Reading]) -> None:
         """Count records as handed on, and have them persisted."""

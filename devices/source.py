@@ -2,7 +2,8 @@
 
 The contract that keeps readings from being lost: a source resumes after a `yield` only when its consumer has
 *persisted* the batch. So whatever a source does next (telling a device that it may forget, setting its clock)
-happens after the batch is safe.
+happens after the batch is safe. The values of a stream are the exception: their device has forgotten them already, so
+that there is nothing to hold back, and they are persisted some seconds at a time (`Batch.streamed`).
 """
 
 from collections.abc import AsyncGenerator
@@ -48,6 +49,10 @@ class DeviceEventKind(StrEnum):
     """Said by the box: the list of its team's keys has expired; it goes on with it."""
     TEAM_LIST_REFUSED = "team_list_refused"
     """Said by the box: it was offered a list of its team's keys that it must not take in."""
+    BUFFER_FULL = "buffer_full"
+    """Said by the box: there is no room for new readings, and nothing that may give way."""
+    BUFFER_ROOM = "buffer_room"
+    """Said by the box: new readings have been kept again for a while."""
     NOTIFIER_FAILED = "notifier_failed"
     """Said by the box: none of the channels worked by which it tells the patient or a carer in the home."""
 
@@ -89,11 +94,20 @@ class DeviceFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What a source yields: readings of one device in the order received, events and facts; each may be empty."""
+    """What a source yields: readings of one device in the order received, events and facts; each may be empty.
+
+    Attributes:
+        readings: in the order received.
+        events: what was noticed.
+        facts: what the device said about itself.
+        streamed: the readings are values of a continuous stream, one a second or so, that the device does not store;
+            its source goes on before they are persisted.
+    """
 
     readings: tuple[Reading, ...] = ()
     events: tuple[DeviceEvent, ...] = ()
     facts: DeviceFacts | None = None
+    streamed: bool = False
 
 
 class Source(Protocol):

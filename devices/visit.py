@@ -371,7 +371,7 @@ class Visit:
             readings = await self._intake.readings(arrival)
             if arrival.characteristic in STREAMED:
                 # Not stored by the device: nothing is fetched for one that is refused.
-                ready += self._thinning.kept(readings)
+                await self._intake.hand_on(self._thinning.kept(readings), streamed=True)
                 continue
             if self._record_access and self._may_fetch() and self._out_of_place(readings):
                 await self._intake.hand_on(ready)

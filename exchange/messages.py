@@ -29,6 +29,7 @@ from alerting.alert import (
 from devices.reading import ClockTrust, Provenance, Quality, Quantity, Reading, Unit, Validity, facts
 from exchange.audit_chain import CheckpointRecord
 from exchange.box_records import CanaryRecord, ClockCorrection
+from exchange.gaps import GapRecord
 
 SCHEMA = 3
 """2: an alert says whom it is for, whether it is told, and what it rests on. 3: more kinds of record."""
@@ -163,7 +164,7 @@ class AlertRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
 
 PatientRecord = ObservationRecord | AlertRecord
 """What is about one patient, or about the box alone under the box's own id."""
-Record = PatientRecord | ClockCorrection | CanaryRecord | CheckpointRecord
+Record = PatientRecord | ClockCorrection | CanaryRecord | CheckpointRecord | GapRecord
 
 
 class Status(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -12,12 +12,13 @@ from pathlib import Path
 from sqlite_utils.db import Database
 
 from agent.migrations import migrations
+from agent.missing import Missing
 from agent.outbox import next_seq
 from agent.store import Arrival, Judgement
 from devices.source import DeviceFacts
 from exchange.identity import OpeningKey, Recipient, RecipientRole, SigningKey
 from exchange.sealing import Sealer
-from tests.agent.kit import BOX, PATIENT, START, arrivals, glucose, open_store, receipt, weight
+from tests.agent.kit import BOX, PATIENT, START, arrivals, glucose, open_store, receipt, spo2, weight
 from tests.agent.test_store import change
 
 FOLDER = Path(__file__).parent / "databases"
@@ -50,7 +51,11 @@ def make(path: Path) -> None:
     store.keep_device_facts({"C4:B0:00:00:00:03": DeviceFacts(battery=80)}, now_ms=START)
     store.keep_counts({"receipt.signature": 1})
     store.receipted(receipt(store, (0, 1)), now_ms=START)
-    assert next_seq(store._connection) == 5
+    lost = Missing()
+    lost.add(START, START + 9000, 10)
+    values = arrivals(*(spo2("97", second) for second in range(10)), patient="patient-21c8")
+    store.accept_streamed(values, {"patient-21c8": lost}, sealer, now_ms=START)
+    assert next_seq(store._connection) == 16
     store.close()
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from agent.room import Limits
 from agent.store import Arrival, Store
 from agent.vault import Vault
 from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence
@@ -16,6 +17,7 @@ START = 1_763_800_000_000
 MINUTE = 60_000
 BOX = "box-0001"
 PATIENT = "patient-7f3a"
+OXIMETER = "C4:B0:00:00:00:05"
 
 
 def make_reading(
@@ -42,6 +44,12 @@ def glucose(value: str, minute: int) -> Reading:
 def weight(value: str, minute: int) -> Reading:
     at = START + minute * MINUTE
     return make_reading(Quantity.BODY_WEIGHT, value, at, device="C4:B0:00:00:00:03", key=f"{at}:00")
+
+
+def spo2(value: str, second: int, *, device: str = OXIMETER) -> Reading:
+    """One value of a stream."""
+    at = START + second * 1000
+    return make_reading(Quantity.SPO2, value, at, device=device, key=f"{at}:5f")
 
 
 def raised(number: int = 1) -> AlertChange:
@@ -83,8 +91,8 @@ class Desk:
         return [record for entry in entries for record in self.records(entry.body)]
 
 
-def open_store(path: Path, *, now_ms: int = START) -> Store:
-    return Store(path, Vault(bytes(range(32)), box=BOX), now_ms=now_ms)
+def open_store(path: Path, *, now_ms: int = START, limits: Limits | None = None) -> Store:
+    return Store(path, Vault(bytes(range(32)), box=BOX), now_ms=now_ms, limits=limits)
 
 
 def arrivals(*readings: Reading, patient: str = PATIENT) -> list[Arrival]:

@@ -11,7 +11,7 @@ from agent.store import Store
 from agent.vault import Vault
 from exchange.messages import lineage
 from tests.agent.keep_database import FOLDER, kept
-from tests.agent.kit import BOX, Desk, arrivals, glucose, open_store
+from tests.agent.kit import BOX, OXIMETER, Desk, arrivals, glucose, open_store
 
 KEPT = sorted(FOLDER.glob("step_*.db"))
 
@@ -66,7 +66,10 @@ def _goes_on(store: Store, desk: Desk, epoch: str, outbox: list[tuple[object, ..
     known = store.epochs.find(epoch, next_seq=next_seq)
     assert (known is None) is (not outbox)
     held = [reading for patient in ("patient-7f3a", "patient-21c8") for reading in store.unjudged(patient)]
-    again = arrivals(*(item.reading for item in held))
+    streamed = [item.reading for item in held if item.reading.device == OXIMETER]
+    again = arrivals(*(item.reading for item in held if item.reading.device != OXIMETER))
     assert store.accept(again, desk.sealer, now_ms=0) == {}
+    known_of = store.accept_streamed(arrivals(*streamed, patient="patient-21c8"), {}, desk.sealer, now_ms=0)
+    assert [item for items in known_of.values() for item in items] == []
     store.accept(arrivals(glucose("77", 100_000)), desk.sealer, now_ms=0)
     assert store.backlog() == (next_seq + 1, waiting + 1)

@@ -29,7 +29,7 @@ from agent.store import Arrival, Judgement, Store
 from agent.store_reader import StoreReader
 from agent.vault import DAY_MS, Vault
 from devices.source import DeviceFacts
-from tests.agent.kit import PATIENT, START, Desk, arrivals, glucose, receipt, weight
+from tests.agent.kit import PATIENT, START, Desk, arrivals, glucose, receipt, spo2, weight
 from tests.agent.test_store import change
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +67,10 @@ def live(settings: Settings, desk: Desk) -> Store:
         store.accept(arrivals(*(glucose("104", minute) for minute in minutes)), desk.sealer, now_ms=START)
         theirs = [Arrival(patient=GONE, reading=weight(f"8{day}.1", minute)) for minute in minutes]
         store.accept(theirs, desk.sealer, now_ms=START)
+        for number, patient in enumerate((GONE, "patient-21c8")):
+            values = (spo2("97", 86_400 * day + 10 * number + one) for one in range(5))
+            streamed = arrivals(*values, patient=patient)
+            store.accept_streamed(streamed, {}, desk.sealer, now_ms=START)
         store.keep_judgement(Judgement(patient=GONE, cursor=1, snapshot=b"GONE"), desk.sealer, now_ms=START)
         store.keep_judgement(
             Judgement(patient=PATIENT, cursor=1, snapshot=b"STAYS", changes=(change(),)), desk.sealer, now_ms=START
@@ -254,7 +258,8 @@ def test_data_keys_that_protect_nothing_are_destroyed(settings: Settings, desk: 
     assert store.keys.destroy_unused() >= 3
     assert numbers_kept(store) == numbers_used(store) | {store._vault.current}
     assert contents(store) == before
-    store._connection.execute("update reading set body = x'', state = 5 where id <= 12")
+    store._connection.execute("update reading set body = x'', state = 5 where id <= 22")
+    store._connection.execute("delete from segment where last <= 22")
     assert store.keys.destroy_unused() >= 1
     assert numbers_kept(store) == numbers_used(store) | {store._vault.current}
     store.accept(arrivals(glucose("98", 9001)), desk.sealer, now_ms=START)
@@ -285,7 +290,7 @@ def test_neither_the_old_key_nor_the_raw_files_decipher_a_patient_who_was_erased
     old = sealed_bodies(settings.database)
     stays = [item for item in contents(store)["reading"] if b"patient-7f3a" in item[2]]
     done = erase_patient(store, settings, GONE, now_ms=START)
-    assert (done.readings, done.alerts) == (18, 0)
+    assert (done.readings, done.alerts) == (33, 0)
     running = raw(settings.state)
     store.close()
     # While the box still runs, with its log and index, too: neither an old seal nor an old key lies anywhere.
@@ -304,6 +309,7 @@ def test_neither_the_old_key_nor_the_raw_files_decipher_a_patient_who_was_erased
     assert image.count(old["reading"][0][4:20]) == 1
     again = opened(settings)
     assert contents(again)["reading"] == stays
+    assert len(again.unjudged("patient-21c8")) == 15, "streams of others are sealed anew"
     assert again.stream(PATIENT).snapshot == b"STAYS"
     assert [alert.patient for alert in again.standing_alerts()] == [PATIENT]
     assert again.last_reading(SCALE) is not None
@@ -434,7 +440,7 @@ def test_an_installer_erases_a_patient_and_must_name_them_twice(settings: Settin
     assert "Give --patient" in veilleur("erase", "--config", config).stderr
     result = veilleur("erase", "--config", config, "--patient", GONE, "--confirm", GONE, lang="fr")
     assert (result.exit_code, result.stderr) == (0, "")
-    assert f"{GONE} est effacé du boîtier : 18 mesures" in result.stdout
+    assert f"{GONE} est effacé du boîtier : 33 mesures" in result.stdout
     assert GONE.encode() not in raw(settings.state)
 
 

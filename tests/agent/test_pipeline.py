@@ -14,6 +14,7 @@ from agent.counts import Counts
 from agent.handed import Handed
 from agent.judging import Judging
 from agent.pipeline import Pipeline
+from agent.room import Limits
 from agent.settings import Assignment, Device, Patient
 from agent.settings_file import load_protocol
 from agent.store import Arrival, Store
@@ -125,12 +126,14 @@ async def running(
     protocol: str = SMALL,
     given_on: int = 0,
     device: Device | None = None,
+    group_commit: float = 0.0,
+    limits: Limits | None = None,
 ) -> AsyncIterator[Box]:
     clock = clock or ManualClock()
     device = device or one_device(one_patient(protocol), given_on=given_on)
     patients = {person.patient.pseudonym: person.patient for person in device.people}
     store = StoreThread()
-    await store.open(lambda: open_store(path))
+    await store.open(lambda: open_store(path, limits=limits))
     judging = Judging(
         box=BOX,
         store=store,
@@ -149,6 +152,7 @@ async def running(
         judging=judging,
         counts=Counts(),
         on_kept=lambda: None,
+        group_commit=group_commit,
     )
     await pipeline.start()
     tasks = [asyncio.create_task(judging.run()), asyncio.create_task(pipeline.run())]
@@ -159,6 +163,7 @@ async def running(
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+        await pipeline.stop()
         await store.close()
 
 

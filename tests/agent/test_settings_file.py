@@ -39,6 +39,20 @@ def test_every_key_of_the_shipped_example_is_commented() -> None:
     assert [line for line in keys if "#" not in line] == []
 
 
+def test_a_buffer_must_leave_room_for_readings_and_its_ballast_be_of_use(tmp_path: Path) -> None:
+    text = SHIPPED.read_text(encoding="utf-8")
+    assert (read_settings(SHIPPED).buffer.cap_mib, read_settings(SHIPPED).buffer.group_commit) == (1024, 30.0)
+    text = text.replace("cap_mib = 1024", "cap_mib = 100").replace("alert_reserve_mib = 8 ", "alert_reserve_mib = 51 ")
+    faults = faults_of(tmp_path, text.replace("ballast_mib = 16", "ballast_mib = 4"))
+    assert faults == [
+        "buffer.alert_reserve_mib: at most half of cap_mib (100).",
+        "buffer.ballast_mib: 0, or at least 8: less is not enough to make room.",
+    ]
+    for wrong in ("group_commit = 0.0", "group_commit = 3600.0"):
+        (fault,) = faults_of(tmp_path, text.replace("group_commit = 30.0", wrong))
+        assert "group_commit" in fault
+
+
 def test_every_fault_is_told_at_once(tmp_path: Path) -> None:
     text = SHIPPED.read_text(encoding="utf-8")
     for right, wrong in (

@@ -12,7 +12,7 @@ from pathlib import Path
 from alerting.alert import ChangeKind
 from coordination.schema_steps import VERSION
 from coordination.sqlite_file import APPLICATION
-from tests.coordination.kit import OTHER_PATIENT, Team, glucose, hypo
+from tests.coordination.kit import OTHER_PATIENT, Team, gap, glucose, hypo
 
 KEPT = Path(__file__).parent / f"kept_version_{VERSION}.sql"
 
@@ -24,6 +24,7 @@ def make() -> str:
         database = team.open_database()
         team.store(database, team.opened(0, [glucose(0), glucose(1)]))
         team.store(database, team.opened(3, [hypo(ChangeKind.RAISED), glucose(3, patient=OTHER_PATIENT)]))
+        team.store(database, team.opened(9, [gap((5, 8))]))
         database.close()
         connection = sqlite3.connect(team.database)
         dump = "\n".join(connection.iterdump())

@@ -10,6 +10,7 @@ from coordination.database import Arrival, Moment, SignedReceipt
 from coordination.settings import Settings, read_settings
 from coordination.sqlite_database import SqliteDatabase
 from devices.reading import ClockTrust, Quantity, Unit, Validity
+from exchange.gaps import GapReason, GapRecord
 from exchange.identity import OpeningKey, Recipient, RecipientRole, SigningKey
 from exchange.messages import SCHEMA, AlertRecord, ObservationRecord, Record, Status
 from exchange.messages import alert as alert_record
@@ -101,6 +102,21 @@ def hypo(kind: ChangeKind, *, onset: int = START, patient: str = PATIENT, supers
             protocol_hash="ab" * 32,
             engine_version="1",
         )
+    )
+
+
+def gap(
+    *ranges: tuple[int, int], patient: str = PATIENT, epoch: str = EPOCH, reason: GapReason = GapReason.EVICTED
+) -> GapRecord:
+    return GapRecord(
+        patient=patient,
+        lane=2,
+        epoch=epoch,
+        ranges=ranges,
+        measured_from=START,
+        measured_to=START + HOUR,
+        readings=sum(last - first + 1 for first, last in ranges) or 10,
+        reason=reason,
     )
 
 

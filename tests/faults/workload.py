@@ -15,14 +15,14 @@ from pathlib import Path
 
 import msgspec
 
-from agent.errors import StoreError, VaultError
+from agent.errors import BufferFullError, StoreError, VaultError
 from agent.store import Judgement
 from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence
 from exchange.identity import OpeningKey, Recipient, RecipientRole, SigningKey
 from exchange.messages import Range
 from exchange.receipts import Received
 from exchange.sealing import Sealer
-from tests.agent.kit import BOX, MINUTE, PATIENT, START, arrivals, glucose, open_store, weight
+from tests.agent.kit import BOX, MINUTE, PATIENT, START, arrivals, glucose, open_store, spo2, weight
 
 DATABASE = "veilleur.db"
 ATTEMPTS = 3
@@ -74,8 +74,8 @@ def work(folder: Path, *, keys: Path, steps: int, seed: int, say: Callable[[Said
     minute = 0
     for step in range(steps):
         now = START + minute * MINUTE
-        what = dice.choice(["accept", "accept", "accept", "judge", "judge", "receipt", "forget", "again", "repeat"])
-        if what == "accept":
+        what = dice.choice(["accept", "accept", "stream", "judge", "judge", "receipt", "forget", "again", "repeat"])
+        if what in {"accept", "stream"}:
             minute += 5
         for attempt in range(ATTEMPTS):
             try:
@@ -84,6 +84,11 @@ def work(folder: Path, *, keys: Path, steps: int, seed: int, say: Callable[[Said
                         readings = [glucose(str(60 + minute % 200), minute), weight("81.2", minute)]
                         store.accept(arrivals(*readings), sealer, now_ms=now)
                         kept = {f"{one.quantity}|{one.key}" for one in readings}
+                        said = msgspec.structs.replace(said, readings=tuple(sorted({*said.readings, *kept})))
+                    case "stream":
+                        values = [spo2(f"{90 + second}", 60 * minute + second) for second in range(4)]
+                        store.accept_streamed(arrivals(*values), {}, sealer, now_ms=now)
+                        kept = {f"{one.quantity}|{one.key}" for one in values}
                         said = msgspec.structs.replace(said, readings=tuple(sorted({*said.readings, *kept})))
                     case "judge":
                         judged = store.unjudged(PATIENT)
@@ -109,7 +114,7 @@ def work(folder: Path, *, keys: Path, steps: int, seed: int, say: Callable[[Said
                         store.close()
                         store = open_store(folder / DATABASE)
                 said = msgspec.structs.replace(said, next_seq=store.backlog()[0])
-            except sqlite3.Error:
+            except (sqlite3.Error, BufferFullError):
                 # The box waits a disk out that refuses; one that goes on refusing ends this life.
                 if attempt == ATTEMPTS - 1:
                     raise
@@ -193,7 +198,7 @@ def live(plan: Plan, faults: Faults) -> int:
     faults.begin(folder, plan)
     try:
         work(folder, keys=Path(plan.keys), steps=plan.steps, seed=plan.seed, say=faults.say)
-    except (sqlite3.Error, StoreError, VaultError, OSError):
+    except (sqlite3.Error, BufferFullError, StoreError, VaultError, OSError):
         return 3
     return 0
 
