@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import msgspec
 from msgspec import Struct
 
+from agent.errors import VaultError
 from agent.vault import Vault
 from exchange.audit_chain import (
     KEY_BYTES,
@@ -148,9 +149,12 @@ class AuditLog:
         return max(known, key=lambda head: head.n)
 
     def last_act(self) -> str | None:
-        """Return the act of the newest entry, None without one."""
+        """Return the act of the newest entry, None without one or when it was altered: an auditor finds that."""
         row = self._connection.execute("select n, body from audit order by n desc limit 1").fetchone()
-        return None if row is None else self._opened(*row).act
+        try:
+            return None if row is None else self._opened(*row).act
+        except VaultError:
+            return None
 
     def _beginning(self) -> Head:
         return beginning(self._box, self.chain() or "0" * 32)
@@ -265,7 +269,8 @@ class AuditLog:
         found: dict[str, tuple[str, bytes]] = {}
         for digest, body in self._connection.execute("select digest, body from audit_subject"):
             subject = self._open_subject(digest, body)
-            found[tag(subject.key, subject.name)] = (subject.name, subject.key)
+            if subject is not None:
+                found[tag(subject.key, subject.name)] = (subject.name, subject.key)
         return found
 
     def erase(self, patient: str, *, devices: Iterable[str], at: int, by: str, readings: int, alerts: int) -> None:
@@ -294,14 +299,19 @@ class AuditLog:
     def _subject(self, name: str) -> _Subject:
         digest = self._vault.digest("audit_subject", name)
         row = self._connection.execute("select body from audit_subject where digest = ?", (digest,)).fetchone()
-        if row is not None:
-            return self._open_subject(digest, row[0])
+        known = None if row is None else self._open_subject(digest, row[0])
+        if known is not None:
+            return known
+        # Also in place of one that was altered: what its key had tagged says nothing any more.
         fresh = _Subject(name=name, key=secrets.token_bytes(KEY_BYTES))
         self._keep_subject(fresh)
         return fresh
 
-    def _open_subject(self, digest: bytes, body: bytes) -> _Subject:
-        return msgspec.msgpack.decode(self._vault.open("audit_subject", digest.hex(), body), type=_Subject)
+    def _open_subject(self, digest: bytes, body: bytes) -> _Subject | None:
+        try:
+            return msgspec.msgpack.decode(self._vault.open("audit_subject", digest.hex(), body), type=_Subject)
+        except VaultError:
+            return None
 
     def _keep_subject(self, subject: _Subject) -> None:
         digest = self._vault.digest("audit_subject", subject.name)
