@@ -8,7 +8,7 @@ DEV := $(VENV)/.installed-dev
 PEERS := $(VENV)/.installed-peers
 KERNEL := $(VENV)/.compiled-kernel
 
-.PHONY: help demo test kernel wheel bench quality chaos fuzz mutants coverage lint types arrows pytest lock clean
+.PHONY: help demo test kernel wheel bench quality chaos fuzz sbom scan mutants coverage lint types arrows pytest lock clean
 
 help:
 	@echo "make demo   the main job, end to end, on simulated devices   (ARGS=--headless for plain lines)"
@@ -19,6 +19,7 @@ help:
 	@echo "make chaos  kills, power cuts and failing disks by the hundred; nothing may be lost   (KILLS=50 for fewer)"
 	@echo "make fuzz   a million spoilt frames into every codec   (ARGS='--frames 20000 heart_rate.2A37' for some)"
 	@echo "make mutants  the alerting kernel with one comparison, threshold or sign changed: each must be noticed   (docs/mutation.md)"
+	@echo "make sbom   what a box is made of, as CycloneDX; make scan asks whether any of it is known to be vulnerable"
 	@echo "make bench  the figures, one JSON line each"
 	@echo "make quality  what the alerts see and what they cost, as tables   (ARGS=heart_failure for one)"
 
@@ -98,6 +99,14 @@ chaos: $(DEV) $(KERNEL)
 
 fuzz: $(DEV)
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+sbom: $(DEV)
+	@mkdir -p build
+	$(BIN)/python requirements/sbom.py -o build/veilleur.cdx.json
+
+scan: | $(VENV)/bin/python
+	@$(PYTHON) -m venv build/scan && build/scan/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	@build/scan/bin/python requirements/scan.py $(ARGS)
 
 mutants: $(DEV)
 	$(BIN)/python -m tests.mutation $(ARGS)
