@@ -21,7 +21,7 @@ from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence
 from exchange.identity import OpeningKey, Recipient, RecipientRole, SigningKey
 from exchange.messages import Range
 from exchange.receipts import Received
-from exchange.sealing import Sealer
+from exchange.sealing import Opener, Sealer
 from tests.agent.kit import BOX, MINUTE, PATIENT, START, arrivals, glucose, open_store, spo2, weight
 
 DATABASE = "veilleur.db"
@@ -36,7 +36,7 @@ class Said(msgspec.Struct, frozen=True, omit_defaults=True):
         alerts: ids of the alerts that are kept.
         cursor: row up to which was judged.
         snapshot: the engine's, as text.
-        epoch: of the database.
+        epoch: of the first opening of the database; the others have its lineage.
         next_seq: sequence number that comes next.
         receipted: sequence numbers for which a receipt was taken.
     """
@@ -67,6 +67,7 @@ def work(folder: Path, *, keys: Path, steps: int, seed: int, say: Callable[[Said
     """Do `steps` things with the store in `folder`."""
     signing, opening = read_keys(keys)
     sealer = Sealer(box=BOX, signing_key=signing, recipients=[Recipient.of(opening, RecipientRole.TEAM)])
+    opener = Opener(keys=[opening], signer_of=lambda _box, _signer: signing.public)
     dice = random.Random(seed)
     store = open_store(folder / DATABASE)
     said = Said(epoch=store.this_epoch())
@@ -100,13 +101,17 @@ def work(folder: Path, *, keys: Path, steps: int, seed: int, say: Callable[[Said
                         alerts = (*said.alerts, alert_of(step))
                         said = msgspec.structs.replace(said, alerts=alerts, cursor=cursor, snapshot=f"engine {step}")
                     case "receipt":
-                        waiting = [(entry.first, entry.last) for entry in store.waiting(limit=1000)]
+                        waiting = store.waiting(limit=1000)
                         some = random.Random(f"{seed} {step}").sample(waiting, k=min(len(waiting), 4))
-                        for first, last in some:
-                            # What the team has at most: no more than was given, so the database was not set back.
-                            part = Received(epoch=said.epoch, ranges=(Range(first=first, last=last),), high=last)
+                        for entry in some:
+                            # Under the epoch that the entry says; no more than was given, so nothing was set back.
+                            part = Received(
+                                epoch=opener.open(entry.body, box=BOX).header.epoch,
+                                ranges=(Range(first=entry.first, last=entry.last),),
+                                high=entry.last,
+                            )
                             store.receipted(part, now_ms=now)
-                        freed = {seq for first, last in some for seq in range(first, last + 1)}
+                        freed = {seq for entry in some for seq in range(entry.first, entry.last + 1)}
                         said = msgspec.structs.replace(said, receipted=tuple(sorted({*said.receipted, *freed})))
                     case "forget":
                         store.forget_receipted(before_ms=now - 60 * MINUTE)
