@@ -319,7 +319,7 @@ async def test_a_database_damaged_on_the_way_ends_the_inbox(team: Team, clock: M
             return super().store(arrivals, moment=moment, receipt_at=receipt_at, sign=sign, credit=credit)
 
     work = asyncio.create_task(inbox.run(team.settings(), clock, link=wire.link, database=Damaged))
-    await wire.until(lambda: bool(wire.links and len(wire.links[-1].every_topic) == 3))
+    await wire.until(lambda: bool(wire.links and len(wire.links[-1].every_topic) == 4))
     wire.arrives(OBS, team.seal(0, [glucose(0)]))
     with pytest.raises(DatabaseUnusableError, match="received_range"):
         await asyncio.wait_for(work, timeout=20)

@@ -69,7 +69,7 @@ async def test_a_running_inbox_opens_and_receipts_with_each_months_keys_without_
     wire = Wire()
     work = asyncio.create_task(inbox.run(monthly.settings(), clock, link=wire.link))
     try:
-        await wire.until(lambda: work.done() or bool(wire.links and len(wire.links[-1].topics) == 4))
+        await wire.until(lambda: work.done() or bool(wire.links and len(wire.links[-1].every_topic) == 4))
         backlog = monthly.seal(100)
         in_use = []
         for number in range(4):
