@@ -25,9 +25,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from sqlite_utils.db import Database
+
 from agent.database import connect, immediate, sync_folder
 from agent.errors import DamagedError, StoreError
 from agent.logs import COUNT, EVENT
+from agent.migrations import migrations
 from agent.notes import keep_note
 from agent.outbox import next_seq
 from agent.room import Limits
@@ -288,6 +291,21 @@ Row = dict[str, object]
 def _read(path: Path, public: bytes) -> tuple[list[tuple[Header, Row]], int]:
     """Return the envelopes of a damaged database that prove themselves, and its next number as far as it is known."""
     found: dict[int, tuple[Header, Row]] = {}
+    ends = _collect(path, public, found)
+    if not found:
+        # What says which tables there are may be all that is damaged.
+        copy = path.with_name(".mended")
+        with contextlib.suppress(sqlite3.Error, OSError):
+            _mend(path, copy)
+            ends = max(ends, _collect(copy, public, found))
+        for end in ("", "-wal", "-shm"):
+            copy.with_name(copy.name + end).unlink(missing_ok=True)
+    path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
+    return _apart([found[first] for first in sorted(found)]), ends
+
+
+def _collect(path: Path, public: bytes, found: dict[int, tuple[Header, Row]]) -> int:
+    """Add what can be read of a file to `found`, by first number; return its next number, 0 where that is not known."""
     ends = 0
     with contextlib.suppress(sqlite3.Error, OSError, ValueError):
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
@@ -303,9 +321,24 @@ def _read(path: Path, public: bytes) -> tuple[list[tuple[Header, Row]], int]:
                         found.setdefault(header.first, (header, row))
         finally:
             connection.close()
-    path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
-    entries = [found[first] for first in sorted(found)]
-    return _apart(entries), ends
+    return ends
+
+
+def _mend(path: Path, copy: Path) -> None:
+    """Make a copy of a damaged database that knows no table but the outbox and `meta`, as this program makes them."""
+    for end in ("", "-wal"):
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copyfile(path.with_name(path.name + end), copy.with_name(copy.name + end))
+    sound = Database(memory=True)
+    migrations.apply(sound)
+    shapes = sound.execute("select sql, name from sqlite_schema where name in ('outbox', 'meta')").fetchall()
+    connection = sqlite3.connect(copy, isolation_level=None)
+    try:
+        connection.execute("pragma writable_schema = on")
+        connection.execute("delete from sqlite_schema where type <> 'table' or name not in ('outbox', 'meta')")
+        connection.executemany("update sqlite_schema set sql = ? where name = ?", shapes)
+    finally:
+        connection.close()
 
 
 def _walk(connection: sqlite3.Connection, order: str, public: bytes) -> Iterator[tuple[Header, Row]]:

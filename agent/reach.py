@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Final
 
 from agent.settings import Patient
-from alerting.alert import AlertChange
 from alerting.care_protocol import CareProtocol
 from alerting.engine import Engine
 from alerting.retention import memory_of
@@ -21,18 +20,21 @@ LEAST_MS: Final = 184 * DAY_MS
 """Six months of 31, 30, 31, 30, 31 and 31 days."""
 
 
-def needed_from(patient: Patient, standing: Iterable[AlertChange], now: int) -> int:
+def memory(patient: Patient) -> int:
+    """Return for how many ms a reading of a patient may matter."""
+    protocols = [patient.protocol] if patient.shadow is None else [patient.protocol, patient.shadow]
+    return max(LEAST_MS, *(memory_of(protocol) + DAY_MS for protocol in protocols))
+
+
+def needed_from(patient: Patient, onsets: Iterable[int], now: int) -> int:
     """Return from when on (ms UTC, inclusive) a patient's readings still matter at `now`.
 
     Args:
         patient: with the protocols that judge.
-        standing: alerts that stand, of anybody.
+        onsets: ms UTC, of their alerts that stand, or ended no longer ago than `memory`.
         now: ms UTC.
     """
-    protocols = [patient.protocol] if patient.shadow is None else [patient.protocol, patient.shadow]
-    memory = max(LEAST_MS, *(memory_of(protocol) + DAY_MS for protocol in protocols))
-    onsets = [one.onset for one in standing if one.patient == patient.pseudonym and one.protocol]
-    return min([now, *onsets]) - memory
+    return min([now, *onsets]) - memory(patient)
 
 
 def begun(patient: Patient, protocol: CareProtocol, *, since: int, forgotten_to: int | None) -> Engine:

@@ -117,6 +117,19 @@ class StoreReader:
         found = [record for (digest,) in rows if (record := self._alert(digest)) is not None]
         return [messages.alert_change(record) for record in sorted(found, key=lambda r: (r.raised_at, r.rule))]
 
+    def onsets(self, patient: str, *, since: int) -> list[int]:
+        """Return the onsets (ms UTC) of a patient's alerts that stand, or ended at or after `since`; of protocols."""
+        rows = self._connection.execute(
+            "select alert.digest, standing from alert join stream on stream.id = alert.stream where stream.digest = ?",
+            (self._vault.digest("stream", patient),),
+        ).fetchall()
+        found = ((self._alert(digest), standing) for digest, standing in rows)
+        return [
+            one.onset
+            for one, standing in found
+            if one is not None and one.protocol and (standing or (one.resolved_at or 0) >= since)
+        ]
+
     def watched_since(self, patient: str) -> int | None:
         """Return from when on (ms UTC) a patient is judged by the protocol of today; None before the first start."""
         query = "select since from stream where digest = ?"

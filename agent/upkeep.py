@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from agent.counts import Counts
 from agent.logs import COUNT, EVENT, REASON
-from agent.reach import needed_from
+from agent.reach import memory, needed_from
 from agent.sealed_tables import SEALED
 from agent.settings import Patient
 from agent.store import Store
@@ -128,9 +128,9 @@ class Upkeep:
 
     async def _clear(self) -> None:
         now = self._clock.now_ms()
-        standing = await self._store.call(Store.standing_alerts)
         for patient in self._patients:
-            since = needed_from(patient, standing, now)
+            onsets = await self._store.call(Store.onsets, patient.pseudonym, since=now - memory(patient))
+            since = needed_from(patient, onsets, now)
             gone, part = 0, PART
             while part == PART:
                 part = await self._store.call(

@@ -43,7 +43,7 @@ from alerting.life_rules import RuleLives
 from alerting.local_time import offsets
 from alerting.program import compile_program
 from alerting.reading_order import canonical
-from alerting.replay import Book, Origin, arrived, judge_again
+from alerting.replay import Book, Origin, arrived, as_it_was, judge_again
 from alerting.scheduled_rules import CompositeRule, MissingRule
 from alerting.staleness import Freshness
 from alerting.stream import Event, Place, Stream
@@ -166,10 +166,6 @@ class Engine:
         """From when on (ms UTC, inclusive) readings matter at all: `since`, less `prelude`."""
         return self._stream.since - self.prelude
 
-    def _ended_before(self, told: Told, at: int) -> bool:
-        ended = self._teller.ended(told)
-        return ended is not None and ended < at
-
     def history_needed(self, arrived: Sequence[Reading]) -> int:
         """Return from when on (ms UTC, inclusive) `rejudge` needs readings, for these to be judged.
 
@@ -263,7 +259,8 @@ class Engine:
             history: every reading of the patient from `history_needed` on, or from `history_from` on, in any order,
                 except those that were NOT_JUDGED on arrival.
             whole_from: ms UTC from which on (inclusive) the history is whole, those before being forgotten: at least
-                `memory_of` the protocol before event time and any alert that stands. None: nothing was forgotten.
+                `memory_of` the protocol before event time, and before the onset of any alert that stands or ended no
+                longer ago than that. None: nothing was forgotten.
 
         Raises:
             HistoryError: readings that were judged before are not there.
@@ -284,9 +281,9 @@ class Engine:
             first=first,
             reach=teller.retention.reach,
             start=start,
-            # What ended before judging begins again is as it was: nothing is left to judge it by.
-            ended=[one for one in teller.told if start > before.since and self._ended_before(one, start)],
         )
+        if start > before.since:
+            again = as_it_was(again, teller.told, before=first)
         after = teller.retention.of(again.told, until, teller.ended)
         rules = self._protocol.rules
         seen = [_judged_to(before, rule) for rule in rules]

@@ -5,7 +5,7 @@ Checkpoints that lie after the first late reading are left behind; the replay ma
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,7 +145,6 @@ def judge_again(
     first: int,
     reach: int,
     start: int,
-    ended: Sequence[Told] = (),
 ) -> Replay:
     """Judge a history again, as far as readings from `first` (ms UTC) on may change anything.
 
@@ -158,14 +157,13 @@ def judge_again(
         first: when the earliest reading that was never judged was measured.
         reach: ms before event time at which the oldest late reading may lie.
         start: ms UTC at which judging begins without a checkpoint.
-        ended: alerts that ended before it.
 
     Raises:
         KernelError: the compiled kernel is of another version.
     """
     checkpoint = latest_before(checkpoints, first)
     if checkpoint is None:
-        again, told, held = origin.begin(start), [one.copy() for one in ended], list[Checkpoint]()
+        again, told, held = origin.begin(start), list[Told](), list[Checkpoint]()
     else:
         again, told = origin.after(checkpoint), [one.copy() for one in checkpoint.told]
         held = [one for one in checkpoints if one.at <= checkpoint.at]
@@ -182,3 +180,15 @@ def judge_again(
         if stop is not None:
             held.append(Checkpoint.of(again, told))
     return Replay(stream=again, told=told, checkpoints=held)
+
+
+def as_it_was(again: Replay, known: Iterable[Told], *, before: int) -> Replay:
+    """Return a replay of what is left of a history, with every alert that ended before `before` (ms UTC) as known.
+
+    No late reading changes those, and nothing is left to judge them by. The replay's checkpoints do not know them.
+    """
+    told = [
+        *(one.copy() for one in known if one.resolved_at is not None and one.resolved_at < before),
+        *(one for one in again.told if one.resolved_at is None or one.resolved_at >= before),
+    ]
+    return replace(again, told=in_order(told), checkpoints=[])

@@ -1,20 +1,21 @@
 """How far back readings are kept: as far as a rule can look and no further; forgetting loses and repeats nothing."""
 
 import asyncio
+import os
 from dataclasses import replace
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.counts import Counts
-from agent.reach import LEAST_MS, needed_from
+from agent.reach import LEAST_MS, memory, needed_from
 from agent.settings import Patient
 from agent.settings_file import load_protocol, packaged_protocols
 from agent.store import WAITED_MS, Judgement, Store
 from agent.store_thread import StoreThread
 from agent.upkeep import Upkeep
-from alerting.alert import AlertChange
+from alerting.alert import AlertChange, ChangeKind
 from alerting.engine import Engine
 from alerting.retention import memory_of
 from tests.agent.kit import PATIENT, START, Desk, arrivals, glucose, open_store, receipt
@@ -22,6 +23,8 @@ from tests.agent.shadow_kit import ZONE, ManualClock, one_patient
 from tests.agent.test_store import change
 
 DAY = 86_400_000
+EXAMPLES = int(os.environ.get("VEILLEUR_EXAMPLES", "10"))
+"""`make test` takes the short form."""
 
 
 def filled(path: Path, desk: Desk) -> Store:
@@ -130,20 +133,36 @@ def test_the_longer_of_a_protocol_and_its_shadow_and_the_oldest_alert_that_stand
     longest = max(lengths, key=lengths.__getitem__)
     shortest = min(lengths, key=lengths.__getitem__)
     assert needed_from(patient(shortest, longest), (), now) == needed_from(patient(longest), (), now)
-    stands = replace(change(), onset=now - 100 * DAY)
     before = needed_from(patient(shortest), (), now)
-    assert needed_from(patient(shortest), (stands,), now) == before - 100 * DAY
-    assert needed_from(patient(shortest), (replace(stands, patient="patient-21c8"),), now) == before
+    assert needed_from(patient(shortest), (now - DAY, now - 100 * DAY), now) == before - 100 * DAY
+
+
+def test_alerts_that_stand_or_ended_lately_keep_what_they_rest_on(tmp_path: Path, desk: Desk) -> None:
+    store = open_store(tmp_path / "box.db")
+    stands, lately = change(number=1), replace(change(number=2), kind=ChangeKind.RESOLVED, resolved_at=START + DAY)
+    others = [
+        replace(lately, alert_id="3" * 32, resolved_at=START - 1),
+        replace(lately, alert_id="4" * 32, kind=ChangeKind.RETRACTED, resolved_at=None),
+        replace(stands, alert_id="5" * 32, protocol=""),
+    ]
+    changes = (stands, replace(lately, onset=START - DAY), *(replace(one, onset=1) for one in others))
+    judgement = Judgement(patient=PATIENT, cursor=1, snapshot=b"s", changes=changes)
+    store.keep_judgement(judgement, desk.sealer, now_ms=START)
+    assert sorted(store.onsets(PATIENT, since=START)) == [START - DAY, START]
+    assert store.onsets("patient-21c8", since=0) == []
+    store.close()
 
 
 @given(
-    silence=st.integers(0, 59),
+    silence=st.integers(0, 11),
     length=st.integers(0, 100),
     low_at=st.integers(5, 11),
     late=st.integers(1, 12),
     lasts=st.sampled_from([9, 20_000]),
 )
-@settings(max_examples=10, deadline=None)
+@example(silence=3, length=25, low_at=5, late=1, lasts=20_000)
+@example(silence=3, length=24, low_at=5, late=1, lasts=20_000)
+@settings(max_examples=EXAMPLES, deadline=None)
 def test_late_readings_are_judged_the_same_where_what_no_window_reaches_is_gone(
     silence: int, length: int, low_at: int, late: int, lasts: int
 ) -> None:
@@ -159,8 +178,9 @@ def test_late_readings_are_judged_the_same_where_what_no_window_reaches_is_gone(
     engine = Engine(who.protocol, patient=PATIENT, zone=ZONE, since=START)
     engine.feed(on_time)
     snapshot = engine.snapshot()
-    kept_from = needed_from(who, engine.open_alerts, on_time[-1].measured_at) + LEAST_MS
-    kept_from -= memory_of(who.protocol) + DAY
+    now, reach = on_time[-1].measured_at, memory_of(who.protocol) + DAY
+    onsets = [one.onset for one in engine.told if one.resolved_at is None or one.resolved_at >= now - reach]
+    kept_from = needed_from(who, onsets, now) + memory(who) - reach
 
     def told(whole_from: int | None) -> tuple[list[AlertChange], list[str]]:
         again = Engine.restore(who.protocol, snapshot, zone=ZONE)
