@@ -14,6 +14,7 @@ from tabulate import tabulate
 
 from alerting.alert import Sentence
 from coordination.box_identity import Listed, standing_keys
+from coordination.canary import CANARY_MISSING
 from coordination.lines import iso
 from coordination.sqlite_file import as_error, connect_to_read
 from coordination.tables import Language, local, said
@@ -43,6 +44,8 @@ class BoxLine:
         version: of its software.
         backlog: records that it keeps and that the team has not.
         silent: whether an alert stands for its silence.
+        canary_at: when its last canary came, None before.
+        mute: whether an alert stands because it did not.
     """
 
     box: str
@@ -53,6 +56,8 @@ class BoxLine:
     version: str | None
     backlog: int | None
     silent: bool
+    canary_at: int | None = None
+    mute: bool = False
 
     def as_json(self) -> dict[str, object]:
         """Return plain values; times in ISO 8601 ending in Z."""
@@ -65,6 +70,8 @@ class BoxLine:
             "version": self.version,
             "backlog": self.backlog,
             "silent": self.silent,
+            "canary_at": None if self.canary_at is None else iso(self.canary_at),
+            "canary_missing": self.mute,
         }
 
 
@@ -79,10 +86,20 @@ _STATE = {
     "offline": Sentence(fr="hors ligne", en="offline"),
 }
 _HEADERS = {
-    Language.FR: ("Boîtier", "Situation", "État", "Dernier message", "Certificat jusqu'au", "Version", "En attente"),
-    Language.EN: ("Box", "Standing", "State", "Last message", "Certificate until", "Version", "Waiting"),
+    Language.FR: (
+        "Boîtier",
+        "Situation",
+        "État",
+        "Dernier message",
+        "Certificat jusqu'au",
+        "Version",
+        "En attente",
+        "Relevé témoin",
+    ),
+    Language.EN: ("Box", "Standing", "State", "Last message", "Certificate until", "Version", "Waiting", "Canary"),
 }
 _SILENT = Sentence(fr="MUET", en="SILENT")
+_MISSING = Sentence(fr="ABSENT", en="MISSING")
 _ENDED = Sentence(fr="FINI", en="ENDED")
 _SOON = Sentence(fr="bientôt", en="soon")
 
@@ -103,9 +120,10 @@ def boxes(database: Path, listed: Listed, *, at: int) -> tuple[BoxLine, ...]:
             " AND enrolment.state IN ('open', 'claimed', 'confirmed') AND expires_at > ?),"
             " EXISTS (SELECT 1 FROM box_key WHERE box_key.box_id = box.id AND revoked_at IS NOT NULL),"
             " EXISTS (SELECT 1 FROM device_silence WHERE device_silence.box_id = box.id AND device_id IS NULL"
-            ' AND "to" IS NULL)'
+            ' AND "to" IS NULL), canary_at, EXISTS (SELECT 1 FROM alert WHERE alert.box_id = box.id'
+            " AND rule_id = ? AND resolved_at IS NULL)"
             " FROM box LEFT JOIN box_status ON box_status.box_id = box.id ORDER BY box.name",
-            (at,),
+            (at, CANARY_MISSING),
         ).fetchall()
         return tuple(
             BoxLine(
@@ -121,6 +139,8 @@ def boxes(database: Path, listed: Listed, *, at: int) -> tuple[BoxLine, ...]:
                 backlog=row[4],
                 certificate_until=row[5],
                 silent=bool(row[8]),
+                canary_at=row[9],
+                mute=bool(row[10]),
             )
             for row in rows
         )
@@ -140,7 +160,9 @@ def _standing(*, keys: bool, invited: bool, revoked: bool) -> Standing:
 
 def box_table(lines: tuple[BoxLine, ...], language: Language, *, at: int) -> str:
     """Return the boxes as a table: those first that somebody must look at."""
-    ordered = sorted(lines, key=lambda line: (not line.silent, line.certificate_until or 2**62, line.box))
+    ordered = sorted(
+        lines, key=lambda line: (not line.silent, not line.mute, line.certificate_until or 2**62, line.box)
+    )
     rows = [
         (
             line.box,
@@ -150,6 +172,7 @@ def box_table(lines: tuple[BoxLine, ...], language: Language, *, at: int) -> str
             _until(line, language, at),
             line.version or "-",
             "-" if line.backlog is None else str(line.backlog),
+            _canary(line, language),
         )
         for line in ordered
     ]
@@ -159,6 +182,11 @@ def box_table(lines: tuple[BoxLine, ...], language: Language, *, at: int) -> str
 def _heard(line: BoxLine, language: Language) -> str:
     heard = "-" if line.heard_at is None else local(line.heard_at, language)
     return f"{heard} {said(_SILENT, language)}" if line.silent else heard
+
+
+def _canary(line: BoxLine, language: Language) -> str:
+    came = "-" if line.canary_at is None else local(line.canary_at, language)
+    return f"{came} {said(_MISSING, language)}" if line.mute else came
 
 
 def _until(line: BoxLine, language: Language, at: int) -> str:

@@ -8,6 +8,8 @@ from alerting.alert import AlertChange
 from coordination import canary
 from coordination.canary import CANARY_MISSING, DELAY_MS, HEARD_MS, Sung
 from coordination.database import Listened, Presence
+from coordination.fleet import box_table, boxes
+from coordination.tables import Language
 from coordination.view import ReadingView, View
 from devices.reading import ClockTrust
 from exchange.box_records import CanaryRecord, ClockCorrection
@@ -150,6 +152,10 @@ def test_a_canary_that_stays_away_from_a_box_that_lives_is_told_and_its_return_e
     assert missing(desk) == []
     lives(desk, 3)
     ((raised, ended),) = missing(desk)
+    (line, *_) = boxes(team.database, desk.settings.signers, at=clock.now)
+    assert (line.box, line.canary_at, line.mute, line.silent) == (BOX, sung_at, True, False)
+    assert "ABSENT" in box_table((line,), Language.FR, at=clock.now)
+    assert line.as_json()["canary_missing"] is True
     assert (raised, ended) == (sung_at + DELAY_MS, None)
     (alert,) = [item for item in desk.alerts() if item.rule == CANARY_MISSING]
     assert (alert.patient, alert.box, alert.origin) == (None, BOX, "team")

@@ -30,6 +30,11 @@ pytestmark = [pytest.mark.broker, pytest.mark.process]
 
 PINS = {NURSE: "sommeil léger 7", PHYSICIAN: "trois pommes vertes", OPERATOR: "2718281828"}
 ROOT = Path(__file__).parents[2]
+VOUCHED = (
+    "from agent.clock_trust import LinuxTime; LinuxTime.synchronised = lambda self: True;"
+    "from agent.cli import main; main()"
+)
+"""`veilleur run` on a machine whose clock is right: whether this one's is, nobody knows, and orders wait for that."""
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +125,7 @@ class World:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ears:
             ears.bind(address)
             ears.settimeout(60)
-            line = [command("veilleur"), "run", "--config", str(self.box / "agent.toml")]
+            line = [sys.executable, "-c", VOUCHED, "run", "--config", str(self.box / "agent.toml")]
             with (self.box / "log").open("ab") as log:
                 process = subprocess.Popen(line, env={**os.environ, "NOTIFY_SOCKET": address}, stderr=log)
             try:
