@@ -351,7 +351,7 @@ def _link(settings: Settings, *, of_readings: bool = False) -> LinkSettings:
     return LinkSettings(
         host=broker.host,
         port=broker.port,
-        client_id=f"{broker.client_id}-readings" if of_readings else broker.client_id,
+        client_id=f"{broker.client_id}-obs" if of_readings else broker.client_id,
         ca=Path(broker.ca),
         certificate=Path(broker.certificate),
         key=Path(broker.key),

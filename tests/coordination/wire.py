@@ -23,7 +23,7 @@ class Wire:
 
     def link(self, settings: LinkSettings) -> Link:
         made = _WireLink(self, settings)
-        if settings.client_id.endswith("-readings"):
+        if settings.client_id.endswith("-obs"):
             self.links[-1].readings = made
         else:
             self.links.append(made)
