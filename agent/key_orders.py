@@ -49,7 +49,9 @@ def key_orders(
         on_waiting: called when something waits again.
     """
 
-    async def resend(epoch: str, ranges: Sequence[Range]) -> Sequence[Range]:
+    async def resend(epoch: str, ranges: Sequence[Range], asked_at: int) -> Sequence[Range]:
+        # First, or a receipt of before, sent once more, would free what is to be sent again.
+        await store.persist(Store.distrust_receipts_before, asked_at)
         return await store.persist(Store.resend, epoch, ranges)
 
     async def change_key(_: Order) -> None:

@@ -44,11 +44,17 @@ class ResendOrder:
 
     def __init__(
         self,
-        resend: Callable[[str, Sequence[Range]], Awaitable[Sequence[Range]]],
+        resend: Callable[[str, Sequence[Range], int], Awaitable[Sequence[Range]]],
         *,
         on_waiting: Callable[[], None],
     ) -> None:
-        """`resend` returns what can no longer be given; `on_waiting` is called when something waits again."""
+        """Begin.
+
+        Args:
+            resend: is given epoch, ranges, and when the team asked (ms UTC, by its clock); returns what can no longer
+                be given.
+            on_waiting: called when something waits again.
+        """
         self._resend = resend
         self._on_waiting = on_waiting
 
@@ -57,7 +63,7 @@ class ResendOrder:
         body = order.body
         if not isinstance(body, ResendBody):
             return refused("malformed")
-        gone = await self._resend(body.epoch, body.ranges)
+        gone = await self._resend(body.epoch, body.ranges, order.command.issued_at)
         self._on_waiting()
         if not gone:
             return applied()

@@ -13,14 +13,12 @@ from tabulate import tabulate
 
 from alerting.alert import Sentence
 from coordination import keyring
-from coordination.errors import KeyringError
 from coordination.keyring import KEEP_MS, LIST_DAYS, Changed
 from coordination.keyring_file import LIST, Purpose, State, load_root, read_state
 from coordination.lines import iso
 from coordination.tables import Language
 from devices.clock import SystemClock
-from exchange.errors import IdentityError
-from exchange.identity import RecipientRole, SigningKey, key_id
+from exchange.identity import RecipientRole, key_id
 from exchange.team_list import Person, Role
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -221,26 +219,6 @@ def change_root(*, folder: Path, root_file: Path, days: int, lang: Language, new
         fr=f"À faire : mettre {new_root} hors ligne ; garder l'ancienne racine jusqu'à ce que chaque boîtier ait la "
         f"liste {changed.state.team.version}.",
         en=f"To do: take {new_root} offline; keep the old root until every box has list {changed.state.team.version}.",
-    )
-
-
-@keys.command(name="make-signing-key")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@_lang
-def make_signing_key(*, file: Path, lang: Language) -> None:
-    """Faire la clé de signature d'une personne. / Make a person's signing key."""
-    key = SigningKey.generate()
-    try:
-        key.save(file)
-    except IdentityError as error:
-        raise KeyringError(
-            Sentence(fr=f"{file} ne peut pas être écrit ({error}).", en=f"{error}."),
-            hint=Sentence(fr="Choisir un autre nom ou un autre dossier.", en=error.hint),
-        ) from error
-    _say(
-        lang,
-        fr=f"{file} : à garder pour soi. Partie publique, à donner à qui tient la racine : {key.public.hex()}",
-        en=f"{file}: to be kept to oneself. Public half, for whoever holds the root: {key.public.hex()}",
     )
 
 

@@ -351,7 +351,8 @@ async def test_what_a_database_lacks_is_asked_for_and_what_is_gone_is_said(
     asked: list[tuple[str, tuple[Range, ...]]] = []
     woken: list[None] = []
 
-    async def resend(epoch: str, ranges: Sequence[Range]) -> list[Range]:
+    async def resend(epoch: str, ranges: Sequence[Range], asked_at: int) -> list[Range]:
+        assert asked_at > 0
         asked.append((epoch, tuple(ranges)))
         return [Range(0, 3)] if len(asked) == 1 else []
 

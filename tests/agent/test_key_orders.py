@@ -90,6 +90,8 @@ async def test_what_a_restored_team_lacks_waits_again_by_order(settings: Setting
             await obey(store, settings, CommandKind.RESEND, ResendBody(epoch=epoch, ranges=(Range(0, 5),)))
         ).went_well
         assert (await store.call(Store.backlog))[1] > waits
+        # A receipt of before the team lost it, sent once more, must not free it again.
+        assert await store.call(Store.receipts_from) == START
         lacking = await obey(store, settings, CommandKind.RESEND, ResendBody(epoch=epoch, ranges=(Range(9000, 9001),)))
         assert b"9000" in lacking.result
 
