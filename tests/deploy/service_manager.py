@@ -8,6 +8,7 @@ and the ordering after system units. All that hardens stays as it is.
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.agent.box_kit import ROOT
 
 WITHIN_S = 30
 SYSTEMD = Path("/usr/lib/systemd/systemd")
@@ -74,6 +77,11 @@ def adapted(unit: str, folder: Path, *, start: str, more: str = "") -> str:
     """The shipped unit with another command, under a user manager."""
     lines = [line for line in unit.splitlines() if not line.startswith(_LEFT_OUT)]
     lines = [f"ExecStart={start}" if line.startswith("ExecStart=") else line for line in lines]
+    # PrivateTmp would hide a checkout that lies there.
+    hidden = [
+        path for path in (ROOT, Path(sys.prefix)) if path.is_relative_to("/tmp") or path.is_relative_to("/var/tmp")
+    ]
+    more = "\n".join([more, *(f"BindReadOnlyPaths={path}" for path in hidden)])
     ours = (
         f"BindPaths={folder}\nStandardOutput=append:{folder}/box.log\nStandardError=append:{folder}/box.log\n{more}\n"
     )
