@@ -83,8 +83,11 @@ async def alone(desk: Desk, box: NewBox, code: EnrolmentCode, *, yes: bool) -> E
 
 
 async def test_a_box_joins_when_both_sides_show_the_same_digits(desk: Desk, box: NewBox) -> None:
+    decided = "SELECT state, decided_by FROM enrolment"
     async with desk.open_office():
         enrolled = await join(desk, box, desk.code())
+        # That the box has it all is kept when its last word has come.
+        await until(lambda: rows(desk.folder / "desk.db", decided) == [("done", "Anne")])
     assert enrolled.box == BOX
     settings = read_settings(box.config)
     assert settings.box == BOX
@@ -98,7 +101,6 @@ async def test_a_box_joins_when_both_sides_show_the_same_digits(desk: Desk, box:
     assert settings.identity.opening_key == box.places.opening_key
     held = Certificate.load(settings.broker.certificate)
     assert (held.name, held.not_after) == (BOX, enrolled.certificate.not_after)
-    assert rows(desk.folder / "desk.db", "SELECT state, decided_by FROM enrolment") == [("done", "Anne")]
     signing = SigningKey.load(settings.identity.signing_key)
     kept = rows(desk.folder / "desk.db", "SELECT key, revoked_at FROM box_key WHERE purpose = 'signing'")
     assert kept == [(signing.id, None)]
