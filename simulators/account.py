@@ -17,7 +17,7 @@ ToldAlert = tuple[str, str, int, int, int | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """What came of a demonstration."""
+    """What came of a demonstration; `missing` are the readings that are lost."""
 
     taken: int
     stored: int
@@ -28,6 +28,7 @@ class Account:
     alerts: int
     untold: tuple[ToldAlert, ...]
     unfounded: tuple[ToldAlert, ...]
+    missing: tuple[TakenReading, ...] = ()
 
     @property
     def balanced(self) -> bool:
@@ -75,4 +76,5 @@ def balance(
         alerts=len(told_set),
         untold=tuple(sorted(expected_set - told_set, key=str)),
         unfounded=tuple(sorted(told_set - expected_set, key=str)),
+        missing=tuple(sorted(on_devices - with_team.keys())),
     )

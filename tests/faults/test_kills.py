@@ -23,4 +23,4 @@ async def test_whoever_is_killed_whenever_all_that_was_taken_arrives_once_and_wh
     assert sum(chaos.killed.values()) == KILLS
     assert all(chaos.killed[victim] for victim in VICTIMS)
     assert chaos.account.taken > KILLS
-    assert chaos.account.balanced, chaos.account
+    assert chaos.balanced, chaos
