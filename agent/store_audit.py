@@ -1,30 +1,20 @@
-"""The store's calls about the record of acts. Mixed into `Store`, which owns the connection; see `audit_log`."""
+"""The store's calls about the record of acts; see `audit_log`."""
 
 import secrets
-import sqlite3
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import TypeVar
 
 from agent.audit_log import AuditLog
 from agent.database import immediate
-from agent.outbox import Outbox
+from agent.store_transactions import StoreTransactions
 from exchange.identity import SigningKey
 from exchange.sealing import LANE_SPARSE, Sealer
 
 _Found = TypeVar("_Found")
 
 
-class StoreAudit:
-    """Mixed into `Store`."""
-
-    _connection: sqlite3.Connection
-    audit: AuditLog
-    outbox: Outbox
-
-    def _transaction(self, now_ms: int) -> AbstractContextManager[None]:
-        """Run a block as one write transaction, with a data key that may still seal at `now_ms`."""
-        raise NotImplementedError
+class StoreAudit(StoreTransactions):
+    """What is entered of acts."""
 
     def begin_audit(self, *, now_ms: int) -> None:
         """Begin the record of acts, unless it has begun."""

@@ -3,16 +3,11 @@
 What is kept of the time, and put right, is `clock_store`; here are its transactions.
 """
 
-import sqlite3
-from contextlib import AbstractContextManager
-
 from agent import clock_store
 from agent.box_clock import Found, Stretch
 from agent.clock_store import Place
 from agent.database import immediate
-from agent.outbox import Outbox
-from agent.segments import Segments
-from agent.vault import Vault
+from agent.store_transactions import StoreTransactions
 from exchange.box_records import CanaryRecord
 from exchange.sealing import LANE_ALERTS, LANE_SPARSE, Sealer
 
@@ -20,16 +15,8 @@ UNDATED = 4
 """`ReadingState` of a reading dated after a time that is known to be right: kept and sent, judged no more."""
 
 
-class ClockBook:
+class ClockBook(StoreTransactions):
     """What the store keeps of the box itself."""
-
-    outbox: Outbox
-    _connection: sqlite3.Connection
-    _vault: Vault
-    _segments: Segments
-
-    def _transaction(self, now_ms: int) -> AbstractContextManager[None]:
-        raise NotImplementedError
 
     def clock_state(self) -> tuple[Stretch | None, int]:
         """Return the last stretch of the box's time, and the latest time (ms UTC) that it is known to have reached."""

@@ -1,28 +1,19 @@
 """The store's calls about commands: what was accepted, what came of it, and the protocols that the team ordered.
 
-Every call is one transaction of the store that it is mixed into. What a call does is `command_store`'s.
+Every call is one transaction of the store. What a call does is `command_store`'s.
 """
 
-import sqlite3
-from contextlib import AbstractContextManager
-
 from agent import command_acts
-from agent.audit_log import AuditLog
 from agent.command_store import AppliedProtocol, CommandBuffer, Finished, KnownCommand, Unfinished
 from agent.database import immediate
+from agent.store_transactions import StoreTransactions
 from exchange.commands import Command, SignedCommand
 
 
-class StoreCommands:
-    """Mixed into `Store`, which owns the connection."""
+class StoreCommands(StoreTransactions):
+    """What is kept of commands."""
 
-    _connection: sqlite3.Connection
     _commands: CommandBuffer
-    audit: AuditLog
-
-    def _transaction(self, now_ms: int) -> AbstractContextManager[None]:
-        """Run a block as one write transaction, with a data key that may still seal at `now_ms`."""
-        raise NotImplementedError
 
     def known_command(self, command: str) -> KnownCommand | None:
         """Return what is kept of a command, see `CommandReader.known`."""

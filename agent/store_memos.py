@@ -1,24 +1,14 @@
 """The store's small matters: what a part of the box remembers under a name of its own, and proof that it can commit.
 
-Mixed into `Store`, which owns the connection; reading is `StoreReader`'s.
+A part of `Store`; reading is `StoreReader`'s.
 """
 
-import sqlite3
-from contextlib import AbstractContextManager
-
 from agent.database import immediate
-from agent.vault import Vault
+from agent.store_transactions import StoreTransactions
 
 
-class StoreMemos:
-    """Mixed into `Store`."""
-
-    _connection: sqlite3.Connection
-    _vault: Vault
-
-    def _transaction(self, now_ms: int) -> AbstractContextManager[None]:
-        """Run a block as one write transaction, with a data key that may still seal at `now_ms`."""
-        raise NotImplementedError
+class StoreMemos(StoreTransactions):
+    """What is remembered."""
 
     def remember(self, name: str, data: bytes, *, now_ms: int) -> None:
         """Keep something small under a name, sealed, in place of what was there."""

@@ -3,9 +3,7 @@
 Not here: what comes in and what is judged (store), and sending itself (forwarder).
 """
 
-import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.clock_store import Place, begin_stretch, last_stretch
@@ -13,9 +11,7 @@ from agent.database import immediate
 from agent.epochs import Epochs
 from agent.notes import forget_notes, keep_note, notes
 from agent.outbox import Entry
-from agent.store_reader import StoreReader
-from agent.vault import Vault
-from agent.wrapped_keys import WrappedKeys
+from agent.store_transactions import StoreTransactions
 from exchange.messages import Range, lineage
 from exchange.receipts import Received
 from exchange.sealing import LANE_ALERTS, LANE_DENSE, Sealer
@@ -38,13 +34,8 @@ class Receipted:
     ahead: bool = False
 
 
-class StoreOutbox(StoreReader):
+class StoreOutbox(StoreTransactions):
     """One open database, to read and to send from."""
-
-    def __init__(self, connection: sqlite3.Connection, vault: Vault) -> None:
-        """Take over an open connection, see `StoreReader`."""
-        super().__init__(connection, vault)
-        self.keys = WrappedKeys(connection, vault)
 
     def waiting(
         self,
@@ -110,24 +101,28 @@ class StoreOutbox(StoreReader):
         Returns:
             The new epoch.
         """
-        with self._transaction(now_ms):
-            ends = self.outbox.next_seq()
-            opened = self.epochs.find(self.epoch, next_seq=ends)
-            epoch = Epochs(self._connection).begin(next_seq=ends, anew=True)
-            keep_note(self._connection, SET_BACK)
-            stretch = last_stretch(self._connection)
-            if stretch is not None:
-                # The box's time runs on as before; what is numbered in it is of another epoch from here on.
-                begin_stretch(self._connection, stretch, Place(epoch=epoch, seq=ends, row=self._segments.next_row()))
-            since = ends if opened is None else opened.first
-            said = self._connection.execute("select digest from alert where seq >= ? order by seq", (since,)).fetchall()
-            records = [record for (digest,) in said if (record := self._alert(digest)) is not None]
-            before, self.outbox.epoch = self.outbox.epoch, epoch
-            try:
+        before = self.outbox.epoch
+        try:
+            with self._transaction(now_ms):
+                ends = self.outbox.next_seq()
+                opened = self.epochs.find(self.epoch, next_seq=ends)
+                epoch = Epochs(self._connection).begin(next_seq=ends, anew=True)
+                keep_note(self._connection, SET_BACK)
+                stretch = last_stretch(self._connection)
+                if stretch is not None:
+                    # The box's time runs on as before; what is numbered in it is of another epoch from here on.
+                    place = Place(epoch=epoch, seq=ends, row=self._segments.next_row())
+                    begin_stretch(self._connection, stretch, place)
+                since = ends if opened is None else opened.first
+                said = self._connection.execute("select digest from alert where seq >= ? order by seq", (since,))
+                found = [self._alert(digest) for (digest,) in said.fetchall()]
+                records = [record for record in found if record is not None]
+                self.outbox.epoch = epoch
                 self.outbox.add(records, LANE_ALERTS, sealer, now_ms=now_ms)
-            except BaseException:
-                self.outbox.epoch = before
-                raise
+        except BaseException:
+            # Also when the commit itself fails: what is sealed under an epoch that nobody keeps is never freed.
+            self.outbox.epoch = before
+            raise
         return epoch
 
     # --- keys ---------------------------------------------------------------------------------------------
@@ -156,10 +151,3 @@ class StoreOutbox(StoreReader):
         """Forget what was told."""
         with immediate(self._connection):
             forget_notes(self._connection, rules)
-
-    @contextmanager
-    def _transaction(self, now_ms: int) -> Iterator[None]:
-        if self._vault.needs_key(now_ms):
-            self.keys.make(now_ms)
-        with immediate(self._connection):
-            yield

@@ -1,8 +1,10 @@
 """A database put back gives no number twice, and the team's receipts tell it: with the inbox's own database."""
 
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
@@ -12,6 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from agent import store_transactions
 from agent.store import Judgement, Store
 from agent.store_outbox import Receipted
 from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence
@@ -99,6 +102,29 @@ def test_each_opening_numbers_under_an_epoch_of_its_own_and_numbers_go_on(scene:
     assert rows(scene.team.database, "SELECT epoch, first, last FROM received_range ORDER BY first") == [
         (name, number, number) for number, name in enumerate(names[:3])
     ]
+
+
+def test_a_commit_that_fails_leaves_the_epoch_under_which_everything_is_freed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def refused(connection: sqlite3.Connection) -> Iterator[None]:
+        connection.execute("begin immediate")
+        yield
+        connection.rollback()
+        raise sqlite3.OperationalError("disk I/O error")
+
+    scene.accept(0, 1)
+    before = scene.store.epoch
+    with monkeypatch.context() as disk:
+        disk.setattr(store_transactions, "immediate", refused)
+        with pytest.raises(sqlite3.OperationalError):
+            scene.store.begin_anew(scene.sealer, now_ms=START)
+    assert scene.store.epoch == before
+    scene.accept(2, 3)
+    assert all(outcome.known for outcome in scene.exchange())
+    assert scene.store.backlog()[1] == 0
+    assert scene.at_team() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("starts", [1, 3])
