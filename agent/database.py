@@ -12,6 +12,7 @@ from sqlite_utils.db import Database
 from agent.errors import DamagedError, StoreError
 from agent.migrations import migrations
 from alerting.alert import Sentence
+from exchange.durable_file import sync_folder
 
 BUSY_S = 10.0
 WAL_BYTES = 1 << 20
@@ -67,19 +68,6 @@ def connect(path: Path) -> sqlite3.Connection:
             raise unusable(path, error) from error
         raise
     return connection
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder last: a file that is synced may still be lost with its name.
-
-    Raises:
-        OSError: the disk refuses.
-    """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _text(data: bytes) -> str:

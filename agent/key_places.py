@@ -20,11 +20,11 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from agent.database import sync_folder
 from agent.errors import VaultError
 from agent.settings import Settings, VaultSettings
 from agent.vault import KEY_BYTES, Vault
 from alerting.alert import Sentence
+from exchange.durable_file import sync_folder
 
 NEXT: Final = "-next"
 """Ends the name of the credential that is to follow."""

@@ -20,6 +20,7 @@ import msgspec
 
 from agent.command_store import AppliedProtocol
 from agent.logs import EVENT, REASON
+from exchange.durable_file import sync_folder
 from exchange.errors import EnvelopeError
 from exchange.identity import OpeningKey, SigningKey
 from exchange.sealed_notes import Purpose, Reader, read_note, seal_note
@@ -68,7 +69,7 @@ class ProtocolCopies:
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
-        _sync(path.parent)
+        sync_folder(path.parent)
 
     def read(self, patient: str) -> AppliedProtocol | None:
         """Return the copy of a patient's protocol; None when there is none, or none that this box wrote."""
@@ -97,17 +98,9 @@ class ProtocolCopies:
         """Delete the copy of a patient who is erased."""
         self._path(patient).unlink(missing_ok=True)
         if self._folder.is_dir():
-            _sync(self._folder)
+            sync_folder(self._folder)
 
     def _path(self, patient: str) -> Path:
         # Keyed by a secret of the box: a pseudonym cannot be guessed from the name of its file.
         secret = hashlib.sha256(self._signing_key.sign(b"veilleur/v1/protocol-copies\x00")).digest()
         return self._folder / hmac.new(secret, patient.encode(), hashlib.sha256).hexdigest()[:32]
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

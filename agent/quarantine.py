@@ -27,7 +27,7 @@ from typing import Final
 
 from sqlite_utils.db import Database
 
-from agent.database import connect, immediate, sync_folder
+from agent.database import connect, immediate
 from agent.errors import DamagedError, StoreError
 from agent.logs import COUNT, EVENT
 from agent.migrations import migrations
@@ -38,6 +38,7 @@ from agent.store import Store
 from agent.vault import Vault
 from alerting.alert import Sentence
 from exchange.audit_chain import Act
+from exchange.durable_file import sync_folder
 from exchange.sealing import Header, sealed_by
 
 logger = logging.getLogger(__name__)

@@ -22,6 +22,7 @@ from typing import Final
 
 from agent.upgrade_bundle import Manifest, UpgradeError, read_manifest, unpack
 from alerting.alert import Sentence
+from exchange.durable_file import sync_folder
 
 STARTS: Final = 3
 """How often a version on trial is started before it is taken back."""
@@ -170,8 +171,4 @@ def _put(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)

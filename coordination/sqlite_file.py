@@ -11,6 +11,7 @@ from alerting.alert import Sentence
 from coordination.errors import CoordinationError, DatabaseBusyError, DatabaseUnusableError
 from coordination.schema_steps import STEPS, VERSION
 from coordination.sqlite_turn import take_turn
+from exchange.durable_file import sync_folder
 
 APPLICATION = 0x5665696C
 """Marks the file as Veilleur's team database ("Veil")."""
@@ -41,7 +42,7 @@ def connect(path: Path) -> sqlite3.Connection:
         path.chmod(0o600)
         _require_pragmas(connection, path)
         # The journal of the change to WAL is gone for good: left over, it would take the database back to nothing.
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         _create(connection)
     except sqlite3.DatabaseError as error:
         connection.close()
@@ -54,14 +55,6 @@ def connect(path: Path) -> sqlite3.Connection:
             raise _cannot_open(path, str(error)) from error
         raise
     return connection
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:

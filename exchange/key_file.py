@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from tempfile import mkstemp
 
-from exchange.durable_file import write_durably
+from exchange.durable_file import sync_folder, write_durably
 from exchange.errors import IdentityError
 
 
@@ -48,7 +48,7 @@ def write_new(path: Path, content: bytes) -> None:
             os.link(draft, path)
         finally:
             draft.unlink()
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except FileExistsError as error:
         raise IdentityError(
             f"{path} exists already, and a key is never overwritten",
@@ -84,14 +84,6 @@ def _draft(path: Path, content: bytes, mode: int) -> Path:
         draft.unlink()
         raise
     return draft
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unwritable(path: Path, error: OSError) -> IdentityError:
