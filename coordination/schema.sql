@@ -1,11 +1,19 @@
 -- The team's database, version 1. Names are those that the desk's first migration adopts: a column `x_id` is the
 -- desk's foreign key `x`. Times are ms UTC, values are counts of their quantity's quantum.
 
+-- A coordination team. Row 1 is the one of whoever nobody gave to another.
+CREATE TABLE team (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+INSERT INTO team (id, name) VALUES (1, 'Équipe de coordination');
+
 -- A pseudonym and nothing else about the person: identity lives in a table of its own, under its own key.
 CREATE TABLE patient (
     id INTEGER PRIMARY KEY,
     pseudonym TEXT NOT NULL UNIQUE,
-    time_zone TEXT NOT NULL
+    time_zone TEXT NOT NULL,
+    team_id INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 
 -- heard_at: when a message of this box last said something new, by the team's clock; heard_listened: what
@@ -20,7 +28,8 @@ CREATE TABLE box (
     status_at INTEGER,
     canary_at INTEGER,
     canary_listened INTEGER,
-    back_listened INTEGER
+    back_listened INTEGER,
+    team_id INTEGER NOT NULL DEFAULT 1
 ) STRICT;
 
 -- "from" is included, "to" is not, and is null while the assignment lasts. listened: what inbox_listening showed
@@ -134,7 +143,9 @@ CREATE TABLE to_attribute (
 -- One row an alert, computed from its events: version counts them. The box, or the inbox itself (origin "team"),
 -- owns what is up to evidence; the team owns state (0 new, 1 taken, 2 closed) and the two deadlines.
 -- patient_id is null when the alert is about the box alone. prio: 1 high, 2 medium, 3 low. told_at: from when on it is
--- told, null while it is held back. record: the last change as it travelled (JSON).
+-- told, null while it is held back. record: the last change as it travelled (JSON). holder: the name of who has it in
+-- hand since taken_at, "" when nobody has; holder_id: their row in the desk's table of people, when they have one.
+-- handled: counts what people did with it, so that of two who act at once one is told that the other was first.
 CREATE TABLE alert (
     id TEXT PRIMARY KEY,
     patient_id INTEGER REFERENCES patient (id),
@@ -163,9 +174,14 @@ CREATE TABLE alert (
     record TEXT NOT NULL DEFAULT '',
     state INTEGER NOT NULL DEFAULT 0 CHECK (state BETWEEN 0 AND 2),
     ack_due INTEGER,
-    act_due INTEGER
+    act_due INTEGER,
+    team_id INTEGER NOT NULL DEFAULT 1,
+    holder TEXT NOT NULL DEFAULT '',
+    holder_id INTEGER,
+    taken_at INTEGER,
+    handled INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE INDEX alert_worklist ON alert (prio, raised_at) WHERE state < 2;
+CREATE INDEX alert_worklist ON alert (team_id, prio, raised_at) WHERE state < 2;
 CREATE INDEX alert_patient ON alert (patient_id, raised_at);
 CREATE INDEX alert_supersedes ON alert (supersedes) WHERE supersedes IS NOT NULL;
 

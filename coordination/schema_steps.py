@@ -152,8 +152,24 @@ _AUDIT: Final = (
     PRIMARY KEY (box_id, chain, n, hash, since, since_hash)
 ) STRICT, WITHOUT ROWID""",
 )
+_TEAMS: Final = (
+    """CREATE TABLE team (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT""",
+    "INSERT INTO team (id, name) VALUES (1, 'Équipe de coordination')",
+    "ALTER TABLE patient ADD COLUMN team_id INTEGER NOT NULL DEFAULT 1",
+    "ALTER TABLE box ADD COLUMN team_id INTEGER NOT NULL DEFAULT 1",
+    "ALTER TABLE alert ADD COLUMN team_id INTEGER NOT NULL DEFAULT 1",
+    "ALTER TABLE alert ADD COLUMN holder TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE alert ADD COLUMN holder_id INTEGER",
+    "ALTER TABLE alert ADD COLUMN taken_at INTEGER",
+    "ALTER TABLE alert ADD COLUMN handled INTEGER NOT NULL DEFAULT 0",
+    "DROP INDEX alert_worklist",
+    "CREATE INDEX alert_worklist ON alert (team_id, prio, raised_at) WHERE state < 2",
+)
 STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
-    {2: _ALERT_WHOLE, 3: _ENROLMENT, 4: _CLOCK_AND_CANARY, 5: COMMANDS, 6: _AUDIT, 7: _DECLARED_GAP}
+    {2: _ALERT_WHOLE, 3: _ENROLMENT, 4: _CLOCK_AND_CANARY, 5: COMMANDS, 6: _AUDIT, 7: _DECLARED_GAP, 8: _TEAMS}
 )
 """Version -> what makes it of the one before."""
 VERSION: Final = max(STEPS)

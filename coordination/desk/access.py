@@ -1,0 +1,104 @@
+"""Who may do what: five roles, one table. What is not in it is refused.
+
+Every page and every action of the desk names what it needs (`routes.page`); the middleware (`visits`) refuses
+whatever names nothing. A role follows the job: an administrator reads no patient, a nurse revokes no box.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+
+class Role(StrEnum):
+    """What a member of a team is there for."""
+
+    NURSE = "nurse"
+    PHYSICIAN = "physician"
+    INSTALLER = "installer"
+    ADMIN = "admin"
+    AUDITOR = "auditor"
+
+
+class Action(StrEnum):
+    """What can be done at the desk."""
+
+    READ_PATIENTS = "read_patients"
+    HANDLE_ALERTS = "handle_alerts"
+    REVEAL_IDENTITY = "reveal_identity"
+    PROPOSE_PROTOCOL = "propose_protocol"
+    SET_LIMITS = "set_limits"
+    SIGN_FIRST = "sign_first"
+    SIGN_SECOND = "sign_second"
+    SEND_PROTOCOL = "send_protocol"
+    END_FOLLOW_UP = "end_follow_up"
+    EXPORT_FHIR = "export_fhir"
+    EXPORT_EVALUATION = "export_evaluation"
+    ENROL_BOX = "enrol_box"
+    READ_FLEET = "read_fleet"
+    READ_OWN_BOXES = "read_own_boxes"
+    RENEW_BOX = "renew_box"
+    REVOKE_BOX = "revoke_box"
+    MANAGE_TEAM = "manage_team"
+    READ_OWN_ACTS = "read_own_acts"
+    READ_ACTS_ON_PATIENTS = "read_acts_on_patients"
+    READ_TECHNICAL_ACTS = "read_technical_acts"
+    READ_ALL_ACTS = "read_all_acts"
+    OWN_ACCOUNT = "own_account"
+    """Whoever is signed in."""
+    PUBLIC = "public"
+    """Whoever comes: signing in, the state of the service, a questionnaire behind its own link."""
+
+
+_CARE = {
+    Action.READ_PATIENTS,
+    Action.HANDLE_ALERTS,
+    Action.REVEAL_IDENTITY,
+    Action.PROPOSE_PROTOCOL,
+    Action.SEND_PROTOCOL,
+}
+ALLOWED: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
+    {
+        Role.NURSE: frozenset(
+            _CARE
+            | {
+                Action.SIGN_FIRST,
+                Action.ENROL_BOX,
+                Action.READ_FLEET,
+                Action.RENEW_BOX,
+                Action.READ_OWN_ACTS,
+                Action.END_FOLLOW_UP,
+            }
+        ),
+        Role.PHYSICIAN: frozenset(
+            _CARE
+            | {
+                Action.SET_LIMITS,
+                Action.SIGN_SECOND,
+                Action.EXPORT_FHIR,
+                Action.READ_OWN_ACTS,
+                Action.READ_ACTS_ON_PATIENTS,
+                Action.END_FOLLOW_UP,
+            }
+        ),
+        Role.INSTALLER: frozenset({Action.ENROL_BOX, Action.READ_OWN_BOXES}),
+        Role.ADMIN: frozenset(
+            {
+                Action.READ_FLEET,
+                Action.RENEW_BOX,
+                Action.REVOKE_BOX,
+                Action.MANAGE_TEAM,
+                Action.READ_TECHNICAL_ACTS,
+            }
+        ),
+        Role.AUDITOR: frozenset({Action.READ_FLEET, Action.READ_ALL_ACTS, Action.EXPORT_EVALUATION}),
+    }
+)
+"""Role -> what it may do, beside one's own account."""
+
+
+def allowed(roles: frozenset[Role], action: Action) -> bool:
+    """Return whether somebody signed in with these roles may do it."""
+    if action in {Action.OWN_ACCOUNT, Action.PUBLIC}:
+        return True
+    return any(action in ALLOWED[role] for role in roles)

@@ -1,0 +1,34 @@
+"""Tables, as Django reads them: the desk's own, and those that the inbox shares with it."""
+
+from coordination.desk.models.people import Membership, User
+from coordination.desk.models.shared import (
+    Alert,
+    AlertEvent,
+    AlertOutcome,
+    Box,
+    BoxAssignment,
+    BoxStatus,
+    DeclaredGap,
+    Device,
+    DeviceSilence,
+    Observation,
+    Patient,
+    Team,
+)
+
+__all__ = [
+    "Alert",
+    "AlertEvent",
+    "AlertOutcome",
+    "Box",
+    "BoxAssignment",
+    "BoxStatus",
+    "DeclaredGap",
+    "Device",
+    "DeviceSilence",
+    "Membership",
+    "Observation",
+    "Patient",
+    "Team",
+    "User",
+]

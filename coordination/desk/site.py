@@ -1,0 +1,185 @@
+"""Django's settings, made of the team's own: one function, called once a process, before anything else of this folder.
+
+There is no settings module and no environment variable: `desk.toml` says everything (coordination/desk_settings.py).
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import django
+from django.conf import settings as of_django
+
+from alerting.alert import Sentence
+from devices.clock import Clock
+
+HERE = Path(__file__).parent
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; font-src 'self';"
+    " form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+SIGNED_IN_S = 10 * 3600
+"""Seconds after which somebody signs in again: longer than a nurse's day."""
+BUSY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeskSite:
+    """What the desk needs to know of where it runs.
+
+    Attributes:
+        database: the team's SQLite file, or the URL of its PostgreSQL database.
+        secret: signs cookies; 50 characters at least, made where it is used.
+        hosts: names under which it is reached.
+        https: whether it is reached over TLS: cookies are then for TLS only. False on this machine alone.
+        clock: ages and deadlines are told by it.
+        reading_hours: when alerts are read, on every page.
+        oidc: OpenID Connect providers as django-allauth names their settings; none by default.
+    """
+
+    database: Path | str
+    secret: str
+    hosts: tuple[str, ...]
+    https: bool
+    clock: Clock
+    reading_hours: Sentence
+    oidc: tuple[dict[str, Any], ...] = ()
+
+
+def configure(site: DeskSite) -> None:
+    """Make this process a desk."""
+    of_django.configure(
+        DEBUG=False,
+        SECRET_KEY=site.secret,
+        ALLOWED_HOSTS=list(site.hosts),
+        ROOT_URLCONF="coordination.desk.routes",
+        DEFAULT_AUTO_FIELD="django.db.models.BigAutoField",
+        DATABASES={"default": _database(site.database)},
+        INSTALLED_APPS=[
+            "django.contrib.auth",
+            "django.contrib.contenttypes",
+            "django.contrib.sessions",
+            "django.contrib.messages",
+            "django.contrib.staticfiles",
+            "allauth",
+            "allauth.account",
+            "allauth.mfa",
+            "allauth.socialaccount",
+            "allauth.socialaccount.providers.openid_connect",
+            "coordination.desk.apps.DeskConfig",
+        ],
+        MIDDLEWARE=[
+            "coordination.desk.visits.headers",
+            "django.middleware.security.SecurityMiddleware",
+            "whitenoise.middleware.WhiteNoiseMiddleware",
+            "django.contrib.sessions.middleware.SessionMiddleware",
+            "django.middleware.common.CommonMiddleware",
+            "django.middleware.csrf.CsrfViewMiddleware",
+            "django.contrib.auth.middleware.AuthenticationMiddleware",
+            "allauth.account.middleware.AccountMiddleware",
+            "coordination.desk.visits.VisitMiddleware",
+            "django.contrib.messages.middleware.MessageMiddleware",
+        ],
+        TEMPLATES=[
+            {
+                "BACKEND": "django.template.backends.jinja2.Jinja2",
+                "DIRS": [HERE / "templates"],
+                "OPTIONS": {
+                    "environment": "coordination.desk.pages.environment",
+                    "context_processors": ["coordination.desk.pages.visited"],
+                },
+            }
+        ],
+        USE_I18N=True,
+        USE_TZ=True,
+        TIME_ZONE="UTC",
+        LANGUAGE_CODE="fr",
+        LANGUAGES=[("fr", "Français"), ("en", "English")],
+        LANGUAGE_COOKIE_NAME="langue",
+        APPEND_SLASH=False,
+        STATIC_URL="/static/",
+        WHITENOISE_USE_FINDERS=True,
+        WHITENOISE_MAX_AGE=31_536_000,
+        STATICFILES_DIRS=[HERE / "static"],
+        STATICFILES_FINDERS=["django.contrib.staticfiles.finders.FileSystemFinder"],
+        LOGGING=_LOGGING,
+        DESK=site,
+        **_sign_in(site),
+        **_cookies(https=site.https),
+    )
+    django.setup()
+
+
+def _database(place: Path | str) -> dict[str, Any]:
+    if isinstance(place, str):
+        return {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"service": ""}, "NAME": place}
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": str(place),
+        "OPTIONS": {
+            "timeout": BUSY_S,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;",
+        },
+    }
+
+
+def _sign_in(site: DeskSite) -> dict[str, Any]:
+    return {
+        "AUTH_USER_MODEL": "desk.User",
+        "AUTHENTICATION_BACKENDS": ["allauth.account.auth_backends.AuthenticationBackend"],
+        "PASSWORD_HASHERS": ["django.contrib.auth.hashers.Argon2PasswordHasher"],
+        "AUTH_PASSWORD_VALIDATORS": [
+            {
+                "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+                "OPTIONS": {"min_length": 12},
+            },
+            {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+            {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+        ],
+        "LOGIN_REDIRECT_URL": "/",
+        "LOGIN_URL": "account_login",
+        "ACCOUNT_LOGIN_METHODS": {"email"},
+        "ACCOUNT_SIGNUP_FIELDS": ["email*", "password1*"],
+        "ACCOUNT_USER_MODEL_USERNAME_FIELD": None,
+        "ACCOUNT_EMAIL_VERIFICATION": "none",
+        "ACCOUNT_ADAPTER": "coordination.desk.accounts.AccountAdapter",
+        "MFA_SUPPORTED_TYPES": ["totp", "webauthn", "recovery_codes"],
+        "MFA_PASSKEY_LOGIN_ENABLED": True,
+        "MFA_TOTP_ISSUER": "Veilleur",
+        "SOCIALACCOUNT_PROVIDERS": {"openid_connect": {"APPS": list(site.oidc)}} if site.oidc else {},
+        "SOCIALACCOUNT_STORE_TOKENS": False,
+    }
+
+
+def _cookies(*, https: bool) -> dict[str, Any]:
+    prefix = "__Host-" if https else ""
+    return {
+        "SESSION_COOKIE_NAME": f"{prefix}veilleur",
+        "SESSION_COOKIE_AGE": SIGNED_IN_S,
+        "SESSION_COOKIE_SECURE": https,
+        "SESSION_COOKIE_SAMESITE": "Lax",
+        "CSRF_COOKIE_NAME": f"{prefix}veilleur-csrf",
+        "CSRF_COOKIE_SECURE": https,
+        "CSRF_COOKIE_HTTPONLY": True,
+        "CSRF_COOKIE_SAMESITE": "Lax",
+        "CSRF_FAILURE_VIEW": "coordination.desk.errors.csrf",
+        "SECURE_HSTS_SECONDS": 31_536_000 if https else 0,
+        "SECURE_REFERRER_POLICY": "same-origin",
+        "SECURE_CROSS_ORIGIN_OPENER_POLICY": "same-origin",
+        "SECURE_PROXY_SSL_HEADER": ("HTTP_X_FORWARDED_PROTO", "https") if https else None,
+        "X_FRAME_OPTIONS": "DENY",
+    }
+
+
+_LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"said": {"class": "logging.StreamHandler"}},
+    "loggers": {
+        "django": {"handlers": ["said"], "level": "WARNING"},
+        # What Django says of a request holds its address, and so a pseudonym: the server's own log counts them.
+        "django.request": {"handlers": [], "level": "CRITICAL", "propagate": False},
+        "django.security": {"handlers": ["said"], "level": "WARNING", "propagate": False},
+    },
+}

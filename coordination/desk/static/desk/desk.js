@@ -1,0 +1,58 @@
+// The desk's one script. Everything here is a comfort: each page reads and acts without it.
+
+const rows = () => [...document.querySelectorAll(".wl tbody tr[id]")];
+const current = () => document.activeElement?.closest?.("tr[id]");
+
+function move(step) {
+  const all = rows();
+  const at = all.indexOf(current());
+  const next = all[Math.max(0, Math.min(all.length - 1, at + step))] ?? all[0];
+  next?.focus();
+}
+
+// Single keys, for whoever left them on in their account (WCAG 2.1.4).
+addEventListener("keydown", (event) => {
+  if (!("shortcuts" in document.body.dataset)) return;
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.target.matches("input, textarea, select, button, a") && event.key !== "j" && event.key !== "k") return;
+  if (event.target.matches("input, textarea, select")) return;
+  switch (event.key) {
+    case "j":
+      move(1);
+      break;
+    case "k":
+      move(-1);
+      break;
+    case "Enter":
+      current()?.querySelector("th a")?.click();
+      break;
+    case "p":
+      current()?.querySelector("form[action$='/prendre']")?.requestSubmit();
+      break;
+    default:
+      return;
+  }
+  event.preventDefault();
+});
+
+// What is new is announced; the list never changes under the hand.
+const live = document.getElementById("live");
+if (live) {
+  const news = document.getElementById("news");
+  const said = live.querySelector(".said");
+  const before = said.textContent;
+  const source = new EventSource("/evenements");
+  let first = null;
+  source.addEventListener("change", (event) => {
+    live.classList.remove("off");
+    said.textContent = before;
+    if (first === null) first = event.data;
+    else if (event.data !== first) news.hidden = false;
+  });
+  source.onerror = () => {
+    live.classList.add("off");
+    said.textContent = live.dataset.lost;
+  };
+  news.querySelector("button").onclick = () => location.reload();
+  addEventListener("pagehide", () => source.close());
+}
