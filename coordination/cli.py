@@ -16,6 +16,7 @@ from alerting.alert import Acknowledgement, Sentence
 from coordination import audit_command
 from coordination.acknowledging import acknowledge as keep_acknowledgement
 from coordination.alert_page import page
+from coordination import desk_cli
 from coordination.command_cli import add_commands
 from coordination.errors import CoordinationError
 from coordination.gap_page import MORE_MISSING, gap_lines, gap_table, missing_sentences
@@ -117,6 +118,7 @@ for _command in IDENTITY_COMMANDS:
     _command.epilog = NOT_A_DEVICE
     main.add_command(_command)
 add_commands(main)
+desk_cli.add_commands(main)
 
 
 @main.command(epilog=NOT_A_DEVICE)

@@ -25,6 +25,7 @@ from alerting.care_protocol import CareProtocol
 from alerting.errors import ProtocolError
 from alerting.protocol_file import read_protocol
 from coordination.attribution import Assignment
+from coordination.desk_settings import DeskSettings
 from coordination.errors import SettingsError
 from coordination.protocol_sources import pack_bytes, packaged_protocols, protocol_bytes
 from exchange.identity import key_id
@@ -157,6 +158,7 @@ class Settings:
         protocols: pseudonym -> care protocol.
         protocol_names: pseudonym -> as the file names it.
         enrolment: its paths are absolute; None where boxes are not enrolled from here.
+        desk: where the desk is reached; its paths are absolute.
         keep_acts_days: for how long the record of acts is kept.
         fingerprint: SHA-256 of the file.
     """
@@ -172,6 +174,7 @@ class Settings:
     protocols: Mapping[str, CareProtocol]
     protocol_names: Mapping[str, str] = made(default_factory=dict)
     enrolment: EnrolmentSettings | None = None
+    desk: DeskSettings = made(default_factory=DeskSettings)
     keep_acts_days: int = 1_095
     fingerprint: str = ""
 
@@ -222,10 +225,11 @@ class _Reader:
         self.faults: list[Sentence] = []
 
     def settings(self, raw: dict[str, object]) -> Settings | None:
-        self._known(raw, ("broker", "inbox", "enrolment", "boxes", "patients"), "")
+        self._known(raw, ("broker", "inbox", "desk", "enrolment", "boxes", "patients"), "")
         broker = self._table(raw.get("broker"), BrokerSettings, "broker")
         inbox = self._table(raw.get("inbox"), InboxSettings, "inbox")
         enrolment = self._enrolment(raw)
+        desk = self._table(raw.get("desk", {}), DeskSettings, "desk")
         boxes = [box for where, table in self._tables(raw, "boxes") if (box := self._table(table, BoxSettings, where))]
         patients = list(self._tables(raw, "patients"))
         signers = self._signers(boxes)
@@ -238,7 +242,7 @@ class _Reader:
                 known = None if "enrolment" in raw else signers
                 self._patient(patient, where, known, assignments, protocols)
                 names[patient.pseudonym] = patient.protocol
-        if broker is None or inbox is None:
+        if broker is None or inbox is None or desk is None:
             return None
         return Settings(
             path=self._path,
@@ -257,6 +261,7 @@ class _Reader:
             protocols=protocols,
             protocol_names=names,
             enrolment=enrolment,
+            desk=msgspec.structs.replace(desk, secret=str(self._folder / desk.secret)),
             keep_acts_days=inbox.keep_acts_days,
         )
 

@@ -1,0 +1,121 @@
+"""`veilleur-desk serve, migrate, account`: the desk's pages, from the command line.
+
+The desk is an extra: what it needs is imported when a command of it runs, and its absence is told in a sentence.
+"""
+
+from pathlib import Path
+
+import click
+
+from alerting.alert import Sentence
+from coordination.errors import CoordinationError
+from coordination.settings import Settings, read_settings
+from devices.clock import Clock, SystemClock
+
+_config = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default="/etc/veilleur/desk.toml",
+    envvar="VEILLEUR_DESK_CONFIG",
+    show_default=True,
+    help="Réglages de l'équipe / the team's settings (desk.toml).",
+)
+
+
+def add_commands(group: click.Group) -> None:
+    """Add these commands to a group."""
+    for command in (serve, migrate, account):
+        group.add_command(command)
+
+
+def begin(settings: Settings, clock: Clock) -> None:
+    """Make this process a desk, on the team's database.
+
+    Raises:
+        CoordinationError: the desk's libraries are not installed.
+        DatabaseUnusableError, DatabaseBusyError: see `sqlite_file.connect`.
+        IdentityError: the secret cannot be read or written.
+    """
+    from coordination.sqlite_file import connect
+
+    try:
+        from coordination.desk.site import DeskSite, configure
+    except ImportError as error:
+        raise CoordinationError(
+            Sentence(
+                fr=f"Les pages de l'équipe ne sont pas installées ici ({error.name} manque).",
+                en=f"The team's pages are not installed here ({error.name} is missing).",
+            ),
+            hint=Sentence(fr="pip install 'veilleur[desk]'", en="pip install 'veilleur[desk]'"),
+        ) from error
+    connect(settings.database).close()
+    desk = settings.desk
+    configure(
+        DeskSite(
+            database=settings.database,
+            secret=_secret(Path(desk.secret)),
+            hosts=desk.hosts,
+            https=desk.https,
+            clock=clock,
+            reading_hours=Sentence(fr=desk.reading_hours_fr, en=desk.reading_hours_en),
+        )
+    )
+
+
+def _secret(path: Path) -> str:
+    import secrets
+
+    from exchange.key_file import read_private, write_new
+
+    if not path.exists():
+        write_new(path, secrets.token_urlsafe(64).encode())
+    return read_private(path).decode()
+
+
+@click.command()
+@_config
+@click.option("--port", type=click.IntRange(1, 65535), help="Autre port que desk.port / another port.")
+def serve(*, config: Path, port: int | None) -> None:
+    """Servir les pages de l'équipe jusqu'à SIGTERM. / Serve the team's pages until SIGTERM."""
+    settings = read_settings(config)
+    begin(settings, SystemClock())
+    from coordination.desk.serving import serve_until_told
+
+    serve_until_told(settings.desk.listen, settings.desk.port if port is None else port)
+
+
+@click.command()
+@_config
+def migrate(*, config: Path) -> None:
+    """Mettre la base à niveau pour les pages. / Upgrade the database for the pages."""
+    settings = read_settings(config)
+    begin(settings, SystemClock())
+    from coordination.desk.serving import upgrade
+
+    upgrade()
+    click.echo(f"{settings.database}: à niveau / up to date")
+
+
+@click.command()
+@_config
+@click.argument("email")
+@click.option("--name", required=True, help="Comme vos collègues vous appellent / as colleagues call you.")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    required=True,
+    type=click.Choice(["nurse", "physician", "installer", "admin", "auditor"]),
+    help="Plusieurs fois s'il le faut / more than once when needed.",
+)
+@click.option("--team", default=1, show_default=True, type=click.IntRange(min=1), help="Numéro d'équipe / team number.")
+def account(*, config: Path, email: str, name: str, roles: tuple[str, ...], team: int) -> None:
+    """Ouvrir un compte, ou lui donner un rôle. / Open an account, or give it a role."""
+    settings = read_settings(config)
+    begin(settings, SystemClock())
+    from coordination.desk.serving import open_account, upgrade
+
+    upgrade()
+    password = click.prompt("Mot de passe / password", hide_input=True, confirmation_prompt=True)
+    open_account(email, name=name, password=password, roles=roles, team=team)
+    click.echo(f"{email}: {', '.join(roles)}")

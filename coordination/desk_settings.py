@@ -1,0 +1,44 @@
+"""The table [desk] of `desk.toml`: where the team's pages are reached, and how people sign in."""
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+Port = Annotated[
+    int, Meta(ge=1, le=65535, extra={"fr": "un entier de 1 à 65535", "en": "a whole number from 1 to 65535"})
+]
+Text = Annotated[str, Meta(max_length=255, extra={"fr": "un texte", "en": "text"})]
+Path = Annotated[
+    str, Meta(min_length=1, max_length=4096, extra={"fr": "un chemin de fichier", "en": "the path of a file"})
+]
+Hosts = Annotated[
+    tuple[Annotated[str, Meta(pattern=r"^[a-z0-9.\[\]:-]{1,253}$")], ...],
+    Meta(
+        min_length=1,
+        max_length=16,
+        extra={"fr": "une liste de noms de machine", "en": "a list of host names"},
+    ),
+]
+Flag = Annotated[bool, Meta(extra={"fr": "true ou false", "en": "true or false"})]
+
+
+class DeskSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """Where the desk listens and how it is reached.
+
+    Attributes:
+        listen: address that it listens on; its own machine only, since TLS is a proxy's.
+        port: TCP port there.
+        hosts: names under which browsers reach it.
+        https: whether they reach it over TLS; without, cookies would travel in clear: for one's own machine only.
+        secret: file of what signs cookies; made at the first start, mode 0600.
+        reading_hours_fr: when alerts are read, said on every page.
+        reading_hours_en: likewise.
+    """
+
+    listen: Text = "127.0.0.1"
+    port: Port = 8080
+    hosts: Hosts = ("127.0.0.1", "localhost")
+    https: Flag = True
+    secret: Path = "desk.secret"
+    reading_hours_fr: Text = "Alertes lues du lundi au samedi, de 8 h à 20 h."
+    reading_hours_en: Text = "Alerts are read Monday to Saturday, 8:00 to 20:00."
