@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from alerting.burden import DAY_MS, Watched
 from alerting.care_protocol import CareProtocol
 from alerting.history import CODES, QUANTITIES, History
-from alerting.local_time import DAY_MINUTES, MINUTE_MS, offsets, utc_ms
+from alerting.local_time import DAY_MINUTES, each_local_minutes, offsets, utc_ms
 from alerting.scheduled_rules import MissingRule
 from devices.reading import Quantity
 
@@ -146,9 +146,7 @@ def local_days(watched: Watched, times: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def local_minutes_of(watched: Watched, times: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the local minutes of moments (ms UTC), counted from 1970-01-01 00:00."""
-    table = offsets(watched.zone)
-    rows = np.maximum(0, np.searchsorted(table[:, 0], times, side="right") - 1)
-    return np.asarray(times // MINUTE_MS + table[rows, 1])
+    return each_local_minutes(offsets(watched.zone), times)
 
 
 def _of_one(protocol: CareProtocol, history: History, watched: Watched, code: int) -> Coverage:

@@ -43,6 +43,12 @@ def local_minutes(table: NDArray[np.int64], at: int) -> int:
     return at // MINUTE_MS + int(table[row, 1])
 
 
+def each_local_minutes(table: NDArray[np.int64], times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return `local_minutes` of each of many times (ms UTC)."""
+    rows = np.maximum(0, np.searchsorted(table[:, 0], times, side="right") - 1)
+    return np.asarray(times // MINUTE_MS + table[rows, 1])
+
+
 def utc_ms(table: NDArray[np.int64], minutes: int) -> int:
     """Return the ms UTC at which the local clock shows `minutes` after 1970-01-01 00:00."""
     # No offset lies further than a day from UTC: the row that held a day before is the earlier one of two.

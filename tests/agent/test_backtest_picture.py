@@ -13,7 +13,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from agent.backtest_agp import PERCENTILES, profile_of, target_of
+from agent.backtest_agp import profile_of
 from agent.backtest_levels import levels_of
 from agent.backtest_panels import time_axis
 from agent.backtest_picture import WIDTH
@@ -21,6 +21,7 @@ from agent.backtest_words import Words
 from agent.settings_file import load_protocol
 from alerting.alert import Audience, Priority
 from alerting.burden import Watched
+from alerting.glucose_profile import PERCENTILES, target_of
 from alerting.history import History
 from alerting.recordings import read_recording
 from alerting.rules import Baseline, BaselineRule, Direction, LevelRule, ShareRule, Side
