@@ -11,7 +11,7 @@ from django.urls import URLPattern, include, path
 from django.views.decorators.http import require_http_methods
 
 from coordination.desk.access import Action
-from coordination.desk.views import account, alerts, health
+from coordination.desk.views import account, alerts, health, patients
 
 handler403 = "coordination.desk.errors.forbidden"
 handler404 = "coordination.desk.errors.missing"
@@ -45,5 +45,7 @@ urlpatterns = [
     page("alertes", alerts.show, Action.READ_PATIENTS, "worklist"),
     act("alertes/<str:alert>/prendre", alerts.take, Action.HANDLE_ALERTS, "take"),
     act("alertes/<str:alert>/rendre", alerts.give_back, Action.HANDLE_ALERTS, "give_back"),
+    page("patients", patients.show_all, Action.READ_PATIENTS, "patients"),
+    page("patients/<str:pseudonym>", patients.show, Action.READ_PATIENTS, "patient"),
     path("compte/", include("allauth.urls")),
 ]

@@ -86,8 +86,7 @@ def worklist(team: Team, *, tab: Tab, user: int, search: str, now: int) -> Workl
         search: part of a pseudonym, "" for all.
         now: ms UTC.
     """
-    everything = waiting(team).select_related("patient", "box")
-    problems = _rows(everything)
+    problems = problems_of(team)
     counts = {priority: 0 for priority in (1, 2, 3, TECHNICAL)}
     for row in problems:
         counts[row.priority] += 1
@@ -104,6 +103,11 @@ def worklist(team: Team, *, tab: Tab, user: int, search: str, now: int) -> Workl
     if search:
         shown = tuple(row for row in shown if search.lower() in _name(row.alert).lower())
     return Worklist(rows=shown[:MOST_ROWS], counts=counts, overdue=overdue)
+
+
+def problems_of(team: Team) -> tuple[Row, ...]:
+    """Return the problems of a team that wait, in hand or not, most urgent first."""
+    return _rows(waiting(team).select_related("patient", "box"))
 
 
 def _rows(alerts: Iterable[Alert]) -> tuple[Row, ...]:
