@@ -39,6 +39,6 @@ class DeskSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     port: Port = 8080
     hosts: Hosts = ("127.0.0.1", "localhost")
     https: Flag = True
-    secret: Path = "desk.secret"
+    secret: Path = "desk.secret"  # noqa: S105 - the name of a file
     reading_hours_fr: Text = "Alertes lues du lundi au samedi, de 8 h à 20 h."
     reading_hours_en: Text = "Alerts are read Monday to Saturday, 8:00 to 20:00."

@@ -205,9 +205,7 @@ def _drawn(chart: Chart, size: Size) -> Iterator[str]:
         at, value = x(mark.at), max(y(mark.value), top + 20)
         side, anchor = (-11, "end") if at > (left + right) / 2 else (11, "start")
         yield f'<path class="mk" d="M{at} {value - 20}l7 12h-14z"/>'
-        yield (
-            f'<text class="mkt" x="{at + side}" y="{value - 10}" text-anchor="{anchor}">{escape(mark.words)}</text>'
-        )
+        yield (f'<text class="mkt" x="{at + side}" y="{value - 10}" text-anchor="{anchor}">{escape(mark.words)}</text>')
     yield "</svg>"
 
 

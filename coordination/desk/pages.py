@@ -91,7 +91,7 @@ def static(name: str) -> str:
 
 
 def span(ms: int) -> str:
-    """Return how long something lasts: "12 min", "7 h 20", "3 j 4 h"; never negative, in whole minutes, rounded down."""
+    """Return how long something lasts, never negative, in whole minutes, cut: "12 min", "7 h 20", "3 j 4 h"."""
     minutes = max(0, ms) // MINUTE
     if minutes < 60:
         return f"{minutes}{NB}min"

@@ -129,8 +129,7 @@ def time_in_ranges(series: Series) -> list[Share]:
     words = ("< 54", "54–69", "70–180", "181–250", "> 250")
     css = ("tvl", "tl", "tok", "th", "tvh")
     return [
-        Share(words=one, percent=float(part), css=name)
-        for one, part, name in zip(words, of_range, css, strict=True)
+        Share(words=one, percent=float(part), css=name) for one, part, name in zip(words, of_range, css, strict=True)
     ][::-1]
 
 
@@ -207,9 +206,7 @@ def _profile_chart(found: Profile, protocol: CareProtocol | None, title: str) ->
     )
 
 
-def _last_day(
-    series: Series, now: int, zone: str, protocol: CareProtocol | None, raised: Sequence[Raised]
-) -> Shown:
+def _last_day(series: Series, now: int, zone: str, protocol: CareProtocol | None, raised: Sequence[Raised]) -> Shown:
     recent = series.since(now - DAY)
     cadence = series.cadence or 300_000
     asked = round(DAY / cadence)
@@ -266,13 +263,19 @@ def _over_days(
         if quantity is Quantity.BLOOD_PRESSURE_SYSTOLIC
         else said(QUANTITIES[quantity]).capitalize()
     )
-    subtitle = t("{n} j, {count} mesures · {unit}", "{n} d, {count} readings · {unit}", n=days, count=len(series), unit=unit)
+    subtitle = t(
+        "{n} j, {count} mesures · {unit}", "{n} d, {count} readings · {unit}", n=days, count=len(series), unit=unit
+    )
     if not len(series):
         missing = t("Aucune mesure sur cette période.", "No reading in this period.")
         return Shown(name=quantity.value, title=title, subtitle=subtitle, picture=None, missing=missing)
     longest = max(2.5 * DAY, 4 * series.cadence)
     limits = _limits(protocol, quantity)
-    values = [*series.values.tolist(), *(beside.values.tolist() if beside is not None else []), *(one.value for one in limits)]
+    values = [
+        *series.values.tolist(),
+        *(beside.values.tolist() if beside is not None else []),
+        *(one.value for one in limits),
+    ]
     margin = max((max(values) - min(values)) * 0.12, float(facts(quantity).quantum) * 10)
     low, high = min(values) - margin, max(values) + margin
     lines = [Line(css="med", runs=runs(series.points(), longest=longest), dots=len(series) <= _FEW)]
@@ -296,6 +299,7 @@ def _over_days(
         gaps=_gaps(series, begin=begin, end=now, longest=longest),
         marks=_marks(raised, quantity, series, begin, zone),
     )
+    columns = (t("systolique", "systolic"), t("diastolique", "diastolic")) if beside is not None else (unit,)
     legend = (
         (("med", t("systolique", "systolic")), ("dia", t("diastolique (tirets)", "diastolic (dashes)")))
         if beside is not None
@@ -307,9 +311,9 @@ def _over_days(
         subtitle=subtitle,
         picture=draw(chart),
         legend=legend,
-        head=(t("Mesurée", "Measured"), *((t("systolique", "systolic"), t("diastolique", "diastolic")) if beside is not None else (unit,))),
+        head=(t("Mesurée", "Measured"), *columns),
         rows=_table(series, beside, zone),
-    )  # fmt: skip
+    )
 
 
 def _limits(protocol: CareProtocol | None, quantity: Quantity) -> list[Limit]:
@@ -364,7 +368,9 @@ def _table(series: Series, beside: Series | None, zone: str) -> list[tuple[str, 
 
 def _hours(now: int, zone: str) -> list[tuple[float, str]]:
     """Return every third full hour of the patient's clock of the last day."""
-    local = datetime.fromtimestamp(now / 1000, UTC).astimezone(ZoneInfo(zone)).replace(minute=0, second=0, microsecond=0)
+    local = (
+        datetime.fromtimestamp(now / 1000, UTC).astimezone(ZoneInfo(zone)).replace(minute=0, second=0, microsecond=0)
+    )
     found = []
     for back in range(25):
         at = local.astimezone(UTC) - timedelta(hours=back)

@@ -202,4 +202,3 @@ def way_of(patient: Patient) -> Way | None:
         read_at=None if seen is None else seen.created,
         read_by=str(by.get("by", "")),
     )
-

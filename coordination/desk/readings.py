@@ -38,7 +38,7 @@ class Series:
             quantity=quantity,
             times=table[:, 0],
             counts=table[:, 1],
-            values=table[:, 1] * float(facts(quantity).quantum),
+            values=np.asarray(table[:, 1] * float(facts(quantity).quantum), np.float64),
         )
 
     def __len__(self) -> int:

@@ -38,7 +38,9 @@ def open_account(email: str, *, name: str, password: str, roles: Sequence[str], 
         except ValidationError as error:
             raise CoordinationError(
                 Sentence(fr=f"Mot de passe refusé : {' '.join(error.messages)}", en="That password is too weak."),
-                hint=Sentence(fr="12 caractères au moins, peu courants.", en="12 characters at least, not a common one."),
+                hint=Sentence(
+                    fr="12 caractères au moins, peu courants.", en="12 characters at least, not a common one."
+                ),
             ) from error
         user = User.objects.create_user(email, name, password)
     for role in roles:

@@ -87,19 +87,17 @@ def worklist(team: Team, *, tab: Tab, user: int, search: str, now: int) -> Workl
         now: ms UTC.
     """
     problems = problems_of(team)
-    counts = {priority: 0 for priority in (1, 2, 3, TECHNICAL)}
+    counts = dict.fromkeys((1, 2, 3, TECHNICAL), 0)
     for row in problems:
         counts[row.priority] += 1
     overdue = sum(row.overdue(now) for row in problems)
-    match tab:
-        case Tab.TO_HANDLE:
-            shown = problems
-        case Tab.MINE:
-            shown = tuple(row for row in problems if row.alert.holder_id == user)
-        case Tab.CLOSED:
-            closed = Alert.objects.filter(team=team, state=CLOSED).select_related("patient", "box", "alertoutcome")
-            latest = closed.order_by(F("alertoutcome__at").desc(nulls_last=True), "-raised_at")[:MOST_ROWS]
-            shown = tuple(Row(alert=one, repeats=0, priority=_priority(one), due=None) for one in latest)
+    shown = problems
+    if tab is Tab.MINE:
+        shown = tuple(row for row in problems if row.alert.holder_id == user)
+    elif tab is Tab.CLOSED:
+        closed = Alert.objects.filter(team=team, state=CLOSED).select_related("patient", "box", "alertoutcome")
+        latest = closed.order_by(F("alertoutcome__at").desc(nulls_last=True), "-raised_at")[:MOST_ROWS]
+        shown = tuple(Row(alert=one, repeats=0, priority=_priority(one), due=None) for one in latest)
     if search:
         shown = tuple(row for row in shown if search.lower() in _name(row.alert).lower())
     return Worklist(rows=shown[:MOST_ROWS], counts=counts, overdue=overdue)

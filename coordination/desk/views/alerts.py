@@ -1,5 +1,7 @@
 """/alertes: the worklist, and what is done with an alert from it."""
 
+from collections.abc import Callable
+
 from django.contrib import messages
 from django.db import connection, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -8,7 +10,9 @@ from coordination.desk import pages
 from coordination.desk.pages import t
 from coordination.desk.views.account import back
 from coordination.desk.worklist import Tab, of_team, worklist
-from coordination.handling import Handler, give_back as given_back, take as taken
+from coordination.handling import Handler
+from coordination.handling import give_back as given_back
+from coordination.handling import take as taken
 
 
 def show(request: HttpRequest) -> HttpResponse:
@@ -36,7 +40,7 @@ def give_back(request: HttpRequest, alert: str) -> HttpResponse:
     return _act(request, alert, given_back, t("Rendue à l'équipe.", "Given back to the team."))
 
 
-def _act(request: HttpRequest, alert: str, what, done: str) -> HttpResponse:
+def _act(request: HttpRequest, alert: str, what: Callable[..., bool], done: str) -> HttpResponse:
     found = of_team(request.visit.team, alert)
     if found is None:
         raise Http404
@@ -64,6 +68,3 @@ def _act(request: HttpRequest, alert: str, what, done: str) -> HttpResponse:
         )
     response = back(request, "/alertes")
     return HttpResponseRedirect(f"{response.url.split('#')[0]}#a-{found.pk[:12]}")
-
-
-

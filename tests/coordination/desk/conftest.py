@@ -1,0 +1,55 @@
+"""Fixtures of the desk's tests. Django is set up once a process, here; each test has a database of its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from alerting.alert import Sentence
+from coordination.desk.site import DeskSite, configure
+from coordination.sqlite_file import connect
+from tests.coordination.kit import START, ManualClock
+from tests.coordination.kit import Team as Boxes
+
+_CLOCK = ManualClock()
+
+if not settings.configured:
+    configure(
+        DeskSite(
+            database=Path("/nonexistent/desk.db"),
+            secret="of the tests only, " * 4,
+            hosts=("testserver", "127.0.0.1", "localhost"),
+            https=False,
+            clock=_CLOCK,
+            reading_hours=Sentence(fr="Alertes lues de 8 h à 20 h.", en="Alerts are read from 8:00 to 20:00."),
+        )
+    )
+
+from django.core.management import call_command  # noqa: E402 - Django is set up by now
+
+from tests.coordination.desk.kit import Desk, fresh, use  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with every table and nothing in them."""
+    place = tmp_path_factory.mktemp("migrated") / "desk.db"
+    connect(place).close()
+    use(place)
+    call_command("migrate", verbosity=0, interactive=False)
+    use(Path("/nonexistent/desk.db"))
+    return place
+
+
+@pytest.fixture
+def desk(migrated: Path, tmp_path: Path) -> Iterator[Desk]:
+    """A desk whose clock stands at START."""
+    boxes = Boxes(tmp_path)
+    fresh(migrated, boxes.database)
+    use(boxes.database)
+    _CLOCK.now = START
+    made = Desk(boxes, _CLOCK)
+    yield made
+    made.close()
+    use(Path("/nonexistent/desk.db"))
