@@ -5,15 +5,15 @@ The box that raised it is told, so that nobody at home is told again of what is 
 Not here: closing an alert (closing); taking it in hand and giving it back belong to the desk.
 """
 
-import sqlite3
 from pathlib import Path
 
 from alerting.alert import Acknowledgement, Sentence
 from coordination.audit_log import AuditLog
 from coordination.dispositions import tell_box
 from coordination.errors import CoordinationError
+from coordination.sql import Sql
 from coordination.sqlite_alerts import Alerts
-from coordination.sqlite_file import as_error, connect, connect_to_read, transaction
+from coordination.team_database import ERRORS, as_error, connect, connect_to_read, transaction
 from devices.clock import SystemClock
 from exchange.audit_chain import Act
 from exchange.command_bodies import DispositionBody, DispositionState
@@ -29,7 +29,7 @@ def acknowledge(database: Path, alert: str, acknowledgement: Acknowledgement) ->
 
     Raises:
         CoordinationError: no alert, or more than one, begins like that.
-        DatabaseUnusableError, DatabaseBusyError: see `sqlite_file`.
+        DatabaseUnusableError, DatabaseBusyError: see `team_database`.
     """
     # A database that is not there is refused before one is made.
     connect_to_read(database).close()
@@ -44,14 +44,14 @@ def acknowledge(database: Path, alert: str, acknowledgement: Acknowledgement) ->
             if first == acknowledgement:
                 body = DispositionBody(alert=whole, state=DispositionState.TAKEN, by=first.by, at=first.at)
                 tell_box(connection, body, now=SystemClock().now_ms())
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise as_error(error) from error
     finally:
         connection.close()
     return whole, first
 
 
-def named(connection: sqlite3.Connection, alert: str) -> str:
+def named(connection: Sql, alert: str) -> str:
     """Return the id of the one alert whose id begins with `alert`.
 
     Raises:

@@ -5,7 +5,6 @@ The file also holds what each box signed for in its own log: with it an auditor 
 
 import getpass
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -14,7 +13,8 @@ from typing import TextIO
 
 from coordination.audit_log import AuditLog
 from coordination.audit_witness import Witness
-from coordination.sqlite_file import as_error, connect, connect_to_read, transaction
+from coordination.sql import Sql
+from coordination.team_database import ERRORS, as_error, connect, connect_to_read, transaction
 from exchange.audit_chain import TEAM_LOG, Act
 from exchange.audit_export import Exported, lines
 from exchange.audit_show import Wanted, as_json, table
@@ -24,7 +24,7 @@ def show(database: Path, wanted: Wanted, *, lang: str, json_lines: bool) -> str:
     """Return the acts asked for, as a table or as JSON lines.
 
     Raises:
-        DatabaseUnusableError, DatabaseBusyError: see `sqlite_file`.
+        DatabaseUnusableError, DatabaseBusyError: see `team_database`.
     """
     with _reading(database) as connection:
         log = AuditLog(connection)
@@ -46,7 +46,7 @@ def export(database: Path, file: TextIO, *, name: str, now: int, names: bool) ->
         names: whether the file says what tags stand for.
 
     Raises:
-        DatabaseUnusableError, DatabaseBusyError: see `sqlite_file`.
+        DatabaseUnusableError, DatabaseBusyError: see `team_database`.
     """
     connect_to_read(database).close()
     enter(database, Act.LOG_EXPORTED, at=now, reference=name, with_names=names)
@@ -88,11 +88,11 @@ def account() -> str:
 
 
 @contextmanager
-def _reading(database: Path) -> Iterator[sqlite3.Connection]:
+def _reading(database: Path) -> Iterator[Sql]:
     connection = connect_to_read(database)
     try:
         yield connection
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise as_error(error) from error
     finally:
         connection.close()

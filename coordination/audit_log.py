@@ -9,12 +9,12 @@ Not here: heads of the boxes' logs (audit_witness), and what an entry is (exchan
 """
 
 import secrets
-import sqlite3
 from collections.abc import Iterable, Iterator
 from types import MappingProxyType
 
 import msgspec
 
+from coordination.sql import Sql
 from exchange.audit_chain import (
     KEY_BYTES,
     TEAM_LOG,
@@ -41,7 +41,7 @@ NOTHING: Detail = MappingProxyType({})
 class AuditLog:
     """The audit tables of one open database; whatever writes does so in a transaction of the caller's."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Sql) -> None:
         self._connection = connection
 
     def begin(self, *, at: int) -> None:
@@ -161,5 +161,7 @@ class AuditLog:
 
     def _key(self, subject: str) -> bytes:
         fresh = secrets.token_bytes(KEY_BYTES)
-        self._connection.execute("INSERT OR IGNORE INTO audit_subject (name, key) VALUES (?, ?)", (subject, fresh))
+        self._connection.execute(
+            "INSERT INTO audit_subject (name, key) VALUES (?, ?) ON CONFLICT DO NOTHING", (subject, fresh)
+        )
         return bytes(self._connection.execute("SELECT key FROM audit_subject WHERE name = ?", (subject,)).fetchone()[0])

@@ -5,13 +5,12 @@ number, mean that entries which a box had signed for are no longer what they wer
 log and a technical alert; everything is kept, what contradicts as well.
 """
 
-import sqlite3
-
 import msgspec
 
 from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence, alert_id
 from coordination.attribution import INBOX_VERSION, TeamChange
 from coordination.audit_log import AuditLog
+from coordination.sql import Sql
 from coordination.sqlite_alerts import Alerts
 from exchange.audit_chain import Act, CheckpointRecord, Head
 
@@ -21,7 +20,7 @@ LOG_CUT = "audit_cut"
 class Witness:
     """The heads of the boxes' logs, in one open transaction."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Sql) -> None:
         self._connection = connection
         self._log = AuditLog(connection)
 
@@ -40,8 +39,8 @@ class Witness:
             self._log.enter(Act.LOG_BEGUN, at=stored_at, by=box, reference=head.chain, detail={"n": head.n})
         contradicted = self._contradicted(box, record)
         self._connection.execute(
-            "INSERT OR IGNORE INTO audit_witness (box_id, chain, n, hash, since, since_hash, at, stored_at, body)"
-            " SELECT id, ?, ?, ?, ?, ?, ?, ?, ? FROM box WHERE name = ?",
+            "INSERT INTO audit_witness (box_id, chain, n, hash, since, since_hash, at, stored_at, body)"
+            " SELECT id, ?, ?, ?, ?, ?, ?, ?, ? FROM box WHERE name = ? ON CONFLICT DO NOTHING",
             (
                 head.chain,
                 head.n,

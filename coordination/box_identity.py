@@ -11,7 +11,6 @@ Times are ms UTC of the real clock. Not here: how a box comes to its keys (`enro
 (`broker_control`).
 """
 
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,8 @@ from types import TracebackType
 from typing import Self
 
 from coordination.authority import Issued
-from coordination.sqlite_file import as_error, connect_to_read
+from coordination.sql import Sql
+from coordination.team_database import ERRORS, as_error, connect_to_read
 from exchange.identity import key_id
 
 SIGNING = "signing"
@@ -36,7 +36,7 @@ class BoxKeys:
         """`path` is the database, opened when it is first asked; `listed` are the boxes of desk.toml."""
         self._path = path
         self._listed = listed
-        self._connection: sqlite3.Connection | None = None
+        self._connection: Sql | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -56,7 +56,7 @@ class BoxKeys:
         """
         try:
             return signing_key(self._opened(), box, signer, listed=self._listed)
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise as_error(error) from error
 
     def opening_key(self, box: str, *, listed: bytes | None) -> bytes | None:
@@ -70,16 +70,16 @@ class BoxKeys:
             # What the database says of a box counts for more: a box that was revoked there is sent nothing.
             known = self._opened().execute(query, (box,)).fetchone() is not None
             return opening_key(self._opened(), box) if known else listed
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise as_error(error) from error
 
-    def _opened(self) -> sqlite3.Connection:
+    def _opened(self) -> Sql:
         if self._connection is None:
             self._connection = connect_to_read(self._path)
         return self._connection
 
 
-def signing_key(connection: sqlite3.Connection, box: str, signer: str, *, listed: Listed) -> bytes | None:
+def signing_key(connection: Sql, box: str, signer: str, *, listed: Listed) -> bytes | None:
     """Return the raw public key of that id when it is one of the box's own and was not revoked."""
     row = connection.execute(
         "SELECT public, revoked_at FROM box_key JOIN box ON box.id = box_id"
@@ -91,7 +91,7 @@ def signing_key(connection: sqlite3.Connection, box: str, signer: str, *, listed
     return None if row[1] is not None else bytes.fromhex(row[0])
 
 
-def opening_key(connection: sqlite3.Connection, box: str) -> bytes | None:
+def opening_key(connection: Sql, box: str) -> bytes | None:
     """Return the raw public X25519 key to which something for the box is sealed; None for a box that has none."""
     row = connection.execute(
         "SELECT public FROM box_key JOIN box ON box.id = box_id"
@@ -101,7 +101,7 @@ def opening_key(connection: sqlite3.Connection, box: str) -> bytes | None:
     return None if row is None else bytes.fromhex(row[0])
 
 
-def standing_keys(connection: sqlite3.Connection, box: str, *, listed: Listed) -> frozenset[str]:
+def standing_keys(connection: Sql, box: str, *, listed: Listed) -> frozenset[str]:
     """Return the signing keys of a box that hold, as 64 hexadecimal digits."""
     rows = connection.execute(
         "SELECT key, public, revoked_at FROM box_key JOIN box ON box.id = box_id WHERE box.name = ? AND purpose = ?",
@@ -112,13 +112,13 @@ def standing_keys(connection: sqlite3.Connection, box: str, *, listed: Listed) -
     return frozenset(own | {public.hex() for key, public in listed.get(box, {}).items() if key not in known})
 
 
-def is_revoked(connection: sqlite3.Connection, public: str) -> bool:
+def is_revoked(connection: Sql, public: str) -> bool:
     """Return whether a key (64 hexadecimal digits) was ever revoked, for whichever box."""
     query = "SELECT 1 FROM box_key WHERE public = ? AND revoked_at IS NOT NULL"
     return connection.execute(query, (public,)).fetchone() is not None
 
 
-def owner(connection: sqlite3.Connection, public: str, *, listed: Listed) -> str | None:
+def owner(connection: Sql, public: str, *, listed: Listed) -> str | None:
     """Return the box whose key that is (64 hexadecimal digits), or None."""
     row = connection.execute(
         "SELECT box.name FROM box_key JOIN box ON box.id = box_id WHERE public = ?", (public,)
@@ -131,17 +131,17 @@ def owner(connection: sqlite3.Connection, public: str, *, listed: Listed) -> str
 # --- writing, in the caller's transaction ---------------------------------------------------------------------
 
 
-def keep_keys(connection: sqlite3.Connection, box: str, *, signing: str, opening: str, at: int) -> None:
+def keep_keys(connection: Sql, box: str, *, signing: str, opening: str, at: int) -> None:
     """Make these public keys (hexadecimal) the box's own."""
     for purpose, public in ((SIGNING, signing), (OPENING, opening)):
         connection.execute(
-            "INSERT OR IGNORE INTO box_key (box_id, purpose, key, public, since)"
-            " SELECT id, ?, ?, ?, ? FROM box WHERE name = ?",
+            "INSERT INTO box_key (box_id, purpose, key, public, since)"
+            " SELECT id, ?, ?, ?, ? FROM box WHERE name = ? ON CONFLICT DO NOTHING",
             (purpose, key_id(bytes.fromhex(public)), public, at, box),
         )
 
 
-def keep_certificate(connection: sqlite3.Connection, issued: Issued, *, at: int) -> None:
+def keep_certificate(connection: Sql, issued: Issued, *, at: int) -> None:
     """Keep a certificate that is about to be given to the box that it names."""
     connection.execute(
         "INSERT INTO box_certificate (serial, box_id, not_before, not_after, issued_at, tls_key, pem)"
@@ -164,7 +164,7 @@ class Revoked:
 
 
 def revoke_box(
-    connection: sqlite3.Connection,
+    connection: Sql,
     box: str,
     *,
     listed: Listed,
@@ -178,8 +178,8 @@ def revoke_box(
     for public in listed.get(box, {}).values():
         # A row of its own outweighs what desk.toml says.
         connection.execute(
-            "INSERT OR IGNORE INTO box_key (box_id, purpose, key, public, since)"
-            " SELECT id, ?, ?, ?, ? FROM box WHERE name = ?",
+            "INSERT INTO box_key (box_id, purpose, key, public, since)"
+            " SELECT id, ?, ?, ?, ? FROM box WHERE name = ? ON CONFLICT DO NOTHING",
             (SIGNING, key_id(public), public.hex(), at, box),
         )
     keys = connection.execute(

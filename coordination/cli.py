@@ -13,10 +13,9 @@ from typing import TextIO
 import click
 
 from alerting.alert import Acknowledgement, Sentence
-from coordination import audit_command
+from coordination import audit_command, desk_cli
 from coordination.acknowledging import acknowledge as keep_acknowledgement
 from coordination.alert_page import page
-from coordination import desk_cli
 from coordination.command_cli import add_commands
 from coordination.errors import CoordinationError
 from coordination.gap_page import MORE_MISSING, gap_lines, gap_table, missing_sentences

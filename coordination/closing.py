@@ -3,7 +3,6 @@
 Not here: acknowledging (acknowledging), and taking in hand and giving back, which belong to the desk.
 """
 
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from alerting.alert import Acknowledgement, Outcome
 from coordination.acknowledging import named
 from coordination.dispositions import tell_box
 from coordination.sqlite_alerts import Alerts
-from coordination.sqlite_file import as_error, connect, connect_to_read, transaction
+from coordination.team_database import ERRORS, as_error, connect, connect_to_read, transaction
 from devices.clock import SystemClock
 from exchange.command_bodies import DispositionBody, DispositionState
 
@@ -34,7 +33,7 @@ def close(database: Path, alert: str, *, by: str, outcome: Outcome, at: int) -> 
 
     Raises:
         CoordinationError: no alert, or more than one, begins like that.
-        DatabaseUnusableError, DatabaseBusyError: see `sqlite_file`.
+        DatabaseUnusableError, DatabaseBusyError: see `team_database`.
     """
     # A database that is not there is refused before one is made.
     connect_to_read(database).close()
@@ -46,13 +45,13 @@ def close(database: Path, alert: str, *, by: str, outcome: Outcome, at: int) -> 
             connection.execute(
                 "INSERT INTO alert_outcome (alert_id, outcome, person, at) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (alert_id) DO UPDATE SET outcome = excluded.outcome, person = excluded.person,"
-                " at = excluded.at WHERE excluded.at >= at",
+                " at = excluded.at WHERE excluded.at >= alert_outcome.at",
                 (whole, outcome.value, by, at),
             )
             connection.execute("UPDATE alert SET state = ? WHERE id = ?", (CLOSED, whole))
             body = DispositionBody(alert=whole, state=DispositionState.CLOSED, by=by, at=at, outcome=outcome)
             told = tell_box(connection, body, now=SystemClock().now_ms())
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise as_error(error) from error
     finally:
         connection.close()

@@ -22,8 +22,8 @@ from coordination.request_words import command_line, command_table, request_line
 from coordination.requests import add_signature, make_command, new_request, protocol_body, read_request, write_request
 from coordination.settings import read_settings
 from coordination.sqlite_commands import SqliteCommands
-from coordination.sqlite_file import connect, connect_to_read, transaction
 from coordination.tables import Language, said
+from coordination.team_database import connect, connect_to_read, transaction
 from devices.clock import SystemClock
 from exchange.command_bodies import Body, EraseBody, ListBody, NoBody, PairBody, ScanBody
 from exchange.commands import CommandKind, SignedCommand, encode

@@ -33,7 +33,7 @@ def begin(settings: Settings, clock: Clock) -> None:
 
     Raises:
         CoordinationError: the desk's libraries are not installed.
-        DatabaseUnusableError, DatabaseBusyError: see `sqlite_file.connect`.
+        DatabaseUnusableError, DatabaseBusyError: see `team_database.connect`.
         IdentityError: the secret cannot be read or written.
     """
     from coordination.sqlite_file import connect

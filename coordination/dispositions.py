@@ -6,16 +6,16 @@ not. What the inbox raised by itself is told to no box: no box knows it.
 What is not here: sending (command_sender), and what the box makes of it.
 """
 
-import sqlite3
 from contextlib import AbstractContextManager, nullcontext
 
 from coordination.requests import make_command
+from coordination.sql import Sql
 from coordination.sqlite_commands import SqliteCommands
 from exchange.command_bodies import DispositionBody
 from exchange.commands import LONGEST_MS, CommandKind, SignedCommand, encode
 
 
-def tell_box(connection: sqlite3.Connection, disposition: DispositionBody, *, now: int) -> bool:
+def tell_box(connection: Sql, disposition: DispositionBody, *, now: int) -> bool:
     """Queue a disposition inside a transaction of the caller's; False when no box raised the alert.
 
     Args:

@@ -17,7 +17,6 @@ Each method is one transaction; times are ms UTC of the real clock. Not here: th
 """
 
 import hmac
-import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -36,7 +35,7 @@ from coordination.box_identity import (
     revoke_box,
     standing_keys,
 )
-from coordination.sqlite_file import as_error, connect, transaction
+from coordination.team_database import ERRORS, as_error, connect, transaction
 from exchange.enrolment import EnrolmentError, Machine, Reason
 from exchange.enrolment_code import EnrolmentCode, hashed
 
@@ -84,7 +83,7 @@ class Enrolments:
         """Open the database; `listed` are the boxes of desk.toml.
 
         Raises:
-            DatabaseUnusableError, DatabaseBusyError: see `sqlite_file.connect`.
+            DatabaseUnusableError, DatabaseBusyError: see `team_database.connect`.
         """
         self._connection = connect(path)
         self._listed = listed
@@ -103,7 +102,7 @@ class Enrolments:
         """Let a code hold for a box from now on, and no older one; return until when."""
         until = at + LIFETIME_MS
         with transaction(self._connection):
-            self._connection.execute("INSERT OR IGNORE INTO box (name) VALUES (?)", (box,))
+            self._connection.execute("INSERT INTO box (name) VALUES (?) ON CONFLICT DO NOTHING", (box,))
             self._void(box)
             self._connection.execute(
                 "INSERT INTO enrolment (place, box_id, secret, state, created_at, expires_at)"
@@ -388,5 +387,5 @@ class Enrolments:
     def _rows(self, query: str, *values: object) -> list[tuple[str, str, str, str]]:
         try:
             return self._connection.execute(query, values).fetchall()
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise as_error(error) from error

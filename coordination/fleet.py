@@ -4,7 +4,6 @@ Read from the team's database only. Times in ms UTC; what a box says of itself i
 nowhere. Not here: alerts about boxes (`view`).
 """
 
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,8 +15,8 @@ from alerting.alert import Sentence
 from coordination.box_identity import Listed, standing_keys
 from coordination.canary import CANARY_MISSING
 from coordination.lines import iso
-from coordination.sqlite_file import as_error, connect_to_read
 from coordination.tables import Language, local, said
+from coordination.team_database import ERRORS, as_error, connect_to_read
 
 DAY_MS = 86_400_000
 
@@ -144,7 +143,7 @@ def boxes(database: Path, listed: Listed, *, at: int) -> tuple[BoxLine, ...]:
             )
             for row in rows
         )
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise as_error(error) from error
     finally:
         connection.close()

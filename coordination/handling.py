@@ -7,12 +7,12 @@ nothing is done.
 Not here: only having seen it (acknowledging), closing (closing), and who may (the desk's access).
 """
 
-import sqlite3
 from dataclasses import dataclass
 
 from alerting.alert import Acknowledgement
 from coordination.audit_log import AuditLog
 from coordination.dispositions import tell_box
+from coordination.sql import Sql
 from coordination.sqlite_alerts import Alerts
 from devices.clock import SystemClock
 from exchange.audit_chain import Act
@@ -30,7 +30,7 @@ class Handler:
     row: int | None
 
 
-def take(connection: sqlite3.Connection, alert: str, *, by: Handler, handled: int, at: int) -> bool:
+def take(connection: Sql, alert: str, *, by: Handler, handled: int, at: int) -> bool:
     """Take an alert in hand; False when somebody was first.
 
     Args:
@@ -53,7 +53,7 @@ def take(connection: sqlite3.Connection, alert: str, *, by: Handler, handled: in
     return True
 
 
-def give_back(connection: sqlite3.Connection, alert: str, *, by: Handler, handled: int, at: int) -> bool:
+def give_back(connection: Sql, alert: str, *, by: Handler, handled: int, at: int) -> bool:
     """Give an alert back to the team; False when it is not theirs, or was handled since they looked.
 
     Args: see `take`.
@@ -70,12 +70,12 @@ def give_back(connection: sqlite3.Connection, alert: str, *, by: Handler, handle
     return True
 
 
-def _enter(connection: sqlite3.Connection, act: Act, alert: str, by: Handler, at: int) -> None:
+def _enter(connection: Sql, act: Act, alert: str, by: Handler, at: int) -> None:
     log = AuditLog(connection)
     log.begin(at=at)
     log.enter(act, at=at, by=by.name, reference=alert)
 
 
-def _tell(connection: sqlite3.Connection, alert: str, state: DispositionState, by: Handler, at: int) -> None:
+def _tell(connection: Sql, alert: str, state: DispositionState, by: Handler, at: int) -> None:
     body = DispositionBody(alert=alert, state=state, by=by.name, at=at)
     tell_box(connection, body, now=SystemClock().now_ms())

@@ -6,7 +6,6 @@ the one of the box. What the box judged and the team never received would show a
 What is not here: judging (alerting.backtest).
 """
 
-import sqlite3
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -20,7 +19,8 @@ from alerting.engine import ENGINE_VERSION
 from alerting.protocol_file import check_protocol
 from coordination.acknowledging import named
 from coordination.errors import CoordinationError
-from coordination.sqlite_file import as_error, connect_to_read
+from coordination.sql import Sql
+from coordination.team_database import ERRORS, as_error, connect_to_read
 from devices.reading import ClockTrust, Provenance, Quality, Quantity, Reading, Unit, Validity
 from exchange.messages import AlertRecord, alert_change
 
@@ -62,7 +62,7 @@ def replay(database: Path, alert: str) -> Replayed:
 
     Raises:
         CoordinationError: no such alert, one of no care protocol, or a protocol that the team does not have.
-        DatabaseUnusableError, DatabaseBusyError: see `sqlite_file`.
+        DatabaseUnusableError, DatabaseBusyError: see `team_database`.
     """
     connection = connect_to_read(database)
     try:
@@ -74,11 +74,11 @@ def replay(database: Path, alert: str) -> Replayed:
             raise _no_protocol(told.protocol_hash)
         zone, since = connection.execute(
             'SELECT time_zone, min("from") FROM patient JOIN box_assignment ON patient.id = patient_id'
-            " WHERE pseudonym = ?",
+            " WHERE pseudonym = ? GROUP BY time_zone",
             (told.patient,),
         ).fetchone()
         readings = _readings(connection, told.patient)
-    except sqlite3.Error as error:
+    except ERRORS as error:
         raise as_error(error) from error
     finally:
         connection.close()
@@ -101,7 +101,7 @@ def _verdict(told: AlertChange, again: AlertOutcome | None) -> Verdict:
 _RAISING = (ChangeKind.RAISED.value, ChangeKind.ADDED.value, ChangeKind.REVISED.value)
 
 
-def _first_told(connection: sqlite3.Connection, alert: str) -> AlertChange:
+def _first_told(connection: Sql, alert: str) -> AlertChange:
     """Return an alert as it was when it was told first."""
     row = connection.execute(
         "SELECT content FROM alert_event JOIN alert ON alert.id = alert_id WHERE alert_id = ? AND alert.protocol <> ''"
@@ -121,7 +121,7 @@ def _first_told(connection: sqlite3.Connection, alert: str) -> AlertChange:
     return alert_change(msgspec.json.decode(row[0], type=AlertRecord))
 
 
-def _readings(connection: sqlite3.Connection, patient: str) -> list[Reading]:
+def _readings(connection: Sql, patient: str) -> list[Reading]:
     """Return every reading of a patient once, as the box judged it."""
     found: dict[tuple[str, str, str], Reading] = {}
     rows = connection.execute(

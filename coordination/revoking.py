@@ -12,7 +12,7 @@ from coordination.box_identity import Listed, Revoked, revoke_box
 from coordination.broker_control import BrokerAddress, BrokerControl
 from coordination.errors import CoordinationError
 from coordination.settings import EnrolmentSettings, Settings
-from coordination.sqlite_file import connect, transaction
+from coordination.team_database import connect, transaction
 
 
 def enrolment_of(settings: Settings) -> EnrolmentSettings:
@@ -61,7 +61,7 @@ def revoke_at_inbox(database: Path, box: str, *, listed: Listed, reason: str, at
     try:
         with transaction(connection):
             if box in listed:
-                connection.execute("INSERT OR IGNORE INTO box (name) VALUES (?)", (box,))
+                connection.execute("INSERT INTO box (name) VALUES (?) ON CONFLICT DO NOTHING", (box,))
             if connection.execute("SELECT 1 FROM box WHERE name = ?", (box,)).fetchone() is None:
                 raise CoordinationError(
                     Sentence(fr=f"Aucun boîtier '{box}' ici.", en=f"There is no box '{box}' here."),

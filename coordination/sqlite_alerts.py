@@ -3,13 +3,12 @@
 What a person says about an alert is an event too, beside those of the box and of the inbox.
 """
 
-import sqlite3
-
 import msgspec
 
 from alerting.alert import Acknowledgement
 from coordination.alert_events import PRIO, AlertEvent, latest
 from coordination.attribution import TeamChange
+from coordination.sql import Sql
 from exchange.messages import AlertRecord, alert_change
 from exchange.messages import alert as alert_record
 
@@ -28,7 +27,7 @@ TAKEN = 1
 class Alerts:
     """The alerts in one open transaction. Boxes and patients are named by their rows."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Sql) -> None:
         self._connection = connection
 
     def owner_is(self, alert: str, patient: int | None) -> bool:
@@ -40,8 +39,8 @@ class Alerts:
         """Keep one change; one that is already kept changes nothing."""
         record = event.record
         self._connection.execute(
-            "INSERT OR IGNORE INTO alert_event (alert_id, box_id, epoch, seq, kind, created, stored_at, content)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO alert_event (alert_id, box_id, epoch, seq, kind, created, stored_at, content)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (
                 record.alert_id,
                 event.box,
@@ -69,8 +68,8 @@ class Alerts:
     def acknowledge(self, alert: str, acknowledgement: Acknowledgement) -> Acknowledgement:
         """Keep that a named person has seen the alert, and return the first who did, who stays the one who did."""
         self._connection.execute(
-            "INSERT OR IGNORE INTO alert_event (alert_id, box_id, epoch, seq, kind, created, stored_at, content)"
-            " SELECT id, box_id, ?, 0, 'acknowledged', ?, ?, ? FROM alert WHERE id = ?",
+            "INSERT INTO alert_event (alert_id, box_id, epoch, seq, kind, created, stored_at, content)"
+            " SELECT id, box_id, ?, 0, 'acknowledged', ?, ?, ? FROM alert WHERE id = ? ON CONFLICT DO NOTHING",
             (
                 PERSON,
                 acknowledgement.at,
@@ -79,7 +78,7 @@ class Alerts:
                 alert,
             ),
         )
-        self._connection.execute("UPDATE alert SET state = max(state, ?) WHERE id = ?", (TAKEN, alert))
+        self._connection.execute("UPDATE alert SET state = greatest(state, ?) WHERE id = ?", (TAKEN, alert))
         row = self._connection.execute(
             "SELECT content FROM alert_event WHERE alert_id = ? AND epoch = ?", (alert, PERSON)
         ).fetchone()
@@ -134,7 +133,7 @@ class Alerts:
         )
         # A moved onset makes a new alert of the same matter: whoever has seen the one has seen the other.
         self._connection.execute(
-            "UPDATE alert SET state = max(state, (SELECT before.state FROM alert AS before WHERE before.id = ?))"
+            "UPDATE alert SET state = greatest(state, (SELECT before.state FROM alert AS before WHERE before.id = ?))"
             " WHERE id = ? AND EXISTS (SELECT 1 FROM alert WHERE id = ?)",
             (record.supersedes, alert, record.supersedes),
         )

@@ -1,6 +1,5 @@
 """The command, command_ack and care_protocol tables."""
 
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Final
@@ -10,6 +9,7 @@ import msgspec
 from alerting.alert import Sentence
 from coordination.command_queue import UNANSWERED, CommandState, CommandView, Due
 from coordination.errors import CoordinationError
+from coordination.sql import Sql
 from exchange.command_answers import Answer, AnswerState
 from exchange.command_bodies import ProtocolBody, decode_body
 from exchange.commands import Command, CommandKind, SignedCommand
@@ -26,7 +26,7 @@ _FINAL: Final = {AnswerState.APPLIED: CommandState.APPLIED, AnswerState.REFUSED:
 class SqliteCommands:
     """The queue in one open database."""
 
-    def __init__(self, connection: sqlite3.Connection, transaction: Callable[[], AbstractContextManager[None]]) -> None:
+    def __init__(self, connection: Sql, transaction: Callable[[], AbstractContextManager[None]]) -> None:
         """`transaction` runs a block as one write transaction of this connection."""
         self._connection = connection
         self._transaction = transaction
@@ -102,13 +102,14 @@ class SqliteCommands:
     def keep_protocol(self, protocol_hash: str, text: str, *, at: int) -> None:
         """Keep a resolved protocol for good, by its hash: alerts name it for years."""
         self._connection.execute(
-            "INSERT OR IGNORE INTO care_protocol (hash, text, first_at) VALUES (?, ?, ?)", (protocol_hash, text, at)
+            "INSERT INTO care_protocol (hash, text, first_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (protocol_hash, text, at),
         )
 
     def last_version(self, box: str, series: tuple[str, str, str]) -> int:
         """See `CommandQueue.last_version`."""
         row = self._connection.execute(
-            "SELECT max(max(version, ifnull(highest, 0))) FROM command JOIN box ON box.id = box_id"
+            "SELECT max(greatest(version, coalesce(highest, 0))) FROM command JOIN box ON box.id = box_id"
             " LEFT JOIN command_ack ON command_ack.command_id = command.id"
             " WHERE box.name = ? AND kind = ? AND subject = ? AND about = ?",
             (box, *series),
@@ -175,8 +176,8 @@ class SqliteCommands:
         if row is None:
             return
         execute(
-            "INSERT OR IGNORE INTO command_ack (command_id, state, reason, at, received_at, protocol_hash, highest,"
-            " content) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO command_ack (command_id, state, reason, at, received_at, protocol_hash, highest,"
+            " content) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (
                 answer.command,
                 answer.state.value,

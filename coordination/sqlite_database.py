@@ -1,6 +1,5 @@
 """The team's database on SQLite: every call one transaction, of one worker at a time."""
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -22,12 +21,13 @@ from coordination.database import (
     Watched,
 )
 from coordination.silence import NOT_TRANSMITTED
+from coordination.sql import Sql
 from coordination.sqlite_alerts import Alerts
 from coordination.sqlite_commands import SqliteCommands
-from coordination.sqlite_file import as_error, connect, transaction
 from coordination.sqlite_of_boxes import sung
 from coordination.sqlite_records import Records, Roster
 from coordination.sqlite_signs import keep_presence, refuse
+from coordination.team_database import ERRORS, as_error, connect, transaction
 from exchange.audit_chain import Act, Erasable
 from exchange.identity import SigningKey
 from exchange.messages import Range, lineage
@@ -49,13 +49,13 @@ class SqliteDatabase:
         """Open or create the file.
 
         Raises:
-            DatabaseUnusableError: see `sqlite_file.connect`.
-            DatabaseBusyError: see `sqlite_file.connect`.
+            DatabaseUnusableError: see `team_database.connect`.
+            DatabaseBusyError: see `team_database.connect`.
         """
         self._connection = connect(path)
         try:
             self._roster, self._roster_version = Roster.load(self._connection), _roster_version(self._connection)
-        except sqlite3.Error as error:
+        except ERRORS as error:
             self._connection.close()
             raise as_error(error) from error
         self.commands = SqliteCommands(self._connection, lambda: transaction(self._connection))
@@ -70,7 +70,7 @@ class SqliteDatabase:
             log, before = AuditLog(self._connection), self._held()
             log.begin(at=at)
             for box in boxes:
-                self._connection.execute("INSERT OR IGNORE INTO box (name) VALUES (?)", (box,))
+                self._connection.execute("INSERT INTO box (name) VALUES (?) ON CONFLICT DO NOTHING", (box,))
             for item in assignments:
                 self._connection.execute(
                     "INSERT INTO patient (pseudonym, time_zone) VALUES (?, ?)"
@@ -170,8 +170,9 @@ class SqliteDatabase:
             )
             for box in sorted(heard):
                 self._connection.execute(
-                    "UPDATE box SET back_listened = iif(ifnull(:listened - heard_listened, :away) >= :away, :listened,"
-                    " back_listened), heard_at = :at, heard_listened = :listened WHERE name = :box",
+                    "UPDATE box SET back_listened = CASE WHEN coalesce(:listened - heard_listened, :away) >= :away"
+                    " THEN :listened ELSE back_listened END, heard_at = :at, heard_listened = :listened"
+                    " WHERE name = :box",
                     {"listened": listened, "at": moment.at, "box": box, "away": canary.HEARD_MS},
                 )
             by_box: dict[str, list[Received]] = {}
@@ -200,7 +201,7 @@ class SqliteDatabase:
         ).fetchone()[0]
         # Between a lineage and the first text after it, so that the index of the key finds them.
         others = self._connection.execute(
-            "SELECT ifnull(max(min(last, ?)), -1) FROM received_range JOIN box ON box.id = box_id"
+            "SELECT coalesce(max(least(last, ?)), -1) FROM received_range JOIN box ON box.id = box_id"
             " WHERE box.name = ? AND epoch >= ? AND epoch < ? AND epoch <> ? AND first <= ?",
             (high, box, lineage(epoch), lineage(epoch) + "g", epoch, high),
         ).fetchone()[0]
@@ -261,8 +262,8 @@ class SqliteDatabase:
                 alerts.say(team, moment.at)
                 if team.change.kind is ChangeKind.RAISED and team.change.rule == NOT_TRANSMITTED:
                     self._connection.execute(
-                        'INSERT OR IGNORE INTO device_silence (box_id, "from", cause)'
-                        " SELECT id, ?, ? FROM box WHERE name = ?",
+                        'INSERT INTO device_silence (box_id, "from", cause)'
+                        " SELECT id, ?, ? FROM box WHERE name = ? ON CONFLICT DO NOTHING",
                         (team.change.onset, team.change.rule, team.box),
                     )
             self._connection.execute(
@@ -277,7 +278,7 @@ class SqliteDatabase:
         watched: list[Watched] = []
         rows = self._connection.execute(
             'SELECT pseudonym, box.name, "from", "to", time_zone, heard_at,'
-            " max(box_assignment.listened, ifnull(heard_listened, 0))"
+            " greatest(box_assignment.listened, coalesce(heard_listened, 0))"
             " FROM box_assignment JOIN box ON box.id = box_id JOIN patient ON patient.id = patient_id"
             ' WHERE "to" IS NULL OR ("to" > ? AND "to" > "from") ORDER BY pseudonym, box.name, "from"',
             (at,),
@@ -295,5 +296,5 @@ class SqliteDatabase:
         self._connection.close()
 
 
-def _roster_version(connection: sqlite3.Connection) -> int:
+def _roster_version(connection: Sql) -> int:
     return int(connection.execute("SELECT roster FROM inbox_listening").fetchone()[0])

@@ -2,8 +2,8 @@
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -25,7 +25,7 @@ _TRANSIENT = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLI
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open or create the database, in autocommit: `transaction` begins what must hold together.
+    """Open or create the database, in autocommit: `team_database.transaction` begins what must hold together.
 
     Raises:
         DatabaseUnusableError: from a newer version, not ours, damaged, or the disk keeps no promise.
@@ -34,7 +34,7 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         # Made before SQLite would, so that its log and index take over the mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
+        connection = learn(sqlite3.connect(path, isolation_level=None, timeout=BUSY_S))
     except (OSError, sqlite3.Error) as error:
         raise _cannot_open(path, str(error)) from error
     try:
@@ -73,7 +73,7 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
             ),
         )
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)
+        connection = learn(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=BUSY_S))
     except sqlite3.Error as error:
         raise _cannot_open(path, str(error)) from error
     try:
@@ -103,25 +103,25 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     return connection
 
 
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Run the block as one write transaction: all of it is on the disk afterwards, or nothing.
+def begin(connection: sqlite3.Connection) -> None:
+    """Begin a write transaction once no other is under way.
 
     Raises:
-        DatabaseBusyError: nothing was kept.
-        DatabaseUnusableError: nothing was kept, and trying again will not help.
+        sqlite3.OperationalError: not within `BUSY_S`.
     """
-    try:
-        take_turn(connection, within_s=BUSY_S)
-        try:
-            yield
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-    except sqlite3.Error as error:
-        raise as_error(error) from error
+    take_turn(connection, within_s=BUSY_S)
+
+
+def learn(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """Teach a connection the functions of `sql` that SQLite knows by other names, and return it."""
+    for name, chosen in (("greatest", max), ("least", min)):
+        connection.create_function(name, -1, partial(_of_known, chosen), deterministic=True)
+    return connection
+
+
+def _of_known(chosen: Callable[..., int], *values: int | None) -> int | None:
+    known = [value for value in values if value is not None]
+    return chosen(known) if known else None
 
 
 def as_error(error: sqlite3.Error) -> CoordinationError:

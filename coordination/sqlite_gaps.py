@@ -5,15 +5,15 @@ arrived: a message can be on its way while its box makes room. So what is missin
 ranges, and a gap only explains it.
 """
 
-import sqlite3
 from collections.abc import Sequence
 
 from coordination.ranges import without
+from coordination.sql import Sql
 from exchange.gaps import GapRecord
 from exchange.messages import Range
 
 
-def keep_gap(connection: sqlite3.Connection, gap: GapRecord, *, box: int, patient: int | None, at: int) -> None:
+def keep_gap(connection: Sql, gap: GapRecord, *, box: int, patient: int | None, at: int) -> None:
     """Store a gap once, inside a transaction.
 
     Args:
@@ -25,9 +25,9 @@ def keep_gap(connection: sqlite3.Connection, gap: GapRecord, *, box: int, patien
     """
     for first, last in gap.ranges or ((None, None),):
         connection.execute(
-            "INSERT OR IGNORE INTO declared_gap"
+            "INSERT INTO declared_gap"
             ' (box_id, patient_id, lane, epoch, first, last, "from", "to", readings, reason, stored_at)'
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (
                 box,
                 patient,

@@ -8,13 +8,13 @@ are news again.
 Functions of one open transaction.
 """
 
-import sqlite3
 from collections.abc import Iterator
 
 import msgspec
 
 from coordination.attribution import Assignment
 from coordination.canary import CANARY_MISSING, Sung
+from coordination.sql import Sql
 from coordination.sqlite_alerts import Alerts
 from devices.reading import ClockTrust
 from exchange.box_records import CanaryRecord, ClockCorrection
@@ -24,12 +24,12 @@ KEPT_CANARIES = 40
 """Canaries of one box that are kept; the older ones have said what they had to."""
 
 
-def keep_correction(connection: sqlite3.Connection, box: int, record: ClockCorrection, *, stored_at: int) -> None:
+def keep_correction(connection: Sql, box: int, record: ClockCorrection, *, stored_at: int) -> None:
     """Keep a correction that a box (its row) found out, and apply it to what is here."""
     new = connection.execute(
-        "INSERT OR IGNORE INTO clock_correction"
+        "INSERT INTO clock_correction"
         ' (box_id, epoch, first, last, "offset", boot, mono_from, mono_to, at, stored_at)'
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (
             box,
             record.epoch,
@@ -47,19 +47,19 @@ def keep_correction(connection: sqlite3.Connection, box: int, record: ClockCorre
         return
     connection.execute(
         "UPDATE observation SET received_at = received_at + :offset,"
-        " t = iif(clock = 'unknown' OR t = received_at, t + :offset, t),"
-        " clock = iif(clock = 'unknown' OR t = received_at, 'corrected', clock)"
+        " t = CASE WHEN clock = 'unknown' OR t = received_at THEN t + :offset ELSE t END,"
+        " clock = CASE WHEN clock = 'unknown' OR t = received_at THEN 'corrected' ELSE clock END"
         " WHERE box_id = :box AND epoch = :epoch AND seq BETWEEN :first AND :last",
         {"offset": record.offset, "box": box, "epoch": record.epoch, "first": record.first, "last": record.last},
     )
-    connection.execute("UPDATE box SET status_at = min(status_at, ?) WHERE id = ?", (record.at, box))
-    connection.execute("UPDATE box_status SET at = min(at, ?) WHERE box_id = ?", (record.at, box))
+    connection.execute("UPDATE box SET status_at = ? WHERE id = ? AND status_at > ?", (record.at, box, record.at))
+    connection.execute("UPDATE box_status SET at = ? WHERE box_id = ? AND at > ?", (record.at, box, record.at))
 
 
 class Corrections:
     """What boxes found out about their time, as known in one open transaction; read once for each epoch."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: Sql) -> None:
         self._connection = connection
         self._known: dict[tuple[int, str], list[tuple[int, int, int]]] = {}
 
@@ -87,29 +87,28 @@ class Corrections:
         return self._known[box, epoch]
 
 
-def keep_canary(
-    connection: sqlite3.Connection, box: int, epoch: str, seq: int, record: CanaryRecord, *, stored_at: int
-) -> None:
+def keep_canary(connection: Sql, box: int, epoch: str, seq: int, record: CanaryRecord, *, stored_at: int) -> None:
     """Keep a canary of a box (its row)."""
     connection.execute(
-        "INSERT OR IGNORE INTO canary (box_id, epoch, seq, at, count, asked, stored_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO canary (box_id, epoch, seq, at, count, asked, stored_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT DO NOTHING",
         (box, epoch, seq, record.at, record.count, record.asked, stored_at),
     )
     connection.execute(
-        "DELETE FROM canary WHERE box_id = ? AND rowid NOT IN"
-        " (SELECT rowid FROM canary WHERE box_id = ? ORDER BY stored_at DESC, seq DESC LIMIT ?)",
+        "DELETE FROM canary WHERE box_id = ? AND id NOT IN"
+        " (SELECT id FROM canary WHERE box_id = ? ORDER BY stored_at DESC, seq DESC LIMIT ?)",
         (box, box, KEPT_CANARIES),
     )
 
 
-def sung(connection: sqlite3.Connection, alerts: Alerts, assignments: Iterator[Assignment], at: int) -> list[Sung]:
+def sung(connection: Sql, alerts: Alerts, assignments: Iterator[Assignment], at: int) -> list[Sung]:
     """Return what is known of the canaries of the boxes that somebody has at `at` (ms UTC), or whose alert stands."""
     standing = {team.box: team.change for team in alerts.standing(CANARY_MISSING)}
     held = {item.box for item in assignments if item.since <= at and (item.until is None or at < item.until)}
     found: list[Sung] = []
     rows = connection.execute(
-        "SELECT name, canary_at, heard_listened, max(ifnull(back_listened, 0), ifnull(canary_listened,"
-        " (SELECT ifnull(max(listened), 0) FROM box_assignment WHERE box_id = box.id))) FROM box ORDER BY name"
+        "SELECT name, canary_at, heard_listened, greatest(coalesce(back_listened, 0), coalesce(canary_listened,"
+        " (SELECT coalesce(max(listened), 0) FROM box_assignment WHERE box_id = box.id))) FROM box ORDER BY name"
     )
     for box, sung_at, heard, due_since in rows:
         if box in held or box in standing:

@@ -4,7 +4,6 @@ The received ranges decide what is new. The primary key of observation_key is th
 two ever disagree, a reading is still not stored twice.
 """
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from coordination.alert_events import AlertEvent
 from coordination.attribution import TO_ATTRIBUTE, Assignment, Reason, assigned, reason_to_set_apart, unassigned
 from coordination.audit_witness import Witness
 from coordination.ranges import add, merge
+from coordination.sql import Sql
 from coordination.sqlite_alerts import Alerts
 from coordination.sqlite_gaps import keep_gap
 from coordination.sqlite_of_boxes import Corrections, keep_canary, keep_correction
@@ -53,7 +53,7 @@ class Roster:
     assignments: Mapping[str, Sequence[Assignment]]
 
     @classmethod
-    def load(cls, connection: sqlite3.Connection) -> Self:
+    def load(cls, connection: Sql) -> Self:
         """Read who is known."""
         assignments: defaultdict[str, list[Assignment]] = defaultdict(list)
         for patient, box, since, until, zone in connection.execute(
@@ -72,7 +72,7 @@ class Roster:
 class Records:
     """The records of one batch, in one open transaction."""
 
-    def __init__(self, connection: sqlite3.Connection, roster: Roster, *, stored_at: int) -> None:
+    def __init__(self, connection: Sql, roster: Roster, *, stored_at: int) -> None:
         """`stored_at` is ms UTC by the team's clock."""
         self._connection = connection
         self._alerts = Alerts(connection)
@@ -137,7 +137,8 @@ class Records:
     def _keep_devices(self) -> None:
         """Keep when the devices of the batch spoke first and last."""
         self._connection.executemany(
-            "UPDATE device SET first_data_at = min(first_data_at, ?), last_data_at = max(last_data_at, ?) WHERE id = ?",
+            "UPDATE device SET first_data_at = least(first_data_at, ?), last_data_at = greatest(last_data_at, ?)"
+            " WHERE id = ?",
             [(first, last, device) for device, first, last in self._devices.values()],
         )
 
@@ -223,7 +224,8 @@ class Records:
     def _observation(self, item: _Item, record: ObservationRecord) -> None:
         box = self._boxes[item.box]
         new = self._connection.execute(
-            "INSERT OR IGNORE INTO observation_key (box_id, epoch, seq) VALUES (?, ?, ?)", (box, item.epoch, item.seq)
+            "INSERT INTO observation_key (box_id, epoch, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+            (box, item.epoch, item.seq),
         ).rowcount
         if not new:
             return
@@ -260,7 +262,8 @@ class Records:
         known = self._devices.get((box, record.device))
         if known is None:
             self._connection.execute(
-                "INSERT OR IGNORE INTO device (box_id, name, first_data_at, last_data_at) VALUES (?, ?, ?, ?)",
+                "INSERT INTO device (box_id, name, first_data_at, last_data_at) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO NOTHING",
                 (box, record.device, at, at),
             )
             query = "SELECT id FROM device WHERE box_id = ? AND name = ?"
@@ -275,8 +278,8 @@ class Records:
         if reason is Reason.PATIENT:
             self._strangers.add(item.box)
         self._connection.execute(
-            "INSERT OR IGNORE INTO to_attribute (box_id, epoch, seq, patient, reason, created, stored_at, content)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO to_attribute (box_id, epoch, seq, patient, reason, created, stored_at, content)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (
                 self._boxes[item.box],
                 item.epoch,

@@ -1,10 +1,9 @@
 """What is kept of a box besides its records: its last status, and the messages that were refused."""
 
-import sqlite3
-
 import msgspec
 
 from coordination.database import Presence, Refused
+from coordination.sql import Sql
 from exchange.messages import Status
 
 DISTINCT_REFUSED = 200
@@ -13,7 +12,7 @@ DISTINCT_REFUSED = 200
 ONLINE = "online"
 
 
-def keep_presence(connection: sqlite3.Connection, presence: Presence, at: int) -> bool:
+def keep_presence(connection: Sql, presence: Presence, at: int) -> bool:
     """Keep an authentic status received at `at` (ms UTC); return whether it proves that the box lives.
 
     A will was written when its session began and is delivered by the broker: it proves nothing, and one of another
@@ -40,16 +39,16 @@ def keep_presence(connection: sqlite3.Connection, presence: Presence, at: int) -
     return not presence.retained
 
 
-def refuse(connection: sqlite3.Connection, refused: Refused, at: int) -> None:
+def refuse(connection: Sql, refused: Refused, at: int) -> None:
     """Count a refused message received at `at` (ms UTC), and keep what it looked like if there is room."""
     connection.execute(
         "INSERT INTO inbox_dead_letter_count (reason, count, last_at) VALUES (?, 1, ?)"
-        " ON CONFLICT (reason) DO UPDATE SET count = count + 1, last_at = excluded.last_at",
+        " ON CONFLICT (reason) DO UPDATE SET count = inbox_dead_letter_count.count + 1, last_at = excluded.last_at",
         (refused.reason, at),
     )
     known = connection.execute(
         "UPDATE inbox_dead_letter SET count = count + 1, last_at = ?"
-        " WHERE sha256 = ? AND reason = ? AND ifnull(box, '') = ifnull(?, '')",
+        " WHERE sha256 = ? AND reason = ? AND coalesce(box, '') = coalesce(?, '')",
         (at, refused.sha256, refused.reason, refused.box),
     ).rowcount
     if known:
@@ -63,11 +62,14 @@ def refuse(connection: sqlite3.Connection, refused: Refused, at: int) -> None:
         )
 
 
-def _keep(connection: sqlite3.Connection, box: int, status: Status, at: int) -> None:
+def _keep(connection: Sql, box: int, status: Status, at: int) -> None:
     connection.execute(
-        "INSERT OR REPLACE INTO box_status"
+        "INSERT INTO box_status"
         " (box_id, state, epoch, session, next_seq, backlog, version, protocols, at, received_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (box_id) DO UPDATE SET state = excluded.state, epoch = excluded.epoch,"
+        " session = excluded.session, next_seq = excluded.next_seq, backlog = excluded.backlog, version = excluded.version,"
+        " protocols = excluded.protocols, at = excluded.at, received_at = excluded.received_at",
         (
             box,
             status.state,

@@ -1,6 +1,5 @@
 """Reading the team's database: alerts and readings as the commands show them. Nothing is ever written here."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,8 +24,8 @@ from alerting.alert import (
 from coordination.acknowledging import named
 from coordination.alert_events import PRIO
 from coordination.sqlite_alerts import PERSON
-from coordination.sqlite_file import as_error, connect_to_read
 from coordination.sqlite_gaps import unexplained
+from coordination.team_database import ERRORS, as_error, connect_to_read
 from devices.reading import ClockTrust, Quantity, Unit, Validity, to_value
 from exchange.gaps import GapReason
 from exchange.messages import AlertRecord, EvidenceItem, Range, alert_change, lineage
@@ -196,7 +195,7 @@ class View:
         """
         try:
             known = named(self._connection, alert)
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise as_error(error) from error
         return next(self.alerts(alert=known))
 
@@ -364,5 +363,5 @@ class View:
             # Not "yield from": who stops half way would close a cursor of a database that is closed already.
             for row in self._connection.execute(query, values or {}):  # noqa: UP028
                 yield row
-        except sqlite3.Error as error:
+        except ERRORS as error:
             raise as_error(error) from error

@@ -1,0 +1,151 @@
+"""A real PostgreSQL server on loopback, for tests and measurements: made, started and stopped here.
+
+The server that the system has is used; where there is none, the distribution's package is unpacked beside it without
+root. PostgreSQL never runs as root: there it is run as the user "nobody".
+"""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from simulators.errors import SimulatorError
+from simulators.package import PackageError, library_folders, unpack, with_libraries
+
+START_WITHIN_S = 60
+PACKAGE = "postgresql-15"
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "60",
+    "shared_buffers": "64MB",
+    "log_min_messages": "warning",
+}
+
+
+class PostgresError(SimulatorError):
+    """The server could not be made or started."""
+
+
+def programs() -> Path:
+    """Return the folder of PostgreSQL's programs: the system's newest, else unpacked ones.
+
+    Raises:
+        PostgresError: there is none and it cannot be unpacked.
+    """
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
+    if found:
+        return found[-1].parent
+    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "veilleur" / PACKAGE
+    place = home / "usr/lib/postgresql/15/bin"
+    if not _works(place):
+        try:
+            home.parent.mkdir(parents=True, exist_ok=True)
+            unpack(PACKAGE, home.parent, home, works=lambda: _works(place))
+        except (PackageError, OSError) as error:
+            raise PostgresError(
+                f"PostgreSQL is not installed and could not be unpacked ({error}): apt-get install {PACKAGE}"
+            ) from error
+    return place
+
+
+def _works(place: Path) -> bool:
+    if not (place / "initdb").is_file():
+        return False
+    environment = with_libraries(library_folders(place.parents[4]))
+    return subprocess.run([place / "initdb", "--version"], env=environment, capture_output=True, check=False).returncode == 0
+
+
+class Postgres:
+    """A server with a data folder of its own, while the block lasts."""
+
+    def __init__(self, folder: Path, *, settings: dict[str, str] | None = None) -> None:
+        """`folder` is made, and holds the data; `settings` are added to postgresql.conf."""
+        self._folder = folder
+        self._data = folder / "data"
+        self._settings = _SETTINGS | (settings or {})
+        self._password = secrets.token_urlsafe(24)
+        self._port = 0
+
+    def __enter__(self) -> Self:
+        """Make and start it.
+
+        Raises:
+            PostgresError: it did not come up.
+        """
+        self._programs = programs()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        password = self._folder / "password"
+        password.write_text(self._password)
+        self._give(self._folder)
+        self._run(
+            ["initdb", "--pgdata", str(self._data), "--username", "veilleur", "--auth", "scram-sha-256",
+             "--pwfile", str(password), "--encoding", "UTF8", "--locale", "C", "--no-sync"]
+        )  # fmt: skip
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop it and remove its data."""
+        self.stop()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def start(self) -> None:
+        """Start it on a free port, or on the one that it had.
+
+        Raises:
+            PostgresError: it did not come up.
+        """
+        self._port = self._port or _free_port()
+        options = " ".join(f"-c {name}='{value}'" for name, value in (self._settings | {"port": str(self._port)}).items())
+        self._run(
+            ["pg_ctl", "--pgdata", str(self._data), "--log", str(self._folder / "log"), "--wait",
+             "--timeout", str(START_WITHIN_S), "--options", options, "start"]
+        )  # fmt: skip
+
+    def stop(self, mode: str = "immediate") -> None:
+        """Stop it: "immediate" as a power cut would, "fast" in order."""
+        self._run(["pg_ctl", "--pgdata", str(self._data), "--mode", mode, "--wait", "stop"], must=False)
+
+    def url(self, database: str) -> str:
+        """Return the address of a database of it."""
+        return f"postgresql://veilleur:{self._password}@127.0.0.1:{self._port}/{database}"
+
+    def program(self, name: str) -> Path:
+        """Return one of its programs, such as "pg_dump"."""
+        return self._programs / name
+
+    def _run(self, command: Sequence[str], *, must: bool = True) -> None:
+        environment = with_libraries(library_folders(self._programs.parents[4])) if "cache" in str(self._programs) else None
+        whole = [str(self._programs / command[0]), *command[1:]]
+        if os.geteuid() == 0:
+            whole = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", *whole]
+        # Its own output goes to a file: a server that was started would keep a pipe open.
+        with (self._folder / "commands").open("ab") as said:
+            done = subprocess.run(whole, env=environment, stdout=said, stderr=said, cwd="/", check=False)
+        if must and done.returncode:
+            log = (self._folder / "commands").read_text(errors="replace")[-1000:]
+            raise PostgresError(f"{command[0]} failed: {log}")
+
+    def _give(self, folder: Path) -> None:
+        """Let the server's user reach its folder."""
+        if os.geteuid() == 0:
+            shutil.chown(folder, "nobody", "nogroup")
+            for item in folder.iterdir():
+                shutil.chown(item, "nobody", "nogroup")
+            for parent in folder.parents:
+                if parent.stat().st_uid == 0 and parent != Path("/") and str(parent).startswith("/tmp/"):  # noqa: S108
+                    parent.chmod(parent.stat().st_mode | 0o011)
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
