@@ -5,12 +5,11 @@ The box that raised it is told, so that nobody at home is told again of what is 
 Not here: closing an alert (closing); taking it in hand and giving it back belong to the desk.
 """
 
-from pathlib import Path
-
 from alerting.alert import Acknowledgement, Sentence
 from coordination.audit_log import AuditLog
 from coordination.dispositions import tell_box
 from coordination.errors import CoordinationError
+from coordination.place import Place
 from coordination.sql import Sql
 from coordination.sqlite_alerts import Alerts
 from coordination.team_database import ERRORS, as_error, connect, connect_to_read, transaction
@@ -22,7 +21,7 @@ SHORTEST_ID = 6
 """Characters of an alert's id that must be given; a table shows eight."""
 
 
-def acknowledge(database: Path, alert: str, acknowledgement: Acknowledgement) -> tuple[str, Acknowledgement]:
+def acknowledge(database: Place, alert: str, acknowledgement: Acknowledgement) -> tuple[str, Acknowledgement]:
     """Keep that a person has seen the alert whose id begins with `alert`; return the whole id and who saw it first.
 
     Seeing it twice changes nothing: the first who did stays the one who did.

@@ -8,11 +8,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
-from pathlib import Path
 from typing import TextIO
 
 from coordination.audit_log import AuditLog
 from coordination.audit_witness import Witness
+from coordination.place import Place
 from coordination.sql import Sql
 from coordination.team_database import ERRORS, as_error, connect, connect_to_read, transaction
 from exchange.audit_chain import TEAM_LOG, Act
@@ -20,7 +20,7 @@ from exchange.audit_export import Exported, lines
 from exchange.audit_show import Wanted, as_json, table
 
 
-def show(database: Path, wanted: Wanted, *, lang: str, json_lines: bool) -> str:
+def show(database: Place, wanted: Wanted, *, lang: str, json_lines: bool) -> str:
     """Return the acts asked for, as a table or as JSON lines.
 
     Raises:
@@ -35,7 +35,7 @@ def show(database: Path, wanted: Wanted, *, lang: str, json_lines: bool) -> str:
     return table(entries, names, lang)
 
 
-def export(database: Path, file: TextIO, *, name: str, now: int, names: bool) -> int:
+def export(database: Place, file: TextIO, *, name: str, now: int, names: bool) -> int:
     """Write the whole log for an auditor, and enter that it was; return how many entries.
 
     Args:
@@ -66,7 +66,7 @@ def export(database: Path, file: TextIO, *, name: str, now: int, names: bool) ->
     return len(entries)
 
 
-def enter(database: Path, act: Act, *, at: int, reference: str, with_names: bool) -> None:
+def enter(database: Place, act: Act, *, at: int, reference: str, with_names: bool) -> None:
     """Enter an act of the person at the keyboard.
 
     Raises:
@@ -88,7 +88,7 @@ def account() -> str:
 
 
 @contextmanager
-def _reading(database: Path) -> Iterator[Sql]:
+def _reading(database: Place) -> Iterator[Sql]:
     connection = connect_to_read(database)
     try:
         yield connection

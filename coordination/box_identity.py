@@ -13,11 +13,11 @@ Times are ms UTC of the real clock. Not here: how a box comes to its keys (`enro
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from coordination.authority import Issued
+from coordination.place import Place
 from coordination.sql import Sql
 from coordination.team_database import ERRORS, as_error, connect_to_read
 from exchange.identity import key_id
@@ -32,7 +32,7 @@ Listed = Mapping[str, Mapping[str, bytes]]
 class BoxKeys:
     """The signing keys that the inbox believes now: desk.toml's, and those of enrolled boxes."""
 
-    def __init__(self, path: Path, listed: Listed) -> None:
+    def __init__(self, path: Place, listed: Listed) -> None:
         """`path` is the database, opened when it is first asked; `listed` are the boxes of desk.toml."""
         self._path = path
         self._listed = listed

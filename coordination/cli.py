@@ -23,6 +23,7 @@ from coordination.identity_commands import COMMANDS as IDENTITY_COMMANDS
 from coordination.inbox import serve
 from coordination.keys_command import keys
 from coordination.lines import alert_line, iso, reading_line, write_recording
+from coordination.place import Place, place_of
 from coordination.settings import read_settings
 from coordination.tables import Language, alert_table, fleet_lines, reading_table, said
 from coordination.view import View
@@ -90,7 +91,7 @@ _config = click.option(
 )
 _database = click.option(
     "--database",
-    type=click.Path(path_type=Path),
+    callback=lambda _context, _option, value: None if value is None else place_of(value, Path()),
     help="Base de l'équipe, sans lire les réglages / the team's database, without reading the settings.",
 )
 _patient = click.option("--patient", help="Un seul patient (pseudonyme) / one patient only (pseudonym).")
@@ -142,7 +143,7 @@ def inbox(*, config: Path, worker: str | None) -> None:
 @click.option("--open", "standing", is_flag=True, help="Seulement celles en cours / only those that stand.")
 @_lang
 def alerts(
-    *, config: Path, database: Path | None, as_json: bool, patient: str | None, standing: bool, lang: Language
+    *, config: Path, database: Place | None, as_json: bool, patient: str | None, standing: bool, lang: Language
 ) -> None:
     """Montrer les alertes. / Show the alerts."""
     with _view(config, database, patient) as view:
@@ -165,7 +166,7 @@ def alerts(
 @_database
 @click.argument("alert")
 @_lang
-def alert(*, config: Path, database: Path | None, alert: str, lang: Language) -> None:
+def alert(*, config: Path, database: Place | None, alert: str, lang: Language) -> None:
     """Montrer une alerte entière. / Show one alert whole."""
     with _view(config, database, None) as view:
         for line in page(view.whole(alert.lower()), lang):
@@ -177,7 +178,7 @@ def alert(*, config: Path, database: Path | None, alert: str, lang: Language) ->
 @_database
 @click.argument("alert")
 @click.option("--by", required=True, metavar="NAME", help="Qui l'a vue / who has seen it.")
-def acknowledge(*, config: Path, database: Path | None, alert: str, by: str) -> None:
+def acknowledge(*, config: Path, database: Place | None, alert: str, by: str) -> None:
     """Dire qu'une alerte a été vue ; elle continue jusqu'à sa fin. / Say that an alert was seen; it goes on."""
     if not 1 <= len(by.strip()) <= LONGEST_NAME or not by.strip().isprintable():
         raise click.UsageError(f"--by: 1 à {LONGEST_NAME} caractères imprimables / printable characters")
@@ -214,7 +215,7 @@ def acknowledge(*, config: Path, database: Path | None, alert: str, by: str) -> 
 def readings(
     *,
     config: Path,
-    database: Path | None,
+    database: Place | None,
     as_json: bool,
     recording: Path | None,
     patient: str | None,
@@ -248,7 +249,7 @@ def readings(
 @_json
 @_patient
 @_lang
-def gaps(*, config: Path, database: Path | None, as_json: bool, patient: str | None, lang: Language) -> None:
+def gaps(*, config: Path, database: Place | None, as_json: bool, patient: str | None, lang: Language) -> None:
     """Montrer ce qui manque. / Show what is missing."""
     with _view(config, database, patient) as view:
         found, missing = list(view.gaps(patient=patient)), view.missing()
@@ -281,7 +282,7 @@ def gaps(*, config: Path, database: Path | None, as_json: bool, patient: str | N
 def audit(
     *,
     config: Path,
-    database: Path | None,
+    database: Place | None,
     act: str | None,
     by: str | None,
     since: int | None,
@@ -307,7 +308,7 @@ def audit(
 
 
 @contextmanager
-def _view(config: Path, database: Path | None, patient: str | None) -> Iterator[View]:
+def _view(config: Path, database: Place | None, patient: str | None) -> Iterator[View]:
     view = View(read_settings(config).database if database is None else database)
     try:
         known = view.patients()

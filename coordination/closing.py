@@ -4,11 +4,11 @@ Not here: acknowledging (acknowledging), and taking in hand and giving back, whi
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from alerting.alert import Acknowledgement, Outcome
 from coordination.acknowledging import named
 from coordination.dispositions import tell_box
+from coordination.place import Place
 from coordination.sqlite_alerts import Alerts
 from coordination.team_database import ERRORS, as_error, connect, connect_to_read, transaction
 from devices.clock import SystemClock
@@ -26,7 +26,7 @@ class Closed:
     box_is_told: bool
 
 
-def close(database: Path, alert: str, *, by: str, outcome: Outcome, at: int) -> Closed:
+def close(database: Place, alert: str, *, by: str, outcome: Outcome, at: int) -> Closed:
     """Keep what came of the alert whose id begins with `alert`, by whom and when (ms UTC).
 
     Whoever closes an alert has seen it.

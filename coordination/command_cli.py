@@ -16,6 +16,7 @@ from coordination.closing import close as close_alert
 from coordination.errors import CoordinationError
 from coordination.lines import iso
 from coordination.person_key import check_pin, make_person_key, open_person_key, read_person_key
+from coordination.place import Place, place_of
 from coordination.protocol_sources import protocol_with_packs
 from coordination.replaying import Verdict, replay
 from coordination.request_words import command_line, command_table, request_lines, too_few
@@ -39,7 +40,7 @@ _config = click.option(
 )
 _database = click.option(
     "--database",
-    type=click.Path(path_type=Path),
+    callback=lambda _context, _option, value: None if value is None else place_of(value, Path()),
     help="Base de l'équipe, sans lire les réglages / the team's database, without reading the settings.",
 )
 _lang = click.option(
@@ -112,7 +113,7 @@ def request(  # noqa: PLR0917 - one parameter an option, given by name
     passkey: int | None,
     out: Path,
     config: Path,
-    database: Path | None,
+    database: Place | None,
     lang: Language,
     *,
     everything: bool,
@@ -171,7 +172,7 @@ def sign(file: Path, key: Path, lang: Language) -> None:
 @_config
 @_database
 @_lang
-def send(file: Path, config: Path, database: Path | None, lang: Language) -> None:
+def send(file: Path, config: Path, database: Place | None, lang: Language) -> None:
     """Envoyer une demande signée ; le boîtier vérifie qui a signé. / Send a signed request; the box checks it."""
     found = read_request(file)
     if not found.signed:
@@ -197,7 +198,7 @@ def send(file: Path, config: Path, database: Path | None, lang: Language) -> Non
 @click.option("--box", "boxes", multiple=True, help="Boîtiers, tous sinon / boxes, all of them otherwise.")
 @_config
 @_database
-def send_list(file: Path, boxes: tuple[str, ...], config: Path, database: Path | None) -> None:
+def send_list(file: Path, boxes: tuple[str, ...], config: Path, database: Place | None) -> None:
     """Envoyer aux boîtiers la liste d'équipe signée par la racine. / Send boxes the list that the root signed."""
     try:
         data = file.read_bytes()
@@ -244,7 +245,7 @@ def commands(
     box: str | None,
     limit: int,
     config: Path,
-    database: Path | None,
+    database: Place | None,
     lang: Language,
     *,
     unanswered: bool,
@@ -276,7 +277,7 @@ def commands(
 @_config
 @_database
 @_lang
-def close(*, alert: str, by: str, outcome: str, config: Path, database: Path | None, lang: Language) -> None:
+def close(*, alert: str, by: str, outcome: str, config: Path, database: Place | None, lang: Language) -> None:
     """Clore une alerte en disant ce qu'il en était ; le boîtier l'apprend. / Close an alert; the box is told."""
     name = by.strip()
     if not 1 <= len(name) <= 64 or not name.isprintable():
@@ -294,7 +295,7 @@ def close(*, alert: str, by: str, outcome: str, config: Path, database: Path | N
 @_database
 @_lang
 @click.pass_context
-def replay_alert(ctx: click.Context, alert: str, config: Path, database: Path | None, lang: Language) -> None:
+def replay_alert(ctx: click.Context, alert: str, config: Path, database: Place | None, lang: Language) -> None:
     """Rejuger une alerte avec son protocole et les mesures de l'équipe. / Judge an alert again from what is kept."""
     found = replay(_place(config, database), alert.lower())
     told = found.alert
@@ -333,12 +334,12 @@ _VERDICTS = {
 }
 
 
-def _place(config: Path, database: Path | None) -> Path:
+def _place(config: Path, database: Place | None) -> Place:
     return read_settings(config).database if database is None else database
 
 
 @contextmanager
-def _queue(config: Path, database: Path | None) -> Iterator[SqliteCommands]:
+def _queue(config: Path, database: Place | None) -> Iterator[SqliteCommands]:
     place = _place(config, database)
     # A database that is not there is refused before one is made.
     connect_to_read(place).close()

@@ -9,6 +9,7 @@ import click
 
 from alerting.alert import Sentence
 from coordination.errors import CoordinationError
+from coordination.place import shown
 from coordination.settings import Settings, read_settings
 from devices.clock import Clock, SystemClock
 
@@ -36,7 +37,7 @@ def begin(settings: Settings, clock: Clock) -> None:
         DatabaseUnusableError, DatabaseBusyError: see `team_database.connect`.
         IdentityError: the secret cannot be read or written.
     """
-    from coordination.sqlite_file import connect
+    from coordination.team_database import connect
 
     try:
         from coordination.desk.site import DeskSite, configure
@@ -93,7 +94,7 @@ def migrate(*, config: Path) -> None:
     from coordination.desk.serving import upgrade
 
     upgrade()
-    click.echo(f"{settings.database}: à niveau / up to date")
+    click.echo(f"{shown(settings.database)}: à niveau / up to date")
 
 
 @click.command()

@@ -20,7 +20,6 @@ import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -35,6 +34,7 @@ from coordination.box_identity import (
     revoke_box,
     standing_keys,
 )
+from coordination.place import Place
 from coordination.team_database import ERRORS, as_error, connect, transaction
 from exchange.enrolment import EnrolmentError, Machine, Reason
 from exchange.enrolment_code import EnrolmentCode, hashed
@@ -79,7 +79,7 @@ class Claim:
 class Enrolments:
     """The enrolments of a database; for one thread, and closed after use."""
 
-    def __init__(self, path: Path, listed: Listed) -> None:
+    def __init__(self, path: Place, listed: Listed) -> None:
         """Open the database; `listed` are the boxes of desk.toml.
 
         Raises:

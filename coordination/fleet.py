@@ -7,7 +7,6 @@ nowhere. Not here: alerts about boxes (`view`).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from tabulate import tabulate
 
@@ -15,6 +14,7 @@ from alerting.alert import Sentence
 from coordination.box_identity import Listed, standing_keys
 from coordination.canary import CANARY_MISSING
 from coordination.lines import iso
+from coordination.place import Place
 from coordination.tables import Language, local, said
 from coordination.team_database import ERRORS, as_error, connect_to_read
 
@@ -103,7 +103,7 @@ _ENDED = Sentence(fr="FINI", en="ENDED")
 _SOON = Sentence(fr="bientôt", en="soon")
 
 
-def boxes(database: Path, listed: Listed, *, at: int) -> tuple[BoxLine, ...]:
+def boxes(database: Place, listed: Listed, *, at: int) -> tuple[BoxLine, ...]:
     """Return every box, by name; `at` is ms UTC, real time.
 
     Raises:

@@ -40,6 +40,7 @@ from coordination.errors import DatabaseBusyError, DatabaseUnusableError
 from coordination.inbox_acts import InboxActs
 from coordination.keys import TeamPrivateKeys, load_keys
 from coordination.pacing import Pacing
+from coordination.place import Place
 from coordination.settings import Settings
 from coordination.silence import LOOKS, Listening, Watch
 from coordination.sqlite_database import SqliteDatabase
@@ -109,7 +110,7 @@ async def run(
     clock: Clock,
     *,
     link: Callable[[LinkSettings], Link] = Link,
-    database: Callable[[Path], Database] = SqliteDatabase,
+    database: Callable[[Place], Database] = SqliteDatabase,
 ) -> None:
     """Receive for ever; a broker that is away and a disk that is full are waited out.
 

@@ -33,6 +33,7 @@ from coordination.authority_errors import AuthorityError
 from coordination.box_identity import Listed, Revoked
 from coordination.enrolments import Enrolments
 from coordination.errors import CoordinationError
+from coordination.place import Place
 from exchange.certificates import Certificate
 from exchange.durable_file import write_durably
 from exchange.enrolment import (
@@ -101,7 +102,7 @@ class Office:
     """
 
     authority: Authority
-    database: Path
+    database: Place
     listed: Listed
     given: Callable[[str], Given]
     replaced: Callable[[str, Revoked], Awaitable[None]]

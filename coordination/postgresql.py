@@ -23,6 +23,7 @@ from coordination.errors import CoordinationError, DatabaseBusyError, DatabaseUn
 from coordination.schema_steps import STEPS, VERSION
 from coordination.sql import Rows
 
+Connection = psycopg.Connection[tuple[Any, ...]]
 WRITER = 0x5665696C
 """Number of the advisory lock that writers take in turn ("Veil")."""
 BUSY_S = 10
@@ -30,21 +31,16 @@ _PLACE = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|::|\?|:([a-z_]+)|%")
 
 
 class Postgres:
-    """An open connection, in autocommit: `team_database.transaction` begins what must hold together."""
+    """An open connection of psycopg.
 
-    def __init__(self, url: str) -> None:
-        """Connect.
+    Parameters are written into statements here and not by the server, for which a null has no type.
+    """
 
-        Raises:
-            psycopg.Error: it does not answer.
-        """
-        self._connection = psycopg.connect(
-            url, autocommit=True, cursor_factory=ClientCursor, connect_timeout=BUSY_S, application_name="veilleur-desk"
-        )
-        self._connection.execute(f"SET lock_timeout = '{BUSY_S}s'")
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
 
     @property
-    def raw(self) -> psycopg.Connection[tuple[Any, ...]]:
+    def raw(self) -> Connection:
         """Psycopg's own connection, for what only this engine has (COPY, LISTEN)."""
         return self._connection
 
@@ -56,14 +52,14 @@ class Postgres:
     def execute(self, statement: str, parameters: Any = (), /) -> Rows:  # noqa: ANN401 - see `sql.Sql`
         """Run a statement."""
         # Statements are this program's own; psycopg's types ask for literals.
-        return self._connection.execute(translated(statement), _without_nul(parameters))  # type: ignore[arg-type]
+        return ClientCursor(self._connection).execute(translated(statement), _without_nul(parameters))
 
     def executemany(self, statement: str, parameters: Any, /) -> Rows:  # noqa: ANN401 - see `sql.Sql`
         """Run a statement with each of many parameters."""
-        cursor = self._connection.cursor()
+        cursor = ClientCursor(self._connection)
         many = [_without_nul(one) for one in parameters]
         if many:
-            cursor.executemany(translated(statement), many)  # type: ignore[arg-type]
+            cursor.executemany(translated(statement), many)
         return cursor if many else _Nothing()
 
     def close(self) -> None:
@@ -203,7 +199,9 @@ def as_error(error: psycopg.Error) -> CoordinationError:
 
 def _reached(url: str) -> Postgres:
     try:
-        return Postgres(url)
+        connection = psycopg.connect(url, autocommit=True, connect_timeout=BUSY_S, application_name="veilleur-desk")
+        connection.execute(f"SET lock_timeout = '{BUSY_S}s'")
+        return Postgres(connection)
     except psycopg.Error as error:
         raise as_error(error) from error
 

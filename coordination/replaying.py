@@ -8,7 +8,6 @@ What is not here: judging (alerting.backtest).
 
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -19,6 +18,7 @@ from alerting.engine import ENGINE_VERSION
 from alerting.protocol_file import check_protocol
 from coordination.acknowledging import named
 from coordination.errors import CoordinationError
+from coordination.place import Place
 from coordination.sql import Sql
 from coordination.team_database import ERRORS, as_error, connect_to_read
 from devices.reading import ClockTrust, Provenance, Quality, Quantity, Reading, Unit, Validity
@@ -57,7 +57,7 @@ class Replayed:
     engine_version: str = ENGINE_VERSION
 
 
-def replay(database: Path, alert: str) -> Replayed:
+def replay(database: Place, alert: str) -> Replayed:
     """Judge again the alert whose id begins with `alert`.
 
     Raises:

@@ -11,6 +11,7 @@ from coordination.authority import Authority
 from coordination.box_identity import Listed, Revoked, revoke_box
 from coordination.broker_control import BrokerAddress, BrokerControl
 from coordination.errors import CoordinationError
+from coordination.place import Place
 from coordination.settings import EnrolmentSettings, Settings
 from coordination.team_database import connect, transaction
 
@@ -50,7 +51,7 @@ def control(settings: Settings) -> BrokerControl:
     )
 
 
-def revoke_at_inbox(database: Path, box: str, *, listed: Listed, reason: str, at: int) -> Revoked:
+def revoke_at_inbox(database: Place, box: str, *, listed: Listed, reason: str, at: int) -> Revoked:
     """Let nothing count any more that a box signs; its open codes neither. Run again, it is the same.
 
     Raises:

@@ -27,6 +27,7 @@ from alerting.protocol_file import read_protocol
 from coordination.attribution import Assignment
 from coordination.desk_settings import DeskSettings
 from coordination.errors import SettingsError
+from coordination.place import Place, place_of
 from coordination.protocol_sources import pack_bytes, packaged_protocols, protocol_bytes
 from exchange.identity import key_id
 from exchange.messages import UNATTRIBUTED
@@ -149,7 +150,7 @@ class Settings:
     Attributes:
         path: the file that was read.
         broker: its paths are absolute.
-        database: the team's database.
+        database: the team's database: an absolute path, or the URL of a PostgreSQL database.
         opening_keys: private keys that open what boxes seal, the replaced ones included.
         receipt_key: private key that signs receipts.
         signers: box -> key id -> raw public key.
@@ -165,7 +166,7 @@ class Settings:
 
     path: Path
     broker: BrokerSettings
-    database: Path
+    database: Place
     opening_keys: tuple[Path, ...]
     receipt_key: Path
     signers: Mapping[str, Mapping[str, bytes]]
@@ -247,7 +248,7 @@ class _Reader:
         return Settings(
             path=self._path,
             broker=self._broker(broker),
-            database=self._folder / inbox.database,
+            database=place_of(inbox.database, self._folder),
             opening_keys=tuple(self._folder / key for key in inbox.opening_keys),
             receipt_key=self._folder / inbox.receipt_key,
             signers=signers,

@@ -1,7 +1,6 @@
 """The team's database on SQLite: every call one transaction, of one worker at a time."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TypeVar
 
 from alerting.alert import ChangeKind
@@ -20,6 +19,7 @@ from coordination.database import (
     SignedReceipt,
     Watched,
 )
+from coordination.place import Place
 from coordination.silence import NOT_TRANSMITTED
 from coordination.sql import Sql
 from coordination.sqlite_alerts import Alerts
@@ -45,7 +45,7 @@ CLOCKS_APART_MS = 60_000
 class SqliteDatabase:
     """`coordination.database.Database` in a file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Place) -> None:
         """Open or create the file.
 
         Raises:

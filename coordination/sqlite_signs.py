@@ -68,8 +68,9 @@ def _keep(connection: Sql, box: int, status: Status, at: int) -> None:
         " (box_id, state, epoch, session, next_seq, backlog, version, protocols, at, received_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (box_id) DO UPDATE SET state = excluded.state, epoch = excluded.epoch,"
-        " session = excluded.session, next_seq = excluded.next_seq, backlog = excluded.backlog, version = excluded.version,"
-        " protocols = excluded.protocols, at = excluded.at, received_at = excluded.received_at",
+        " session = excluded.session, next_seq = excluded.next_seq, backlog = excluded.backlog,"
+        " version = excluded.version, protocols = excluded.protocols, at = excluded.at,"
+        " received_at = excluded.received_at",
         (
             box,
             status.state,

@@ -9,6 +9,7 @@ from typing import Any
 from alerting.alert import Sentence
 from coordination import sqlite_file
 from coordination.errors import CoordinationError
+from coordination.place import Place
 from coordination.sql import Sql
 
 try:
@@ -21,8 +22,6 @@ except ImportError:  # a team on SQLite does not install it
 
 ERRORS: tuple[type[Exception], ...] = (sqlite3.Error, PostgresError)
 """What either engine raises."""
-Place = Path | str
-"""A SQLite file, or the URL of a PostgreSQL database (postgresql://...)."""
 
 
 def _postgresql() -> Any:  # noqa: ANN401 - a module

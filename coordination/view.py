@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,6 +22,7 @@ from alerting.alert import (
 )
 from coordination.acknowledging import named
 from coordination.alert_events import PRIO
+from coordination.place import Place
 from coordination.sqlite_alerts import PERSON
 from coordination.sqlite_gaps import unexplained
 from coordination.team_database import ERRORS, as_error, connect_to_read
@@ -30,6 +30,8 @@ from devices.reading import ClockTrust, Quantity, Unit, Validity, to_value
 from exchange.gaps import GapReason
 from exchange.messages import AlertRecord, EvidenceItem, Range, alert_change, lineage
 
+ALL = 2**62
+"""More rows than there are."""
 _PRIORITIES = {number: priority for priority, number in PRIO.items()}
 
 
@@ -170,7 +172,7 @@ class FleetView:
 class View:
     """The team's database, open for reading."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Place) -> None:
         """Open the database.
 
         Raises:
@@ -218,7 +220,8 @@ class View:
             " ON matter.id = alert_event.alert_id WHERE epoch = :person ORDER BY created LIMIT 1) AS seen"
             " FROM alert JOIN box ON box.id = alert.box_id LEFT JOIN patient ON patient.id = alert.patient_id"
             " WHERE (:patient IS NULL OR pseudonym = :patient) AND (:alert IS NULL OR alert.id = :alert)"
-            " AND (NOT :standing OR (resolved_at IS NULL AND kind <> 'retracted' AND superseded_by IS NULL))"
+            " AND (NOT :standing OR (resolved_at IS NULL AND kind <> 'retracted'"
+            " AND NOT EXISTS (SELECT 1 FROM alert AS other WHERE other.supersedes = alert.id)))"
             " ORDER BY pseudonym, raised_at, rule_id, alert.id",
             {"patient": patient, "standing": standing, "alert": alert, "person": PERSON},
         )
@@ -268,10 +271,10 @@ class View:
             " FROM (SELECT observation.*, pseudonym FROM observation"
             " JOIN patient ON patient.id = patient_id"
             " WHERE (:patient IS NULL OR pseudonym = :patient) AND (:since IS NULL OR t >= :since)"
-            " ORDER BY t DESC LIMIT coalesce(:limit, -1)) AS chosen"
+            " ORDER BY t DESC LIMIT :limit) AS chosen"
             " JOIN device ON device.id = chosen.device_id JOIN box ON box.id = chosen.box_id"
             " ORDER BY pseudonym, t, quantity, device, key, box.name, epoch, seq",
-            {"patient": patient, "since": since, "limit": limit},
+            {"patient": patient, "since": since, "limit": ALL if limit is None else limit},
         )
         for row in rows:
             quantity = Quantity(row[2])

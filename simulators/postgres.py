@@ -58,7 +58,8 @@ def _works(place: Path) -> bool:
     if not (place / "initdb").is_file():
         return False
     environment = with_libraries(library_folders(place.parents[4]))
-    return subprocess.run([place / "initdb", "--version"], env=environment, capture_output=True, check=False).returncode == 0
+    asked = [str(place / "initdb"), "--version"]
+    return subprocess.run(asked, env=environment, capture_output=True, check=False).returncode == 0  # noqa: S603 - ours
 
 
 class Postgres:
@@ -104,7 +105,9 @@ class Postgres:
             PostgresError: it did not come up.
         """
         self._port = self._port or _free_port()
-        options = " ".join(f"-c {name}='{value}'" for name, value in (self._settings | {"port": str(self._port)}).items())
+        options = " ".join(
+            f"-c {name}='{value}'" for name, value in (self._settings | {"port": str(self._port)}).items()
+        )
         self._run(
             ["pg_ctl", "--pgdata", str(self._data), "--log", str(self._folder / "log"), "--wait",
              "--timeout", str(START_WITHIN_S), "--options", options, "start"]
@@ -123,13 +126,14 @@ class Postgres:
         return self._programs / name
 
     def _run(self, command: Sequence[str], *, must: bool = True) -> None:
-        environment = with_libraries(library_folders(self._programs.parents[4])) if "cache" in str(self._programs) else None
+        unpacked = not self._programs.is_relative_to("/usr/lib")
+        environment = with_libraries(library_folders(self._programs.parents[4])) if unpacked else None
         whole = [str(self._programs / command[0]), *command[1:]]
         if os.geteuid() == 0:
             whole = ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", *whole]
         # Its own output goes to a file: a server that was started would keep a pipe open.
         with (self._folder / "commands").open("ab") as said:
-            done = subprocess.run(whole, env=environment, stdout=said, stderr=said, cwd="/", check=False)
+            done = subprocess.run(whole, env=environment, stdout=said, stderr=said, cwd="/", check=False)  # noqa: S603 - ours
         if must and done.returncode:
             log = (self._folder / "commands").read_text(errors="replace")[-1000:]
             raise PostgresError(f"{command[0]} failed: {log}")

@@ -9,8 +9,10 @@ from typing import Any
 
 import django
 from django.conf import settings as of_django
+from psycopg.conninfo import conninfo_to_dict
 
 from alerting.alert import Sentence
+from coordination.place import Place
 from devices.clock import Clock
 
 HERE = Path(__file__).parent
@@ -37,7 +39,7 @@ class DeskSite:
         oidc: OpenID Connect providers as django-allauth names their settings; none by default.
     """
 
-    database: Path | str
+    database: Place
     secret: str
     hosts: tuple[str, ...]
     https: bool
@@ -110,9 +112,17 @@ def configure(site: DeskSite) -> None:
     django.setup()
 
 
-def _database(place: Path | str) -> dict[str, Any]:
+def _database(place: Place) -> dict[str, Any]:
     if isinstance(place, str):
-        return {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"service": ""}, "NAME": place}
+        parts = conninfo_to_dict(place)
+        named = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "CONN_MAX_AGE": 60,
+            "CONN_HEALTH_CHECKS": True,
+            "OPTIONS": {name: value for name, value in parts.items() if name not in named},
+            **{django_name: str(parts[name]) for name, django_name in named.items() if name in parts},
+        }
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": str(place),

@@ -1,14 +1,20 @@
 """What the tests of the team's side are made of: boxes that seal, a team with its keys, a clock by hand."""
 
+import os
+import secrets
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence, alert_id
 from coordination.database import Arrival, Moment, SignedReceipt
 from coordination.settings import Settings, read_settings
+from coordination.sql import Sql
 from coordination.sqlite_database import SqliteDatabase
+from coordination.team_database import connect_to_read
 from devices.reading import ClockTrust, Quantity, Unit, Validity
 from exchange.gaps import GapReason, GapRecord
 from exchange.identity import OpeningKey, Recipient, RecipientRole, SigningKey
@@ -163,9 +169,12 @@ class Team:
         for name in ("ca.pem", "c.pem", "k.pem"):
             (self.folder / name).touch()
 
-    @property
+    @cached_property
     def database(self) -> Path:
-        return self.folder / "desk.db"
+        """Where the database is: a file, or of PostgreSQL when the tests run on that (test_on_postgresql.py)."""
+        server = os.environ.get(POSTGRESQL)
+        # A Place; the tests that name it a Path run on SQLite only, or hand it on.
+        return self.folder / "desk.db" if server is None else cast("Path", new_database(server))
 
     def write_settings(
         self,
@@ -174,7 +183,7 @@ class Team:
         broker: str = 'host = "127.0.0.1"\nport = 1\nca = "ca.pem"\ncertificate = "c.pem"\nkey = "k.pem"',
     ) -> Path:
         """Write desk.toml; `patients` are (pseudonym, box, from, protocol)."""
-        text = f"[broker]\n{broker}\n\n[inbox]\ndatabase = 'desk.db'\n"
+        text = f"[broker]\n{broker}\n\n[inbox]\ndatabase = '{self.database}'\n"
         text += "opening_keys = ['opening.key']\nreceipt_key = 'receipt.key'\n"
         for box, key in self.boxes.items():
             text += f"\n[[boxes]]\nid = '{box}'\nsigning_keys = ['{key.public.hex()}']\n"
@@ -234,6 +243,28 @@ class Team:
         return verify_receipt(receipt.data, box=receipt.box, signers={self.receipt.id: self.receipt.public})
 
 
+POSTGRESQL = "VEILLEUR_TEST_POSTGRESQL"
+"""Names the variable with the URL of a server on which each test makes a database of its own."""
+
+
+def new_database(server: str, template: str = "template0") -> str:
+    """Return the URL of a new database: an empty one, or a copy of another."""
+    import psycopg  # noqa: PLC0415 - an extra
+
+    name = f"team_{secrets.token_hex(8)}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8' LOCALE 'C'")  # type: ignore[call-overload]
+    return f"{server.rpartition('/')[0]}/{name}"
+
+
+def column_names(connection: Sql, table: str) -> list[str]:
+    """The columns of a table, in their order."""
+    if isinstance(connection, sqlite3.Connection):
+        return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+    query = "SELECT column_name FROM information_schema.columns WHERE table_name = ? ORDER BY ordinal_position"
+    return [row[0] for row in connection.execute(query, (table,)).fetchall()]
+
+
 _NAMES = (
     ("box_id", "box", "name"),
     ("patient_id", "patient", "pseudonym"),
@@ -243,11 +274,11 @@ _NAMES = (
 
 def contents(path: Path, *tables: str) -> dict[str, list[tuple[object, ...]]]:
     """Every row of each table, with names instead of row numbers, sorted: two equal databases have equal contents."""
-    connection = sqlite3.connect(path)
+    connection = connect_to_read(path)
     try:
         found: dict[str, list[tuple[object, ...]]] = {}
         for table in tables:
-            columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+            columns = column_names(connection, table)
             chosen = [f'{table}."{column}"' for column in columns if column != "id" or table == "alert"]
             for reference, other, name in _NAMES:
                 if f'{table}."{reference}"' in chosen:
@@ -262,7 +293,7 @@ def contents(path: Path, *tables: str) -> dict[str, list[tuple[object, ...]]]:
 
 
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:
-    connection = sqlite3.connect(path)
+    connection = connect_to_read(path)
     try:
         return connection.execute(query).fetchall()
     finally:

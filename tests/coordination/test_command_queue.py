@@ -197,7 +197,7 @@ def test_closing_an_alert_keeps_the_last_word_and_tells_its_box(team: Team) -> N
         ]
         assert kept._connection.execute("SELECT state FROM alert").fetchall() == [(2,)]
         # A box refuses what is older than what it has.
-        versions = [one[0] for one in kept._connection.execute("SELECT version FROM command ORDER BY rowid")]
+        versions = [one[0] for one in kept._connection.execute("SELECT version FROM command ORDER BY version")]
         assert versions == sorted(set(versions))
     finally:
         kept.close()

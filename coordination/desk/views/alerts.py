@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from django.contrib import messages
-from django.db import connection, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 
 from coordination.desk import pages
 from coordination.desk.pages import t
+from coordination.desk.shared_database import acting
 from coordination.desk.views.account import back
 from coordination.desk.worklist import Tab, of_team, worklist
 from coordination.handling import Handler
@@ -45,10 +45,9 @@ def _act(request: HttpRequest, alert: str, what: Callable[..., bool], done: str)
     if found is None:
         raise Http404
     user = request.visit.user
-    with transaction.atomic():
-        connection.ensure_connection()
+    with acting() as database:
         worked = what(
-            connection.connection,
+            database,
             found.pk,
             by=Handler(name=user.name, row=user.pk),
             handled=_handled(request),

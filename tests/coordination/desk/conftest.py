@@ -1,5 +1,6 @@
 """Fixtures of the desk's tests. Django is set up once a process, here; each test has a database of its own."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,16 +9,18 @@ from django.conf import settings
 
 from alerting.alert import Sentence
 from coordination.desk.site import DeskSite, configure
-from coordination.sqlite_file import connect
-from tests.coordination.kit import START, ManualClock
+from coordination.place import Place
+from coordination.team_database import connect
+from tests.coordination.kit import POSTGRESQL, START, ManualClock, new_database
 from tests.coordination.kit import Team as Boxes
 
 _CLOCK = ManualClock()
+NOWHERE = Path("/nonexistent/desk.db")
 
 if not settings.configured:
     configure(
         DeskSite(
-            database=Path("/nonexistent/desk.db"),
+            database=os.environ.get(POSTGRESQL, NOWHERE),
             secret="of the tests only, " * 4,
             hosts=("testserver", "127.0.0.1", "localhost"),
             https=False,
@@ -32,24 +35,25 @@ from tests.coordination.desk.kit import Desk, fresh, use  # noqa: E402
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """A database with every table and nothing in them."""
-    place = tmp_path_factory.mktemp("migrated") / "desk.db"
+    server = os.environ.get(POSTGRESQL)
+    place: Place = tmp_path_factory.mktemp("migrated") / "desk.db" if server is None else new_database(server)
     connect(place).close()
     use(place)
     call_command("migrate", verbosity=0, interactive=False)
-    use(Path("/nonexistent/desk.db"))
+    use(NOWHERE)
     return place
 
 
 @pytest.fixture
-def desk(migrated: Path, tmp_path: Path) -> Iterator[Desk]:
+def desk(migrated: Place, tmp_path: Path) -> Iterator[Desk]:
     """A desk whose clock stands at START."""
     boxes = Boxes(tmp_path)
-    fresh(migrated, boxes.database)
+    boxes.database = fresh(migrated, tmp_path / "desk.db")  # type: ignore[assignment] - a Place
     use(boxes.database)
     _CLOCK.now = START
     made = Desk(boxes, _CLOCK)
     yield made
     made.close()
-    use(Path("/nonexistent/desk.db"))
+    use(NOWHERE)

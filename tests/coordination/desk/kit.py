@@ -1,5 +1,6 @@
 """A desk over a fresh database for each test: accounts of each role, clients that are signed in, rows as boxes make."""
 
+import os
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,13 +8,26 @@ from pathlib import Path
 
 from django.db import connections
 from django.test import Client
+from psycopg.conninfo import conninfo_to_dict
 
 from alerting.alert import ChangeKind
 from coordination.desk.access import Role
 from coordination.desk.models import Alert, Membership, Team, User
+from coordination.place import Place
 from coordination.sqlite_database import SqliteDatabase
 from exchange.messages import Record
-from tests.coordination.kit import BOX, OTHER_BOX, OTHER_PATIENT, PATIENT, START, USUAL, ManualClock, hypo
+from tests.coordination.kit import (
+    BOX,
+    OTHER_BOX,
+    OTHER_PATIENT,
+    PATIENT,
+    POSTGRESQL,
+    START,
+    USUAL,
+    ManualClock,
+    hypo,
+    new_database,
+)
 from tests.coordination.kit import Team as Boxes
 
 PASSWORD = "trois petits chats"
@@ -70,13 +84,18 @@ class Desk:
             self.database.close()
 
 
-def use(database: Path) -> None:
-    """Let Django's connection be to this file from now on."""
+def use(database: Place) -> None:
+    """Let Django's connection be to this database from now on."""
     connections["default"].close()
+    name = str(database) if isinstance(database, Path) else str(conninfo_to_dict(database)["dbname"])
     for settings in (connections.databases["default"], connections["default"].settings_dict):
-        settings["NAME"] = str(database)
+        settings["NAME"] = name
 
 
-def fresh(made: Path, place: Path) -> None:
-    """Put a copy of a database that nobody uses at a place."""
-    shutil.copyfile(made, place)
+def fresh(made: Place, place: Path) -> Place:
+    """Return a copy of a database that nobody uses: at `place`, or beside it on its server."""
+    if isinstance(made, Path):
+        shutil.copyfile(made, place)
+        return place
+    connections["default"].close()
+    return new_database(os.environ[POSTGRESQL], template=str(conninfo_to_dict(made)["dbname"]))

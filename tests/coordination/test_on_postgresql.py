@@ -1,0 +1,44 @@
+"""The same tests, on PostgreSQL: what the inbox stores, says, watches and enters, and the desk's pages."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from simulators.postgres import Postgres
+from tests.coordination.kit import POSTGRESQL
+
+ALSO = (
+    "test_alert_events",
+    "test_attribution",
+    "test_command_queue",
+    "test_enrolments",
+    "test_gaps",
+    "test_of_boxes",
+    "test_refused_and_statuses",
+    "test_silence",
+    "test_store_once",
+)
+"""Modules whose every test runs on either engine."""
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.process
+def test_the_same_tests_pass_on_postgresql(tmp_path: Path) -> None:
+    here = Path(__file__).parent
+    tests = [str(here / f"{name}.py") for name in ALSO] + [str(here / "desk")]
+    with Postgres(tmp_path / "server") as server:
+        done = subprocess.run(
+            # Tests leave it to the end of their process to close what they looked into.
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore::ResourceWarning"]
+            + ["-W", "ignore::pytest.PytestUnraisableExceptionWarning", *tests],
+            env={**os.environ, POSTGRESQL: server.url("postgres")},
+            cwd=here.parents[1],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert " passed" in done.stdout
