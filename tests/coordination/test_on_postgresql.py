@@ -10,6 +10,7 @@ import pytest
 from simulators.postgres import Postgres
 from tests.coordination.kit import POSTGRESQL
 
+LEFT_OPEN = ("-W", "ignore::ResourceWarning", "-W", "ignore::pytest.PytestUnraisableExceptionWarning")
 ALSO = (
     "test_alert_events",
     "test_attribution",
@@ -32,8 +33,7 @@ def test_the_same_tests_pass_on_postgresql(tmp_path: Path) -> None:
     with Postgres(tmp_path / "server") as server:
         done = subprocess.run(
             # Tests leave it to the end of their process to close what they looked into.
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "ignore::ResourceWarning"]
-            + ["-W", "ignore::pytest.PytestUnraisableExceptionWarning", *tests],
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *LEFT_OPEN, *tests],
             env={**os.environ, POSTGRESQL: server.url("postgres")},
             cwd=here.parents[1],
             capture_output=True,
