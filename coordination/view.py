@@ -302,7 +302,8 @@ class View:
     def gaps(self, *, patient: str | None = None) -> Iterator[GapView]:
         """Yield what boxes declared missing, by (patient, from, to); `patient` leaves out all others."""
         rows = self._rows(
-            'SELECT pseudonym, box.name, "from", "to", CAST(sum(readings) AS BIGINT), reason, stored_at FROM declared_gap'
+            'SELECT pseudonym, box.name, "from", "to", CAST(sum(readings) AS BIGINT), reason, stored_at'
+            " FROM declared_gap"
             " JOIN box ON box.id = box_id LEFT JOIN patient ON patient.id = patient_id"
             " WHERE :patient IS NULL OR pseudonym = :patient"
             ' GROUP BY pseudonym, box.name, "from", "to", reason, stored_at ORDER BY pseudonym, "from", "to", box.name',

@@ -19,7 +19,7 @@ from coordination.box_identity import keep_certificate
 from coordination.enrolments import RENEWALS
 from coordination.office import now_ms
 from coordination.revoking import revoke_at_inbox
-from coordination.sqlite_file import connect, transaction
+from coordination.team_database import connect, transaction
 from exchange.certificates import Certificate
 from exchange.connection import LinkSettings
 from exchange.enrolment import Reason

@@ -7,7 +7,8 @@ import pytest
 from alerting.alert import Audience
 from coordination.errors import DatabaseBusyError, DatabaseUnusableError
 from coordination.schema_steps import VERSION
-from coordination.sqlite_file import connect, connect_to_read, transaction
+from coordination.sqlite_file import connect, connect_to_read
+from coordination.team_database import transaction
 from coordination.view import View
 from tests.coordination.kit import BOX, PATIENT, START, Team, glucose
 
