@@ -28,9 +28,12 @@ from agent.forwarder import Forwarder
 from agent.key_orders import key_orders
 from agent.key_places import make_kek_file, open_vault, settle_key_file
 from agent.key_rotation import rotate
+from agent.leaving import Leaving
 from agent.logs import COUNT, DEVICE, EVENT, KERNEL, PATIENTS, REASON
 from agent.notifier import Notifier
 from agent.orders import begin
+from agent.own_envelopes import OwnEnvelopes
+from agent.own_signers import own_signers
 from agent.pipeline import Pipeline
 from agent.presence import Presence
 from agent.quarantine import open_store, set_aside
@@ -61,7 +64,7 @@ from exchange.commands import CommandKind
 from exchange.connection import LinkSettings
 from exchange.identity import SigningKey
 from exchange.link import Link
-from exchange.sealing import Sealer, sealed_by
+from exchange.sealing import Sealer
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +145,8 @@ async def _run(
 ) -> None:
     signing_key = SigningKey.load(settings.identity.signing_key)
     async with AsyncExitStack() as stack:
-        store = await _opened(settings, signing_key.public, clock, stack)
+        own = OwnEnvelopes(signing_key, own_signers(settings.state, signing_key.public))
+        store = await _opened(settings, own, clock, stack)
         epoch = await store.call(Store.this_epoch)
         team = TeamKeeper(
             settings.identity,
@@ -178,7 +182,7 @@ async def _run(
             clock=clock,
             counts=counts,
             heard=audit.heard,
-            is_intact=lambda body: sealed_by(signing_key.public, body) is not None,
+            leaving=Leaving(own=own, store=store, sealer=sealer, clock=clock),
             on_set_back=lambda: upkeep.was_set_back(),  # noqa: PLW0108 made below
         )
         canary = Canary(store=store, sealer=sealer, clock=clock, on_kept=forwarder.kick)
@@ -304,7 +308,7 @@ def _begin(group: asyncio.TaskGroup, **parts: Coroutine[None, None, None]) -> No
         group.create_task(part, name=name)
 
 
-async def _opened(settings: Settings, public: bytes, clock: Clock, stack: AsyncExitStack) -> StoreThread:
+async def _opened(settings: Settings, own: OwnEnvelopes, clock: Clock, stack: AsyncExitStack) -> StoreThread:
     """Open the store with the box's key, and end or begin what is to be done about that key."""
     if settings.vault.key_file is not None:
         make_kek_file(settings.vault.key_file, database=settings.database)
@@ -313,7 +317,7 @@ async def _opened(settings: Settings, public: bytes, clock: Clock, stack: AsyncE
     stack.push_async_callback(store.close)
     await store.open(
         lambda: open_store(
-            settings.database, vault, public=public, now_ms=clock.now_ms(), limits=limits_of(settings.buffer)
+            settings.database, vault, own=own.header_of, now_ms=clock.now_ms(), limits=limits_of(settings.buffer)
         )
     )
     settle_key_file(settings.vault, vault)

@@ -12,7 +12,8 @@ from agent.epochs import Epochs
 from agent.notes import forget_notes, keep_note, notes
 from agent.outbox import Entry
 from agent.store_transactions import StoreTransactions
-from exchange.messages import Range, lineage
+from exchange.gaps import GapReason, GapRecord
+from exchange.messages import UNATTRIBUTED, Range, lineage
 from exchange.receipts import Received
 from exchange.sealing import LANE_ALERTS, LANE_DENSE, Sealer
 
@@ -71,11 +72,29 @@ class StoreOutbox(StoreTransactions):
         with immediate(self._connection):
             return self.outbox.free(ranges, now_ms=now_ms)
 
-    def drop_altered(self, entry: Entry) -> None:
-        """Give up an entry that is no longer what was sealed: the team would refuse it for ever."""
-        with immediate(self._connection):
-            self.outbox.give_up(entry)
-        self._note_altered("outbox", entry.first)
+    def give_up(self, entry: Entry, reason: GapReason, sealer: Sealer, *, now_ms: int) -> None:
+        """Give up an entry that the team would refuse for ever, and declare the gap that it leaves."""
+        with self._transaction(now_ms):
+            gone = self.outbox.give_up(entry)
+            if gone is not None:
+                gap = self._gap(*gone, entry.lane, reason)
+                self.outbox.add([gap], LANE_ALERTS, sealer, now_ms=now_ms)
+        if reason is GapReason.ALTERED:
+            self._note_altered("outbox", entry.first)
+
+    def _gap(self, part: Range, created: int, lane: int, reason: GapReason) -> GapRecord:
+        """Return what is missing: whose and of when as far as anything but the envelope says so."""
+        segment = self._segments.of_numbers(part.first, part.last)
+        return GapRecord(
+            patient=(segment and self._segments.patient(segment.first)) or UNATTRIBUTED,
+            lane=lane,
+            epoch=self.epochs.of(part.first) or self.epoch,
+            ranges=((part.first, part.last),),
+            measured_from=created if segment is None else segment.measured_from,
+            measured_to=created if segment is None else segment.measured_to,
+            readings=part.last - part.first + 1,
+            reason=reason,
+        )
 
     def resend(self, epoch: str, ranges: Sequence[Range]) -> list[Range]:
         """Let what the team asks for again wait again, as far as it is kept.

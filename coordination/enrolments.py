@@ -29,11 +29,12 @@ from coordination.authority import Issued, tls_key_of
 from coordination.box_identity import (
     Listed,
     Revoked,
+    earlier_keys,
     is_revoked,
     keep_certificate,
     keep_keys,
     owner,
-    revoke_box,
+    replace_machine,
     standing_keys,
 )
 from coordination.sqlite_file import as_error, connect, transaction
@@ -220,18 +221,24 @@ class Enrolments:
             tls_key = tls_key_of(csr)
             replaced = None
             if self._known(box, signing) is Known.OTHER:
-                replaced = revoke_box(
+                replaced = replace_machine(
                     self._connection,
                     box,
                     listed=self._listed,
-                    reason="replaced",
                     at=at,
-                    but_signing=signing,
-                    but_opening=opening,
-                    but_tls_key=tls_key,
+                    signing=signing,
+                    opening=opening,
+                    tls_key=tls_key,
                 )
             keep_keys(self._connection, box, signing=signing, opening=opening, at=at)
             return self._certificate(box, csr, tls_key, since=created, issue=issue, at=at), replaced
+
+    def earlier(self, box: str, *, at: int) -> tuple[str, ...]:
+        """Return the public signing keys (hexadecimal) whose envelopes a box may still hand over, the newest first."""
+        try:
+            return tuple(public.hex() for public in earlier_keys(self._connection, box, at=at).values())
+        except sqlite3.Error as error:
+            raise as_error(error) from error
 
     def done(self, place: str) -> None:
         """Keep that the box has it all."""

@@ -152,8 +152,9 @@ _AUDIT: Final = (
     PRIMARY KEY (box_id, chain, n, hash, since, since_hash)
 ) STRICT, WITHOUT ROWID""",
 )
+_REPLACED_KEYS: Final = ("ALTER TABLE box_key ADD COLUMN ended_at INTEGER",)
 STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
-    {2: _ALERT_WHOLE, 3: _ENROLMENT, 4: _CLOCK_AND_CANARY, 5: COMMANDS, 6: _AUDIT, 7: _DECLARED_GAP}
+    {2: _ALERT_WHOLE, 3: _ENROLMENT, 4: _CLOCK_AND_CANARY, 5: COMMANDS, 6: _AUDIT, 7: _DECLARED_GAP, 8: _REPLACED_KEYS}
 )
 """Version -> what makes it of the one before."""
 VERSION: Final = max(STEPS)

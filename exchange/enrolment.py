@@ -197,10 +197,17 @@ class Given(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Grant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="grant"):
-    """The nurse said yes: `given` is an encoded `Given`, `certificate` is PEM."""
+    """The nurse said yes: `given` is an encoded `Given`, `certificate` is PEM.
+
+    Attributes:
+        given: what the box needs to know.
+        certificate: its own.
+        earlier: its signing keys of before, hexadecimal, whose envelopes it may still hand over.
+    """
 
     given: Annotated[bytes, Meta(min_length=1, max_length=MAX_GIVEN_BYTES)]
     certificate: Pem
+    earlier: Annotated[tuple[PublicHex, ...], Meta(max_length=64)] = ()
 
 
 class Done(Struct, frozen=True, forbid_unknown_fields=True, tag="done"):

@@ -284,6 +284,14 @@ def sealed_by(public: bytes, envelope: bytes) -> Header | None:
     return header if signed else None
 
 
+def claimed_signer(envelope: bytes) -> str | None:
+    """Return the id of the key that an envelope says signed it, which nobody has verified; None of what is none."""
+    try:
+        return _split_header(envelope)[1].signer
+    except EnvelopeError:
+        return None
+
+
 def sign_receipt(receipt: Receipt, key: SigningKey) -> bytes:
     """Return a receipt as it travels."""
     return _sign_note(_RECEIPT_LABEL, msgspec.msgpack.encode(receipt), key)

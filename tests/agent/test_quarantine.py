@@ -11,6 +11,7 @@ import pytest
 
 from agent.errors import DamagedError, StoreError, VaultError
 from agent.key_places import make_kek_file
+from agent.own_envelopes import OwnEnvelopes
 from agent.quarantine import FOLDER, KEPT, log_is_broken, open_store, set_aside, set_aside_before
 from agent.store import Judgement, Store
 from agent.vault import Vault
@@ -37,7 +38,7 @@ def own() -> Desk:
 
 
 def opened(path: Path, *, kek: bytes = KEK, now_ms: int = START) -> Store:
-    return open_store(path, Vault(kek, box=BOX), public=SIGNING.public, now_ms=now_ms)
+    return open_store(path, Vault(kek, box=BOX), own=OwnEnvelopes(SIGNING).header_of, now_ms=now_ms)
 
 
 def counts(store: Store, own: Desk) -> list[int]:

@@ -597,8 +597,8 @@ async def test_another_machine_under_the_same_name_is_told_and_replaces_the_old_
         await joining
     assert claim.known is Known.OTHER
     old, new = (SigningKey.load(machine.places.signing_key).id for machine in (box, other))
-    kept = rows(desk.folder / "desk.db", "SELECT key, revoked_at IS NULL FROM box_key WHERE purpose = 'signing'")
-    assert set(kept) == {(old, 0), (new, 1)}
+    query = "SELECT key, ended_at IS NULL, revoked_at IS NULL FROM box_key WHERE purpose = 'signing'"
+    assert set(rows(desk.folder / "desk.db", query)) == {(old, 0, 1), (new, 1, 1)}, "replaced is not revoked"
     ((name, taken),) = desk.taken
     assert name == BOX
     assert taken.serials == (Certificate.load(box.places.certificate).serial,)
