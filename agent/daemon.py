@@ -19,7 +19,7 @@ from importlib.metadata import version
 from agent import systemd
 from agent.alive import Alive
 from agent.audit import Audit
-from agent.canary import Canary
+from agent.canary import ASKED_FOR_TIME, Canary
 from agent.commanded_judging import CommandedJudging
 from agent.counts import Counts
 from agent.errors import DamagedError, StoreError, VaultError
@@ -47,13 +47,13 @@ from agent.store import Store
 from agent.store_thread import StoreThread
 from agent.team_keeper import TeamKeeper
 from agent.team_orders import OneCall
-from agent.time_keeper import begin_time, keep_time
+from agent.time_keeper import begin_time, hearing, keep_time, real_time
 from agent.turns import Turns
 from agent.upkeep import Upkeep
 from agent.watch import watch
 from alerting import compiled
 from devices.bonded_once import BondedOnce
-from devices.clock import Clock, SystemClock
+from devices.clock import Clock
 from devices.installer import Bonds
 from devices.radio import Radio
 from devices.recovering_radio import RecoveringRadio
@@ -148,12 +148,11 @@ async def _run(
         own = OwnEnvelopes(signing_key, own_signers(settings.state, signing_key.public))
         store = await _opened(settings, own, clock, stack)
         epoch = await store.call(Store.this_epoch)
-        team = TeamKeeper(
-            settings.identity,
-            settings.state,
-            now_ms=SystemClock().now_ms,
-            tell=lambda kind: pipeline.notice(DeviceEvent(kind=kind, device=settings.box, at=clock.now_ms())),
-        )
+
+        def tell(kind: DeviceEventKind) -> None:
+            pipeline.notice(DeviceEvent(kind=kind, device=settings.box, at=clock.now_ms()))
+
+        team = TeamKeeper(settings.identity, settings.state, now_ms=real_time(clock).now_ms, tell=tell)
         orders, settings = await begin(settings, store, signing_key=signing_key, now_ms=clock.now_ms())
         sealer = Sealer(box=settings.box, signing_key=signing_key, recipients=team.recipients)
         team.seals_to(sealer.use)
@@ -171,7 +170,9 @@ async def _run(
             keep_days=settings.audit.keep_days,
             on_kept=lambda: forwarder.kick(),  # noqa: PLW0108 the two know each other
         )
-        keeper = await begin_time(clock, store=store, sealer=sealer, link=link, settings=settings)
+        keeper = await begin_time(
+            clock, store=store, sealer=sealer, link=link, settings=settings, list_issued_at=team.issued_at
+        )
         forwarder = Forwarder(
             store=store,
             link=link,
@@ -181,7 +182,7 @@ async def _run(
             presence=presence,
             clock=clock,
             counts=counts,
-            heard=audit.heard,
+            heard=hearing(keeper, audit.heard),
             leaving=Leaving(own=own, store=store, sealer=sealer, clock=clock),
             on_set_back=lambda: upkeep.was_set_back(),  # noqa: PLW0108 made below
         )
@@ -207,9 +208,7 @@ async def _run(
             clock=clock,
             counts=counts,
             attended=judging.attended,
-            on_failed=lambda: pipeline.notice(
-                DeviceEvent(kind=DeviceEventKind.NOTIFIER_FAILED, device=settings.box, at=clock.now_ms())
-            ),
+            on_failed=lambda: tell(DeviceEventKind.NOTIFIER_FAILED),
         )
         pipeline = Pipeline(
             store=store,
@@ -226,9 +225,7 @@ async def _run(
             sealer=sealer,
             clock=clock,
             counts=counts,
-            notice=lambda rule: pipeline.notice(
-                DeviceEvent(kind=DeviceEventKind(rule), device=settings.box, at=clock.now_ms())
-            ),
+            notice=lambda rule: tell(DeviceEventKind(rule)),
             on_epoch=forwarder.announce,
             patients=settings.patients,
         )
@@ -283,7 +280,13 @@ async def _run(
                 upkeep=upkeep.run(),
                 canary=canary.run(),
                 audit=audit.run(settings),
-                time=keep_time(keeper, right=judging.retime, notice=pipeline.notice, before=pipeline.keep_held),
+                time=keep_time(
+                    keeper,
+                    right=judging.retime,
+                    notice=pipeline.notice,
+                    before=pipeline.keep_held,
+                    ask_team=lambda: canary.sing(ASKED_FOR_TIME),
+                ),
             )
             if settings.enrolment is not None:
                 renewal = Renewal(
@@ -291,6 +294,7 @@ async def _run(
                     office=settings.enrolment,
                     signing_key=signing_key,
                     renewed=link.reconnect,
+                    notice=tell,
                 )
                 _begin(group, certificate=renewal.run())
             for device, source in watched:

@@ -21,7 +21,8 @@ from agent.store_thread import StoreThread
 from agent.team_keeper import TeamKeeper
 from agent.team_orders import DispositionOrder
 from agent.team_trust import TeamTrust
-from devices.clock import Clock, SystemClock
+from agent.time_keeper import real_time
+from devices.clock import Clock
 from devices.installer import Bonds
 from devices.radio import Radio
 from exchange.commands import CommandKind
@@ -93,7 +94,7 @@ class Orders:
                 await judging.tell_refused(patient)
 
         # Orders and keys are dated by people: whatever clock readings are judged by in a demonstration.
-        real = clock if isinstance(clock, BoxClock) else SystemClock()
+        real = real_time(clock)
 
         def clock_known() -> bool:
             return not isinstance(real, BoxClock) or real.trusted

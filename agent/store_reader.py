@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from agent.audit_log import AuditLog
+from agent.clock_store import last_stretch
 from agent.command_store import CommandReader
 from agent.database import connect_reading
 from agent.epochs import EpochReader
@@ -191,6 +192,11 @@ class StoreReader:
     def fill(self) -> Fill:
         """Return how full the database is."""
         return fill_of(self._connection)
+
+    def clock_trusted(self, boot: str) -> bool:
+        """Return whether somebody has vouched for the box's time in this boot (32 hexadecimal digits)."""
+        stretch = last_stretch(self._connection)
+        return stretch is not None and stretch.boot == boot and stretch.trusted
 
     def counters(self) -> dict[str, int]:
         """Return every counter."""

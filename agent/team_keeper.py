@@ -142,6 +142,11 @@ class TeamKeeper:
         signed = self._believed.signed
         return None if signed is None else signed.team
 
+    def issued_at(self) -> int:
+        """Return when (ms UTC) the root signed the present list; 0 where no root is pinned."""
+        team = self.team
+        return 0 if team is None else team.issued_at
+
     def seals_to(self, use: Callable[[tuple[Recipient, ...]], None]) -> None:
         """Let `use` be called with the recipients of each list that is taken in from now on."""
         self._users.append(use)
