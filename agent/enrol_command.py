@@ -94,6 +94,14 @@ async def run_enrolment(request: EnrolRequest, person: Person) -> Enrolled:
 
     enrolled = await enrol(code, places, compare=compare)
     _say(enrolled, request.config, person)
+    if request.new_keys and not enrolled.first:
+        person.tell(
+            Sentence(
+                fr="Ensuite : 'sudo systemctl restart veilleur', pour sceller sous les nouvelles clés. "
+                "Ce qui attend part aussi.",
+                en="Next: 'sudo systemctl restart veilleur', to seal under the new keys. What waits leaves as well.",
+            )
+        )
     return enrolled
 
 

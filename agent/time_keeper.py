@@ -38,8 +38,9 @@ TELL_S = 300.0
 """What lasts is noticed this often, and the time asked for again."""
 STANDS_S = 6 * 3600.0
 """The link has stood for so long, and nobody has said what time it is."""
-QUESTION_S = 900.0
-"""The team is asked this often while the time is not known: each question costs a commit and an envelope."""
+QUESTION_S = 60.0
+LONGEST_QUESTION_S = 900.0
+"""The team is asked again so long after, twice as long at each attempt: each costs a commit and an envelope."""
 ASK_S = 60.0
 """How long the command may take."""
 
@@ -110,7 +111,7 @@ class TimeKeeper:
         self._on_right, self._notice, self._before, self._ask_team = right, notice, before, ask_team
         loop = asyncio.get_running_loop()
         keep_at, tell_at, stood_since = loop.time() + KEEP_S, loop.time(), loop.time()
-        question_at = loop.time()
+        question_at, pause = loop.time(), QUESTION_S
         while True:
             await asyncio.sleep(LOOK_S)
             await self.look()
@@ -121,7 +122,7 @@ class TimeKeeper:
             if self._clock.trusted or not self._link.connected:
                 stood_since = now
             elif now >= question_at:
-                question_at = now + QUESTION_S
+                question_at, pause = now + pause, min(2 * pause, LONGEST_QUESTION_S)
                 await self.question()
             if now >= tell_at and (self._link.refused_on_dates or now - stood_since >= STANDS_S):
                 tell_at = now + TELL_S
