@@ -30,8 +30,8 @@ _WHY = {
         en="damaged or altered on the box before they left (times: when they were sealed)",
     ),
     GapReason.WITHDRAWN: Sentence(
-        fr="scellées sous une clé révoquée du boîtier (heures\u00a0: celles de leur mise sous scellé)",
-        en="sealed under a key of the box that was revoked (times: when they were sealed)",
+        fr="scellées sous une clé que l'équipe ne croit plus (heures\u00a0: celles de leur mise sous scellé)",
+        en="sealed under a key that the team no longer believes (times: when they were sealed)",
     ),
 }
 _WIDTH = 50

@@ -32,6 +32,8 @@ from exchange.link import Link
 from simulators.broker import Broker
 from tests.coordination.enrolment_kit import BOX, PATIENCE_S, Desk, NewBox, join, reason_of, until
 from tests.coordination.kit import rows
+from tests.coordination.test_revoking import inbox_running
+from tests.coordination.test_weeks_away_with_old_keys import box_running
 
 DAY = timedelta(days=1)
 THIRD_OVER = timedelta(minutes=25)
@@ -347,3 +349,31 @@ async def test_the_running_link_takes_up_the_new_certificate(broker: Broker, tmp
         assert await link.publish(f"veilleur/v1/{BOX}/obs", b"still here") in {0, 16}
     assert held(settings).serial != before.serial
     assert replace(before, serial=held(settings).serial) != held(settings)
+
+
+@pytest.mark.broker
+@pytest.mark.process
+async def test_the_team_hears_from_the_box_that_its_certificate_is_not_renewed_and_that_it_is_again(
+    broker: Broker, tmp_path: Path
+) -> None:
+    """The real box and the real inbox; the box is started anew in between, and its alert goes on and ends."""
+    desk = Desk(
+        tmp_path / "desk",
+        broker_port=broker.port,
+        authority_folder=broker.certificates.authority.ca.parent,
+    )
+    settings = await enrolled(desk, tmp_path / "box")
+    overdue(settings, desk, left=timedelta(hours=2))
+    box = NewBox(tmp_path / "box")
+
+    def standing() -> set[str]:
+        query = "SELECT rule_id FROM alert WHERE origin = 'box' AND rule_id LIKE 'certificate%' AND resolved_at IS NULL"
+        return {str(rule) for (rule,) in rows(desk.folder / "desk.db", query)}
+
+    async with inbox_running(desk, broker, BOX):
+        async with box_running(box):
+            await until(lambda: standing() == {"certificate_late", "certificate_ending"})
+        async with desk.open_office(), box_running(box):
+            await until(lambda: standing() == set())
+        assert rows(desk.folder / "desk.db", "SELECT count(*) FROM alert WHERE rule_id LIKE 'certificate%'") == [(2,)]
+    assert held(settings).not_after > now_ms() + 80 * 86_400_000

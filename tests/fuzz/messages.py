@@ -20,6 +20,7 @@ from alerting.protocol_file import check_protocol, read_protocol
 from exchange import sealing, team_list
 from exchange.audit_chain import Head, beginning, checkpoint
 from exchange.errors import ExchangeError
+from exchange.handed_over import hand_over, taken_over
 from exchange.identity import SIGNATURE_LENGTH, OpeningKey, ReceiptSigner, Recipient, RecipientRole, SigningKey
 from exchange.messages import Content, Range, Record, Status, observation
 from exchange.packing import unpack
@@ -34,6 +35,8 @@ from tests.fuzz.case import Case
 EPOCH = "0" * 32
 # Always the same, so that bytes that did it do it again.
 SIGNING = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
+PRESENT = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(2, 34))))
+"""Of a box whose key of before was SIGNING."""
 OPENING = OpeningKey(X25519PrivateKey.from_private_bytes(bytes(range(1, 33))))
 SMALL = Path(__file__).parent.parent / "alerting" / "small"
 
@@ -91,6 +94,13 @@ def envelope_signed_again(frame: bytes) -> bytes:
 def list_signed_again(frame: bytes) -> bytes:
     unsigned = frame[:-SIGNATURE_LENGTH]
     return unsigned + SIGNING.sign(team_list._LIST_LABEL + unsigned)
+
+
+def handed_over_again(frame: bytes) -> bytes:
+    """Return it handed over anew by the present key, in a size that one can have: what is inside stays spoilt."""
+    inside = frame[10:-SIGNATURE_LENGTH]
+    size = min(BUCKETS[:2], key=lambda bucket: abs(bucket - len(inside)))
+    return hand_over(inside[:size].ljust(size, b"\x00"), PRESENT)
 
 
 def records() -> list[Record]:
@@ -196,6 +206,22 @@ def cases() -> dict[str, Case]:
         envelopes,
         refusable(opened, ExchangeError),
         envelope_signed_again,
+        longest=longest,
+        repair_always=True,
+        short=400,
+    )
+    handed = [hand_over(envelope, PRESENT) for envelope in envelopes]
+
+    def handed_over(frame: bytes) -> object:
+        inside = taken_over(frame, box=BOX, signer_of=lambda _, key: PRESENT.public if key == PRESENT.id else None)
+        return opener.open(inside, box=BOX)
+
+    found["handed_over"] = Case(handed, guarded(handed, handed_over, ExchangeError), longest=longest, short=400)
+    found["handed_over.signed_again"] = Case(
+        # Whoever has the present key and not the one of before: still nothing but what that one signed is taken.
+        handed,
+        guarded(handed, handed_over, ExchangeError),
+        handed_over_again,
         longest=longest,
         repair_always=True,
         short=400,
