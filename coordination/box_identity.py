@@ -176,7 +176,8 @@ def keep_keys(connection: sqlite3.Connection, box: str, *, signing: str, opening
     for purpose, public in ((SIGNING, signing), (OPENING, opening)):
         connection.execute(
             "INSERT INTO box_key (box_id, purpose, key, public, since) SELECT id, ?, ?, ?, ? FROM box WHERE name = ?"
-            " ON CONFLICT DO UPDATE SET ended_at = NULL, since = iif(ended_at IS NULL, since, excluded.since)",
+            " ON CONFLICT (box_id, purpose, key) DO UPDATE SET ended_at = NULL,"
+            " since = CASE WHEN box_key.ended_at IS NULL THEN box_key.since ELSE excluded.since END",
             (purpose, key_id(bytes.fromhex(public)), public, at, box),
         )
 
@@ -238,8 +239,8 @@ def _keep_listed(connection: sqlite3.Connection, box: str, *, listed: Listed, at
     """Give the keys of desk.toml rows of their own, which outweigh what desk.toml says."""
     for public in listed.get(box, {}).values():
         connection.execute(
-            "INSERT OR IGNORE INTO box_key (box_id, purpose, key, public, since)"
-            " SELECT id, ?, ?, ?, ? FROM box WHERE name = ?",
+            "INSERT INTO box_key (box_id, purpose, key, public, since)"
+            " SELECT id, ?, ?, ?, ? FROM box WHERE name = ? ON CONFLICT DO NOTHING",
             (SIGNING, key_id(public), public.hex(), at, box),
         )
 

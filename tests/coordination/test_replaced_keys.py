@@ -111,7 +111,7 @@ ENVELOPES = {(key.id, created): sealed(key, created=created) for key in ALL for 
         max_size=7,
     )
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_whatever_happens_to_a_boxs_keys_only_what_it_hands_over_of_a_key_never_revoked_counts(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, SigningKey | int | None]]
 ) -> None:
