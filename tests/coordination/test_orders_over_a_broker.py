@@ -37,7 +37,7 @@ VOUCHED = (
 )
 """`veilleur run` on a machine whose clock is right: whether this one's is, nobody knows, and orders wait for that."""
 BLOCKED = (
-    "import agent.time_keeper; agent.time_keeper.LOOK_S = 0.2;"
+    "import agent.time_keeper as keeper; keeper.LOOK_S, keeper.QUESTION_S, keeper.LONGEST_QUESTION_S = 0.2, 1.0, 1.0;"
     "from agent.clock_trust import LinuxTime; LinuxTime.synchronised = lambda self: False;"
     "from agent.cli import main; main()"
 )
