@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
+WORKERS ?= auto
 SIM := $(VENV)/.installed-sim
 DEV := $(VENV)/.installed-dev
 PEERS := $(VENV)/.installed-peers
@@ -12,7 +13,7 @@ KERNEL := $(VENV)/.compiled-kernel
 
 help:
 	@echo "make demo   the main job, end to end, on simulated devices   (ARGS=--headless for plain lines)"
-	@echo "make test   lint, types, the house's arrows and the tests"
+	@echo "make test   lint, types, the house's arrows and the tests   (WORKERS=0: one after the other; ARGS=tests/agent for some)"
 	@echo "make kernel the kernel, compiled ahead of time; demo and test do it by themselves   (docs/kernel.md)"
 	@echo "make wheel  a wheel for boxes of this machine's kind, in dist/, and proof that it judges"
 	@echo "make coverage  every branch of what judges and of the drivers"
@@ -66,8 +67,9 @@ types: $(DEV)
 arrows: $(DEV)
 	$(BIN)/lint-imports
 
+# One worker a processor; a file's tests stay together, so that what they share is started once.
 pytest: $(DEV) $(KERNEL)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # Jitted lines are invisible to coverage, so the kernel runs as plain Python here.
 coverage: $(DEV)
