@@ -94,8 +94,10 @@ bench: $(PEERS) $(KERNEL)
 quality: $(PEERS)
 	$(BIN)/python -m benchmarks.quality $(ARGS)
 
-# Every call that may fail, in every way; cuts of the power at every sync of longer lives; two hundred kills.
+# The whole kernel compiled where nothing can be kept; every call that may fail, in every way; cuts of the power at
+# every sync of longer lives; two hundred kills.
 chaos: $(DEV) $(KERNEL)
+	KERNEL_WHOLE=1 $(BIN)/python -m pytest -q -p no:randomly -o timeout=600 tests/alerting/test_kernel.py
 	FAULTS_ALL=1 FAULTS_STEPS=48 FAULTS_SEEDS=6 $(BIN)/python -m pytest -q -p no:randomly -o timeout=3000 tests/faults
 	KILLS=$${KILLS:-200} $(BIN)/python -m benchmarks kill_loop
 
