@@ -11,7 +11,7 @@ import pytest
 
 from simulators.processes import command
 
-pytestmark = [pytest.mark.process, pytest.mark.broker, pytest.mark.radio, pytest.mark.long]
+pytestmark = [pytest.mark.process, pytest.mark.broker, pytest.mark.radio, pytest.mark.alone]
 
 LAST_LINE = re.compile(r"readings (\d+) = \1 · lost 0 · duplicated 0 · gaps 0 · alerts (\d+)")
 
