@@ -188,7 +188,7 @@ def enrol(
                 fr="Y corriger [[patients]], puis recommencer.", en="Correct [[patients]] there, then begin again."
             ),
         )
-    invitation = invite(settings, box)
+    invitation = invite(settings, box, by=by or "")
     text = str(invitation.code)
     if qr is not None:
         qr_file(text, qr)
@@ -220,7 +220,13 @@ def enrol(
 @click.command(name="revoke")
 @_config
 @click.argument("box")
-@click.option("--reason", required=True, callback=_printable(LONGEST_REASON), help="Pourquoi / why.")
+@_by
+@click.option(
+    "--reason",
+    required=True,
+    callback=_printable(LONGEST_REASON),
+    help="Pourquoi, sans nommer de patient / why, without naming a patient.",
+)
 @click.option(
     "--certificate",
     "files",
@@ -229,7 +235,9 @@ def enrol(
     help="Certificat fait sans enrôlement / a certificate made without an enrolment.",
 )
 @_lang
-def revoke_command(*, config: Path, box: str, reason: str, files: tuple[Path, ...], lang: Language) -> None:
+def revoke_command(
+    *, config: Path, box: str, by: str | None, reason: str, files: tuple[Path, ...], lang: Language
+) -> None:
     """Exclure un boîtier volé, perdu ou retiré. / Take out a box that was stolen, lost or retired."""
     settings = read_settings(config)
     try:
@@ -239,7 +247,7 @@ def revoke_command(*, config: Path, box: str, reason: str, files: tuple[Path, ..
             Sentence(fr=f"Un certificat ne peut pas être lu ({error}).", en=f"A certificate cannot be read ({error})."),
             hint=Sentence(fr="Vérifier --certificate.", en="Check --certificate."),
         ) from error
-    taken, outcome = asyncio.run(revoke(settings, box, reason=reason, serials=serials, at=now_ms()))
+    taken, outcome = asyncio.run(revoke(settings, box, reason=reason, serials=serials, at=now_ms(), by=by or ""))
     terminal = _Terminal(lang=lang)
     terminal.tell(
         Sentence(
