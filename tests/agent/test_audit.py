@@ -21,6 +21,7 @@ from agent.audit_command import export, show
 from agent.audit_log import MOST_REFUSALS, AuditLog
 from agent.command_store import AppliedProtocol, Finished
 from agent.counts import Counts
+from agent.sealed_tables import SEALED
 from agent.settings_file import read_settings
 from agent.store import Judgement, ReadingState, Store
 from agent.store_thread import StoreThread
@@ -36,7 +37,8 @@ from exchange.receipts import Receipt, Received
 from exchange.sealing import sign_receipt, verify_receipt
 from simulators.processes import command
 from tests.agent.box_kit import running
-from tests.agent.kit import BOX, PATIENT, START, Desk, arrivals, glucose, open_store
+from tests.agent.kit import BOX, PATIENT, START, Desk, arrivals, glucose, open_store, receipt
+from tests.agent.test_keys_changed import box_settings, live
 from tests.agent.test_run import config
 
 __all__ = ["config"]
@@ -408,6 +410,26 @@ def entered(config: Path, act: str, count: int) -> None:
         if len(show(settings, wanted, lang="en", json_lines=True).splitlines()) >= count:
             return
     raise AssertionError(f"{act} was not entered")
+
+
+def test_a_command_beside_a_running_box_leaves_it_its_epoch_and_alters_nothing(tmp_path: Path, desk: Desk) -> None:
+    settings = box_settings(tmp_path)
+    store = live(settings, desk)
+    first, device = store.backlog()[0], Erasable(value=DEVICE)
+    assert enter_beside(settings, SystemClock(), Act.DEVICE_PAIRED, reference=device, detail={"state": "proved"})
+    store.accept(arrivals(glucose("100", 9000), glucose("99", 9005)), desk.sealer, now_ms=START)
+    outcome = store.receipted(receipt(store, (first, first + 1)), now_ms=START)
+    assert (outcome.known, outcome.ahead) == (True, False), "or the box takes itself for one that was set back"
+    assert outcome.freed
+    for sealed in SEALED:
+        after: object = None
+        while (after := store.sweep(sealed, after)) is not None:
+            pass
+    assert store.take_altered() == {}, "what the command sealed is no altered row"
+    store.audited(lambda log: log.enter(Act.DEVICE_FORGOTTEN, at=START, by="x", reference=device), now_ms=START)
+    *_, paired, forgotten = store.audited(lambda log: [entry for entry, _ in log.entries()], now_ms=START)
+    assert (paired.act, paired.ref) == ("device_paired", forgotten.ref), "one device has one tag"
+    store.close()
 
 
 def test_a_box_that_never_started_has_no_record_to_enter_in(config: Path) -> None:
