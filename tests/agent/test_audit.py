@@ -29,12 +29,14 @@ from devices.clock import SystemClock
 from exchange.audit_chain import TEAM_LOG, Act, CheckpointRecord, Entry, Erasable, Head, tag
 from exchange.audit_show import Wanted, as_json, table
 from exchange.audit_words import ACT_WORDS
+from exchange.certificates import Certificate
 from exchange.command_answers import Answer, AnswerState
 from exchange.commands import Command, CommandKind, CommandSignature, SignedCommand, encode
 from exchange.identity import SigningKey
 from exchange.messages import Range
 from exchange.receipts import Receipt, Received
 from exchange.sealing import sign_receipt, verify_receipt
+from simulators.broker import Certificates
 from simulators.processes import command
 from tests.agent.box_kit import running
 from tests.agent.kit import BOX, PATIENT, START, Desk, arrivals, glucose, open_store, receipt
@@ -330,10 +332,12 @@ async def test_what_the_team_orders_and_what_came_of_it_are_acts(box: Box) -> No
         ("command_done", "box"),
         ("protocol_applied", "Dr B, Mme A"),
         ("command_refused", "team"),
+        ("protocol_refused", "box"),
     ]
     assert {ref for _, _, ref, _ in entries} >= {command.id}
     assert entries[0][3]["kind"] == "protocol"
-    assert entries[3][3]["reason"] == "rollback"
+    assert entries[3][3]["reason"] == entries[4][3]["reason"] == "rollback"
+    assert entries[4][2] == entries[2][2], "the patient, as a tag"
     assert PATIENT not in str(entries)
 
 
@@ -361,11 +365,18 @@ def test_a_box_that_is_started_killed_and_stopped_says_so_and_an_auditor_can_ver
     settings = read_settings(config)
     device = Erasable(value=DEVICE)
     assert enter_beside(settings, SystemClock(), Act.DEVICE_PAIRED, reference=device, detail={"state": "proved"})
+    other = Certificates(tmp_path / "others").client(BOX)
+    (config.parent / "keys" / f"{BOX}.pem").write_bytes(other.certificate.read_bytes())
     with running(config) as (box, _):
         entered(config, "settings_changed", 2)
+        entered(config, "certificate_renewed", 1)
         box.send_signal(signal.SIGTERM)
         box.communicate(timeout=30)
     found = audited(config)
+    (renewed,) = [one for one in found if one["act"] == "certificate_renewed"]
+    assert renewed["reference"] == Certificate.load(other.certificate).serial
+    # By a part of its own, beside the start.
+    found.remove(renewed)
     acts = [(one["act"], one["reference"], one["detail"].get("stopped_in_order")) for one in found]
     assert acts == [
         ("log_begun", found[0]["reference"], None),
@@ -388,7 +399,7 @@ def test_a_box_that_is_started_killed_and_stopped_says_so_and_an_auditor_can_ver
     )
     assert re.search(r"protocole appliqué +box +patient-7f3a", in_french.stdout)
     file = tmp_path / "box.jsonl"
-    assert export(settings, file, SystemClock(), names=False) == 10
+    assert export(settings, file, SystemClock(), names=False) == 11
     exported = file.read_text(encoding="utf-8")
     assert file.stat().st_mode & 0o777 == 0o600
     assert DEVICE not in exported
@@ -397,7 +408,7 @@ def test_a_box_that_is_started_killed_and_stopped_says_so_and_an_auditor_can_ver
     verdict = [sys.executable, "-I", str(SCRIPT), str(file), "--key", f"box-0001={key}"]
     fine = subprocess.run(verdict, capture_output=True, text=True, timeout=60, check=False)
     # The export itself is an act that the box, which is off, has not signed for.
-    assert fine.stdout.splitlines() == ["box-0001: 10 acts, 1 of them signed for by nobody yet.", "Nothing is wrong."]
+    assert fine.stdout.splitlines() == ["box-0001: 11 acts, 1 of them signed for by nobody yet.", "Nothing is wrong."]
     line = [command("veilleur"), "audit", "--config", str(config), "--export", str(file), "--names"]
     subprocess.run(line, capture_output=True, text=True, timeout=60, check=True)
     assert DEVICE in file.read_text(encoding="utf-8")

@@ -141,7 +141,7 @@ def test_what_was_to_be_sent_is_taken_over_with_its_numbers_and_the_new_ones_fol
     take(store, own, 200)
     assert counts(store, own) == [1000 + 10 * minute for minute in (*range(20, 80), 200)]
     # What the team has already can be asked for again, and its receipts still free what they are for.
-    assert store.resend(receipted_epoch(store), [Range(0, 19)]) == []
+    assert store.resend(receipted_epoch(store), [Range(0, 19)], now_ms=START) == []
     epoch = receipted_epoch(store)
     store.receipted(receipt(store, (0, 79), epoch=epoch), now_ms=START)
     assert [entry.first for entry in store.waiting(limit=9)] == [80]
