@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from alerting.alert import Sentence
+from coordination.audit_beside import account, try_beside
 from coordination.authority import PROGRAMS, Authority
 from coordination.enrol_command import accompany, invite, serve
 from coordination.errors import CoordinationError
@@ -24,6 +25,7 @@ from coordination.qr import qr_file, terminal_qr
 from coordination.revoking import enrolment_of, revoke
 from coordination.settings import read_settings
 from coordination.tables import Language, local, said
+from exchange.audit_chain import Act, Detail
 from exchange.certificates import Certificate
 from exchange.durable_file import write_durably
 from exchange.errors import IdentityError
@@ -113,7 +115,8 @@ def certify(*, config: Path, name: str, hosts: tuple[str, ...], out: Path, lang:
 
     NAME: broker (avec / with --host), inbox-1, inbox-2, …
     """
-    authority = Authority.open(Path(enrolment_of(read_settings(config)).authority))
+    settings = read_settings(config)
+    authority = Authority.open(Path(enrolment_of(settings).authority))
     key, certificate = out / f"{name}.key", out / f"{name}.pem"
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -140,6 +143,14 @@ def certify(*, config: Path, name: str, hosts: tuple[str, ...], out: Path, lang:
             ),
             hint=Sentence(fr="Choisir un autre dossier.", en="Choose another folder."),
         ) from error
+    now, by = now_ms(), account()
+    detail: Detail = {"certificate": issued.serial, "until": issued.not_after}
+    # Before an inbox ever ran there is no record of acts yet.
+    try_beside(
+        settings.database,
+        lambda log: log.enter(Act.CERTIFICATE_RENEWED, at=now, by=by, reference=name, detail=detail),
+        at=now,
+    )
     until = local(issued.not_after, lang)
     _Terminal(lang=lang).tell(
         Sentence(

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from agent import audit as audit_module
+from agent.account import account
 from agent.audit import Audit
 from agent.audit_beside import enter_beside
 from agent.audit_command import export, show
@@ -441,6 +442,14 @@ def test_a_command_beside_a_running_box_leaves_it_its_epoch_and_alters_nothing(t
     *_, paired, forgotten = store.audited(lambda log: [entry for entry, _ in log.entries()], now_ms=START)
     assert (paired.act, paired.ref) == ("device_paired", forgotten.ref), "one device has one tag"
     store.close()
+
+
+def test_an_export_is_an_act_of_who_made_it(tmp_path: Path, desk: Desk) -> None:
+    settings = box_settings(tmp_path)
+    live(settings, desk).close()
+    export(settings, tmp_path / "box.jsonl", SystemClock(), names=True)
+    last = json.loads(show(settings, Wanted(act="log_exported"), lang="en", json_lines=True))
+    assert (last["by"], last["reference"], last["detail"]) == (account(), "box.jsonl", {"with_names": "yes"})
 
 
 def test_a_box_that_never_started_has_no_record_to_enter_in(config: Path) -> None:

@@ -120,6 +120,8 @@ def test_whatever_happened_to_the_file_it_is_set_aside_and_the_box_goes_on(
     assert {stat.S_IMODE(file.stat().st_mode) for file in aside.folder.iterdir()} == {0o600}
     assert stat.S_IMODE(aside.folder.stat().st_mode) == 0o700
     assert store.notes() == ("database_quarantined",)
+    acts = store.audited(lambda log: [(entry.act, entry.by) for entry, _ in log.entries()], now_ms=START)
+    assert acts == [("log_begun", "box"), ("database_quarantined", "box")]
     take(store, own, 500)
     assert counts(store, own)[-1] == 6000
     store.close()

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from agent.enrolling import renew
 from agent.enrolment_errors import EnrolmentFailedError
 from alerting.alert import ChangeKind, Outcome
+from coordination.audit_beside import account
 from coordination.audit_log import MOST_REFUSALS, AuditLog
 from coordination.audit_witness import LOG_CUT
 from coordination.cli import main
@@ -29,6 +30,7 @@ from coordination.settings import read_settings
 from coordination.sqlite_database import SqliteDatabase
 from coordination.view import View
 from exchange.audit_chain import Act, CheckpointRecord, Entry, beginning
+from exchange.certificates import Certificate
 from exchange.command_answers import Answer, AnswerState
 from exchange.command_bodies import NoBody, ResendBody, ScanBody
 from exchange.commands import Command, CommandKind
@@ -147,6 +149,18 @@ def test_a_box_that_is_taken_out_says_by_whom_and_why_each_time_it_is_said(desk:
     assert (first.by, first.ref, first.detail) == ("Anne", "box-0031", {"reason": "volé", "keys": 1, "certificates": 0})
     assert again.by not in {"", "Anne"}, "the account at the keyboard"
     assert again.detail["keys"] == 0
+
+
+def test_a_certificate_of_one_of_the_teams_own_programs_is_an_act_of_who_made_it(desk: Desk, tmp_path: Path) -> None:
+    settings = desk.settings()
+    words = ["certify", "--config", str(desk.folder / "desk.toml"), "inbox-1", "--out", str(tmp_path / "out")]
+    assert CliRunner().invoke(main, words).exit_code == 0, "also where there is no database yet"
+    assert not settings.database.exists()
+    SqliteDatabase(settings.database).close()
+    assert CliRunner().invoke(main, words).exit_code == 0
+    (act,) = entries(settings.database, Act.CERTIFICATE_RENEWED)
+    assert (act.by, act.ref) == (account(), "inbox-1")
+    assert act.detail["certificate"] == Certificate.load(tmp_path / "out" / "inbox-1.pem").serial
 
 
 # --- orders ---------------------------------------------------------------------------------------------------
