@@ -114,6 +114,8 @@ class BoxClock:
             boot=self._boot, mono=mono, wall=wall if vouched else max(wall, build_ms), trusted=vouched
         )
         self._good_mono = mono
+        self.righted = 0
+        """How often `look` or `told` found something to put right."""
 
     @property
     def trusted(self) -> bool:
@@ -167,6 +169,7 @@ class BoxClock:
         shown = before.at(mono)
         # A time that may be right is left alone: what is between two looks at two clocks is no error of either.
         wall = shown if at <= shown <= at + within else at + within // 2
+        self.righted += 1
         return self._follow(wall, mono)
 
     def _follow(self, wall: int, mono: int) -> Found:
@@ -186,4 +189,5 @@ class BoxClock:
         found = self._follow(self._source.wall_ms(), self._source.monotonic_ms())
         if found.before.trusted and abs(found.correction.offset) < STEP_MS:
             return None
+        self.righted += 1
         return found

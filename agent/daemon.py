@@ -32,6 +32,7 @@ from agent.leaving import Leaving
 from agent.logs import COUNT, DEVICE, EVENT, KERNEL, PATIENTS, REASON
 from agent.notifier import Notifier
 from agent.orders import begin
+from agent.own_acts import OwnActs
 from agent.own_envelopes import OwnEnvelopes
 from agent.own_signers import own_signers
 from agent.pipeline import Pipeline
@@ -152,14 +153,15 @@ async def _run(
         def tell(kind: DeviceEventKind) -> None:
             pipeline.notice(DeviceEvent(kind=kind, device=settings.box, at=clock.now_ms()))
 
-        team = TeamKeeper(settings.identity, settings.state, now_ms=real_time(clock).now_ms, tell=tell)
+        counts = Counts()
+        own_acts = OwnActs(store=store, clock=clock, counts=counts)
+        team = TeamKeeper(settings.identity, settings.state, now_ms=real_time(clock).now_ms, tell=tell, acts=own_acts)
         orders, settings = await begin(settings, store, signing_key=signing_key, now_ms=clock.now_ms())
         sealer = Sealer(box=settings.box, signing_key=signing_key, recipients=team.recipients)
         team.seals_to(sealer.use)
         presence = Presence(
             box=settings.box, epoch=epoch, version=version("veilleur"), signing_key=signing_key, clock=clock
         )
-        counts = Counts()
         link = await stack.enter_async_context(Link(_link_settings(settings.box, settings.broker, presence)))
         audit = Audit(
             store=store,
@@ -229,7 +231,7 @@ async def _run(
             on_epoch=forwarder.announce,
             patients=settings.patients,
         )
-        for part in (forwarder, judging, audit, pipeline):
+        for part in (forwarder, judging, audit, own_acts, pipeline):
             stack.push_async_callback(part.stop)
         await pipeline.start()
         orders.join(
@@ -242,6 +244,7 @@ async def _run(
             counts=counts,
             team=team,
             attempt=attempted,
+            enter=audit.enter,
             others={
                 CommandKind.CANARY: OneCall(lambda order: canary.sing(order.command.id)),
                 **key_orders(store, settings, orders.copies, clock=clock, on_waiting=forwarder.kick),
@@ -280,6 +283,7 @@ async def _run(
                 upkeep=upkeep.run(),
                 canary=canary.run(),
                 audit=audit.run(settings),
+                own_acts=own_acts.run(settings, team.signed),
                 time=keep_time(
                     keeper,
                     right=judging.retime,
@@ -293,7 +297,7 @@ async def _run(
                     broker=settings.broker,
                     office=settings.enrolment,
                     signing_key=signing_key,
-                    renewed=link.reconnect,
+                    renewed=own_acts.renewing(settings, link.reconnect),
                     notice=tell,
                 )
                 _begin(group, certificate=renewal.run())
@@ -327,7 +331,7 @@ async def _opened(settings: Settings, own: OwnEnvelopes, clock: Clock, stack: As
     settle_key_file(settings.vault, vault)
     if settings.vault.credential is not None and vault.next_kek is not None:
         # Whoever laid it there wants the box to move over.
-        await store.call(rotate, settings.vault)
+        await store.call(rotate, settings.vault, by="box", now_ms=clock.now_ms())
     return store
 
 

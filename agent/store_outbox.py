@@ -12,6 +12,7 @@ from agent.epochs import Epochs
 from agent.notes import forget_notes, keep_note, notes
 from agent.outbox import Entry
 from agent.store_transactions import StoreTransactions
+from exchange.audit_chain import Act, Detail
 from exchange.gaps import GapReason, GapRecord
 from exchange.messages import UNATTRIBUTED, Range, lineage
 from exchange.receipts import Received
@@ -96,20 +97,24 @@ class StoreOutbox(StoreTransactions):
             reason=reason,
         )
 
-    def resend(self, epoch: str, ranges: Sequence[Range]) -> list[Range]:
-        """Let what the team asks for again wait again, as far as it is kept.
+    def resend(self, epoch: str, ranges: Sequence[Range], *, now_ms: int) -> list[Range]:
+        """Let what the team asks for again wait again, as far as it is kept; it is an act of the same transaction.
 
         Args:
             epoch: one of this database's; numbers go on from one to the next, and whichever gave them is sent.
             ranges: sequence numbers, in order.
+            now_ms: ms UTC.
 
         Returns:
             What cannot be given: forgotten, never given, or of an epoch of another database.
         """
         if not self.epochs.knows_lineage(epoch):
             return list(ranges)
-        with immediate(self._connection):
-            return self.outbox.resend(ranges)
+        with self._transaction(now_ms):
+            gone = self.outbox.resend(ranges)
+            detail: Detail = {"asked": _count(ranges), "gone": _count(gone)}
+            self.audit.enter(Act.RECORDS_RESENT, at=now_ms, by="team", reference=epoch, detail=detail)
+        return gone
 
     def begin_anew(self, sealer: Sealer, *, now_ms: int) -> str:
         """Go on under a new lineage, because the team showed that this database was set back.
@@ -138,6 +143,7 @@ class StoreOutbox(StoreTransactions):
                 records = [record for record in found if record is not None]
                 self.outbox.epoch = epoch
                 self.outbox.add(records, LANE_ALERTS, sealer, now_ms=now_ms)
+                self.audit.enter(Act.DATABASE_SET_BACK, at=now_ms, by="box", reference=epoch)
         except BaseException:
             # Also when the commit itself fails: what is sealed under an epoch that nobody keeps is never freed.
             self.outbox.epoch = before
@@ -150,10 +156,11 @@ class StoreOutbox(StoreTransactions):
         """Return the key of the box that is to follow, None when none lies ready."""
         return self._vault.next_kek
 
-    def wrap_anew(self, kek: bytes) -> None:
-        """Put every key under another key of the box: all of them, or none."""
-        with immediate(self._connection):
+    def wrap_anew(self, kek: bytes, *, by: str, now_ms: int) -> None:
+        """Put every key under another key of the box, as `by` wants it: all of them, or none."""
+        with self._transaction(now_ms):
             self.keys.wrap_anew(kek)
+            self.audit.enter(Act.KEYS_ROTATED, at=now_ms, by=by, reference="box")
         self._vault.adopt(kek)
 
     def empty_log(self) -> None:
@@ -170,3 +177,7 @@ class StoreOutbox(StoreTransactions):
         """Forget what was told."""
         with immediate(self._connection):
             forget_notes(self._connection, rules)
+
+
+def _count(ranges: Sequence[Range]) -> int:
+    return sum(part.last - part.first + 1 for part in ranges)

@@ -8,6 +8,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -24,7 +25,7 @@ from agent.sealed_tables import SealedTable
 from agent.segments import Segments
 from agent.shadow_store import ShadowReader, ShadowState
 from agent.vault import Vault
-from agent.wrapped_keys import open_keys
+from agent.wrapped_keys import open_keys, wrapped_key
 from alerting.alert import AlertChange
 from devices.reading import Reading
 from devices.source import DeviceFacts
@@ -58,6 +59,7 @@ class StoreReader:
         self._altered_anew: Counter[str] = Counter()
         for number in range(open_keys(connection, vault)):
             self._note_altered("data_key", number)
+        vault.finds_by(partial(wrapped_key, connection))
         self.epochs = EpochReader(connection)
         self.outbox = Outbox(connection, epoch=self.epochs.current)
         self.shadows = ShadowReader(connection, vault)

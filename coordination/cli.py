@@ -18,6 +18,7 @@ from coordination.acknowledging import acknowledge as keep_acknowledgement
 from coordination.alert_page import page
 from coordination.command_cli import add_commands
 from coordination.errors import CoordinationError
+from coordination.explaining import explain_cut
 from coordination.gap_page import MORE_MISSING, gap_lines, gap_table, missing_sentences
 from coordination.identity_commands import COMMANDS as IDENTITY_COMMANDS
 from coordination.inbox import serve
@@ -35,6 +36,7 @@ NOT_A_DEVICE = (
     "Veilleur is not a certified medical device and not an emergency service: in an emergency, call 15 or 112."
 )
 LONGEST_NAME = 64
+LONGEST_REASON = 200
 TABLE_ROWS = 50
 """Readings that a table shows unless told otherwise."""
 
@@ -303,6 +305,23 @@ def audit(
         click.echo(
             f"{file} : {count} actes ; à vérifier avec / acts; to be verified with docs/security/verify_audit.py"
         )
+
+
+@main.command(name="explain-cut", epilog=NOT_A_DEVICE)
+@_config
+@_database
+@click.argument("alert")
+@click.option("--by", required=True, metavar="NAME", help="Qui l'a vérifié / who has checked it.")
+@click.option("--reason", required=True, help="Pourquoi, sans nommer de patient / why, without naming a patient.")
+@_lang
+def explain(*, config: Path, database: Path | None, alert: str, by: str, reason: str, lang: Language) -> None:
+    """Mettre fin à « journal coupé » en disant pourquoi. / End 'record cut' by saying why."""
+    for option, text, most in (("--by", by.strip(), LONGEST_NAME), ("--reason", reason.strip(), LONGEST_REASON)):
+        if not 1 <= len(text) <= most or not text.isprintable():
+            raise click.UsageError(f"{option}: 1 à {most} caractères imprimables / printable characters")
+    place = read_settings(config).database if database is None else database
+    ended = explain_cut(place, alert.lower(), by=by.strip(), reason=reason.strip(), at=SystemClock().now_ms())
+    click.echo(said(ended.change.why, lang))
 
 
 @contextmanager

@@ -9,10 +9,12 @@ from pathlib import Path
 
 from alerting.alert import Acknowledgement, Outcome
 from coordination.acknowledging import named
+from coordination.audit_log import AuditLog
 from coordination.dispositions import tell_box
 from coordination.sqlite_alerts import Alerts
 from coordination.sqlite_file import as_error, connect, connect_to_read, transaction
 from devices.clock import SystemClock
+from exchange.audit_chain import Act
 from exchange.command_bodies import DispositionBody, DispositionState
 
 CLOSED = 2
@@ -50,6 +52,9 @@ def close(database: Path, alert: str, *, by: str, outcome: Outcome, at: int) -> 
                 (whole, outcome.value, by, at),
             )
             connection.execute("UPDATE alert SET state = ? WHERE id = ?", (CLOSED, whole))
+            log = AuditLog(connection)
+            log.begin(at=at)
+            log.enter(Act.ALERT_DISPOSED, at=at, by=by, reference=whole, detail={"outcome": outcome.value})
             body = DispositionBody(alert=whole, state=DispositionState.CLOSED, by=by, at=at, outcome=outcome)
             told = tell_box(connection, body, now=SystemClock().now_ms())
     except sqlite3.Error as error:

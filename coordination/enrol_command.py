@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from alerting.alert import Sentence
+from coordination.audit_beside import account
 from coordination.authority import Authority
 from coordination.box_identity import Revoked
 from coordination.enrolments import Claim, Enrolments, Known
@@ -174,8 +175,8 @@ def office_of(settings: Settings) -> Office:
     )
 
 
-def invite(settings: Settings, box: str) -> Invitation:
-    """Make a code for a box.
+def invite(settings: Settings, box: str, *, by: str = "") -> Invitation:
+    """Make a code for a box; `by` asks for it, the account of this process when left out.
 
     Raises:
         CoordinationError: the box could not be given what it needs, or the database takes nothing.
@@ -184,7 +185,7 @@ def invite(settings: Settings, box: str) -> Invitation:
     given = given_to(settings, box)
     code = EnrolmentCode.make(host=enrolment.host, port=enrolment.port, ca=given.ca)
     with Enrolments(settings.database, settings.signers) as kept:
-        until = kept.open(code, box=box, at=now_ms())
+        until = kept.open(code, box=box, at=now_ms(), by=by or account())
     return Invitation(box=box, code=code, until=until)
 
 

@@ -54,6 +54,7 @@ class Act(StrEnum):
 
     LOG_BEGUN = "log_begun"
     LOG_CUT = "log_cut"
+    LOG_CUT_EXPLAINED = "log_cut_explained"
     LOG_SHORTENED = "log_shortened"
     LOG_EXPORTED = "log_exported"
     STARTED = "started"
@@ -75,6 +76,7 @@ class Act(StrEnum):
     CERTIFICATE_RENEWED = "certificate_renewed"
     REVOKED = "revoked"
     KEYS_ROTATED = "keys_rotated"
+    TEAM_LIST_SIGNED = "team_list_signed"
     TEAM_LIST_ACCEPTED = "team_list_accepted"
     TEAM_LIST_REFUSED = "team_list_refused"
     ERASED = "erased"

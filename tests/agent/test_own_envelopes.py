@@ -246,5 +246,5 @@ def test_what_is_asked_for_again_of_what_was_given_up_is_lacking(tmp_path: Path,
     store = open_store(tmp_path / "box.db")
     store.accept(arrivals(glucose("104", 0)), desk.sealer, now_ms=START)
     give_up(store, desk, 0)
-    assert store.resend(store.epoch, [Range(0, 0)]) == [Range(0, 0)]
+    assert store.resend(store.epoch, [Range(0, 0)], now_ms=START) == [Range(0, 0)]
     store.close()
