@@ -25,7 +25,7 @@ from alerting.protocol_writer import write_protocol
 from coordination.errors import CoordinationError
 from exchange.command_bodies import Body, ProtocolBody, encode_body, place_of
 from exchange.commands import LONGEST_MS, Command, CommandKind, CommandSignature, SignedCommand, decode, encode, sign
-from exchange.errors import CommandError, IdentityError
+from exchange.errors import UNDECODABLE, CommandError, IdentityError
 from exchange.identity import KeyId, SigningKey
 from exchange.key_file import replace
 from exchange.messages import Name
@@ -39,7 +39,7 @@ LASTS_MS: Final = 30 * 86_400_000
 class _Signature(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     key: KeyId
     name: Name
-    signature: Annotated[str, Meta(pattern="^[0-9a-f]{128}$")]
+    signature: Annotated[str, Meta(pattern="^[0-9a-f]{128}\\Z")]
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -205,7 +205,7 @@ def read_request(path: Path) -> Request:
             Sentence(fr=f"{path} est illisible ({error.strerror}).", en=f"{path} cannot be read ({error.strerror})."),
             hint=Sentence(fr="Vérifier le chemin.", en="Check the path."),
         ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error, CommandError) as error:
+    except (*UNDECODABLE, binascii.Error, CommandError) as error:
         raise _no_request(path) from error
     if file.format != FORMAT:
         raise _no_request(path)

@@ -55,7 +55,7 @@ WORKER = "{worker}"
 """Stands for the worker's name in the paths of its certificate and key."""
 WorkerName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,47}\Z", extra=_WORKER_FORM)]
 PublicKeys = Annotated[
-    tuple[Annotated[str, Meta(pattern="^[0-9a-f]{64}$")], ...],
+    tuple[Annotated[str, Meta(pattern="^[0-9a-f]{64}\\Z")], ...],
     Meta(
         min_length=1,
         max_length=16,
@@ -66,7 +66,7 @@ OptionalText = Annotated[str, Meta(max_length=255, extra={"fr": "un texte", "en"
 OptionalKey = Annotated[
     str,
     Meta(
-        pattern="^([0-9a-f]{64})?$",
+        pattern="^([0-9a-f]{64})?\\Z",
         extra={"fr": "une clé de 64 chiffres 0-9a-f", "en": "a key of 64 digits 0-9a-f"},
     ),
 ]
@@ -77,7 +77,7 @@ Words = Annotated[
 OpeningText = Annotated[
     str,
     Meta(
-        pattern="^([0-9a-f]{64}|[0-9a-f]{2432})$",
+        pattern="^([0-9a-f]{64}|[0-9a-f]{2432})\\Z",
         extra={"fr": "une clé de 64 chiffres 0-9a-f", "en": "a key of 64 digits 0-9a-f"},
     ),
 ]

@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from exchange.errors import EnvelopeError
+from exchange.errors import UNDECODABLE, EnvelopeError
 from exchange.identity import OpeningKey, SigningKey
 from exchange.messages import Milliseconds, Name, Said
 from exchange.sealed_notes import Purpose, Reader, read_note, seal_note
@@ -54,7 +54,7 @@ class Answer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit
 
     v: Annotated[int, Meta(ge=VERSION, le=VERSION)] = VERSION
     box: Name
-    command: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    command: Annotated[str, Meta(pattern="^[0-9a-f]{32}\\Z")]
     state: AnswerState
     at: Milliseconds
     reason: Annotated[str, Meta(max_length=32)] = ""
@@ -95,5 +95,5 @@ def open_answer(
 def _decode(raw: bytes) -> Answer:
     try:
         return msgspec.msgpack.decode(raw, type=Answer)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise EnvelopeError("content", str(error)) from error
