@@ -8,7 +8,6 @@ What is not here: keys and PINs (person_key), the queue (sqlite_commands), and t
 """
 
 import base64
-import binascii
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -205,7 +204,7 @@ def read_request(path: Path) -> Request:
             Sentence(fr=f"{path} est illisible ({error.strerror}).", en=f"{path} cannot be read ({error.strerror})."),
             hint=Sentence(fr="Vérifier le chemin.", en="Check the path."),
         ) from error
-    except (*UNDECODABLE, binascii.Error, CommandError) as error:
+    except (*UNDECODABLE, ValueError, CommandError) as error:
         raise _no_request(path) from error
     if file.format != FORMAT:
         raise _no_request(path)

@@ -106,6 +106,10 @@ def note_of(label: bytes, payload: bytes) -> bytes:
     return unsigned + SIGNING.sign(label + unsigned)
 
 
+def _taken(take: Callable[[bytes], object], label: bytes, payload: bytes) -> object:
+    return take(note_of(label, payload))
+
+
 def list_of(payload: bytes) -> bytes:
     """Return a signed list of whatever that is."""
     unsigned = b"\x00" + bytes.fromhex(SIGNING.id) + payload
@@ -213,7 +217,7 @@ def cases() -> dict[str, Case]:
         )
         found[f"{name}.badly_made"] = Case(
             [seed[KEY_ID_LENGTH // 2 : -SIGNATURE_LENGTH] for seed in seeds],
-            refusable(lambda payload, take=take, label=label: take(note_of(label, payload)), ExchangeError),
+            refusable(partial(_taken, take, label), ExchangeError),
             longest=1 << 17,
             mutants=packed_mutant,
             short=400,

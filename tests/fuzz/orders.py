@@ -124,6 +124,8 @@ def obeyed(note: bytes) -> Received:
     received = open_command(note, box=BOX, keys=[OPENING], automation=TRUST.automation, list_signers=_of_list)
     check_authority(received, TRUST)
     check_time(received.command, now=START + 1, known=True)
+    if received.command.kind is CommandKind.TEAM_LIST:
+        _of_list(received.command.body)
     body = decode_body(received.command.kind, received.command.body)
     place_of(body, received.command.subject)
     repr(body)
@@ -145,6 +147,11 @@ def only_said(take: Callable[[bytes], Received]) -> Callable[[bytes], bool]:
             received = take(frame)
         except (EnvelopeError, CommandError):
             return True
+        if received.command.kind is CommandKind.TEAM_LIST:
+            # The root's signature is in the list; everything around it is the automation's to say.
+            if received.command.body != LIST:
+                raise ValueError("taken in, and no root had signed it")
+            return False
         if received.signed.command not in SAID:
             raise ValueError("obeyed, and nobody who may had ordered it")
         return False
@@ -278,14 +285,14 @@ def cases() -> dict[str, Case]:
             only_said(by_automation),
             longest=1 << 17,
             mutants=packed_mutant,
-            short=300,
+            short=150,
         ),
         "command.badly_made": Case(
             [order.command for order in ORDERS],
             refusable(by_people),
             longest=1 << 17,
             mutants=packed_mutant,
-            short=300,
+            short=60,
         ),
         "command.body": Case(
             [decode(order.command).body for order in ORDERS[:-1]],

@@ -81,6 +81,7 @@ _OF_SETTINGS: tuple[str, ...] = (
     "nan",
     "9" * 5000,
     "0x" + "f" * 400,
+    "0x" + "f" * 9000,
     '""',
     '"\\u0000"',
     '"a\\u0000b"',
@@ -104,7 +105,7 @@ _OF_SETTINGS: tuple[str, ...] = (
     "1979-05-27",
     "'''",
 )
-_ENTRY = re.compile(r"^(\s*[\w.-]+\s*=).*$", re.MULTILINE)
+_ENTRY = re.compile(r"\s*[\w.-]+\s*=")
 
 
 def packed_mutant(dice: random.Random, seeds: Sequence[bytes], longest: int) -> bytes:
@@ -159,7 +160,7 @@ def settings_mutant(dice: random.Random, seeds: Sequence[bytes], longest: int) -
                 if entries:
                     at = dice.choice(entries)
                     value = dice.choice(_OF_SETTINGS)
-                    lines[at] = _ENTRY.sub(lambda found, value=value: f"{found[1]} {value}", lines[at])
+                    lines[at] = f"{lines[at].partition('=')[0]}= {value}"
         text = "\n".join(lines)
     return text.encode("utf-8", "surrogatepass")[:longest]
 
