@@ -20,6 +20,7 @@ from exchange.sealed_notes import Purpose, Reader, read_note, seal_note
 
 VERSION = 1
 MAX_RESULT_BYTES = 16_384
+MAX_RESULT_DEPTH = 16
 MAX_SENTENCES = 8
 
 
@@ -94,6 +95,23 @@ def open_answer(
 
 def _decode(raw: bytes) -> Answer:
     try:
-        return msgspec.msgpack.decode(raw, type=Answer)
+        answer = msgspec.msgpack.decode(raw, type=Answer)
+        found = msgspec.json.decode(answer.result) if answer.result else None
     except UNDECODABLE as error:
         raise EnvelopeError("content", str(error)) from error
+    if _is_deep(found):
+        raise EnvelopeError("content", f"a result of more than {MAX_RESULT_DEPTH} levels")
+    return answer
+
+
+def _is_deep(value: object) -> bool:
+    """Return whether a tree has more levels than a result may have: whoever shows it goes down into each."""
+    level = [value]
+    for _ in range(MAX_RESULT_DEPTH):
+        level = [
+            part
+            for one in level
+            if isinstance(one, (dict, list))
+            for part in (one.values() if isinstance(one, dict) else one)
+        ]
+    return bool(level)
