@@ -156,7 +156,7 @@ def _read(path: Path, faults: Faults) -> Settings | None:
 def _decode(kind: type, value: object) -> object:
     if kind is Path and isinstance(value, str) and "\0" not in value:
         return Path(value)
-    raise msgspec.ValidationError(f"expected {kind.__name__}")
+    raise msgspec.ValidationError(f"expected {kind.__name__}, got {str(value)[:60]!r}")
 
 
 def _check(found: _File, folder: Path, faults: Faults) -> Settings:
