@@ -50,7 +50,12 @@ def records() -> Iterator[Record]:
     correction = ClockCorrection(
         boot=EPOCH, mono_from=0, mono_to=9_000, offset=-3_600_000, epoch=EPOCH, first=0, last=7, at=START
     )
-    yield from (glucose(0), alert, *inner, gap((0, 7)), correction, CanaryRecord(at=START, count=7))
+    yield glucose(0)
+    yield alert
+    yield from inner
+    yield gap((0, 7))
+    yield correction
+    yield CanaryRecord(at=START, count=7)
 
 
 def extremes() -> list[Record]:
