@@ -28,6 +28,7 @@ from coordination.settings import read_settings
 from coordination.tables import Language, alert_table, fleet_lines, reading_table, said
 from coordination.view import View
 from devices.clock import SystemClock
+from devices.plain_text import plain
 from exchange.audit_chain import Act
 from exchange.audit_show import ROWS, Wanted
 
@@ -154,11 +155,11 @@ def alerts(
             return
         listed = list(found)
         if listed:
-            click.echo(alert_table(listed, lang))
+            click.echo(plain(alert_table(listed, lang)))
         else:
             click.echo("Aucune alerte ici." if lang is Language.FR else "No alert here.")
         for line in fleet_lines(view.fleet(), lang):
-            click.echo(line)
+            click.echo(plain(line))
 
 
 @main.command(epilog=NOT_A_DEVICE)
@@ -170,7 +171,7 @@ def alert(*, config: Path, database: Path | None, alert: str, lang: Language) ->
     """Montrer une alerte entière. / Show one alert whole."""
     with _view(config, database, None) as view:
         for line in page(view.whole(alert.lower()), lang):
-            click.echo(line)
+            click.echo(plain(line))
 
 
 @main.command(epilog=NOT_A_DEVICE)
@@ -238,7 +239,7 @@ def readings(
         else:
             listed = list(found)
             nothing = "Aucune mesure ici." if lang is Language.FR else "No reading here."
-            click.echo(reading_table(listed, lang) if listed else nothing)
+            click.echo(plain(reading_table(listed, lang)) if listed else nothing)
             if any(view.gaps(patient=patient)):
                 click.echo(said(MORE_MISSING, lang))
 
@@ -258,9 +259,9 @@ def gaps(*, config: Path, database: Path | None, as_json: bool, patient: str | N
                 click.echo(line)
             return
         nothing = "Rien de perdu ici." if lang is Language.FR else "Nothing was lost here."
-        click.echo(gap_table(found, lang) if found else nothing)
+        click.echo(plain(gap_table(found, lang)) if found else nothing)
         for line in missing_sentences(missing, lang):
-            click.echo(line)
+            click.echo(plain(line))
 
 
 @main.command(epilog=NOT_A_DEVICE)

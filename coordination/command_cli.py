@@ -27,6 +27,7 @@ from coordination.sqlite_commands import SqliteCommands
 from coordination.sqlite_file import connect, connect_to_read, transaction
 from coordination.tables import Language, said
 from devices.clock import SystemClock
+from devices.plain_text import plain
 from exchange.command_bodies import Body, EraseBody, ListBody, NoBody, PairBody, ScanBody
 from exchange.commands import CommandKind, SignedCommand, encode
 from exchange.team_list import MAX_LIST_BYTES
@@ -127,7 +128,7 @@ def request(  # noqa: PLR0917 - one parameter an option, given by name
     command = make_command(chosen, body, box=box, subject=patient, now=SystemClock().now_ms(), after=known)
     prepared = new_request(command)
     for line in request_lines(prepared, lang):
-        click.echo(line)
+        click.echo(plain(line))
     write_request(out, prepared)
     click.echo(f"-> {out} : veilleur-desk sign {out} --key ...")
 
@@ -161,7 +162,7 @@ def sign(file: Path, key: Path, config: Path, database: Path | None, lang: Langu
     """Lire une demande et la signer avec votre clé et votre code. / Read a request and sign it with key and PIN."""
     found = read_request(file)
     for line in request_lines(found, lang):
-        click.echo(line)
+        click.echo(plain(line))
     owner = read_person_key(key)
     pin = click.prompt(f"{owner.name} : code secret / PIN", hide_input=True)
     signed = add_signature(found, open_person_key(key, pin), owner.name)
@@ -170,7 +171,7 @@ def sign(file: Path, key: Path, config: Path, database: Path | None, lang: Langu
     # Where the database is not at hand, it is entered as the order is sent.
     try_beside(place, lambda log: command_acts.signed(log, found.command, owner.id, owner.name, at=now), at=now)
     names = ", ".join(one.name for one in signed.signed)
-    click.echo(f"{file} : {said(Sentence(fr='signée par', en='signed by'), lang)} {names}")
+    click.echo(f"{file} : {said(Sentence(fr='signée par', en='signed by'), lang)} {plain(names)}")
 
 
 @click.command()
@@ -271,7 +272,7 @@ def commands(
         for view in found:
             click.echo(command_line(view))
     elif found:
-        click.echo(command_table(found, lang))
+        click.echo(plain(command_table(found, lang)))
     else:
         click.echo(said(Sentence(fr="Aucune demande ici.", en="No request here."), lang))
 

@@ -26,7 +26,7 @@ from coordination.revoking import control, enrolment_of
 from coordination.settings import EnrolmentSettings, Settings
 from exchange.enrolment import Given, GivenPatient, shown
 from exchange.enrolment_code import EnrolmentCode
-from exchange.errors import TeamListError
+from exchange.errors import UNDECODABLE, TeamListError
 from exchange.identity import TeamKeys, key_id
 from exchange.team_list import verify_team_list
 
@@ -128,7 +128,7 @@ def _believable(enrolment: EnrolmentSettings, team: bytes) -> None:
             verify_team_list(team, roots={key_id(root): root})
         else:
             msgspec.json.decode(team, type=TeamKeys)
-    except (TeamListError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (TeamListError, *UNDECODABLE) as error:
         raise CoordinationError(
             Sentence(
                 fr=f"{enrolment.team} n'est pas une liste qu'un boîtier croirait ({error}).",

@@ -39,8 +39,8 @@ _CHECKPOINT_LABEL = b"veilleur/v1/audit/checkpoint\x00"
 _TAG_LABEL = b"veilleur/v1/audit/tag\x00"
 _DETAIL_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
-Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-ChainId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}\\Z")]
+ChainId = Annotated[str, Meta(pattern="^[0-9a-f]{32}\\Z")]
 LogName = Annotated[str, Meta(min_length=1, max_length=64)]
 Number = Annotated[int, Meta(ge=0, le=2**53)]
 Milliseconds = Annotated[int, Meta(ge=-(2**53), le=2**53)]

@@ -36,7 +36,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from exchange.enrolment_code import PLACE_LENGTH, SECRET_LENGTH, whole_fingerprint
-from exchange.errors import ExchangeError
+from exchange.errors import UNDECODABLE, ExchangeError
 from exchange.identity import PublicHex
 from exchange.messages import Name
 
@@ -300,7 +300,7 @@ def decode_given(data: bytes) -> Given:
     """
     try:
         return msgspec.msgpack.decode(data, type=Given)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise EnrolmentError(Reason.MALFORMED, str(error)) from error
 
 
@@ -346,6 +346,6 @@ async def receive_any(reader: StreamReader, *, most: int = MAX_FRAME_BYTES) -> F
         raise ConnectionResetError("the other side ended the conversation") from error
     try:
         frame: Frame = msgspec.msgpack.decode(data, type=Frame)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise EnrolmentError(Reason.MALFORMED, "not a message of an enrolment") from error
     return frame

@@ -48,7 +48,7 @@ class GapRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, t
 
     patient: Annotated[str, Meta(min_length=1, max_length=64)]
     lane: Annotated[int, Meta(ge=0, le=2)]
-    epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}\\Z")]
     ranges: Annotated[tuple[tuple[_Number, _Number], ...], Meta(max_length=MOST_RANGES)]
     measured_from: _Time
     measured_to: _Time

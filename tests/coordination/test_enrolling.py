@@ -549,9 +549,14 @@ async def test_what_is_given_must_be_what_was_offered(desk: Desk, box: NewBox) -
     assert not box.config.exists()
 
 
+DEEP = b"\x82\xa1x" + b"\x91" * 10_000 + b"\xc0\xa4type\xa5hello"
+DEEP = len(DEEP).to_bytes(4, "big") + DEEP
+"""A beginning in which an array is in an array without end, before it says what it is."""
+
+
 @pytest.mark.parametrize(
     "noise",
-    [b"GET / HTTP/1.1\r\n\r\n", b"\x00\x00\x00\x05hello", b"\xff\xff\xff\xff", b"\x00\x00\x00\x02\x81\xa1", b""],
+    [b"GET / HTTP/1.1\r\n\r\n", b"\x00\x00\x00\x05hello", b"\xff\xff\xff\xff", b"\x00\x00\x00\x02\x81\xa1", DEEP, b""],
 )
 async def test_noise_is_refused_and_the_office_stays_open(desk: Desk, box: NewBox, noise: bytes) -> None:
     context = ssl.create_default_context(cafile=desk.authority.ca)
