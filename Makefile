@@ -18,7 +18,7 @@ help:
 	@echo "make wheel  a wheel for boxes of this machine's kind, in dist/, and proof that it judges"
 	@echo "make coverage  every branch of what judges and of the drivers"
 	@echo "make chaos  kills, power cuts and failing disks by the hundred; nothing may be lost   (KILLS=50 for fewer)"
-	@echo "make fuzz   a million spoilt frames into every codec   (ARGS='--frames 20000 heart_rate.2A37' for some)"
+	@echo "make fuzz   a million spoilt frames, messages, orders and files into everything that reads them   (ARGS='--frames 20000 heart_rate.2A37' for some)"
 	@echo "make mutants  the alerting kernel with one comparison, threshold or sign changed: each must be noticed   (docs/mutation.md)"
 	@echo "make sbom   what a box is made of, as CycloneDX; make scan asks whether any of it is known to be vulnerable"
 	@echo "make bench  the figures, one JSON line each"
