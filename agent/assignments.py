@@ -204,6 +204,9 @@ class Assignments:
         if at.tzinfo is None:
             self._faults.add(where, "donner le décalage, comme …08:00:00Z", "give the offset, such as …08:00:00Z")
             return None
+        if not 2000 <= at.year < 2200:
+            self._faults.add(where, "l'année doit être entre 2000 et 2199", "the year must be from 2000 to 2199")
+            return None
         return round(at.astimezone(UTC).timestamp() * 1000)
 
     def _weight(self, where: str, given: tuple[float, float], *, kind: str) -> tuple[int, int] | None:

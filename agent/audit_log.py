@@ -118,6 +118,10 @@ class AuditLog:
         for row in rows:
             self.enter(Act.READING_QUARANTINED, at=at, by="box", reference=Erasable(value=patient), detail={"row": row})
 
+    def said(self, subject: str) -> str:
+        """Return what was last said of `subject`, "" before anything was."""
+        return self._subject(subject).said
+
     def changed(self, subject: str, value: str) -> bool:
         """Return whether `value` is another than last time it was said of `subject`, and remember it; in a transaction.
 

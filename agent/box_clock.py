@@ -8,6 +8,8 @@ vouches for it (`clock_trust`). So the box's time runs on the monotonic clock, f
 - Whatever leaps the system's clock makes, the box's time does not follow, until the system's time is vouched for.
   Then it does, at once and in either direction, and what was said before can be put right: a `Correction` says for
   which stretch of this boot's monotonic time by how much.
+- Where nothing on the machine vouches for it, the team may, by a receipt that was just signed (`receipt_time`): once in
+  a boot, and what the machine says later counts for more.
 - Once vouched for, it stays trusted until the next boot: a crystal is wrong by a minute a month, and weeks without a
   network are what this box is made for.
 
@@ -102,7 +104,8 @@ class BoxClock:
     """A `devices.clock.Clock` that says how far it can be trusted."""
 
     def __init__(self, source: TimeSource, *, build_ms: int = BUILD_MS) -> None:
-        """Begin with what the system's clock says, not before the build."""
+        """Begin with what the system's clock says, not before the build (`build_ms`, ms UTC)."""
+        self.build_ms = build_ms
         self._source = source
         self._boot = source.boot()
         mono = source.monotonic_ms()
@@ -111,6 +114,8 @@ class BoxClock:
             boot=self._boot, mono=mono, wall=wall if vouched else max(wall, build_ms), trusted=vouched
         )
         self._good_mono = mono
+        self.righted = 0
+        """How often `look` or `told` found something to put right."""
 
     @property
     def trusted(self) -> bool:
@@ -121,6 +126,10 @@ class BoxClock:
     def stretch(self) -> Stretch:
         """From where the box's time runs."""
         return self._stretch
+
+    def monotonic_ms(self) -> int:
+        """Return ms since the machine was started, suspended or not."""
+        return self._source.monotonic_ms()
 
     def now_ms(self) -> int:
         """Return milliseconds since 1970-01-01T00:00:00Z."""
@@ -144,16 +153,41 @@ class BoxClock:
             self._stretch = Stretch(boot=self._boot, mono=now, wall=wall, trusted=False)
         self._good_mono = self._source.monotonic_ms()
 
+    def told(self, at: int, *, within: int) -> Found | None:
+        """Follow a time that the team vouched for, unless another was vouched for in this boot already.
+
+        Args:
+            at: ms UTC; now it is that, or up to `within` ms later.
+            within: ms, 0 or more.
+
+        Returns:
+            What has to be put right; None when the time was trusted already, which counts for more.
+        """
+        before, mono = self._stretch, self._source.monotonic_ms()
+        if before.trusted:
+            return None
+        shown = before.at(mono)
+        # A time that may be right is left alone: what is between two looks at two clocks is no error of either.
+        wall = shown if at <= shown <= at + within else at + within // 2
+        self.righted += 1
+        return self._follow(wall, mono)
+
+    def _follow(self, wall: int, mono: int) -> Found:
+        """Let the box's time be trusted, and `wall` (ms UTC) at this monotonic time, from now on."""
+        before = self._stretch
+        since = self._good_mono if before.trusted else before.mono
+        self._good_mono = mono
+        self._stretch = Stretch(boot=self._boot, mono=mono, wall=wall, trusted=True)
+        offset = wall - before.at(mono)
+        correction = Correction(boot=self._boot, mono_from=since, mono_to=mono, offset=offset)
+        return Found(correction=correction, before=before, after=self._stretch)
+
     def look(self) -> Found | None:
         """Follow the system's clock when it is vouched for; return what has to be put right, None when nothing."""
         if not self._source.synchronised():
             return None
-        before, mono, wall = self._stretch, self._source.monotonic_ms(), self._source.wall_ms()
-        offset = wall - before.at(mono)
-        since = self._good_mono if before.trusted else before.mono
-        self._good_mono = mono
-        self._stretch = Stretch(boot=self._boot, mono=mono, wall=wall, trusted=True)
-        if before.trusted and abs(offset) < STEP_MS:
+        found = self._follow(self._source.wall_ms(), self._source.monotonic_ms())
+        if found.before.trusted and abs(found.correction.offset) < STEP_MS:
             return None
-        correction = Correction(boot=self._boot, mono_from=since, mono_to=mono, offset=offset)
-        return Found(correction=correction, before=before, after=self._stretch)
+        self.righted += 1
+        return found

@@ -22,6 +22,8 @@ from exchange.sealing import Sealer
 DAY_MS: Final = 86_400_000
 LEAST_SHARE: Final = 0.9
 """The next one comes after nine tenths of a day to a whole one: boxes must not sing together."""
+ASKED_FOR_TIME: Final = "time"
+"""Stands for the command that asks, where the box does to learn what time it is."""
 LONGEST_NAP_S: Final = 600.0
 _COUNTS: Final = 2**32
 
@@ -40,7 +42,7 @@ class Canary:
         """Make one, and return it once it is kept.
 
         Args:
-            asked: the id of the command that asks for it; "" when the day does.
+            asked: the id of the command that asks for it, or `ASKED_FOR_TIME`; "" when the day does.
         """
         record = CanaryRecord(at=self._clock.now_ms(), count=secrets.randbelow(_COUNTS), asked=asked)
         await self._store.persist(Store.keep_canary, record, self._sealer, now_ms=record.at)

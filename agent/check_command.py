@@ -8,7 +8,6 @@ What is not here: settings files (settings_file), and which file it is (cli).
 
 import json
 import re
-import tomllib
 from pathlib import Path
 
 import click
@@ -21,6 +20,7 @@ from alerting.protocol_file import Checked
 from alerting.protocol_forms import said
 from alerting.protocol_syntax import text_of_file
 from alerting.protocol_writer import write_protocol
+from alerting.toml_text import parse_toml
 
 _OF_A_PROTOCOL = re.compile(
     rb"^\W*(?:pack|remove)\s*=|^\W*\[+\s*(?:rules|adapt|transmission|telling|bounds|quantities)\b", re.MULTILINE
@@ -32,8 +32,8 @@ _REMARK = Sentence(fr="remarque : ", en="remark: ")
 def is_protocol(data: bytes) -> bool:
     """Return whether a file that is no list of boxes is meant as a care protocol, not as the settings of a box."""
     try:
-        return "box" not in tomllib.loads(text_of_file(data))
-    except (ValueError, RecursionError):
+        return "box" not in parse_toml(text_of_file(data))
+    except ValueError:
         # Which of the two it was meant to be shows in its words, however broken, one byte or two a letter.
         return _OF_A_PROTOCOL.search(data.replace(b"\0", b"")) is not None
 

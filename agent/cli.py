@@ -10,7 +10,6 @@ import locale
 import os
 import signal
 import sys
-import tomllib
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,9 @@ from agent.key_commands import erase, rotate_keys
 from agent.last_words import first_of, last_words
 from alerting.alert import Sentence
 from alerting.errors import AlertingError
+from alerting.toml_text import MOST_CHARACTERS, parse_toml
 from devices.errors import DeviceError
+from exchange.bounded_file import read_bounded
 from exchange.errors import ExchangeError, IdentityError
 
 NOT_A_DEVICE = (
@@ -177,8 +178,8 @@ def check(ctx: click.Context, file: Path, form: str | None, own_lang: str | None
 
 def _is_desk_settings(file: Path) -> bool:
     try:
-        return "boxes" in tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
+        return "boxes" in parse_toml(read_bounded(file, MOST_CHARACTERS).decode())
+    except (OSError, ValueError):
         return False
 
 
@@ -186,7 +187,7 @@ def _is_protocol(file: Path) -> bool:
     from agent.check_command import is_protocol
 
     try:
-        return is_protocol(file.read_bytes())
+        return is_protocol(read_bounded(file, MOST_CHARACTERS))
     except OSError as error:
         raise Refusal(f"{file}: {error.strerror}") from error
 

@@ -8,7 +8,7 @@ from agent.audit_log import AuditLog
 from agent.command_store import Finished
 from exchange.audit_chain import Act, Detail, Erasable
 from exchange.command_answers import AnswerState
-from exchange.commands import Command, SignedCommand
+from exchange.commands import Command, CommandKind, SignedCommand
 
 TEAM = "team"
 
@@ -23,6 +23,13 @@ def refused(log: AuditLog, command: Command, reason: str, *, at: int) -> None:
     """Enter that an order came that will not be done; `reason` is one fixed word."""
     detail = {**_about(command), "reason": reason}
     log.enter(Act.COMMAND_REFUSED, at=at, by=TEAM, reference=command.id, detail=detail)
+
+
+def protocol_refused(log: AuditLog, command: Command | None, reason: str, *, at: int) -> None:
+    """Enter that a patient goes on under the protocol of before, where an order that was refused is about that."""
+    if command is not None and command.kind is CommandKind.PROTOCOL:
+        detail: Detail = {"command": command.id, "reason": reason}
+        log.enter(Act.PROTOCOL_REFUSED, at=at, by="box", reference=Erasable(value=command.subject), detail=detail)
 
 
 def finished(log: AuditLog, end: Finished, *, at: int) -> None:

@@ -103,6 +103,15 @@ class CommandReader:
         signed = msgspec.msgpack.decode(kept.signed, type=SignedCommand)
         return KnownCommand(fingerprint=hashlib.sha256(signed.command).digest(), answer=kept.answer)
 
+    def command(self, command: str) -> Command | None:
+        """Return the command with this id as it was accepted, None when it never was."""
+        digest = self._vault.digest("command", command)
+        row = self._connection.execute("select body from command where digest = ?", (digest,)).fetchone()
+        kept = None if row is None else self._open(digest, row[0])
+        if kept is None:
+            return None
+        return decode(msgspec.msgpack.decode(kept.signed, type=SignedCommand).command)
+
     def highest(self, series: tuple[str, str, str]) -> int:
         """Return the highest version accepted in a series, 0 when there was none."""
         digest = self._vault.digest("command_series", *series)

@@ -19,7 +19,7 @@ from importlib.metadata import version
 from agent import systemd
 from agent.alive import Alive
 from agent.audit import Audit
-from agent.canary import Canary
+from agent.canary import ASKED_FOR_TIME, Canary
 from agent.commanded_judging import CommandedJudging
 from agent.counts import Counts
 from agent.errors import DamagedError, StoreError, VaultError
@@ -28,9 +28,13 @@ from agent.forwarder import Forwarder
 from agent.key_orders import key_orders
 from agent.key_places import make_kek_file, open_vault, settle_key_file
 from agent.key_rotation import rotate
+from agent.leaving import Leaving
 from agent.logs import COUNT, DEVICE, EVENT, KERNEL, PATIENTS, REASON
 from agent.notifier import Notifier
 from agent.orders import begin
+from agent.own_acts import OwnActs
+from agent.own_envelopes import OwnEnvelopes
+from agent.own_signers import own_signers
 from agent.pipeline import Pipeline
 from agent.presence import Presence
 from agent.quarantine import open_store, set_aside
@@ -44,13 +48,13 @@ from agent.store import Store
 from agent.store_thread import StoreThread
 from agent.team_keeper import TeamKeeper
 from agent.team_orders import OneCall
-from agent.time_keeper import begin_time, keep_time
+from agent.time_keeper import begin_time, hearing, keep_time, real_time
 from agent.turns import Turns
 from agent.upkeep import Upkeep
 from agent.watch import watch
 from alerting import compiled
 from devices.bonded_once import BondedOnce
-from devices.clock import Clock, SystemClock
+from devices.clock import Clock
 from devices.installer import Bonds
 from devices.radio import Radio
 from devices.recovering_radio import RecoveringRadio
@@ -61,7 +65,7 @@ from exchange.commands import CommandKind
 from exchange.connection import LinkSettings
 from exchange.identity import SigningKey
 from exchange.link import Link
-from exchange.sealing import Sealer, sealed_by
+from exchange.sealing import Sealer
 
 logger = logging.getLogger(__name__)
 
@@ -142,21 +146,22 @@ async def _run(
 ) -> None:
     signing_key = SigningKey.load(settings.identity.signing_key)
     async with AsyncExitStack() as stack:
-        store = await _opened(settings, signing_key.public, clock, stack)
+        own = OwnEnvelopes(signing_key, own_signers(settings.state, signing_key.public))
+        store = await _opened(settings, own, clock, stack)
         epoch = await store.call(Store.this_epoch)
-        team = TeamKeeper(
-            settings.identity,
-            settings.state,
-            now_ms=SystemClock().now_ms,
-            tell=lambda kind: pipeline.notice(DeviceEvent(kind=kind, device=settings.box, at=clock.now_ms())),
-        )
+
+        def tell(kind: DeviceEventKind) -> None:
+            pipeline.notice(DeviceEvent(kind=kind, device=settings.box, at=clock.now_ms()))
+
+        counts = Counts()
+        own_acts = OwnActs(store=store, clock=clock, counts=counts)
+        team = TeamKeeper(settings.identity, settings.state, now_ms=real_time(clock).now_ms, tell=tell, acts=own_acts)
         orders, settings = await begin(settings, store, signing_key=signing_key, now_ms=clock.now_ms())
         sealer = Sealer(box=settings.box, signing_key=signing_key, recipients=team.recipients)
         team.seals_to(sealer.use)
         presence = Presence(
             box=settings.box, epoch=epoch, version=version("veilleur"), signing_key=signing_key, clock=clock
         )
-        counts = Counts()
         link = await stack.enter_async_context(Link(_link_settings(settings.box, settings.broker, presence)))
         audit = Audit(
             store=store,
@@ -167,7 +172,9 @@ async def _run(
             keep_days=settings.audit.keep_days,
             on_kept=lambda: forwarder.kick(),  # noqa: PLW0108 the two know each other
         )
-        keeper = await begin_time(clock, store=store, sealer=sealer, link=link, settings=settings)
+        keeper = await begin_time(
+            clock, store=store, sealer=sealer, link=link, settings=settings, list_issued_at=team.issued_at
+        )
         forwarder = Forwarder(
             store=store,
             link=link,
@@ -177,8 +184,8 @@ async def _run(
             presence=presence,
             clock=clock,
             counts=counts,
-            heard=audit.heard,
-            is_intact=lambda body: sealed_by(signing_key.public, body) is not None,
+            heard=hearing(keeper, audit.heard),
+            leaving=Leaving(own=own, store=store, sealer=sealer, clock=clock),
             on_set_back=lambda: upkeep.was_set_back(),  # noqa: PLW0108 made below
         )
         canary = Canary(store=store, sealer=sealer, clock=clock, on_kept=forwarder.kick)
@@ -203,9 +210,7 @@ async def _run(
             clock=clock,
             counts=counts,
             attended=judging.attended,
-            on_failed=lambda: pipeline.notice(
-                DeviceEvent(kind=DeviceEventKind.NOTIFIER_FAILED, device=settings.box, at=clock.now_ms())
-            ),
+            on_failed=lambda: tell(DeviceEventKind.NOTIFIER_FAILED),
         )
         pipeline = Pipeline(
             store=store,
@@ -222,13 +227,11 @@ async def _run(
             sealer=sealer,
             clock=clock,
             counts=counts,
-            notice=lambda rule: pipeline.notice(
-                DeviceEvent(kind=DeviceEventKind(rule), device=settings.box, at=clock.now_ms())
-            ),
+            notice=lambda rule: tell(DeviceEventKind(rule)),
             on_epoch=forwarder.announce,
             patients=settings.patients,
         )
-        for part in (forwarder, judging, audit, pipeline):
+        for part in (forwarder, judging, audit, own_acts, pipeline):
             stack.push_async_callback(part.stop)
         await pipeline.start()
         orders.join(
@@ -241,6 +244,7 @@ async def _run(
             counts=counts,
             team=team,
             attempt=attempted,
+            enter=audit.enter,
             others={
                 CommandKind.CANARY: OneCall(lambda order: canary.sing(order.command.id)),
                 **key_orders(store, settings, orders.copies, clock=clock, on_waiting=forwarder.kick),
@@ -279,14 +283,22 @@ async def _run(
                 upkeep=upkeep.run(),
                 canary=canary.run(),
                 audit=audit.run(settings),
-                time=keep_time(keeper, right=judging.retime, notice=pipeline.notice, before=pipeline.keep_held),
+                own_acts=own_acts.run(settings, team.signed),
+                time=keep_time(
+                    keeper,
+                    right=judging.retime,
+                    notice=pipeline.notice,
+                    before=pipeline.keep_held,
+                    ask_team=lambda: canary.sing(ASKED_FOR_TIME),
+                ),
             )
             if settings.enrolment is not None:
                 renewal = Renewal(
                     broker=settings.broker,
                     office=settings.enrolment,
                     signing_key=signing_key,
-                    renewed=link.reconnect,
+                    renewed=own_acts.renewing(settings, link.reconnect),
+                    notice=tell,
                 )
                 _begin(group, certificate=renewal.run())
             for device, source in watched:
@@ -304,7 +316,7 @@ def _begin(group: asyncio.TaskGroup, **parts: Coroutine[None, None, None]) -> No
         group.create_task(part, name=name)
 
 
-async def _opened(settings: Settings, public: bytes, clock: Clock, stack: AsyncExitStack) -> StoreThread:
+async def _opened(settings: Settings, own: OwnEnvelopes, clock: Clock, stack: AsyncExitStack) -> StoreThread:
     """Open the store with the box's key, and end or begin what is to be done about that key."""
     if settings.vault.key_file is not None:
         make_kek_file(settings.vault.key_file, database=settings.database)
@@ -313,13 +325,13 @@ async def _opened(settings: Settings, public: bytes, clock: Clock, stack: AsyncE
     stack.push_async_callback(store.close)
     await store.open(
         lambda: open_store(
-            settings.database, vault, public=public, now_ms=clock.now_ms(), limits=limits_of(settings.buffer)
+            settings.database, vault, own=own.header_of, now_ms=clock.now_ms(), limits=limits_of(settings.buffer)
         )
     )
     settle_key_file(settings.vault, vault)
     if settings.vault.credential is not None and vault.next_kek is not None:
         # Whoever laid it there wants the box to move over.
-        await store.call(rotate, settings.vault)
+        await store.call(rotate, settings.vault, by="box", now_ms=clock.now_ms())
     return store
 
 

@@ -19,6 +19,7 @@ from agent.technical import is_about
 from agent.technical_rules import OWNERS, RULES
 from agent.vault import Vault
 from alerting.alert import AlertChange, Priority, Sentence
+from devices.plain_text import plain
 from devices.source import DeviceFacts
 
 _CAUSES = tuple(Cause)
@@ -178,7 +179,8 @@ def table(rows: Sequence[DeviceRow], *, now: int, lang: str) -> str:
         f"{colon} {_said(alert.why, lang)}"
         for alert in alerts.values()
     ]
-    return "\n".join([shown, *lines])
+    # What a device calls itself, and its firmware, is in it.
+    return plain("\n".join([shown, *lines]))
 
 
 def _cells(row: DeviceRow, now: int, lang: str) -> list[str]:

@@ -1,17 +1,29 @@
 """`veilleur enrol`: bring this box to its team with a code, and compare six digits with the nurse on the telephone."""
 
+import sqlite3
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from agent.account import account
+from agent.audit_beside import write_beside
+from agent.audit_log import AuditLog
 from agent.enrolled_box import Places
 from agent.enrolling import Enrolled, enrol
 from agent.enrolment_errors import EnrolmentFailedError
-from agent.errors import SettingsError
+from agent.errors import SettingsError, StoreError, VaultError
+from agent.own_acts import identity_held
+from agent.settings import Settings
 from agent.settings_file import read_settings
 from alerting.alert import Sentence
+from devices.clock import SystemClock
+from exchange.audit_chain import Act
 from exchange.enrolment import shown
 from exchange.enrolment_code import CodeError, EnrolmentCode
+from exchange.errors import IdentityError
 
 
 class Person(Protocol):
@@ -92,9 +104,43 @@ async def run_enrolment(request: EnrolRequest, person: Person) -> Enrolled:
         person.tell(Sentence(fr="En attente de l'équipe …", en="Waiting for the team …"))
         return True
 
-    enrolled = await enrol(code, places, compare=compare)
+    try:
+        enrolled = await enrol(code, places, compare=compare)
+    except EnrolmentFailedError as error:
+        _enter(request.config, partial(refused, why=error.why.en))
+        raise
+    _enter(request.config, joined)
     _say(enrolled, request.config, person)
+    if request.new_keys and not enrolled.first:
+        person.tell(
+            Sentence(
+                fr="Ensuite : 'sudo systemctl restart veilleur', pour sceller sous les nouvelles clés. "
+                "Ce qui attend part aussi.",
+                en="Next: 'sudo systemctl restart veilleur', to seal under the new keys. What waits leaves as well.",
+            )
+        )
     return enrolled
+
+
+def _enter(config: Path, work: Callable[[AuditLog, Settings, int], None]) -> None:
+    """Enter what came of it in the record of acts, where there is one that this account may write.
+
+    A box that was never started has none, and a key that only systemd hands over is not here: what holds now is then
+    entered by the box at its next start.
+    """
+    with suppress(SettingsError, StoreError, VaultError, IdentityError, sqlite3.Error, OSError):
+        settings = read_settings(config)
+        write_beside(settings, SystemClock(), lambda log, at: work(log, settings, at))
+
+
+def joined(log: AuditLog, settings: Settings, at: int) -> None:
+    """Enter that somebody enrolled this box, with which key and certificate; its next start then has nothing to say."""
+    identity_held(log, settings, at, by=account(), enrolled=True)
+
+
+def refused(log: AuditLog, settings: Settings, at: int, *, why: str) -> None:
+    """Enter that somebody tried to enrol this box, and why it came to nothing."""
+    log.enter(Act.ENROLMENT_REFUSED, at=at, by=account(), reference=settings.box, detail={"why": why})
 
 
 def _say(enrolled: Enrolled, config: Path, person: Person) -> None:

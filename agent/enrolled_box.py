@@ -10,10 +10,13 @@ Not here: the conversation (`enrolling`).
 """
 
 import json
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from agent.own_signers import OwnSigners
 from agent.settings import Settings
 from exchange.durable_file import write_durably
 from exchange.enrolment import Given
@@ -121,6 +124,7 @@ class Places:
         """
         moved = []
         try:
+            self._remember_signer()
             for path in (self.tls_key, self.signing_key, self.opening_key):
                 if path.exists():
                     number = next(n for n in range(1, 1_000_000) if not path.with_name(f"{path.name}.{n}").exists())
@@ -129,8 +133,21 @@ class Places:
             raise _unwritable(self.signing_key.parent, error) from error
         return tuple(moved)
 
-    def keep(self, given: Given, *, certificate: bytes) -> bool:
+    def _remember_signer(self) -> None:
+        """Keep which key what waits was sealed under: until the team says otherwise, all of it is to be handed over."""
+        with suppress(IdentityError):  # of a key that cannot be read, the last start kept the public half
+            before = OwnSigners.read(self.state)
+            now = before.sealing_under(SigningKey.load(self.signing_key).public)
+            if before.certain and now != before and self.state.is_dir():
+                now.write(self.state)
+
+    def keep(self, given: Given, *, certificate: bytes, earlier: Sequence[str] = ()) -> bool:
         """Write what the team gave, and the first settings when there are none; return whether there were none.
+
+        Args:
+            given: what the box needs to know.
+            certificate: PEM.
+            earlier: keys of before whose envelopes the team still takes, 64 hexadecimal digits each.
 
         Raises:
             IdentityError: it cannot be written; run again, it goes on from here.
@@ -141,12 +158,21 @@ class Places:
             # Settings that pin no root would read a signed list as what it is not: their file stays.
             if first or (given.root is not None) == bool(self.roots):
                 write_durably(self.team, given.team, mode=0o644)
+            self._note_signers(earlier)
             write_durably(self.certificate, certificate, mode=0o644)
             if first:
                 write_durably(self.settings, self._first_settings(given).encode(), mode=0o644)
         except OSError as error:
             raise _unwritable(self.settings.parent, error) from error
         return first
+
+    def _note_signers(self, earlier: Sequence[str]) -> None:
+        """Keep which keys of before the team takes envelopes from; where there was none, there is nothing to keep."""
+        before = OwnSigners.read(self.state)
+        if earlier or before != OwnSigners():
+            present = SigningKey.load(self.signing_key).public
+            self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+            before.as_told(present, map(bytes.fromhex, earlier)).write(self.state)
 
     def _first_settings(self, given: Given) -> str:
         folder = self.settings.parent.resolve()

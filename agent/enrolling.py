@@ -167,7 +167,7 @@ async def _converse(
         await send(writer, Opening(nonce=nonce, machine=machine, proof=keys.signing.sign(proof_of(conversation))))
         grant = await _both_agree(reader, compare(offer.box, digits(conversation)), nurse_s)
         given, certificate = _checked(grant, offer, ca, keys, roots=places.roots)
-        first = places.keep(given, certificate=grant.certificate)
+        first = places.keep(given, certificate=grant.certificate, earlier=grant.earlier)
         await send(writer, Done())
     return Enrolled(box=given.box, certificate=certificate, first=first)
 

@@ -15,8 +15,10 @@ Not here: when room is needed (room).
 import sqlite3
 from collections import defaultdict
 
+from agent.audit_log import AuditLog
 from agent.database import immediate
 from agent.epochs import EpochReader
+from agent.eviction_acts import evicted
 from agent.missing import Missing
 from agent.outbox import Outbox
 from agent.segments import Segments
@@ -38,11 +40,14 @@ class _AllMissing:
         self._epochs = epochs
         self._epoch = epoch
         self._found: defaultdict[tuple[str, str], Missing] = defaultdict(Missing)
+        self.readings = 0
+        self.unsent = 0
 
     def add(self, patient: str, part: Range, begin: int, end: int) -> None:
         item = self._found[patient, self._epochs.of(part.first) or self._epoch]
         item.number(part)
         item.add(begin, end, part.last - part.first + 1)
+        self.unsent += part.last - part.first + 1
 
     def records(self) -> list[GapRecord]:
         return [
@@ -54,7 +59,15 @@ class _AllMissing:
 class Eviction:
     """Makes room in one open database."""
 
-    def __init__(self, connection: sqlite3.Connection, outbox: Outbox, segments: Segments, epochs: EpochReader) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        outbox: Outbox,
+        segments: Segments,
+        epochs: EpochReader,
+        audit: AuditLog,
+    ) -> None:
+        self._audit = audit
         self._epochs = epochs
         self._connection = connection
         self._outbox = outbox
@@ -96,6 +109,8 @@ class Eviction:
                 break
             gone += dropped
         self._outbox.add(missing.records(), LANE_ALERTS, sealer, now_ms=now_ms)
+        if gone:
+            evicted(self._connection, self._audit, readings=missing.readings, unsent=missing.unsent, at=now_ms)
         return gone > 0
 
     def _drop_segments(self, missing: "_AllMissing") -> int:
@@ -106,6 +121,7 @@ class Eviction:
             for part in self._outbox.drop(segment.first_seq, segment.last_seq, lane=LANE_DENSE):
                 missing.add(patient, part, segment.measured_from, segment.measured_to)
             self._segments.delete(segment.first)
+            missing.readings += segment.last_seq - segment.first_seq + 1
         return len(segments)
 
     def _drop_entries(self, missing: "_AllMissing") -> int:
@@ -120,6 +136,7 @@ class Eviction:
         for first, last, created in rows:
             for part in self._outbox.drop(first, last, lane=LANE_DENSE):
                 missing.add(UNATTRIBUTED, part, created, created)
+            missing.readings += last - first + 1
         return len(rows)
 
     def _free_pages(self) -> int:

@@ -55,6 +55,7 @@ class FleetState:
         certificate_expires_at: None when it cannot be read.
         free_bytes: on the disk of the state folder.
         clock_synchronised: whether somebody keeps the machine's clock right, as far as the box can know.
+        clock_trusted: whether somebody, be it the team by a receipt, has vouched for the box's time in this boot.
         counters: of forwarding.
     """
 
@@ -68,6 +69,7 @@ class FleetState:
     certificate_expires_at: int | None
     free_bytes: int
     clock_synchronised: bool
+    clock_trusted: bool
     counters: Mapping[str, int]
 
 
@@ -78,7 +80,7 @@ def read_fleet_state(store: StoreReader, settings: Settings) -> FleetState:
         sqlite3.Error: the database cannot be read now.
         OSError: the state folder cannot be looked at.
     """
-    counters = store.counters()
+    counters, machine = store.counters(), LinuxTime()
     expires_at = None
     with contextlib.suppress(IdentityError):
         expires_at = Certificate.load(settings.broker.certificate).not_after
@@ -92,7 +94,8 @@ def read_fleet_state(store: StoreReader, settings: Settings) -> FleetState:
         starts=counters.get(STARTS, 0),
         certificate_expires_at=expires_at,
         free_bytes=shutil.disk_usage(settings.state).free,
-        clock_synchronised=LinuxTime().synchronised(),
+        clock_synchronised=machine.synchronised(),
+        clock_trusted=store.clock_trusted(machine.boot()),
         counters={name: n for name, n in counters.items() if name.startswith(_TOLD_COUNTERS)},
     )
 

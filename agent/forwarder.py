@@ -48,6 +48,10 @@ async def _unheard(receipt: Receipt, proof: bytes) -> None:
     """Do nothing about it."""
 
 
+async def _as_it_is(entry: Entry) -> Entry | None:
+    return entry
+
+
 class Forwarder:
     """Sends what waits, and frees what the team has."""
 
@@ -63,7 +67,7 @@ class Forwarder:
         clock: Clock,
         counts: Counts,
         on_set_back: Callable[[], None] = lambda: None,
-        is_intact: Callable[[bytes], bool] = lambda _: True,
+        leaving: Callable[[Entry], Awaitable[Entry | None]] | None = None,
         heard: Heard | None = None,
     ) -> None:
         """Begin with nothing under way.
@@ -79,7 +83,7 @@ class Forwarder:
             counts: of what was refused.
             on_set_back: called when a receipt shows that the database was set back.
             heard: is told each receipt.
-            is_intact: tells an envelope that this box sealed from one that was altered since.
+            leaving: returns an entry as it leaves, None of one that never will; None: each leaves as it is.
         """
         self._store = store
         self._link = link
@@ -91,7 +95,7 @@ class Forwarder:
         self._counts = counts
         self._heard = heard or _unheard
         self._on_set_back = on_set_back
-        self._is_intact = is_intact
+        self._leaving_as = leaving or _as_it_is
         self._wake = asyncio.Event()
         self._on_the_way = OnTheWay(settings)
         self._on_command: Callable[[bytes], None] | None = None
@@ -149,7 +153,11 @@ class Forwarder:
             await self._link.wait_connected()
             self._wake.clear()
             now = time.monotonic()
-            entries = [entry for entry in await self._leaving(now) if await self._intact(entry)]
+            waiting = await self._leaving(now)
+            entries = [left for entry in waiting if (left := await self._leaving_as(entry)) is not None]
+            if len(entries) < len(waiting):
+                # In place of what never leaves, a gap waits to be told.
+                self._wake.set()
             self._on_the_way.leave(entries, now)
             for entry in entries:
                 group.create_task(self._publish(entry), name=f"publish {entry.first}")
@@ -168,13 +176,6 @@ class Forwarder:
                 Store.waiting, limit=room.readings, sent=still, lanes=lanes, size=room.size
             )
         return entries
-
-    async def _intact(self, entry: Entry) -> bool:
-        """Return whether an entry is what was sealed; one that is not would be refused for ever, and is given up."""
-        if self._is_intact(entry.body):
-            return True
-        await self._store.call(Store.drop_altered, entry)
-        return False
 
     async def _nap(self) -> None:
         now = time.monotonic()

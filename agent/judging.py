@@ -24,7 +24,7 @@ from agent.command_store import Finished
 from agent.handed import Handed
 from agent.logs import EVENT, READINGS
 from agent.reach import begun
-from agent.retiming import in_words, is_ahead, set_right
+from agent.retiming import in_words, is_ahead, righted, set_right
 from agent.settings import Device, Patient, Watched
 from agent.shadow import Shadows
 from agent.silence import Silence
@@ -88,6 +88,7 @@ class Judging(TechnicalJudging):
         self._engines: dict[str, Engine] = {}
         self._unkept: set[str] = set()
         self._ahead: set[str] = set()
+        self._righted = righted(clock)
         self._since: dict[str, int] = {}
         self._cursor: dict[str, int] = {}
         self._lag: dict[str, int] = {}
@@ -205,6 +206,9 @@ class Judging(TechnicalJudging):
             self._shadows.follow(patient, self._cursor[patient])
 
     async def _pass_time(self, now: int) -> None:
+        if righted(self._clock) != self._righted:
+            # By a leap of the time everything would be overdue: judging is about to follow it.
+            return
         for patient, engine in self._engines.items():
             if is_ahead(engine, now):
                 self._ahead.add(patient)
@@ -260,6 +264,7 @@ class Judging(TechnicalJudging):
         await self._remember()
         if not self._behind:
             await self._tell_missed()
+        followed = righted(self._clock)
         anew = await self._store.call(Store.must_retime)
         if anew is not None:
             self._silence.listen_anew(self._clock.now_ms())
@@ -272,6 +277,7 @@ class Judging(TechnicalJudging):
                 await self._judge_rest(patient.pseudonym, unjudged)
         if anew is not None:
             await self._store.persist(Store.retimed, anew)
+            self._righted = followed
 
     async def _judge_rest(self, patient: str, unjudged: list[Kept]) -> None:
         attempts = await self._store.persist(Store.count_attempt, patient)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from agent.account import account
 from agent.errors import RequestError
 from alerting.alert import Sentence
 
@@ -25,8 +26,8 @@ def rotate_keys(ctx: click.Context, config: Path) -> None:
     from agent.key_rotation import rotate  # noqa: PLC0415
     from agent.key_session import stopped_box  # noqa: PLC0415
 
-    with stopped_box(config) as (settings, store, _):
-        rotate(store, settings.vault)
+    with stopped_box(config) as (settings, store, now_ms):
+        rotate(store, settings.vault, by=account(), now_ms=now_ms)
     _tell(
         ctx,
         fr="La clé du boîtier est changée, l'ancienne est détruite. Démarrer le boîtier.",

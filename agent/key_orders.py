@@ -52,10 +52,11 @@ def key_orders(
     async def resend(epoch: str, ranges: Sequence[Range], asked_at: int) -> Sequence[Range]:
         # First, or a receipt of before, sent once more, would free what is to be sent again.
         await store.persist(Store.distrust_receipts_before, asked_at)
-        return await store.persist(Store.resend, epoch, ranges)
+        return await store.persist(Store.resend, epoch, ranges, now_ms=clock.now_ms())
 
-    async def change_key(_: Order) -> None:
-        await store.call(rotate, settings.vault)
+    async def change_key(order: Order) -> None:
+        by = ", ".join(one.name for one in order.by) or "team"
+        await store.call(rotate, settings.vault, by=by, now_ms=clock.now_ms())
 
     async def erase(order: Order) -> None:
         if not isinstance(order.body, EraseBody) or order.body.everything:

@@ -24,14 +24,14 @@ from alerting.alert import Sentence
 T = TypeVar("T")
 
 
-def rotate(store: Store, place: VaultSettings) -> None:
-    """Put every key of an open database under a new key of the box, and destroy the old one.
+def rotate(store: Store, place: VaultSettings, *, by: str, now_ms: int) -> None:
+    """Put every key of an open database under a new key of the box, as `by` wants it, and destroy the old one.
 
     Raises:
         RequestError: the new credential is not there.
         VaultError: the key file cannot be changed.
     """
-    _under_a_new_key(store, place, store.wrap_anew)
+    _under_a_new_key(store, place, lambda kek: store.wrap_anew(kek, by=by, now_ms=now_ms))
 
 
 def erase_patient(store: Store, settings: Settings, patient: str, *, now_ms: int) -> Erased:

@@ -24,6 +24,7 @@ from agent.errors import VaultError
 from agent.logs import COUNT, EVENT, REASON
 from agent.settings import NotifierSettings
 from agent.store import Store
+from agent.store_memos import ToldHere
 from agent.store_thread import StoreThread
 from agent.telling_here import Standing, TellingPlan, concerns, due, is_over
 from alerting.alert import AlertChange
@@ -89,6 +90,7 @@ class Notifier:
         self._last: int | None = None
         self._lit = False
         self._said: set[str] = set()
+        self._to_enter: list[ToldHere] = []
         self._wake = asyncio.Event()
 
     def take(self, changes: Sequence[AlertChange]) -> None:
@@ -155,6 +157,9 @@ class Notifier:
         for alert in alerts:
             told = replace(alert, tellings=alert.tellings + 1, last=now)
             self._standing[alert.alert_id] = told
+            self._to_enter.append(
+                ToldHere(alert_id=alert.alert_id, patient=alert.patient, telling=told.tellings, at=now)
+            )
         logger.info("told in the home", extra={EVENT: "told_here", COUNT: len(alerts)})
         await self._remember()
         commands = list(self._commands(alerts))
@@ -219,8 +224,11 @@ class Notifier:
 
     async def _remember(self) -> None:
         told = {one.alert_id: (one.tellings, one.last) for one in self._standing.values() if one.last is not None}
+        data, now = json.dumps(told).encode(), self._clock.now_ms()
+        # On a disk that refuses it is told all the same, and entered with the next telling.
         with contextlib.suppress(sqlite3.Error):
-            await self._store.call(Store.remember, "told_here", json.dumps(told).encode(), now_ms=self._clock.now_ms())
+            await self._store.call(Store.remember_told, "told_here", data, tuple(self._to_enter), now_ms=now)
+            self._to_enter.clear()
 
 
 def _read(remembered: bytes | None) -> dict[str, tuple[int, int]]:

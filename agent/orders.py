@@ -15,13 +15,14 @@ from agent.obeying import Handler
 from agent.ordered_protocols import ordered_protocols
 from agent.protocol_command import ProtocolCommand
 from agent.protocol_copies import ProtocolCopies
-from agent.radio_orders import PairOrder, ScanOrder
+from agent.radio_orders import Enter, PairOrder, ScanOrder
 from agent.settings import Settings
 from agent.store_thread import StoreThread
 from agent.team_keeper import TeamKeeper
 from agent.team_orders import DispositionOrder
 from agent.team_trust import TeamTrust
-from devices.clock import Clock, SystemClock
+from agent.time_keeper import real_time
+from devices.clock import Clock
 from devices.installer import Bonds
 from devices.radio import Radio
 from exchange.commands import CommandKind
@@ -62,6 +63,7 @@ class Orders:
         counts: Counts,
         team: TeamKeeper,
         attempt: Attempt,
+        enter: Enter,
         others: Mapping[CommandKind, Handler],
         hear: Callable[[Callable[[bytes], None]], None],
     ) -> None:
@@ -77,6 +79,7 @@ class Orders:
             counts: of what was refused.
             team: whom the box believes.
             attempt: runs each handler.
+            enter: enters what was paired in the record of acts.
             others: who obeys the kinds that are not joined here.
             hear: hands over what takes the messages of the command topic.
         """
@@ -93,7 +96,7 @@ class Orders:
                 await judging.tell_refused(patient)
 
         # Orders and keys are dated by people: whatever clock readings are judged by in a demonstration.
-        real = clock if isinstance(clock, BoxClock) else SystemClock()
+        real = real_time(clock)
 
         def clock_known() -> bool:
             return not isinstance(real, BoxClock) or real.trusted
@@ -113,7 +116,7 @@ class Orders:
         }
         if bonds is not None:
             zone = settings.patients[0].zone if settings.patients else ZoneInfo("Europe/Paris")
-            handlers[CommandKind.PAIR] = PairOrder(radio, bonds, clock=clock, zone=zone)
+            handlers[CommandKind.PAIR] = PairOrder(radio, bonds, clock=clock, zone=zone, enter=enter)
         self._commands = Commands(
             box=settings.box,
             store=store,

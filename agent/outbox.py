@@ -13,6 +13,8 @@ from exchange.errors import EnvelopeError
 from exchange.messages import MAX_RECORDS, Range, Record
 from exchange.sealing import LANE_ALERTS, LANE_DENSE, Sealer
 
+_LATEST = 2**53
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
@@ -126,15 +128,30 @@ class Outbox:
             )
         return freed
 
-    def give_up(self, entry: Entry) -> None:
-        """Remember that these numbers will never be sent, in place of the entry."""
+    def give_up(self, entry: Entry) -> tuple[Range, int] | None:
+        """Remember that these numbers will never be sent, in place of the entry.
+
+        Returns:
+            Its numbers as far as this database gave them and no other entry has them, and when (ms UTC) it was
+            sealed; None when there are none: such a row never was an entry.
+        """
         execute = self._connection.execute
+        row = execute("select created from outbox where first = ?", (entry.first,)).fetchone()
         execute("delete from outbox where first = ?", (entry.first,))
-        numbers = (entry.first, entry.last, entry.lane)
-        execute("insert or ignore into unsendable(first, last, lane) values (?, ?, ?)", numbers)
+        if row is None or not 0 <= entry.first < self.next_seq():
+            return None
+        # The row may be as altered as what lies in it.
+        after = execute("select min(first) from outbox where first > ?", (entry.first,)).fetchone()[0]
+        end = self.next_seq() if after is None else min(after, self.next_seq())
+        part = Range(first=entry.first, last=max(entry.first, min(entry.last, end - 1)))
+        execute(
+            "insert or ignore into unsendable(first, last, lane) values (?, ?, ?)", (part.first, part.last, entry.lane)
+        )
+        created = row[0] if isinstance(row[0], int) and 0 <= row[0] <= _LATEST else 0
+        return part, created
 
     def unsendable(self) -> int:
-        """Return how many records were altered before they could be sent."""
+        """Return how many records were given up: altered before they could be sent, or sealed under a lost key."""
         query = "select coalesce(sum(last - first + 1), 0) from unsendable"
         return int(self._connection.execute(query).fetchone()[0])
 

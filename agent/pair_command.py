@@ -22,6 +22,7 @@ from devices.clock import Clock
 from devices.errors import RadioError
 from devices.installer import Bonds
 from devices.pairing import Outcome, PairingPatience, PairingState, PairingWalk
+from devices.plain_text import plain
 from devices.quirks import Words
 from devices.radio import Radio
 from devices.survey import Sighting, survey
@@ -206,7 +207,7 @@ class PairCommand:
             (
                 number,
                 item.address,
-                item.name or "-",
+                plain(item.name or "-"),
                 f"{self._said(item.signal)} ({item.heard.rssi} dBm)",
                 "-" if item.driver is None else item.driver.name,
                 self._remarks(item, bonded),

@@ -21,7 +21,7 @@ import msgspec
 from agent.command_store import AppliedProtocol
 from agent.logs import EVENT, REASON
 from exchange.durable_file import sync_folder
-from exchange.errors import EnvelopeError
+from exchange.errors import UNDECODABLE, EnvelopeError
 from exchange.identity import OpeningKey, SigningKey
 from exchange.sealed_notes import Purpose, Reader, read_note, seal_note
 
@@ -80,7 +80,7 @@ class ProtocolCopies:
             protocol = msgspec.msgpack.decode(note.open([self._opening_key]), type=AppliedProtocol)
         except FileNotFoundError:
             return None
-        except (OSError, EnvelopeError, msgspec.DecodeError) as error:
+        except (OSError, EnvelopeError, *UNDECODABLE) as error:
             logger.warning(
                 "the copy of an ordered protocol cannot be used",
                 extra={EVENT: "protocol_copy", REASON: type(error).__name__},

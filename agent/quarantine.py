@@ -18,7 +18,7 @@ import secrets
 import shutil
 import sqlite3
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -39,7 +39,7 @@ from agent.vault import Vault
 from alerting.alert import Sentence
 from exchange.audit_chain import Act
 from exchange.durable_file import sync_folder
-from exchange.sealing import Header, sealed_by
+from exchange.sealing import Header
 
 logger = logging.getLogger(__name__)
 
@@ -54,14 +54,16 @@ _MAGIC: Final = 0x377F0682
 _LOOKED_AT: Final = 64 << 20
 """Bytes of a log that are looked at: sixteen times what it grows to before SQLite empties it."""
 
+Own = Callable[[bytes], Header | None]
 
-def open_store(path: Path, vault: Vault, *, public: bytes, now_ms: int, limits: Limits | None = None) -> Store:
+
+def open_store(path: Path, vault: Vault, *, own: Own, now_ms: int, limits: Limits | None = None) -> Store:
     """Open the box's database; a damaged one is set aside, and a new one takes over what it had to send.
 
     Args:
         path: of the database.
         vault: with the box's key.
-        public: raw public key of the box's signing key.
+        own: tells what this box sealed: returns its header, None of anything else.
         now_ms: ms UTC.
         limits: how large it may become.
 
@@ -70,19 +72,19 @@ def open_store(path: Path, vault: Vault, *, public: bytes, now_ms: int, limits: 
         VaultError: its keys do not open with this box's key.
     """
     try:
-        return _open(path, vault, public=public, now_ms=now_ms, limits=limits)
+        return _open(path, vault, own=own, now_ms=now_ms, limits=limits)
     except DamagedError as error:
         set_aside(path, error, now_ms=now_ms)
-        return _open(path, vault, public=public, now_ms=now_ms, limits=limits)
+        return _open(path, vault, own=own, now_ms=now_ms, limits=limits)
 
 
-def _open(path: Path, vault: Vault, *, public: bytes, now_ms: int, limits: Limits | None) -> Store:
+def _open(path: Path, vault: Vault, *, own: Own, now_ms: int, limits: Limits | None) -> Store:
     _finish(path)
     require_whole(path)
     newest = next(reversed(set_aside_before(path)), None)
     renewed = newest is not None and not path.exists()
     if newest is not None and renewed:
-        _take_over(path, newest, public=public)
+        _take_over(path, newest, own=own)
     store = Store(path, vault, now_ms=now_ms, limits=limits)
     if renewed:
         store.audited(lambda log: log.enter(Act.DATABASE_QUARANTINED, at=now_ms, by="box"), now_ms=now_ms)
@@ -246,9 +248,9 @@ def erase_set_aside(path: Path) -> None:
 # --- taking over ----------------------------------------------------------------------------------------------
 
 
-def _take_over(path: Path, aside: SetAside, *, public: bytes) -> None:
+def _take_over(path: Path, aside: SetAside, *, own: Own) -> None:
     """Make the new database with what the old one had to send, in one transaction, and the note to tell of it."""
-    entries, ends = _read(aside.folder / path.name, public)
+    entries, ends = _read(aside.folder / path.name, own)
     draft = path.with_name(f".{path.name}.draft")
     for end in ("", "-wal", "-shm"):
         draft.with_name(draft.name + end).unlink(missing_ok=True)
@@ -289,23 +291,23 @@ def _take_over(path: Path, aside: SetAside, *, public: bytes) -> None:
 Row = dict[str, object]
 
 
-def _read(path: Path, public: bytes) -> tuple[list[tuple[Header, Row]], int]:
+def _read(path: Path, own: Own) -> tuple[list[tuple[Header, Row]], int]:
     """Return the envelopes of a damaged database that prove themselves, and its next number as far as it is known."""
     found: dict[int, tuple[Header, Row]] = {}
-    ends = _collect(path, public, found)
+    ends = _collect(path, own, found)
     if not found:
         # What says which tables there are may be all that is damaged.
         copy = path.with_name(".mended")
         with contextlib.suppress(sqlite3.Error, OSError):
             _mend(path, copy)
-            ends = max(ends, _collect(copy, public, found))
+            ends = max(ends, _collect(copy, own, found))
         for end in ("", "-wal", "-shm"):
             copy.with_name(copy.name + end).unlink(missing_ok=True)
     path.with_name(f"{path.name}-shm").unlink(missing_ok=True)
     return _apart([found[first] for first in sorted(found)]), ends
 
 
-def _collect(path: Path, public: bytes, found: dict[int, tuple[Header, Row]]) -> int:
+def _collect(path: Path, own: Own, found: dict[int, tuple[Header, Row]]) -> int:
     """Add what can be read of a file to `found`, by first number; return its next number, 0 where that is not known."""
     ends = 0
     with contextlib.suppress(sqlite3.Error, OSError, ValueError):
@@ -318,7 +320,7 @@ def _collect(path: Path, public: bytes, found: dict[int, tuple[Header, Row]]) ->
             # A damaged page ends a walk: the other end is reached from the other side.
             for order in ("asc", "desc"):
                 with contextlib.suppress(sqlite3.Error):
-                    for header, row in _walk(connection, order, public):
+                    for header, row in _walk(connection, order, own):
                         found.setdefault(header.first, (header, row))
         finally:
             connection.close()
@@ -342,13 +344,13 @@ def _mend(path: Path, copy: Path) -> None:
         connection.close()
 
 
-def _walk(connection: sqlite3.Connection, order: str, public: bytes) -> Iterator[tuple[Header, Row]]:
+def _walk(connection: sqlite3.Connection, order: str, own: Own) -> Iterator[tuple[Header, Row]]:
     cursor = connection.execute(f"select * from outbox order by first {order}")  # noqa: S608 one of two constants
     names = [column[0] for column in cursor.description]
     for values in cursor:
         row = dict(zip(names, values, strict=True))
         body = row["body"]
-        header = sealed_by(public, body) if isinstance(body, bytes) else None
+        header = own(body) if isinstance(body, bytes) else None
         if header is not None and (header.first, header.last) == (row["first"], row["last"]):
             yield header, row
 

@@ -8,7 +8,7 @@ Not here: adding the device to the settings, which say whose it is.
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from agent.obeying import Done, Order, applied, refused
@@ -19,6 +19,7 @@ from devices.installer import Bonds
 from devices.pairing import Outcome, PairingPatience, PairingState, PairingWalk
 from devices.radio import Radio
 from devices.survey import Sighting, survey
+from exchange.audit_chain import Act, Detail, Erasable
 from exchange.command_answers import MAX_RESULT_BYTES
 from exchange.command_bodies import PairBody, ScanBody
 
@@ -28,6 +29,13 @@ LISTEN_S = 60.0
 """Real seconds to hear the device that is to be paired."""
 SETTLE_S = 20.0
 """Real seconds for the device to leave its pairing mode by itself."""
+
+
+class Enter(Protocol):
+    """Enters an act in the box's record (`Audit.enter`)."""
+
+    async def __call__(self, act: Act, *, by: str, reference: str | Erasable, detail: Detail) -> int | None:
+        """Return once it is on the disk."""
 
 
 class ScanOrder:
@@ -58,9 +66,12 @@ class PairOrder:
         *,
         clock: Clock,
         zone: ZoneInfo,
+        enter: Enter,
         settle: float = SETTLE_S,
         patience: PairingPatience | None = None,
     ) -> None:
+        """`enter` keeps in the record of acts what came of a pairing."""
+        self._enter = enter
         self._radio = radio
         self._bonds = bonds
         self._clock = clock
@@ -89,6 +100,10 @@ class PairOrder:
             outcome = await walk.pair(chosen)
         except RadioError:
             return refused("radio", _RADIO)
+        driver = "" if chosen.driver is None else chosen.driver.name
+        by = ", ".join(one.name for one in order.by)
+        detail: Detail = {"driver": driver, "state": outcome.state.value, "command": order.command.id}
+        await self._enter(Act.DEVICE_PAIRED, by=by, reference=Erasable(value=outcome.device), detail=detail)
         result = _bounded({"driver": None if chosen.driver is None else chosen.driver.name} | _told(outcome))
         said = Sentence(fr=outcome.why.fr, en=outcome.why.en)
         if outcome.state is PairingState.PROVED:

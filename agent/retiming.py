@@ -9,6 +9,7 @@ that is known to be right is kept and sent, and judged no more: nobody can say w
 from collections.abc import Sequence
 from dataclasses import replace
 
+from agent.box_clock import BoxClock
 from agent.store import Store
 from agent.store_thread import StoreThread
 from alerting.alert import AlertChange, ChangeKind, Sentence
@@ -31,6 +32,14 @@ RIGHT_NOW = Sentence(
 def is_ahead(engine: Engine, now: int) -> bool:
     """Return whether an engine is so far ahead of the box's time that what comes now would be too late for it."""
     return engine.event_time > now + ENGINE_AHEAD_MS
+
+
+def righted(clock: Clock) -> int:
+    """Return how often the box's time was put right since it runs; until judging has followed, no time passes for it.
+
+    What the leap skipped is no time in which a device was silent, or a patient gave no reading.
+    """
+    return clock.righted if isinstance(clock, BoxClock) else 0
 
 
 async def set_right(store: StoreThread, patient: str, clock: Clock) -> int:

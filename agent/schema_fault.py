@@ -26,7 +26,7 @@ _SAID: Final = (
     (re.compile(r"Expected `(?:int|float)` >= ([\d.]+)"), "{} au moins", "{} at least"),
     (re.compile(r"Expected `(?:int|float)` > ([\d.]+?)(?:\.0)?"), "plus de {}", "more than {}"),
     (
-        re.compile(r"Expected `str` matching regex '\^\[0-9a-f\]\{64\}\$'"),
+        re.compile(r"Expected `str` matching regex '\^\[0-9a-f\]\{64\}\\\\Z'"),
         "64 chiffres 0-9a-f sont attendus",
         "64 digits 0-9a-f are expected",
     ),

@@ -205,6 +205,18 @@ class Segments:
             for first, last, low, high, begin, end in rows.fetchall()
         ]
 
+    def of_numbers(self, first_seq: int, last_seq: int) -> Segment | None:
+        """Return the segment that has these sequence numbers, both included; None when none has all of them."""
+        row = self._connection.execute(
+            "select first, last, first_seq, last_seq, measured_from, measured_to from segment"
+            " where first_seq <= ? and last_seq >= ? limit 1",
+            (first_seq, last_seq),
+        ).fetchone()
+        if row is None:
+            return None
+        first, last, low, high, begin, end = row
+        return Segment(first=first, last=last, first_seq=low, last_seq=high, measured_from=begin, measured_to=end)
+
     def patient(self, first: int) -> str | None:
         """Return whose a segment is; None when it was altered, so that nobody can say."""
         (body,) = self._connection.execute("select body from segment where first = ?", (first,)).fetchone()

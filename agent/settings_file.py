@@ -48,6 +48,8 @@ from alerting.alert import Audience
 from alerting.care_protocol import CareProtocol
 from alerting.errors import ProtocolError
 from alerting.protocol_file import Checked, Packs, check_protocol, read_protocol
+from alerting.toml_text import MOST_CHARACTERS, parse_toml
+from exchange.bounded_file import read_bounded
 from exchange.messages import UNATTRIBUTED
 from exchange.topics import valid_box
 
@@ -117,7 +119,7 @@ def _packs(folder: Path) -> Packs:
 def _protocol_bytes(name: str, folder: Path) -> bytes:
     if name in packaged_protocols():
         return files("configs").joinpath("protocols").joinpath(f"{name}.toml").read_bytes()
-    return (folder / name).read_bytes()
+    return read_bounded(folder / name, MOST_CHARACTERS)
 
 
 def read_settings(path: Path) -> Settings:
@@ -136,8 +138,8 @@ def read_settings(path: Path) -> Settings:
 def _read(path: Path, faults: Faults) -> Settings | None:
     name = path.name
     try:
-        text = path.read_text(encoding="utf-8")
-        raw = tomllib.loads(text)
+        text = read_bounded(path, MOST_CHARACTERS).decode()
+        raw = parse_toml(text)
         found = msgspec.convert(raw, _File, strict=True, dec_hook=_decode)
     except OSError as error:
         faults.add(name, f"ne peut pas être lu ({error.strerror})", f"cannot be read ({error.strerror})")
@@ -152,9 +154,9 @@ def _read(path: Path, faults: Faults) -> Settings | None:
 
 
 def _decode(kind: type, value: object) -> object:
-    if kind is Path and isinstance(value, str):
+    if kind is Path and isinstance(value, str) and "\0" not in value:
         return Path(value)
-    raise msgspec.ValidationError(f"expected {kind.__name__}")
+    raise msgspec.ValidationError(f"expected {kind.__name__}, got {str(value)[:60]!r}")
 
 
 def _check(found: _File, folder: Path, faults: Faults) -> Settings:

@@ -226,6 +226,7 @@ class BoxState:
                 None if self.fleet.certificate_expires_at is None else iso(self.fleet.certificate_expires_at)
             ),
             "clock_synchronised": self.fleet.clock_synchronised,
+            "clock_trusted": self.fleet.clock_trusted,
         }
 
     def fleet_rows(self, now_ms: int) -> list[tuple[str, Sentence]]:
@@ -237,6 +238,10 @@ class BoxState:
         clock = (
             Sentence(fr="à l'heure", en="synchronised")
             if fleet.clock_synchronised
+            else Sentence(
+                fr="heure donnée par l'équipe, faute de réseau horaire", en="time given by the team, NTP is mute"
+            )
+            if fleet.clock_trusted
             else Sentence(fr="PAS À L'HEURE : vérifier le réseau", en="NOT SYNCHRONISED: check the network")
         )
         return [

@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from agent.audit_log import AuditLog
 from agent.database import immediate
+from agent.eviction_acts import settle
 from agent.store_transactions import StoreTransactions
 from exchange.identity import SigningKey
 from exchange.sealing import LANE_SPARSE, Sealer
@@ -29,6 +30,7 @@ class StoreAudit(StoreTransactions):
     def checkpoint_audit(self, key: SigningKey, sealer: Sealer, *, now_ms: int) -> bool:
         """Sign for what was entered since the last time, to travel to the team; return whether there was any."""
         with self._transaction(now_ms):
+            settle(self._connection, self.audit, at=now_ms)
             record = self.audit.checkpoint(key, at=now_ms)
             if record is not None:
                 self.outbox.add([record], LANE_SPARSE, sealer, now_ms=now_ms)

@@ -8,6 +8,7 @@ from agent.box_clock import Found, Stretch
 from agent.clock_store import Place
 from agent.database import immediate
 from agent.store_transactions import StoreTransactions
+from exchange.audit_chain import Act, Detail
 from exchange.box_records import CanaryRecord
 from exchange.sealing import LANE_ALERTS, LANE_SPARSE, Sealer
 
@@ -67,6 +68,8 @@ class ClockBook(StoreTransactions):
             self._connection.execute("insert or replace into meta(name, value) values ('retime', randomblob(8))")
             clock_store.begin_stretch(self._connection, found.after, place)
             self.outbox.add(told, LANE_ALERTS, sealer, now_ms=now_ms)
+            detail: Detail = {"offset_ms": correction.offset, "records": sum(one.last - one.first + 1 for one in told)}
+            self.audit.enter(Act.CLOCK_CORRECTED, at=now_ms, by="box", reference=correction.boot, detail=detail)
             clock_store.keep_time(self._connection, now_ms, seq=self.outbox.next_seq())
 
     def must_retime(self) -> bytes | None:

@@ -7,6 +7,7 @@ from agent import command_acts
 from agent.command_store import AppliedProtocol, CommandBuffer, Finished, KnownCommand, Unfinished
 from agent.database import immediate
 from agent.store_transactions import StoreTransactions
+from exchange.command_answers import AnswerState
 from exchange.commands import Command, SignedCommand
 
 
@@ -35,6 +36,7 @@ class StoreCommands(StoreTransactions):
         """Enter in the record of acts that a command was refused at the door."""
         with self._transaction(now_ms):
             command_acts.refused(self.audit, command, reason, at=now_ms)
+            command_acts.protocol_refused(self.audit, command, reason, at=now_ms)
 
     def begin_command(self, command: str) -> int:
         """Count an attempt at a command, see `CommandBuffer.begin`."""
@@ -46,6 +48,9 @@ class StoreCommands(StoreTransactions):
         with self._transaction(now_ms):
             self._commands.finish(finished)
             command_acts.finished(self.audit, finished, at=now_ms)
+            if finished.answer.state is AnswerState.REFUSED:
+                order = self._commands.command(finished.answer.command)
+                command_acts.protocol_refused(self.audit, order, finished.answer.reason, at=now_ms)
 
     def unfinished_commands(self) -> list[Unfinished]:
         """Return the commands that came to no end."""

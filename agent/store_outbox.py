@@ -12,7 +12,9 @@ from agent.epochs import Epochs
 from agent.notes import forget_notes, keep_note, notes
 from agent.outbox import Entry
 from agent.store_transactions import StoreTransactions
-from exchange.messages import Range, lineage
+from exchange.audit_chain import Act, Detail
+from exchange.gaps import GapReason, GapRecord
+from exchange.messages import UNATTRIBUTED, Range, lineage
 from exchange.receipts import Received
 from exchange.sealing import LANE_ALERTS, LANE_DENSE, Sealer
 
@@ -71,26 +73,48 @@ class StoreOutbox(StoreTransactions):
         with immediate(self._connection):
             return self.outbox.free(ranges, now_ms=now_ms)
 
-    def drop_altered(self, entry: Entry) -> None:
-        """Give up an entry that is no longer what was sealed: the team would refuse it for ever."""
-        with immediate(self._connection):
-            self.outbox.give_up(entry)
-        self._note_altered("outbox", entry.first)
+    def give_up(self, entry: Entry, reason: GapReason, sealer: Sealer, *, now_ms: int) -> None:
+        """Give up an entry that the team would refuse for ever, and declare the gap that it leaves."""
+        with self._transaction(now_ms):
+            gone = self.outbox.give_up(entry)
+            if gone is not None:
+                gap = self._gap(*gone, entry.lane, reason)
+                self.outbox.add([gap], LANE_ALERTS, sealer, now_ms=now_ms)
+        if reason is GapReason.ALTERED:
+            self._note_altered("outbox", entry.first)
 
-    def resend(self, epoch: str, ranges: Sequence[Range]) -> list[Range]:
-        """Let what the team asks for again wait again, as far as it is kept.
+    def _gap(self, part: Range, created: int, lane: int, reason: GapReason) -> GapRecord:
+        """Return what is missing: whose and of when as far as anything but the envelope says so."""
+        segment = self._segments.of_numbers(part.first, part.last)
+        return GapRecord(
+            patient=(segment and self._segments.patient(segment.first)) or UNATTRIBUTED,
+            lane=lane,
+            epoch=self.epochs.of(part.first) or self.epoch,
+            ranges=((part.first, part.last),),
+            measured_from=created if segment is None else segment.measured_from,
+            measured_to=created if segment is None else segment.measured_to,
+            readings=part.last - part.first + 1,
+            reason=reason,
+        )
+
+    def resend(self, epoch: str, ranges: Sequence[Range], *, now_ms: int) -> list[Range]:
+        """Let what the team asks for again wait again, as far as it is kept; it is an act of the same transaction.
 
         Args:
             epoch: one of this database's; numbers go on from one to the next, and whichever gave them is sent.
             ranges: sequence numbers, in order.
+            now_ms: ms UTC.
 
         Returns:
             What cannot be given: forgotten, never given, or of an epoch of another database.
         """
         if not self.epochs.knows_lineage(epoch):
             return list(ranges)
-        with immediate(self._connection):
-            return self.outbox.resend(ranges)
+        with self._transaction(now_ms):
+            gone = self.outbox.resend(ranges)
+            detail: Detail = {"asked": _count(ranges), "gone": _count(gone)}
+            self.audit.enter(Act.RECORDS_RESENT, at=now_ms, by="team", reference=epoch, detail=detail)
+        return gone
 
     def begin_anew(self, sealer: Sealer, *, now_ms: int) -> str:
         """Go on under a new lineage, because the team showed that this database was set back.
@@ -119,6 +143,7 @@ class StoreOutbox(StoreTransactions):
                 records = [record for record in found if record is not None]
                 self.outbox.epoch = epoch
                 self.outbox.add(records, LANE_ALERTS, sealer, now_ms=now_ms)
+                self.audit.enter(Act.DATABASE_SET_BACK, at=now_ms, by="box", reference=epoch)
         except BaseException:
             # Also when the commit itself fails: what is sealed under an epoch that nobody keeps is never freed.
             self.outbox.epoch = before
@@ -131,10 +156,11 @@ class StoreOutbox(StoreTransactions):
         """Return the key of the box that is to follow, None when none lies ready."""
         return self._vault.next_kek
 
-    def wrap_anew(self, kek: bytes) -> None:
-        """Put every key under another key of the box: all of them, or none."""
-        with immediate(self._connection):
+    def wrap_anew(self, kek: bytes, *, by: str, now_ms: int) -> None:
+        """Put every key under another key of the box, as `by` wants it: all of them, or none."""
+        with self._transaction(now_ms):
             self.keys.wrap_anew(kek)
+            self.audit.enter(Act.KEYS_ROTATED, at=now_ms, by=by, reference="box")
         self._vault.adopt(kek)
 
     def empty_log(self) -> None:
@@ -151,3 +177,7 @@ class StoreOutbox(StoreTransactions):
         """Forget what was told."""
         with immediate(self._connection):
             forget_notes(self._connection, rules)
+
+
+def _count(ranges: Sequence[Range]) -> int:
+    return sum(part.last - part.first + 1 for part in ranges)

@@ -8,11 +8,13 @@ import sqlite3
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import msgspec
 
 from agent.audit_log import AuditLog
+from agent.clock_store import last_stretch
 from agent.command_store import CommandReader
 from agent.database import connect_reading
 from agent.epochs import EpochReader
@@ -23,7 +25,7 @@ from agent.sealed_tables import SealedTable
 from agent.segments import Segments
 from agent.shadow_store import ShadowReader, ShadowState
 from agent.vault import Vault
-from agent.wrapped_keys import open_keys
+from agent.wrapped_keys import open_keys, wrapped_key
 from alerting.alert import AlertChange
 from devices.reading import Reading
 from devices.source import DeviceFacts
@@ -57,6 +59,7 @@ class StoreReader:
         self._altered_anew: Counter[str] = Counter()
         for number in range(open_keys(connection, vault)):
             self._note_altered("data_key", number)
+        vault.finds_by(partial(wrapped_key, connection))
         self.epochs = EpochReader(connection)
         self.outbox = Outbox(connection, epoch=self.epochs.current)
         self.shadows = ShadowReader(connection, vault)
@@ -191,6 +194,11 @@ class StoreReader:
     def fill(self) -> Fill:
         """Return how full the database is."""
         return fill_of(self._connection)
+
+    def clock_trusted(self, boot: str) -> bool:
+        """Return whether somebody has vouched for the box's time in this boot (32 hexadecimal digits)."""
+        stretch = last_stretch(self._connection)
+        return stretch is not None and stretch.boot == boot and stretch.trusted
 
     def counters(self) -> dict[str, int]:
         """Return every counter."""

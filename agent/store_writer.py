@@ -70,7 +70,7 @@ class StoreWriter(StoreOutbox, ClockBook, StoreCommands, StoreMemos, StoreAudit)
         self._shadows = ShadowBuffer(connection, vault)
         self._commands = CommandBuffer(connection, vault)
         self._room = Room(connection, path, limits or Limits())
-        self._eviction = Eviction(connection, self.outbox, self._segments, self.epochs)
+        self._eviction = Eviction(connection, self.outbox, self._segments, self.epochs, self.audit)
 
     def _stream(self, patient: str) -> int:
         number = self._streams.get(patient)

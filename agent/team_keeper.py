@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol
 
 from agent.errors import TeamListUnusableError
 from agent.logs import COUNT, EVENT, REASON
@@ -88,6 +89,16 @@ def read_believed(identity: IdentitySettings, state: Path, *, now_ms: int) -> Be
     return Believed.of(held)
 
 
+class ListActs(Protocol):
+    """Who enters in the record of acts what becomes of lists."""
+
+    def took_list(self, signed: SignedTeamList) -> None:
+        """Enter that one came to hold."""
+
+    def refused_list(self, reason: str, *, by: str) -> None:
+        """Enter that one was refused."""
+
+
 class TeamKeeper:
     """What this box believes of its team, and goes on to believe."""
 
@@ -98,6 +109,7 @@ class TeamKeeper:
         *,
         now_ms: Callable[[], int],
         tell: Callable[[DeviceEventKind], None],
+        acts: ListActs | None = None,
     ) -> None:
         """Take up what was believed before.
 
@@ -106,6 +118,7 @@ class TeamKeeper:
             state: the box's own folder, held by this process.
             now_ms: real time, ms UTC.
             tell: raises a technical alert of the box.
+            acts: enters what is taken in and refused while it runs in the record of acts.
 
         Raises:
             TeamListUnusableError: there is nothing that the box may believe, or it cannot be kept.
@@ -114,6 +127,7 @@ class TeamKeeper:
         self._kept = state / KEPT
         self._now_ms = now_ms
         self._tell = tell
+        self._acts = acts
         self._stamp = _stamp(identity.team_keys)
         self._told_at = -TELL_AGAIN_MS
         self._users: list[Callable[[tuple[Recipient, ...]], None]] = []
@@ -137,10 +151,20 @@ class TeamKeeper:
         return MappingProxyType(self._signers)
 
     @property
+    def signed(self) -> SignedTeamList | None:
+        """The present list with its signature; None where no root is pinned."""
+        return self._believed.signed
+
+    @property
     def team(self) -> TeamList | None:
         """The present list; None where no root is pinned."""
         signed = self._believed.signed
         return None if signed is None else signed.team
+
+    def issued_at(self) -> int:
+        """Return when (ms UTC) the root signed the present list; 0 where no root is pinned."""
+        team = self.team
+        return 0 if team is None else team.issued_at
 
     def seals_to(self, use: Callable[[tuple[Recipient, ...]], None]) -> None:
         """Let `use` be called with the recipients of each list that is taken in from now on."""
@@ -155,8 +179,8 @@ class TeamKeeper:
         """
         try:
             return self._take_in(data)
-        except TeamListError:
-            self._tell(DeviceEventKind.TEAM_LIST_REFUSED)
+        except TeamListError as error:
+            self._refused(error, by="team")
             raise
 
     def offered(self, data: bytes) -> TeamList:
@@ -191,13 +215,20 @@ class TeamKeeper:
             logger.warning("the team list given cannot be taken in", extra={EVENT: "team_list", REASON: str(error)})
         except TeamListError as error:
             logger.warning("the team list given is refused", extra={EVENT: "team_list_refused", REASON: error.reason})
-            self._tell(DeviceEventKind.TEAM_LIST_REFUSED)
+            self._refused(error, by="file")
+
+    def _refused(self, error: TeamListError, *, by: str) -> None:
+        self._tell(DeviceEventKind.TEAM_LIST_REFUSED)
+        if self._acts is not None:
+            self._acts.refused_list(error.reason, by=by)
 
     def _take_in(self, data: bytes) -> TeamList:
         offered = self._offered(data)
         if offered is not self._believed.signed:
             self._keep(offered)
             self._take(Believed.of(offered))
+            if self._acts is not None:
+                self._acts.took_list(offered)
             logger.info("a new team list is in use", extra={EVENT: "team_list", COUNT: offered.team.version})
         return offered.team
 

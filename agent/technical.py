@@ -22,7 +22,11 @@ from devices.recovery import in_french
 from devices.source import DeviceEvent, DeviceEventKind
 
 _FROM_EVENTS = frozenset(kind.value for kind in DeviceEventKind) & frozenset(RULES)
-_OVER = {DeviceEventKind.ADAPTER_RECOVERED: Ends.RECOVERY, DeviceEventKind.BUFFER_ROOM: Ends.ROOM}
+_OVER = {
+    DeviceEventKind.ADAPTER_RECOVERED: Ends.RECOVERY,
+    DeviceEventKind.BUFFER_ROOM: Ends.ROOM,
+    DeviceEventKind.CERTIFICATE_RENEWED: Ends.RENEWED,
+}
 """What an event tells to be over."""
 _LONGEST_DETAIL = 300
 

@@ -61,6 +61,8 @@ class Ends(Enum):
     """It is told to be over, or any device is reached over the radio."""
     ROOM = "room"
     """There is room for readings again."""
+    RENEWED = "renewed"
+    """The box's certificate was renewed."""
     QUIET = "quiet"
     """Not noticed for a while."""
     SILENCE = "silence"
@@ -278,6 +280,26 @@ RULES: Mapping[str, TechnicalRule] = {
         "réparer le son ou le programme du boîtier (veilleur doctor).",
         en="The box was to tell the patient or a carer in the home and could not: call them, then have the sound or "
         "the program of the box repaired (veilleur doctor).",
+        of_box=True,
+    ),
+    "certificate_ending": TechnicalRule(
+        priority=Priority.HIGH,
+        owner=Owner.TEAM,
+        fr="Le certificat du boîtier finit bientôt et n'a pas pu être renouvelé ; ensuite plus rien ne part, il garde "
+        "tout : ouvrir le guichet (veilleur-desk enrol --serve) ; s'il l'est, enrôler le boîtier à nouveau.",
+        en="The certificate of the box ends soon and could not be renewed; after that nothing leaves it any more, it "
+        "keeps all: open the office (veilleur-desk enrol --serve); if it is open, enrol the box again.",
+        ends=Ends.RENEWED,
+        of_box=True,
+    ),
+    "certificate_late": TechnicalRule(
+        priority=Priority.MEDIUM,
+        owner=Owner.TEAM,
+        fr="Le boîtier tente depuis des jours de renouveler son certificat, en vain : vérifier que le guichet est "
+        "ouvert (veilleur-desk enrol --serve) et que le réseau du domicile laisse passer son port.",
+        en="The box has tried in vain for days to renew its certificate: check that the office is open "
+        "(veilleur-desk enrol --serve) and that the network of the home lets its port through.",
+        ends=Ends.RENEWED,
         of_box=True,
     ),
     "team_list_refused": TechnicalRule(

@@ -19,6 +19,7 @@ from msgspec import Meta, Struct
 
 from agent.errors import AgentError
 from alerting.alert import Sentence
+from exchange.errors import UNDECODABLE
 from exchange.identity import SIGNATURE_LENGTH, SigningKey, verify
 
 MAGIC: Final = b"veilleur-upgrade-1\n"
@@ -48,7 +49,7 @@ class Item(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     name: Name
     size: Annotated[int, Meta(ge=1, le=_MOST_FILE)]
-    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}\\Z")]
 
 
 class Manifest(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -114,7 +115,7 @@ def read_manifest(bundle: BinaryIO, *, release_key: bytes) -> Manifest:
         )
     try:
         manifest = msgspec.json.decode(body, type=Manifest)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise _malformed() from error
     names = [item.name for item in manifest.files]
     if len(set(names)) < len(names) or not {manifest.wheel, manifest.requirements} <= set(names):

@@ -21,7 +21,6 @@ from agent.settings import Patient
 from agent.store import Store
 from agent.store_thread import StoreThread
 from devices.clock import Clock
-from exchange.audit_chain import Act
 from exchange.sealing import Sealer
 
 logger = logging.getLogger(__name__)
@@ -97,14 +96,8 @@ class Upkeep:
 
     async def _look(self, *, seldom: bool) -> None:
         if self._set_back:
-            now = self._clock.now_ms()
-            epoch = await self._store.call(Store.begin_anew, self._sealer, now_ms=now)
+            epoch = await self._store.call(Store.begin_anew, self._sealer, now_ms=self._clock.now_ms())
             self._set_back = False
-            await self._store.call(
-                Store.audited,
-                lambda log: log.enter(Act.DATABASE_SET_BACK, at=now, by="box", reference=epoch),
-                now_ms=now,
-            )
             logger.error("the database was set back; a new lineage begins", extra={EVENT: "set_back"})
             await self._on_epoch(epoch)
         await self._tell_notes()

@@ -12,6 +12,7 @@ the box's signing key (exchange), and where sealed rows are kept (store).
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -47,6 +48,7 @@ class Vault:
         # Replaced by a random one as soon as a database has it.
         self._index = self._derived_index(kek)
         self._opened: dict[int, AESGCM] = {}
+        self._find: Callable[[int], bytes | None] | None = None
         self.highest = 0
         """The highest number that a data key of this vault had."""
         self._use(kek)
@@ -58,6 +60,10 @@ class Vault:
     def box(self) -> str:
         """The box whose rows these are."""
         return self._box
+
+    def finds_by(self, find: Callable[[int], bytes | None]) -> None:
+        """Ask `find` for the wrapped data key of a number that is not known: a command beside the box may make one."""
+        self._find = find
 
     def _use(self, kek: bytes) -> None:
         self._kek = AESGCM(kek)
@@ -203,6 +209,8 @@ class Vault:
         try:
             _require_bytes(sealed)
             number = int.from_bytes(sealed[:4], "big")
+            if number not in self._opened and self._find is not None and (wrapped := self._find(number)) is not None:
+                self.open_key(number, wrapped)
             nonce, ciphertext = sealed[4 : 4 + NONCE_BYTES], sealed[4 + NONCE_BYTES :]
             return self._opened[number].decrypt(nonce, ciphertext, self._context(table, row))
         except (KeyError, InvalidTag, TypeError, ValueError) as error:

@@ -63,6 +63,12 @@ def open_keys(connection: sqlite3.Connection, vault: Vault) -> int:
     return altered
 
 
+def wrapped_key(connection: sqlite3.Connection, number: int) -> bytes | None:
+    """Return the wrapped data key of a number, None when the database has none."""
+    row = connection.execute("select wrapped from data_key where id = ?", (number,)).fetchone()
+    return None if row is None else bytes(row[0])
+
+
 class WrappedKeys:
     """The keys of one open database, to write; `open_keys` went before."""
 

@@ -6,7 +6,6 @@ A table is read key by key, so that one fault does not hide the next: a value th
 What is not here: what the tables mean (protocol_file, protocol_rules, protocol_telling).
 """
 
-import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +20,7 @@ from alerting.protocol_schema import convert
 from alerting.protocol_spelling import nearest, perhaps
 from alerting.protocol_syntax import coding_fault, one_bracket, syntax_fault, text_of_file
 from alerting.toml_lines import Path, key_lines, line_of
+from alerting.toml_text import parse_toml
 from devices.reading import Quantity
 
 
@@ -65,9 +65,8 @@ class Document:
             nothing.faults.append(coding_fault(data, error))
             return nothing
         try:
-            return cls(tomllib.loads(text), key_lines(text))
-        except (ValueError, RecursionError) as error:
-            # Besides its own error the parser lets through those of a number too long and of brackets too deep.
+            return cls(parse_toml(text), key_lines(text))
+        except ValueError as error:
             nothing.faults.append(syntax_fault(text, str(error)))
         return nothing
 

@@ -12,6 +12,7 @@ import re
 from alerting.alert import Sentence
 from alerting.errors import Fault
 from alerting.toml_lines import begun_at
+from alerting.toml_text import TOO_LONG
 
 _PLACE = re.compile(r"\(at line (\d+), column \d+\)")
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|' + r"'[^']*'")
@@ -20,6 +21,8 @@ _CURLY_PAIR = re.compile("[\u201c\u201d\u201e]")
 _TIED = re.compile("[\u00a0\u2007\u202f]")
 _ARRAYS = r"rules|signatures|telling\s*\.\s*steps"
 ONE_BRACKET = re.compile(rf"\s*\[\s*({_ARRAYS})\s*\]\s*(?:#.*)?")
+_LOOKED_AT = 2000
+"""Characters of a line: a slip in what people write is in them, and looking takes the square of their number."""
 _BARE = re.compile(r"""\s*([A-Za-z0-9_.-]+)\s*=\s*([^"'\[{#]*)""")
 _ENTRY = re.compile(r"\s*[A-Za-z0-9_.-]+\s*=")
 
@@ -49,6 +52,8 @@ def syntax_fault(text: str, reason: str) -> Fault:
         text: of the file.
         reason: what the parser says.
     """
+    if reason.startswith(TOO_LONG):
+        return Fault(line=None, key="", message=_TOO_LONG)
     lines = text.replace("\r\n", "\n").split("\n")
     place = _PLACE.search(reason)
     number = int(place[1]) if place else len(lines)
@@ -58,7 +63,7 @@ def syntax_fault(text: str, reason: str) -> Fault:
     begun = begun_at(text, number)
     if begun is not None and begun < number:
         return Fault(line=begun, key="", message=_NOT_CLOSED)
-    return Fault(line=number, key="", message=_slip(lines[number - 1], reason))
+    return Fault(line=number, key="", message=_slip(lines[number - 1][:_LOOKED_AT], reason))
 
 
 def one_bracket(name: str) -> Sentence:
@@ -121,6 +126,10 @@ def _unquoted(key: str, value: str) -> Sentence:
 _UTF8 = Sentence(
     fr="le fichier doit être enregistré en UTF-8 (Bloc-notes : Enregistrer sous, Codage UTF-8)",
     en="the file must be saved as UTF-8 (Notepad: Save as, Encoding UTF-8)",
+)
+_TOO_LONG = Sentence(
+    fr="ce fichier est bien trop long pour un protocole : vérifier que c'est le bon",
+    en="this file is far too long for a protocol: check that it is the right one",
 )
 _STRAIGHT = Sentence(
     fr='cette ligne a des guillemets courbes ou français : les remplacer par des guillemets droits "',

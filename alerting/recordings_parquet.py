@@ -113,7 +113,7 @@ class ParquetRecording:
                         row += batch.num_rows
                     yield coming[group]
                 yield _Coming()
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise RecordingError(
                 file.name,
                 None,
@@ -128,7 +128,7 @@ def rows_of(file: Path) -> int:
     """Return how many rows a Parquet file says it has, 0 when it cannot be read."""
     try:
         return int(pq.read_metadata(file).num_rows)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, UnicodeDecodeError):
         return 0
 
 

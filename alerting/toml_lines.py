@@ -9,11 +9,13 @@ import re
 Path = tuple[str | int, ...]
 
 _HEADER = re.compile(r"^\s*(\[\[?)\s*(.+?)\s*\]\]?\s*(?:#.*)?$")
+_LONGEST_HEADER = 1000
+"""What is longer is the header of no table that anybody means, and would take its square of time."""
 _KEY = re.compile(
     r"""^\s*((?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|"[^"]*"|'[^']*'))*)\s*=(.*)$"""
 )
 _PART = re.compile(r"""[A-Za-z0-9_-]+|"[^"]*"|'[^']*'""")
-_TOKEN = re.compile(r'''"""|\'\'\'|"(?:[^"\\]|\\.)*"|'[^']*'|\#.*$|[\[\]{}]''', re.MULTILINE)
+_TOKEN = re.compile(r'''"""|\'\'\'|"(?:[^"\\]|\\.)*(?:"|$)|'[^']*(?:'|$)|\#.*$|[\[\]{}]''', re.MULTILINE)
 
 
 def key_lines(text: str) -> dict[Path, int]:
@@ -25,7 +27,7 @@ def key_lines(text: str) -> dict[Path, int]:
     for number, line in enumerate(text.splitlines(), start=1):
         if open_value.goes_on(line):
             continue
-        if header := _HEADER.match(line):
+        if len(line) <= _LONGEST_HEADER and (header := _HEADER.match(line)):
             table = _resolve(_parts(header[2]), counts, array=header[1] == "[[")
             lines.setdefault(table, number)
         elif entry := _KEY.match(line):

@@ -3,19 +3,18 @@
 The file also holds what each box signed for in its own log: with it an auditor sees whether a box's log was cut.
 """
 
-import getpass
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TextIO
 
+from coordination.audit_beside import account, write_beside
 from coordination.audit_log import AuditLog
 from coordination.audit_witness import Witness
 from coordination.place import Place
 from coordination.sql import Sql
-from coordination.team_database import ERRORS, as_error, connect, connect_to_read, transaction
-from exchange.audit_chain import TEAM_LOG, Act
+from coordination.team_database import ERRORS, as_error, connect_to_read
+from exchange.audit_chain import TEAM_LOG, Act, Detail
 from exchange.audit_export import Exported, lines
 from exchange.audit_show import Wanted, as_json, table
 
@@ -49,11 +48,16 @@ def export(database: Place, file: TextIO, *, name: str, now: int, names: bool) -
         DatabaseUnusableError, DatabaseBusyError: see `team_database`.
     """
     connect_to_read(database).close()
-    enter(database, Act.LOG_EXPORTED, at=now, reference=name, with_names=names)
+    detail: Detail = {"with_names": names}
+
+    def exported(log: AuditLog) -> None:
+        log.enter(Act.LOG_EXPORTED, at=now, by=account(), reference=name, detail=detail)
+
+    write_beside(database, exported, at=now)
     with _reading(database) as connection:
         log = AuditLog(connection)
         entries = list(log.entries())
-        exported = Exported(
+        whole = Exported(
             log=TEAM_LOG,
             chain=log.chain() or "",
             at=now,
@@ -62,29 +66,8 @@ def export(database: Place, file: TextIO, *, name: str, now: int, names: bool) -
             checkpoints=[*log.checkpoints(), *Witness(connection).kept()],
             names=log.names() if names else {},
         )
-        file.writelines(f"{line}\n" for line in lines(exported))
+        file.writelines(f"{line}\n" for line in lines(whole))
     return len(entries)
-
-
-def enter(database: Place, act: Act, *, at: int, reference: str, with_names: bool) -> None:
-    """Enter an act of the person at the keyboard.
-
-    Raises:
-        DatabaseUnusableError, DatabaseBusyError: nothing was entered.
-    """
-    connection = connect(database)
-    try:
-        with transaction(connection):
-            log = AuditLog(connection)
-            log.begin(at=at)
-            log.enter(act, at=at, by=account(), reference=reference, detail={"with_names": with_names})
-    finally:
-        connection.close()
-
-
-def account() -> str:
-    """Return the account that a person works under: who became root, not root."""
-    return os.environ.get("SUDO_USER") or getpass.getuser()
 
 
 @contextmanager

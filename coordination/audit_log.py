@@ -3,6 +3,7 @@
 - An entry is added inside a transaction, so that an act and its entry are on the disk together or not at all.
 - No health data: a pseudonym, or whatever else may have to be erased, is a tag under a random key of its own, which
   `forget` destroys.
+- What somebody outside can cause at will is entered so many times a day (`has_room_for`).
 - What is deleted for its age is first signed for: the checkpoint stays.
 
 Not here: heads of the boxes' logs (audit_witness), and what an entry is (exchange.audit_chain).
@@ -33,6 +34,9 @@ from exchange.audit_chain import (
 )
 from exchange.identity import SigningKey
 
+DAY_MS = 86_400_000
+MOST_REFUSALS = 200
+"""Entries in 24 h of an act that somebody outside can cause at will: a flood must not push history out."""
 TEAM = "team"
 """Stands for the team's programs where an act has no person."""
 NOTHING: Detail = MappingProxyType({})
@@ -70,6 +74,16 @@ class AuditLog:
             (entry.n, at, entry.act, entry_bytes(entry).decode(), after(head, entry).hash),
         )
         return entry.n
+
+    def has_room_for(self, act: Act, *, at: int) -> bool:
+        """Return whether an act that somebody outside can cause at will is still entered; beyond that it is not."""
+        query = "SELECT count(*) FROM audit WHERE at > ? AND act = ?"
+        return int(self._connection.execute(query, (at - DAY_MS, act.value)).fetchone()[0]) < MOST_REFUSALS
+
+    def said(self, subject: str) -> str:
+        """Return what was last said of `subject`, "" before anything was."""
+        row = self._connection.execute("SELECT said FROM audit_subject WHERE name = ?", (subject,)).fetchone()
+        return "" if row is None else str(row[0])
 
     def changed(self, subject: str, value: str) -> bool:
         """Return whether `value` is another than last time it was said of `subject`, and remember it."""

@@ -9,10 +9,10 @@ import msgspec
 
 from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence, alert_id
 from coordination.attribution import INBOX_VERSION, TeamChange
-from coordination.audit_log import AuditLog
+from coordination.audit_log import TEAM, AuditLog
 from coordination.sql import Sql
 from coordination.sqlite_alerts import Alerts
-from exchange.audit_chain import Act, CheckpointRecord, Head
+from exchange.audit_chain import Act, CheckpointRecord, Detail, Head
 
 LOG_CUT = "audit_cut"
 
@@ -29,16 +29,16 @@ class Witness:
         head = record.head
         if head.log != box:
             # Its own signature says so: a box can speak for no other.
-            self._log.enter(Act.LOG_CUT, at=stored_at, reference=box, detail={"log": head.log, "n": head.n})
+            self._enter(Act.LOG_CUT, stored_at, box, {"log": head.log, "n": head.n})
             return
         known = self._connection.execute(
             "SELECT 1 FROM audit_witness JOIN box ON box.id = box_id WHERE box.name = ? AND chain = ?",
             (box, head.chain),
         ).fetchone()
         if known is None:
-            self._log.enter(Act.LOG_BEGUN, at=stored_at, by=box, reference=head.chain, detail={"n": head.n})
+            self._enter(Act.LOG_BEGUN, stored_at, head.chain, {"n": head.n}, by=box)
         contradicted = self._contradicted(box, record)
-        self._connection.execute(
+        new = self._connection.execute(
             "INSERT INTO audit_witness (box_id, chain, n, hash, since, since_hash, at, stored_at, body)"
             " SELECT id, ?, ?, ?, ?, ?, ?, ?, ? FROM box WHERE name = ? ON CONFLICT DO NOTHING",
             (
@@ -52,8 +52,9 @@ class Witness:
                 msgspec.json.encode(record).decode(),
                 box,
             ),
-        )
-        if contradicted:
+        ).rowcount
+        # What was told once, and perhaps explained since, is not told again for coming again.
+        if contradicted and new:
             self._tell(box, head, stored_at)
 
     def _contradicted(self, box: str, record: CheckpointRecord) -> bool:
@@ -78,10 +79,15 @@ class Witness:
         )
 
     def _tell(self, box: str, head: Head, at: int) -> None:
-        self._log.enter(Act.LOG_CUT, at=at, reference=box, detail={"chain": head.chain, "n": head.n, "hash": head.hash})
+        self._enter(Act.LOG_CUT, at, box, {"chain": head.chain, "n": head.n, "hash": head.hash})
         alerts = Alerts(self._connection)
         if all(team.box != box for team in alerts.standing(LOG_CUT)):
             alerts.say(cut(box, at), at)
+
+    def _enter(self, act: Act, at: int, reference: str, detail: Detail, *, by: str = TEAM) -> None:
+        """Enter what a box can cause at will: so many times a day, whatever it signs for."""
+        if self._log.has_room_for(act, at=at):
+            self._log.enter(act, at=at, by=by, reference=reference, detail=detail)
 
     def seen(self, box: str) -> Head | None:
         """Return the newest head of the chain that the box last signed for."""

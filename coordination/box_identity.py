@@ -4,6 +4,8 @@ Rules of this room:
 
 - A key or certificate that was revoked stays revoked, and counts for more than desk.toml: a box that is listed there
   and was revoked here is refused.
+- A key that was *replaced*, by other keys or another machine under the same name, is not revoked: what it sealed is
+  taken for `BACKLOG_MS`, from the box's present key's hands only (`exchange.handed_over`). Alone it says nothing more.
 - A public key is one box's: two boxes never share one.
 - The inbox looks a signer up at each message, so that an enrolment or a revocation holds from the next message on.
 
@@ -17,6 +19,7 @@ from types import TracebackType
 from typing import Self
 
 from coordination.authority import Issued
+from coordination.keyring import KEEP_MS
 from coordination.place import Place
 from coordination.sql import Sql
 from coordination.team_database import ERRORS, as_error, connect_to_read
@@ -24,6 +27,11 @@ from exchange.identity import key_id
 
 SIGNING = "signing"
 OPENING = "opening"
+
+BACKLOG_MS = KEEP_MS
+"""For how long what a replaced key sealed is taken: as long as the team keeps the keys that open it."""
+MOST_EARLIER = 64
+"""Keys of before that a box is told of, the newest."""
 
 Listed = Mapping[str, Mapping[str, bytes]]
 """Boxes of desk.toml: box -> key id -> raw public signing key."""
@@ -49,13 +57,31 @@ class BoxKeys:
             self._connection = None
 
     def signer_of(self, box: str, signer: str) -> bytes | None:
-        """Return the raw public key of that id when it is one of the box's own and was not revoked.
+        """Return the raw public key of that id when it is the box's own now: neither replaced nor revoked.
 
         Raises:
             DatabaseBusyError, DatabaseUnusableError: it cannot be read, now or without a person.
         """
         try:
             return signing_key(self._opened(), box, signer, listed=self._listed)
+        except ERRORS as error:
+            raise as_error(error) from error
+
+    def sealer_of(self, box: str, signer: str, *, at: int) -> bytes | None:
+        """Return the raw public key of that id when what it sealed may be handed over: one of now, or of before.
+
+        Args:
+            box: its id.
+            signer: id of the key.
+            at: now, ms UTC, real time.
+
+        Raises:
+            DatabaseBusyError, DatabaseUnusableError: it cannot be read, now or without a person.
+        """
+        try:
+            connection = self._opened()
+            present = signing_key(connection, box, signer, listed=self._listed)
+            return present or earlier_keys(connection, box, at=at).get(signer)
         except ERRORS as error:
             raise as_error(error) from error
 
@@ -80,9 +106,9 @@ class BoxKeys:
 
 
 def signing_key(connection: Sql, box: str, signer: str, *, listed: Listed) -> bytes | None:
-    """Return the raw public key of that id when it is one of the box's own and was not revoked."""
+    """Return the raw public key of that id when it is the box's own now: neither replaced nor revoked."""
     row = connection.execute(
-        "SELECT public, revoked_at FROM box_key JOIN box ON box.id = box_id"
+        "SELECT public, coalesce(revoked_at, ended_at) FROM box_key JOIN box ON box.id = box_id"
         " WHERE box.name = ? AND purpose = ? AND key = ?",
         (box, SIGNING, signer),
     ).fetchone()
@@ -91,11 +117,24 @@ def signing_key(connection: Sql, box: str, signer: str, *, listed: Listed) -> by
     return None if row[1] is not None else bytes.fromhex(row[0])
 
 
+def earlier_keys(connection: Sql, box: str, *, at: int) -> dict[str, bytes]:
+    """Return the signing keys whose envelopes the box may still hand over at `at` (ms UTC), the newest first.
+
+    Key id -> raw public key. A revoked key is never among them, whenever it was replaced.
+    """
+    rows = connection.execute(
+        "SELECT key, public FROM box_key JOIN box ON box.id = box_id"
+        " WHERE box.name = ? AND purpose = ? AND revoked_at IS NULL AND ended_at > ? ORDER BY ended_at DESC LIMIT ?",
+        (box, SIGNING, at - BACKLOG_MS, MOST_EARLIER),
+    ).fetchall()
+    return {key: bytes.fromhex(public) for key, public in rows}
+
+
 def opening_key(connection: Sql, box: str) -> bytes | None:
     """Return the raw public X25519 key to which something for the box is sealed; None for a box that has none."""
     row = connection.execute(
         "SELECT public FROM box_key JOIN box ON box.id = box_id"
-        " WHERE box.name = ? AND purpose = ? AND revoked_at IS NULL ORDER BY since DESC LIMIT 1",
+        " WHERE box.name = ? AND purpose = ? AND revoked_at IS NULL AND ended_at IS NULL ORDER BY since DESC LIMIT 1",
         (box, OPENING),
     ).fetchone()
     return None if row is None else bytes.fromhex(row[0])
@@ -104,7 +143,8 @@ def opening_key(connection: Sql, box: str) -> bytes | None:
 def standing_keys(connection: Sql, box: str, *, listed: Listed) -> frozenset[str]:
     """Return the signing keys of a box that hold, as 64 hexadecimal digits."""
     rows = connection.execute(
-        "SELECT key, public, revoked_at FROM box_key JOIN box ON box.id = box_id WHERE box.name = ? AND purpose = ?",
+        "SELECT key, public, coalesce(revoked_at, ended_at) FROM box_key JOIN box ON box.id = box_id"
+        " WHERE box.name = ? AND purpose = ?",
         (box, SIGNING),
     ).fetchall()
     known = {row[0] for row in rows}
@@ -132,11 +172,12 @@ def owner(connection: Sql, public: str, *, listed: Listed) -> str | None:
 
 
 def keep_keys(connection: Sql, box: str, *, signing: str, opening: str, at: int) -> None:
-    """Make these public keys (hexadecimal) the box's own."""
+    """Make these public keys (hexadecimal) the box's own; a replaced one that comes back is its own again."""
     for purpose, public in ((SIGNING, signing), (OPENING, opening)):
         connection.execute(
-            "INSERT INTO box_key (box_id, purpose, key, public, since)"
-            " SELECT id, ?, ?, ?, ? FROM box WHERE name = ? ON CONFLICT DO NOTHING",
+            "INSERT INTO box_key (box_id, purpose, key, public, since) SELECT id, ?, ?, ?, ? FROM box WHERE name = ?"
+            " ON CONFLICT (box_id, purpose, key) DO UPDATE SET ended_at = NULL,"
+            " since = CASE WHEN box_key.ended_at IS NULL THEN box_key.since ELSE excluded.since END",
             (purpose, key_id(bytes.fromhex(public)), public, at, box),
         )
 
@@ -152,7 +193,7 @@ def keep_certificate(connection: Sql, issued: Issued, *, at: int) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revoked:
-    """What a revocation took from a box.
+    """What was taken from a box, or from the machine that it was.
 
     Attributes:
         keys: how many signing keys no longer count.
@@ -163,31 +204,48 @@ class Revoked:
     serials: tuple[str, ...]
 
 
-def revoke_box(
-    connection: Sql,
-    box: str,
-    *,
-    listed: Listed,
-    reason: str,
-    at: int,
-    but_signing: str = "",
-    but_opening: str = "",
-    but_tls_key: str = "",
+def revoke_box(connection: Sql, box: str, *, listed: Listed, reason: str, at: int) -> Revoked:
+    """Take from a box all its keys, of now and of before, and its certificates: nothing that they signed counts."""
+    _keep_listed(connection, box, listed=listed, at=at)
+    keys = connection.execute(
+        "UPDATE box_key SET revoked_at = ?, reason = ? FROM box"
+        " WHERE box.id = box_id AND box.name = ? AND revoked_at IS NULL RETURNING purpose",
+        (at, reason, box),
+    ).fetchall()
+    return Revoked(
+        keys=sum(row[0] == SIGNING for row in keys),
+        serials=_end_certificates(connection, box, reason=reason, at=at, but_tls_key=""),
+    )
+
+
+def replace_machine(
+    connection: Sql, box: str, *, listed: Listed, at: int, signing: str, opening: str, tls_key: str
 ) -> Revoked:
-    """Take from a box all its keys and certificates, but for those of the machine that replaces it, when one does."""
+    """End the keys and certificates of a box but for these, which another machine, or the same one anew, has made."""
+    _keep_listed(connection, box, listed=listed, at=at)
+    keys = connection.execute(
+        "UPDATE box_key SET ended_at = ? FROM box"
+        " WHERE box.id = box_id AND box.name = ? AND coalesce(revoked_at, ended_at) IS NULL AND public NOT IN (?, ?)"
+        " RETURNING purpose",
+        (at, box, signing, opening),
+    ).fetchall()
+    return Revoked(
+        keys=sum(row[0] == SIGNING for row in keys),
+        serials=_end_certificates(connection, box, reason="replaced", at=at, but_tls_key=tls_key),
+    )
+
+
+def _keep_listed(connection: Sql, box: str, *, listed: Listed, at: int) -> None:
+    """Give the keys of desk.toml rows of their own, which outweigh what desk.toml says."""
     for public in listed.get(box, {}).values():
-        # A row of its own outweighs what desk.toml says.
         connection.execute(
             "INSERT INTO box_key (box_id, purpose, key, public, since)"
             " SELECT id, ?, ?, ?, ? FROM box WHERE name = ? ON CONFLICT DO NOTHING",
             (SIGNING, key_id(public), public.hex(), at, box),
         )
-    keys = connection.execute(
-        "UPDATE box_key SET revoked_at = ?, reason = ? FROM box"
-        " WHERE box.id = box_id AND box.name = ? AND revoked_at IS NULL AND public NOT IN (?, ?)"
-        " RETURNING purpose",
-        (at, reason, box, but_signing, but_opening),
-    ).fetchall()
+
+
+def _end_certificates(connection: Sql, box: str, *, reason: str, at: int, but_tls_key: str) -> tuple[str, ...]:
     connection.execute(
         "UPDATE box_certificate SET revoked_at = ?, reason = ? FROM box"
         " WHERE box.id = box_id AND box.name = ? AND revoked_at IS NULL AND tls_key <> ?",
@@ -198,4 +256,4 @@ def revoke_box(
         " WHERE box.name = ? AND revoked_at IS NOT NULL AND not_after > ? ORDER BY serial",
         (box, at),
     ).fetchall()
-    return Revoked(keys=sum(row[0] == SIGNING for row in keys), serials=tuple(row[0] for row in serials))
+    return tuple(row[0] for row in serials)

@@ -18,6 +18,7 @@ from coordination.acknowledging import acknowledge as keep_acknowledgement
 from coordination.alert_page import page
 from coordination.command_cli import add_commands
 from coordination.errors import CoordinationError
+from coordination.explaining import explain_cut
 from coordination.gap_page import MORE_MISSING, gap_lines, gap_table, missing_sentences
 from coordination.identity_commands import COMMANDS as IDENTITY_COMMANDS
 from coordination.inbox import serve
@@ -28,6 +29,7 @@ from coordination.settings import read_settings
 from coordination.tables import Language, alert_table, fleet_lines, reading_table, said
 from coordination.view import View
 from devices.clock import SystemClock
+from devices.plain_text import plain
 from exchange.audit_chain import Act
 from exchange.audit_show import ROWS, Wanted
 
@@ -36,6 +38,7 @@ NOT_A_DEVICE = (
     "Veilleur is not a certified medical device and not an emergency service: in an emergency, call 15 or 112."
 )
 LONGEST_NAME = 64
+LONGEST_REASON = 200
 TABLE_ROWS = 50
 """Readings that a table shows unless told otherwise."""
 
@@ -154,11 +157,11 @@ def alerts(
             return
         listed = list(found)
         if listed:
-            click.echo(alert_table(listed, lang))
+            click.echo(plain(alert_table(listed, lang)))
         else:
             click.echo("Aucune alerte ici." if lang is Language.FR else "No alert here.")
         for line in fleet_lines(view.fleet(), lang):
-            click.echo(line)
+            click.echo(plain(line))
 
 
 @main.command(epilog=NOT_A_DEVICE)
@@ -170,7 +173,7 @@ def alert(*, config: Path, database: Place | None, alert: str, lang: Language) -
     """Montrer une alerte entière. / Show one alert whole."""
     with _view(config, database, None) as view:
         for line in page(view.whole(alert.lower()), lang):
-            click.echo(line)
+            click.echo(plain(line))
 
 
 @main.command(epilog=NOT_A_DEVICE)
@@ -238,7 +241,7 @@ def readings(
         else:
             listed = list(found)
             nothing = "Aucune mesure ici." if lang is Language.FR else "No reading here."
-            click.echo(reading_table(listed, lang) if listed else nothing)
+            click.echo(plain(reading_table(listed, lang)) if listed else nothing)
             if any(view.gaps(patient=patient)):
                 click.echo(said(MORE_MISSING, lang))
 
@@ -258,9 +261,9 @@ def gaps(*, config: Path, database: Place | None, as_json: bool, patient: str | 
                 click.echo(line)
             return
         nothing = "Rien de perdu ici." if lang is Language.FR else "Nothing was lost here."
-        click.echo(gap_table(found, lang) if found else nothing)
+        click.echo(plain(gap_table(found, lang)) if found else nothing)
         for line in missing_sentences(missing, lang):
-            click.echo(line)
+            click.echo(plain(line))
 
 
 @main.command(epilog=NOT_A_DEVICE)
@@ -305,6 +308,23 @@ def audit(
         click.echo(
             f"{file} : {count} actes ; à vérifier avec / acts; to be verified with docs/security/verify_audit.py"
         )
+
+
+@main.command(name="explain-cut", epilog=NOT_A_DEVICE)
+@_config
+@_database
+@click.argument("alert")
+@click.option("--by", required=True, metavar="NAME", help="Qui l'a vérifié / who has checked it.")
+@click.option("--reason", required=True, help="Pourquoi, sans nommer de patient / why, without naming a patient.")
+@_lang
+def explain(*, config: Path, database: Path | None, alert: str, by: str, reason: str, lang: Language) -> None:
+    """Mettre fin à « journal coupé » en disant pourquoi. / End 'record cut' by saying why."""
+    for option, text, most in (("--by", by.strip(), LONGEST_NAME), ("--reason", reason.strip(), LONGEST_REASON)):
+        if not 1 <= len(text) <= most or not text.isprintable():
+            raise click.UsageError(f"{option}: 1 à {most} caractères imprimables / printable characters")
+    place = read_settings(config).database if database is None else database
+    ended = explain_cut(place, alert.lower(), by=by.strip(), reason=reason.strip(), at=SystemClock().now_ms())
+    click.echo(said(ended.change.why, lang))
 
 
 @contextmanager

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from alerting.alert import Acknowledgement, Outcome
 from coordination.acknowledging import named
+from coordination.audit_log import AuditLog
 from coordination.dispositions import tell_box
 from coordination.place import Place
 from coordination.sqlite_alerts import Alerts
 from coordination.team_database import ERRORS, as_error, connect, connect_to_read, transaction
 from devices.clock import SystemClock
+from exchange.audit_chain import Act
 from exchange.command_bodies import DispositionBody, DispositionState
 
 CLOSED = 2
@@ -49,6 +51,9 @@ def close(database: Place, alert: str, *, by: str, outcome: Outcome, at: int) ->
                 (whole, outcome.value, by, at),
             )
             connection.execute("UPDATE alert SET state = ? WHERE id = ?", (CLOSED, whole))
+            log = AuditLog(connection)
+            log.begin(at=at)
+            log.enter(Act.ALERT_DISPOSED, at=at, by=by, reference=whole, detail={"outcome": outcome.value})
             body = DispositionBody(alert=whole, state=DispositionState.CLOSED, by=by, at=at, outcome=outcome)
             told = tell_box(connection, body, now=SystemClock().now_ms())
     except ERRORS as error:

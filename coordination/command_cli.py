@@ -12,6 +12,8 @@ from pathlib import Path
 import click
 
 from alerting.alert import Outcome, Sentence
+from coordination import command_acts
+from coordination.audit_beside import account, team_database, try_beside
 from coordination.closing import close as close_alert
 from coordination.errors import CoordinationError
 from coordination.lines import iso
@@ -26,6 +28,7 @@ from coordination.sqlite_commands import SqliteCommands
 from coordination.tables import Language, said
 from coordination.team_database import connect, connect_to_read, transaction
 from devices.clock import SystemClock
+from devices.plain_text import plain
 from exchange.command_bodies import Body, EraseBody, ListBody, NoBody, PairBody, ScanBody
 from exchange.commands import CommandKind, SignedCommand, encode
 from exchange.team_list import MAX_LIST_BYTES
@@ -126,7 +129,7 @@ def request(  # noqa: PLR0917 - one parameter an option, given by name
     command = make_command(chosen, body, box=box, subject=patient, now=SystemClock().now_ms(), after=known)
     prepared = new_request(command)
     for line in request_lines(prepared, lang):
-        click.echo(line)
+        click.echo(plain(line))
     write_request(out, prepared)
     click.echo(f"-> {out} : veilleur-desk sign {out} --key ...")
 
@@ -153,18 +156,23 @@ def _body(kind: CommandKind, file: Path | None, *, address: str | None, passkey:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--key", type=click.Path(path_type=Path), required=True, help="Votre clé / your key (person-key).")
+@_config
+@_database
 @_lang
-def sign(file: Path, key: Path, lang: Language) -> None:
+def sign(file: Path, key: Path, config: Path, database: Path | None, lang: Language) -> None:
     """Lire une demande et la signer avec votre clé et votre code. / Read a request and sign it with key and PIN."""
     found = read_request(file)
     for line in request_lines(found, lang):
-        click.echo(line)
+        click.echo(plain(line))
     owner = read_person_key(key)
     pin = click.prompt(f"{owner.name} : code secret / PIN", hide_input=True)
     signed = add_signature(found, open_person_key(key, pin), owner.name)
     write_request(file, signed)
+    place, now = team_database(config, database), SystemClock().now_ms()
+    # Where the database is not at hand, it is entered as the order is sent.
+    try_beside(place, lambda log: command_acts.signed(log, found.command, owner.id, owner.name, at=now), at=now)
     names = ", ".join(one.name for one in signed.signed)
-    click.echo(f"{file} : {said(Sentence(fr='signée par', en='signed by'), lang)} {names}")
+    click.echo(f"{file} : {said(Sentence(fr='signée par', en='signed by'), lang)} {plain(names)}")
 
 
 @click.command()
@@ -182,7 +190,7 @@ def send(file: Path, config: Path, database: Place | None, lang: Language) -> No
         )
     names = [one.name for one in found.signed]
     with _queue(config, database) as queue:
-        queue.queue(found.command, found.as_signed(), signed_by=names, now=SystemClock().now_ms())
+        queue.queue(found.command, found.as_signed(), signed_by=names, now=SystemClock().now_ms(), by=account())
     lacking = too_few(found)
     if lacking is not None:
         click.echo(said(lacking, lang))
@@ -229,7 +237,7 @@ def send_list(file: Path, boxes: tuple[str, ...], config: Path, database: Place 
                 now=now,
                 after=queue.last_version(box, series),
             )
-            queue.queue(command, SignedCommand(command=encode(command)), signed_by=(), now=now)
+            queue.queue(command, SignedCommand(command=encode(command)), signed_by=(), now=now, by=account())
     click.echo(f"{len(chosen)} boîtiers / boxes: {', '.join(chosen)}")
 
 
@@ -265,7 +273,7 @@ def commands(
         for view in found:
             click.echo(command_line(view))
     elif found:
-        click.echo(command_table(found, lang))
+        click.echo(plain(command_table(found, lang)))
     else:
         click.echo(said(Sentence(fr="Aucune demande ici.", en="No request here."), lang))
 

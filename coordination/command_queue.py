@@ -85,8 +85,13 @@ class CommandView:
 class CommandQueue(Protocol):
     """The queue, used from one thread; each call is one transaction."""
 
-    def queue(self, command: Command, signed: SignedCommand, *, signed_by: Sequence[str], now: int) -> None:
-        """Keep a command to be sent; one without signatures is signed by the team's programs as it leaves."""
+    def queue(
+        self, command: Command, signed: SignedCommand, *, signed_by: Sequence[str], now: int, by: str = "team"
+    ) -> None:
+        """Keep a command to be sent, and that `by` sends it.
+
+        One without signatures is signed by the team's programs as it leaves.
+        """
         ...
 
     def last_version(self, box: str, series: tuple[str, str, str]) -> int:

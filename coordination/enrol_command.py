@@ -15,6 +15,7 @@ from typing import Protocol
 import msgspec
 
 from alerting.alert import Sentence
+from coordination.audit_beside import account
 from coordination.authority import Authority
 from coordination.box_identity import Revoked
 from coordination.enrolments import Claim, Enrolments, Known
@@ -25,7 +26,7 @@ from coordination.revoking import control, enrolment_of
 from coordination.settings import EnrolmentSettings, Settings
 from exchange.enrolment import Given, GivenPatient, shown
 from exchange.enrolment_code import EnrolmentCode
-from exchange.errors import TeamListError
+from exchange.errors import UNDECODABLE, TeamListError
 from exchange.identity import TeamKeys, key_id
 from exchange.team_list import verify_team_list
 
@@ -127,7 +128,7 @@ def _believable(enrolment: EnrolmentSettings, team: bytes) -> None:
             verify_team_list(team, roots={key_id(root): root})
         else:
             msgspec.json.decode(team, type=TeamKeys)
-    except (TeamListError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (TeamListError, *UNDECODABLE) as error:
         raise CoordinationError(
             Sentence(
                 fr=f"{enrolment.team} n'est pas une liste qu'un boîtier croirait ({error}).",
@@ -174,8 +175,8 @@ def office_of(settings: Settings) -> Office:
     )
 
 
-def invite(settings: Settings, box: str) -> Invitation:
-    """Make a code for a box.
+def invite(settings: Settings, box: str, *, by: str = "") -> Invitation:
+    """Make a code for a box; `by` asks for it, the account of this process when left out.
 
     Raises:
         CoordinationError: the box could not be given what it needs, or the database takes nothing.
@@ -184,7 +185,7 @@ def invite(settings: Settings, box: str) -> Invitation:
     given = given_to(settings, box)
     code = EnrolmentCode.make(host=enrolment.host, port=enrolment.port, ca=given.ca)
     with Enrolments(settings.database, settings.signers) as kept:
-        until = kept.open(code, box=box, at=now_ms())
+        until = kept.open(code, box=box, at=now_ms(), by=by or account())
     return Invitation(box=box, code=code, until=until)
 
 

@@ -23,17 +23,20 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
+from coordination.audit_log import TEAM
 from coordination.authority import Issued, tls_key_of
 from coordination.box_identity import (
     Listed,
     Revoked,
+    earlier_keys,
     is_revoked,
     keep_certificate,
     keep_keys,
     owner,
-    revoke_box,
+    replace_machine,
     standing_keys,
 )
+from coordination.enrolment_acts import EnrolmentActs
 from coordination.place import Place
 from coordination.team_database import ERRORS, as_error, connect, transaction
 from exchange.enrolment import EnrolmentError, Machine, Reason
@@ -98,8 +101,8 @@ class Enrolments:
 
     # --- the team -----------------------------------------------------------------------------------------
 
-    def open(self, code: EnrolmentCode, *, box: str, at: int) -> int:
-        """Let a code hold for a box from now on, and no older one; return until when."""
+    def open(self, code: EnrolmentCode, *, box: str, at: int, by: str = TEAM) -> int:
+        """Let a code that `by` asked for hold for a box from now on, and no older one; return until when."""
         until = at + LIFETIME_MS
         with transaction(self._connection):
             self._connection.execute("INSERT INTO box (name) VALUES (?) ON CONFLICT DO NOTHING", (box,))
@@ -109,6 +112,7 @@ class Enrolments:
                 " SELECT ?, id, ?, 'open', ?, ? FROM box WHERE name = ?",
                 (code.place, hashed(code.place, code.secret), at, until, box),
             )
+            EnrolmentActs(self._connection, at=at).opened(box, place=code.place, until=until, by=by)
         return until
 
     def void(self, box: str) -> None:
@@ -134,6 +138,8 @@ class Enrolments:
                 " WHERE place = ? AND state = 'claimed' AND digits = ?",
                 ("confirmed" if yes else "refused", at, by, claim.place, claim.digits),
             ).rowcount
+            if changed and not yes:
+                EnrolmentActs(self._connection, at=at).refused(claim.box, "nurse", by=by)
         return changed == 1
 
     def state(self, place: str) -> str:
@@ -153,6 +159,7 @@ class Enrolments:
             reason, box = self._check(place, secret, source, at)
             if reason is not None:
                 self._failed(source, at)
+                EnrolmentActs(self._connection, at=at).refused(box, reason)
         # Raised after the commit: a try that is not counted would be a try for nothing.
         if reason is not None:
             raise EnrolmentError(reason, f"code {place}")
@@ -168,6 +175,7 @@ class Enrolments:
             reason = self._claim(place, machine, digits, at)
             if reason is not None:
                 self._failed(source, at)
+                EnrolmentActs(self._connection, at=at).refused(self._box_of(place), reason)
         if reason is not None:
             raise EnrolmentError(reason, f"code {place}")
 
@@ -209,28 +217,39 @@ class Enrolments:
         """
         with transaction(self._connection):
             row = self._connection.execute(
-                "SELECT box.name, csr, signing, opening, created_at FROM enrolment JOIN box ON box.id = box_id"
-                " WHERE place = ? AND state = 'confirmed'",
+                "SELECT box.name, csr, signing, opening, created_at, decided_by FROM enrolment"
+                " JOIN box ON box.id = box_id WHERE place = ? AND state = 'confirmed'",
                 (place,),
             ).fetchone()
             if row is None:
                 raise EnrolmentError(Reason.USED, f"code {place}")
-            box, csr, signing, opening, created = row
+            box, csr, signing, opening, created, by = row
+            acts = EnrolmentActs(self._connection, at=at)
             tls_key = tls_key_of(csr)
             replaced = None
             if self._known(box, signing) is Known.OTHER:
-                replaced = revoke_box(
+                replaced = replace_machine(
                     self._connection,
                     box,
                     listed=self._listed,
-                    reason="replaced",
                     at=at,
-                    but_signing=signing,
-                    but_opening=opening,
-                    but_tls_key=tls_key,
+                    signing=signing,
+                    opening=opening,
+                    tls_key=tls_key,
                 )
+                acts.revoked(box, replaced, reason="replaced", by=by)
             keep_keys(self._connection, box, signing=signing, opening=opening, at=at)
-            return self._certificate(box, csr, tls_key, since=created, issue=issue, at=at), replaced
+            pem, issued = self._certificate(box, csr, tls_key, since=created, issue=issue, at=at)
+            if issued is not None:
+                acts.enrolled(box, place=place, signing=signing, issued=issued, by=by, replaced=replaced is not None)
+            return pem, replaced
+
+    def earlier(self, box: str, *, at: int) -> tuple[str, ...]:
+        """Return the public signing keys (hexadecimal) whose envelopes a box may still hand over, the newest first."""
+        try:
+            return tuple(public.hex() for public in earlier_keys(self._connection, box, at=at).values())
+        except ERRORS as error:
+            raise as_error(error) from error
 
     def done(self, place: str) -> None:
         """Keep that the box has it all."""
@@ -259,13 +278,17 @@ class Enrolments:
         pem = b""
         with transaction(self._connection):
             reason, box = self._may_renew(serial, signer, source, at)
+            acts = EnrolmentActs(self._connection, at=at)
             if reason is not None:
                 self._failed(source, at)
+                acts.refused(box, reason, about="renewal")
             else:
                 begun = self._connection.execute(
                     "SELECT issued_at FROM box_certificate WHERE serial = ?", (serial,)
                 ).fetchone()[0]
-                pem = self._certificate(box, csr, tls_key_of(csr), since=begun + 1, issue=issue, at=at)
+                pem, issued = self._certificate(box, csr, tls_key_of(csr), since=begun + 1, issue=issue, at=at)
+                if issued is not None:
+                    acts.renewed(box, issued)
         if reason is not None:
             raise EnrolmentError(reason, f"certificate {serial[:8]}")
         return pem
@@ -331,18 +354,18 @@ class Enrolments:
 
     def _certificate(
         self, box: str, csr: bytes, tls_key: str, *, since: int, issue: Callable[[bytes, str], Issued], at: int
-    ) -> bytes:
-        """Return the certificate issued for that key since then, or a new one."""
+    ) -> tuple[bytes, Issued | None]:
+        """Return the certificate (PEM) issued for that key since then, or a new one; and what was issued just now."""
         row = self._connection.execute(
             "SELECT pem FROM box_certificate JOIN box ON box.id = box_id"
             " WHERE box.name = ? AND tls_key = ? AND issued_at >= ? AND revoked_at IS NULL ORDER BY issued_at DESC",
             (box, tls_key, since),
         ).fetchone()
         if row is not None:
-            return bytes(row[0])
+            return bytes(row[0]), None
         issued = issue(csr, box)
         keep_certificate(self._connection, issued, at=at)
-        return issued.pem
+        return issued.pem, issued
 
     def _may_renew(self, serial: str, signer: str, source: str, at: int) -> tuple[Reason | None, str]:
         if self._shut_out(source, at):
@@ -358,6 +381,11 @@ class Enrolments:
         if signer not in standing_keys(self._connection, row[0], listed=self._listed):
             return Reason.CERTIFICATE, row[0]
         return (Reason.TOO_MANY if row[2] >= RENEWALS else None), row[0]
+
+    def _box_of(self, place: str) -> str:
+        query = "SELECT box.name FROM enrolment JOIN box ON box.id = box_id WHERE place = ?"
+        row = self._connection.execute(query, (place,)).fetchone()
+        return "" if row is None else str(row[0])
 
     def _known(self, box: str, signing: str) -> Known:
         keys = standing_keys(self._connection, box, listed=self._listed)

@@ -25,6 +25,14 @@ _WHY = {
         fr="mesure continue\u00a0; boîtier plein, elles n'ont pu être gardées",
         en="continuous measurement; the box was full, they could not be kept",
     ),
+    GapReason.ALTERED: Sentence(
+        fr="abîmées ou altérées sur le boîtier avant de partir (heures\u00a0: celles de leur mise sous scellé)",
+        en="damaged or altered on the box before they left (times: when they were sealed)",
+    ),
+    GapReason.WITHDRAWN: Sentence(
+        fr="scellées sous une clé que l'équipe ne croit plus (heures\u00a0: celles de leur mise sous scellé)",
+        en="sealed under a key that the team no longer believes (times: when they were sealed)",
+    ),
 }
 _WIDTH = 50
 MORE_MISSING = Sentence(

@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from alerting.alert import Sentence
+from coordination.audit_beside import account, try_beside
 from coordination.authority import PROGRAMS, Authority
 from coordination.enrol_command import accompany, invite, serve
 from coordination.errors import CoordinationError
@@ -24,6 +25,7 @@ from coordination.qr import qr_file, terminal_qr
 from coordination.revoking import enrolment_of, revoke
 from coordination.settings import read_settings
 from coordination.tables import Language, local, said
+from exchange.audit_chain import Act, Detail
 from exchange.certificates import Certificate
 from exchange.durable_file import write_durably
 from exchange.errors import IdentityError
@@ -113,7 +115,8 @@ def certify(*, config: Path, name: str, hosts: tuple[str, ...], out: Path, lang:
 
     NAME: broker (avec / with --host), inbox-1, inbox-2, …
     """
-    authority = Authority.open(Path(enrolment_of(read_settings(config)).authority))
+    settings = read_settings(config)
+    authority = Authority.open(Path(enrolment_of(settings).authority))
     key, certificate = out / f"{name}.key", out / f"{name}.pem"
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -140,6 +143,14 @@ def certify(*, config: Path, name: str, hosts: tuple[str, ...], out: Path, lang:
             ),
             hint=Sentence(fr="Choisir un autre dossier.", en="Choose another folder."),
         ) from error
+    now, by = now_ms(), account()
+    detail: Detail = {"certificate": issued.serial, "until": issued.not_after}
+    # Before an inbox ever ran there is no record of acts yet.
+    try_beside(
+        settings.database,
+        lambda log: log.enter(Act.CERTIFICATE_RENEWED, at=now, by=by, reference=name, detail=detail),
+        at=now,
+    )
     until = local(issued.not_after, lang)
     _Terminal(lang=lang).tell(
         Sentence(
@@ -188,7 +199,7 @@ def enrol(
                 fr="Y corriger [[patients]], puis recommencer.", en="Correct [[patients]] there, then begin again."
             ),
         )
-    invitation = invite(settings, box)
+    invitation = invite(settings, box, by=by or "")
     text = str(invitation.code)
     if qr is not None:
         qr_file(text, qr)
@@ -220,7 +231,13 @@ def enrol(
 @click.command(name="revoke")
 @_config
 @click.argument("box")
-@click.option("--reason", required=True, callback=_printable(LONGEST_REASON), help="Pourquoi / why.")
+@_by
+@click.option(
+    "--reason",
+    required=True,
+    callback=_printable(LONGEST_REASON),
+    help="Pourquoi, sans nommer de patient / why, without naming a patient.",
+)
 @click.option(
     "--certificate",
     "files",
@@ -229,7 +246,9 @@ def enrol(
     help="Certificat fait sans enrôlement / a certificate made without an enrolment.",
 )
 @_lang
-def revoke_command(*, config: Path, box: str, reason: str, files: tuple[Path, ...], lang: Language) -> None:
+def revoke_command(
+    *, config: Path, box: str, by: str | None, reason: str, files: tuple[Path, ...], lang: Language
+) -> None:
     """Exclure un boîtier volé, perdu ou retiré. / Take out a box that was stolen, lost or retired."""
     settings = read_settings(config)
     try:
@@ -239,7 +258,7 @@ def revoke_command(*, config: Path, box: str, reason: str, files: tuple[Path, ..
             Sentence(fr=f"Un certificat ne peut pas être lu ({error}).", en=f"A certificate cannot be read ({error})."),
             hint=Sentence(fr="Vérifier --certificate.", en="Check --certificate."),
         ) from error
-    taken, outcome = asyncio.run(revoke(settings, box, reason=reason, serials=serials, at=now_ms()))
+    taken, outcome = asyncio.run(revoke(settings, box, reason=reason, serials=serials, at=now_ms(), by=by or ""))
     terminal = _Terminal(lang=lang)
     terminal.tell(
         Sentence(

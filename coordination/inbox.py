@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from alerting.protocol_writer import write_protocol
+from coordination.backlog_opener import BacklogOpener
 from coordination.box_identity import BoxKeys
 from coordination.command_sender import CommandSender
 from coordination.database import Answered, Arrival, Database, Moment, Presence, Refused, SignedReceipt
@@ -51,7 +52,7 @@ from exchange.errors import EnvelopeError, LinkError
 from exchange.identity import key_id
 from exchange.link import Link
 from exchange.sealed_notes import Reader
-from exchange.sealing import LANE_ALERTS, Opened, Opener, sign_receipt, verify_status
+from exchange.sealing import LANE_ALERTS, Opened, sign_receipt, verify_status
 from exchange.topics import (
     ALERTS,
     COMMAND_ACKS,
@@ -177,7 +178,7 @@ class _Inbox:
         self._clock = clock
         self._acts = acts or InboxActs(settings, keys, clock)
         self.boxes = BoxKeys(settings.database, settings.signers)
-        self._opener = Opener(keys=keys.opening, signer_of=self.boxes.signer_of)
+        self._opener = BacklogOpener(keys=keys.opening, boxes=self.boxes, now_ms=SystemClock().now_ms)
         self._watch = Watch(settings.protocols)
         # In this order: what comes over the one link goes before what comes over the other.
         self._arrived: tuple[deque[_Delivery], deque[_Delivery]] = (deque(), deque())

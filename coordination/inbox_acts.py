@@ -1,4 +1,4 @@
-"""What the inbox itself enters in the team's record of acts: that it starts and stops, and with which settings.
+"""What the inbox itself enters in the team's record of acts: that it starts and stops, with which settings, and keys.
 
 It also has the record signed for, and shortened to what may be kept.
 """
@@ -8,6 +8,8 @@ from importlib.metadata import version
 
 from coordination.audit_log import TEAM, AuditLog
 from coordination.database_thread import DatabaseThread
+from coordination.errors import CoordinationError
+from coordination.key_acts import KeysInUse, enter_news
 from coordination.keys import TeamPrivateKeys
 from coordination.settings import Settings
 from devices.clock import Clock
@@ -26,6 +28,7 @@ class InboxActs:
         self._settings = settings
         self._keys = keys
         self._clock = clock
+        self._in_use = KeysInUse(settings)
         self._begun = False
         self._signed_at: float | None = None
 
@@ -74,4 +77,16 @@ class InboxActs:
         self._signed_at = time.monotonic()
         now = self._clock.now_ms()
         before = now - self._settings.keep_acts_days * DAY_MS
+        await self._enter_keys(store, now)
         await store.call(lambda database: database.settle_audit(self._keys.receipt, at=now, before=before))
+
+    async def _enter_keys(self, store: DatabaseThread, now: int) -> None:
+        """Enter the keys and the list that were taken up since the last look, as far as nobody has."""
+        news = self._in_use.news(self._keys.receipt.id)
+        if news is None:
+            return
+        try:
+            await store.call(lambda database: database.audited(lambda log: enter_news(log, news, at=now)))
+        except CoordinationError:
+            self._in_use.forget()
+            raise

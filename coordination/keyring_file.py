@@ -24,7 +24,7 @@ from msgspec import Meta, Struct
 
 from alerting.alert import Sentence
 from coordination.errors import KeyringError
-from exchange.errors import IdentityError
+from exchange.errors import UNDECODABLE, IdentityError
 from exchange.identity import KeyId, OpeningKey, PublicHex, ReceiptSigner, Recipient, RecipientRole, SigningKey
 from exchange.key_file import read_private, replace
 from exchange.messages import Milliseconds
@@ -59,7 +59,7 @@ class Entry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_
 
     id: KeyId
     purpose: Purpose
-    file: Annotated[str, Meta(pattern=r"^(opening|on-call|escrow|receipt)/[a-z0-9_.-]{1,80}$")]
+    file: Annotated[str, Meta(pattern=r"^(opening|on-call|escrow|receipt)/[a-z0-9_.-]{1,80}\Z")]
     role: RecipientRole | None = None
     made_at: Milliseconds
     used_from: Milliseconds | None = None
@@ -70,7 +70,7 @@ class Handover(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A succession of roots, in hexadecimal."""
 
     public: PublicHex
-    signature: Annotated[str, Meta(pattern="^[0-9a-f]{128}$")]
+    signature: Annotated[str, Meta(pattern="^[0-9a-f]{128}\\Z")]
 
 
 class State(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -116,7 +116,7 @@ def read_state(folder: Path) -> State:
                 "veilleur-desk keys createteam.",
             ),
         ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise _damaged(folder, str(error)) from error
     if all(entry.used_from is None for entry in state.entries):
         raise _damaged(folder, "no receipt key")

@@ -13,6 +13,8 @@ from tabulate import tabulate
 
 from alerting.alert import Sentence
 from coordination import keyring
+from coordination.audit_beside import account, team_database, try_beside
+from coordination.key_acts import signed_list
 from coordination.keyring import KEEP_MS, LIST_DAYS, Changed
 from coordination.keyring_file import LIST, Purpose, State, load_root, read_state
 from coordination.lines import iso
@@ -75,7 +77,33 @@ _lang = click.option(
     callback=lambda _context, _option, value: Language(value),
     help="Langue / language.",
 )
-_changing = _options(_folder, _root, _days, _lang)
+_DATABASE = "veilleur.desk.database"
+"""Where the team's database is, for whoever enters what was changed; see `_enter`."""
+
+
+def _database_at(context: click.Context, option: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        context.meta[f"{_DATABASE}.{option.name}"] = value
+
+
+_config = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default="/etc/veilleur/desk.toml",
+    envvar="VEILLEUR_DESK_CONFIG",
+    show_default=True,
+    expose_value=False,
+    callback=_database_at,
+    help="Réglages de l'équipe, pour le journal des actes / the team's settings, for the record of acts.",
+)
+_database = click.option(
+    "--database",
+    type=click.Path(path_type=Path),
+    expose_value=False,
+    callback=_database_at,
+    help="Base de l'équipe, sans lire les réglages / the team's database, without reading the settings.",
+)
+_changing = _options(_folder, _root, _days, _config, _database, _lang)
 
 
 @click.group()
@@ -255,6 +283,20 @@ def _say_changed(changed: Changed, folder: Path, lang: Language) -> None:
     )
     for path in changed.made:
         _say(lang, fr=f"Clé créée : {path}", en=f"Key made: {path}")
+    _enter(changed, lang)
+
+
+def _enter(changed: Changed, lang: Language) -> None:
+    """Enter what was changed in the team's record of acts, where the database is at hand."""
+    context, now, by = click.get_current_context(), SystemClock().now_ms(), account()
+    place = team_database(context.meta[f"{_DATABASE}.config"], context.meta.get(f"{_DATABASE}.database"))
+    change = context.command.name or ""
+    if not try_beside(place, lambda log: signed_list(log, changed.state, at=now, by=by, change=change), at=now):
+        _say(
+            lang,
+            fr="La base de l'équipe n'est pas ici : la réception l'inscrira au journal des actes, sans votre nom.",
+            en="The team's database is not here: the inbox will enter it in the record of acts, without your name.",
+        )
 
 
 def _public(text: str) -> bytes:

@@ -209,7 +209,8 @@ class Office:
         if taken is not None:
             await self.replaced(box, taken)
         await self.welcomed(box)
-        await send(writer, Grant(given=given, certificate=pem))
+        earlier = await self._with(lambda kept: kept.earlier(box, at=now_ms()))
+        await send(writer, Grant(given=given, certificate=pem, earlier=earlier))
         async with asyncio.timeout(ANSWER_S):
             await receive(reader, Done)
         await self._with(lambda kept: kept.done(hello.place))

@@ -28,7 +28,7 @@ from msgspec import Meta, Struct
 
 from alerting.alert import Sentence
 from coordination.errors import CoordinationError
-from exchange.errors import IdentityError
+from exchange.errors import UNDECODABLE, IdentityError
 from exchange.identity import KeyId, PublicHex, SigningKey, key_id
 from exchange.key_file import read_private, write_new
 from exchange.messages import Name
@@ -59,12 +59,12 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: Name
     id: KeyId
     public: PublicHex
-    salt: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    salt: Annotated[str, Meta(pattern="^[0-9a-f]{32}\\Z")]
     memory_kib: Annotated[int, Meta(ge=LEAST_MEMORY_KIB, le=1 << 21)]
     passes: Annotated[int, Meta(ge=2, le=64)]
     lanes: Annotated[int, Meta(ge=1, le=64)]
-    nonce: Annotated[str, Meta(pattern="^[0-9a-f]{24}$")]
-    wrapped: Annotated[str, Meta(pattern="^[0-9a-f]{96}$")]
+    nonce: Annotated[str, Meta(pattern="^[0-9a-f]{24}\\Z")]
+    wrapped: Annotated[str, Meta(pattern="^[0-9a-f]{96}\\Z")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +174,7 @@ def _read(path: Path) -> _File:
         file = msgspec.json.decode(read_private(path), type=_File)
     except IdentityError as error:
         raise _unusable(path, error) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise _no_key(path) from error
     if file.format != FORMAT or file.id != key_id(bytes.fromhex(file.public)):
         raise _no_key(path)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from alerting.alert import Sentence
 from alerting.protocol_file import Packs
+from alerting.toml_text import MOST_CHARACTERS
 from coordination.errors import SettingsError
+from exchange.bounded_file import read_bounded
 
 
 def packaged_protocols() -> tuple[str, ...]:
@@ -25,7 +27,7 @@ def protocol_bytes(name: str, folder: Path) -> bytes:
     """
     if name in packaged_protocols():
         return files("configs").joinpath("protocols").joinpath(f"{name}.toml").read_bytes()
-    return (folder / name).read_bytes()
+    return read_bounded(folder / name, MOST_CHARACTERS)
 
 
 def pack_bytes(name: str, folder: Path) -> bytes:

@@ -7,7 +7,6 @@ What is not here: signing, sending, and where the words are printed.
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Final
 
 from tabulate import tabulate
@@ -17,6 +16,7 @@ from alerting.protocol_file import check_protocol
 from alerting.protocol_forms import said as rule_said
 from coordination.command_queue import CommandState, CommandView
 from coordination.errors import CoordinationError
+from coordination.lines import iso
 from coordination.requests import Request
 from coordination.tables import Language, said
 from exchange.command_bodies import DispositionBody, PairBody, ProtocolBody, ResendBody, ScanBody, decode_body
@@ -234,5 +234,4 @@ def _about(view: CommandView) -> str:
 
 
 def _when(ms: int) -> str:
-    at = datetime.fromtimestamp(ms / 1000, UTC)
-    return at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return iso(ms - ms % 1000)

@@ -8,7 +8,6 @@ What is not here: keys and PINs (person_key), the queue (sqlite_commands), and t
 """
 
 import base64
-import binascii
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from alerting.protocol_writer import write_protocol
 from coordination.errors import CoordinationError
 from exchange.command_bodies import Body, ProtocolBody, encode_body, place_of
 from exchange.commands import LONGEST_MS, Command, CommandKind, CommandSignature, SignedCommand, decode, encode, sign
-from exchange.errors import CommandError, IdentityError
+from exchange.errors import UNDECODABLE, CommandError, IdentityError
 from exchange.identity import KeyId, SigningKey
 from exchange.key_file import replace
 from exchange.messages import Name
@@ -39,7 +38,7 @@ LASTS_MS: Final = 30 * 86_400_000
 class _Signature(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     key: KeyId
     name: Name
-    signature: Annotated[str, Meta(pattern="^[0-9a-f]{128}$")]
+    signature: Annotated[str, Meta(pattern="^[0-9a-f]{128}\\Z")]
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -205,7 +204,7 @@ def read_request(path: Path) -> Request:
             Sentence(fr=f"{path} est illisible ({error.strerror}).", en=f"{path} cannot be read ({error.strerror})."),
             hint=Sentence(fr="Vérifier le chemin.", en="Check the path."),
         ) from error
-    except (msgspec.DecodeError, UnicodeDecodeError, binascii.Error, CommandError) as error:
+    except (*UNDECODABLE, ValueError, CommandError) as error:
         raise _no_request(path) from error
     if file.format != FORMAT:
         raise _no_request(path)

@@ -7,9 +7,11 @@ even if the broker cannot be told. What failed later is told, and the same comma
 from pathlib import Path
 
 from alerting.alert import Sentence
+from coordination.audit_beside import account
 from coordination.authority import Authority
 from coordination.box_identity import Listed, Revoked, revoke_box
 from coordination.broker_control import BrokerAddress, BrokerControl
+from coordination.enrolment_acts import EnrolmentActs
 from coordination.errors import CoordinationError
 from coordination.place import Place
 from coordination.settings import EnrolmentSettings, Settings
@@ -51,7 +53,7 @@ def control(settings: Settings) -> BrokerControl:
     )
 
 
-def revoke_at_inbox(database: Place, box: str, *, listed: Listed, reason: str, at: int) -> Revoked:
+def revoke_at_inbox(database: Place, box: str, *, listed: Listed, reason: str, at: int, by: str = "") -> Revoked:
     """Let nothing count any more that a box signs; its open codes neither. Run again, it is the same.
 
     Raises:
@@ -75,13 +77,15 @@ def revoke_at_inbox(database: Place, box: str, *, listed: Listed, reason: str, a
                 " AND state IN ('open', 'claimed', 'confirmed')",
                 (box,),
             )
-            return revoke_box(connection, box, listed=listed, reason=reason, at=at)
+            taken = revoke_box(connection, box, listed=listed, reason=reason, at=at)
+            EnrolmentActs(connection, at=at).revoked(box, taken, reason=reason, by=by or account())
+            return taken
     finally:
         connection.close()
 
 
 async def revoke(
-    settings: Settings, box: str, *, reason: str, serials: tuple[str, ...], at: int
+    settings: Settings, box: str, *, reason: str, serials: tuple[str, ...], at: int, by: str = ""
 ) -> tuple[Revoked, float | CoordinationError]:
     """Revoke a box; return what was taken from it, and after how many seconds the broker refused it, or why not yet.
 
@@ -91,12 +95,13 @@ async def revoke(
         reason: why, for the record.
         serials: of certificates that were not issued by an enrolment.
         at: ms UTC, real time.
+        by: who decides; the account of this process when left out.
 
     Raises:
         CoordinationError: nothing was revoked.
     """
     broker = control(settings)
-    taken = revoke_at_inbox(settings.database, box, listed=settings.signers, reason=reason, at=at)
+    taken = revoke_at_inbox(settings.database, box, listed=settings.signers, reason=reason, at=at, by=by)
     try:
         return taken, await broker.revoke(box, (*taken.serials, *serials))
     except CoordinationError as error:

@@ -256,7 +256,8 @@ CREATE TABLE inbox_listening (
 INSERT INTO inbox_listening (id, listened) VALUES (1, 0);
 
 -- Public keys of enrolled boxes, and of any box that was revoked: Ed25519 for signing, X25519 for opening. key: its id;
--- public: 64 hexadecimal digits. A key that was revoked stays so. Times here and below are real ones.
+-- public: 64 hexadecimal digits. A key that was revoked stays so. ended_at: when other keys took its place; what it sealed
+-- is still taken from their hands. Times here and below are real ones.
 CREATE TABLE box_key (
     box_id INTEGER NOT NULL REFERENCES box (id),
     purpose TEXT NOT NULL CHECK (purpose IN ('signing', 'opening')),
@@ -265,6 +266,7 @@ CREATE TABLE box_key (
     since INTEGER NOT NULL,
     revoked_at INTEGER,
     reason TEXT,
+    ended_at INTEGER,
     PRIMARY KEY (box_id, purpose, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX box_key_public ON box_key (public);

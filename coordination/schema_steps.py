@@ -168,8 +168,18 @@ _TEAMS: Final = (
     "DROP INDEX alert_worklist",
     "CREATE INDEX alert_worklist ON alert (team_id, prio, raised_at) WHERE state < 2",
 )
+_REPLACED_KEYS: Final = ("ALTER TABLE box_key ADD COLUMN ended_at INTEGER",)
 STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
-    {2: _ALERT_WHOLE, 3: _ENROLMENT, 4: _CLOCK_AND_CANARY, 5: COMMANDS, 6: _AUDIT, 7: _DECLARED_GAP, 8: _TEAMS}
+    {
+        2: _ALERT_WHOLE,
+        3: _ENROLMENT,
+        4: _CLOCK_AND_CANARY,
+        5: COMMANDS,
+        6: _AUDIT,
+        7: _DECLARED_GAP,
+        8: _REPLACED_KEYS,
+        9: _TEAMS,
+    }
 )
 """Version -> what makes it of the one before."""
 VERSION: Final = max(STEPS)

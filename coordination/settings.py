@@ -24,11 +24,13 @@ from alerting.alert import Sentence
 from alerting.care_protocol import CareProtocol
 from alerting.errors import ProtocolError
 from alerting.protocol_file import read_protocol
+from alerting.toml_text import MOST_CHARACTERS, parse_toml
 from coordination.attribution import Assignment
 from coordination.desk_settings import DeskSettings
 from coordination.errors import SettingsError
 from coordination.place import Place, place_of
 from coordination.protocol_sources import pack_bytes, packaged_protocols, protocol_bytes
+from exchange.bounded_file import read_bounded
 from exchange.identity import key_id
 from exchange.messages import UNATTRIBUTED
 from exchange.sealed_notes import Reader
@@ -38,9 +40,8 @@ _PSEUDONYM = re.compile(r"[a-z0-9][a-z0-9-]{2,47}")
 _BOX_FORM = {"fr": "3 à 48 caractères a-z, 0-9 et -, comme box-0001", "en": "3 to 48 of a-z, 0-9 and -, like box-0001"}
 
 Text = Annotated[str, Meta(min_length=1, max_length=255, extra={"fr": "un texte", "en": "text"})]
-File = Annotated[
-    str, Meta(min_length=1, max_length=4096, extra={"fr": "un chemin de fichier", "en": "the path of a file"})
-]
+_PATH_FORM = {"fr": "un chemin de fichier", "en": "the path of a file"}
+File = Annotated[str, Meta(min_length=1, max_length=4096, pattern=r"^[^\0]+\Z", extra=_PATH_FORM)]
 Files = Annotated[
     tuple[File, ...],
     Meta(min_length=1, max_length=64, extra={"fr": "au moins un chemin de fichier", "en": "at least one path"}),
@@ -57,7 +58,7 @@ WORKER = "{worker}"
 """Stands for the worker's name in the paths of its certificate and key."""
 WorkerName = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,47}\Z", extra=_WORKER_FORM)]
 PublicKeys = Annotated[
-    tuple[Annotated[str, Meta(pattern="^[0-9a-f]{64}$")], ...],
+    tuple[Annotated[str, Meta(pattern="^[0-9a-f]{64}\\Z")], ...],
     Meta(
         min_length=1,
         max_length=16,
@@ -68,7 +69,7 @@ OptionalText = Annotated[str, Meta(max_length=255, extra={"fr": "un texte", "en"
 OptionalKey = Annotated[
     str,
     Meta(
-        pattern="^([0-9a-f]{64})?$",
+        pattern="^([0-9a-f]{64})?\\Z",
         extra={"fr": "une clé de 64 chiffres 0-9a-f", "en": "a key of 64 digits 0-9a-f"},
     ),
 ]
@@ -79,7 +80,7 @@ Words = Annotated[
 OpeningText = Annotated[
     str,
     Meta(
-        pattern="^([0-9a-f]{64}|[0-9a-f]{2432})$",
+        pattern="^([0-9a-f]{64}|[0-9a-f]{2432})\\Z",
         extra={"fr": "une clé de 64 chiffres 0-9a-f", "en": "a key of 64 digits 0-9a-f"},
     ),
 ]
@@ -199,8 +200,8 @@ def read_settings(path: Path, *, worker: str | None = None) -> Settings:
         SettingsError: with every fault found.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-        raw = tomllib.loads(text)
+        text = read_bounded(path, MOST_CHARACTERS).decode()
+        raw = parse_toml(text)
     except OSError as error:
         unreadable = Sentence(fr=f"illisible ({error.strerror})", en=f"cannot be read ({error.strerror})")
         raise SettingsError(str(path), (unreadable,)) from error
@@ -387,6 +388,8 @@ class _Reader:
                 fr=f"'{patient.time_zone}' n'est pas un fuseau IANA comme Europe/Paris",
                 en=f"'{patient.time_zone}' is not an IANA time zone like Europe/Paris",
             )
+        if not 2000 <= patient.given_on.year < 2200:
+            self._fault(f"{where}.from", fr="l'année doit être entre 2000 et 2199", en="the year must be 2000 to 2199")
         # A time without an offset is UTC, as everywhere at the input.
         given_on = patient.given_on if patient.given_on.tzinfo else patient.given_on.replace(tzinfo=UTC)
         since = round(given_on.timestamp() * 1000)

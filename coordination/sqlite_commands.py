@@ -7,6 +7,8 @@ from typing import Final
 import msgspec
 
 from alerting.alert import Sentence
+from coordination import command_acts
+from coordination.audit_log import TEAM
 from coordination.command_queue import UNANSWERED, CommandState, CommandView, Due
 from coordination.errors import CoordinationError
 from coordination.sql import Sql
@@ -33,16 +35,20 @@ class SqliteCommands:
 
     # --- what is sent -------------------------------------------------------------------------------------
 
-    def queue(self, command: Command, signed: SignedCommand, *, signed_by: Sequence[str], now: int) -> None:
+    def queue(
+        self, command: Command, signed: SignedCommand, *, signed_by: Sequence[str], now: int, by: str = TEAM
+    ) -> None:
         """See `CommandQueue.queue`.
 
         Raises:
             CoordinationError: the box is not known here, or the command is queued already.
         """
         with self._transaction():
-            self.add(command, signed, signed_by=signed_by, now=now)
+            self.add(command, signed, signed_by=signed_by, now=now, by=by)
 
-    def add(self, command: Command, signed: SignedCommand, *, signed_by: Sequence[str], now: int) -> None:
+    def add(
+        self, command: Command, signed: SignedCommand, *, signed_by: Sequence[str], now: int, by: str = TEAM
+    ) -> None:
         """Do the same inside a transaction of the caller's."""
         execute = self._connection.execute
         box = execute("SELECT id FROM box WHERE name = ?", (command.box,)).fetchone()
@@ -92,6 +98,7 @@ class SqliteCommands:
         )
         if isinstance(body, ProtocolBody):
             self.keep_protocol(body.protocol_hash, body.text, at=now)
+        command_acts.sent(self._connection, command, signed, signed_by=signed_by, by=by, at=now)
 
     def keep_protocols(self, texts: Mapping[str, str], *, at: int) -> None:
         """See `CommandQueue.keep_protocols`."""
@@ -196,6 +203,7 @@ class SqliteCommands:
         # Done is done, whatever arrives after: a copy of it may have been refused as a repeat.
         if after is not None and before not in (after, CommandState.APPLIED):
             execute("UPDATE command SET state = ?, changed_at = ? WHERE id = ?", (after.value, now, answer.command))
+            command_acts.answered(self._connection, answer, after, at=now)
             # A new list of people may be what the other commands waited for.
             execute(
                 f"UPDATE command SET next_at = ? WHERE {_WAITING} AND box_id ="  # noqa: S608

@@ -55,6 +55,10 @@ class DeviceEventKind(StrEnum):
     """Said by the box: new readings have been kept again for a while."""
     NOTIFIER_FAILED = "notifier_failed"
     """Said by the box: none of the channels worked by which it tells the patient or a carer in the home."""
+    CERTIFICATE_LATE = "certificate_late"
+    """Said by the box, as the two that follow: its certificate has not been renewed for long though it was tried."""
+    CERTIFICATE_ENDING = "certificate_ending"
+    CERTIFICATE_RENEWED = "certificate_renewed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,8 +39,8 @@ _CHECKPOINT_LABEL = b"veilleur/v1/audit/checkpoint\x00"
 _TAG_LABEL = b"veilleur/v1/audit/tag\x00"
 _DETAIL_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
-Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-ChainId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}\\Z")]
+ChainId = Annotated[str, Meta(pattern="^[0-9a-f]{32}\\Z")]
 LogName = Annotated[str, Meta(min_length=1, max_length=64)]
 Number = Annotated[int, Meta(ge=0, le=2**53)]
 Milliseconds = Annotated[int, Meta(ge=-(2**53), le=2**53)]
@@ -54,6 +54,7 @@ class Act(StrEnum):
 
     LOG_BEGUN = "log_begun"
     LOG_CUT = "log_cut"
+    LOG_CUT_EXPLAINED = "log_cut_explained"
     LOG_SHORTENED = "log_shortened"
     LOG_EXPORTED = "log_exported"
     STARTED = "started"
@@ -75,6 +76,7 @@ class Act(StrEnum):
     CERTIFICATE_RENEWED = "certificate_renewed"
     REVOKED = "revoked"
     KEYS_ROTATED = "keys_rotated"
+    TEAM_LIST_SIGNED = "team_list_signed"
     TEAM_LIST_ACCEPTED = "team_list_accepted"
     TEAM_LIST_REFUSED = "team_list_refused"
     ERASED = "erased"

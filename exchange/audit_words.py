@@ -9,6 +9,7 @@ from exchange.audit_chain import Act
 _WORDS: Final = {
     Act.LOG_BEGUN: ("journal commencé", "log begun"),
     Act.LOG_CUT: ("journal coupé ou modifié", "log cut or changed"),
+    Act.LOG_CUT_EXPLAINED: ("coupure du journal expliquée", "cut of the log explained"),
     Act.LOG_SHORTENED: ("actes trop anciens supprimés du journal", "acts that were too old deleted from the log"),
     Act.LOG_EXPORTED: ("journal exporté", "log exported"),
     Act.STARTED: ("démarré", "started"),
@@ -30,6 +31,7 @@ _WORDS: Final = {
     Act.CERTIFICATE_RENEWED: ("certificat renouvelé", "certificate renewed"),
     Act.REVOKED: ("boîtier révoqué", "box revoked"),
     Act.KEYS_ROTATED: ("clés renouvelées", "keys rotated"),
+    Act.TEAM_LIST_SIGNED: ("liste de l'équipe signée", "team list signed"),
     Act.TEAM_LIST_ACCEPTED: ("liste de l'équipe acceptée", "team list accepted"),
     Act.TEAM_LIST_REFUSED: ("liste de l'équipe refusée", "team list refused"),
     Act.ERASED: ("données effacées", "data erased"),

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 
 _Milliseconds = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 _Number = Annotated[int, Meta(ge=0, le=2**53)]
-_Digits = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+_Digits = Annotated[str, Meta(pattern="^[0-9a-f]{32}\\Z")]
 
 
 class ClockCorrection(

@@ -13,13 +13,14 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta, Struct
 
-from exchange.errors import EnvelopeError
+from exchange.errors import UNDECODABLE, EnvelopeError
 from exchange.identity import OpeningKey, SigningKey
 from exchange.messages import Milliseconds, Name, Said
 from exchange.sealed_notes import Purpose, Reader, read_note, seal_note
 
 VERSION = 1
 MAX_RESULT_BYTES = 16_384
+MAX_RESULT_DEPTH = 16
 MAX_SENTENCES = 8
 
 
@@ -54,7 +55,7 @@ class Answer(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit
 
     v: Annotated[int, Meta(ge=VERSION, le=VERSION)] = VERSION
     box: Name
-    command: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    command: Annotated[str, Meta(pattern="^[0-9a-f]{32}\\Z")]
     state: AnswerState
     at: Milliseconds
     reason: Annotated[str, Meta(max_length=32)] = ""
@@ -94,6 +95,23 @@ def open_answer(
 
 def _decode(raw: bytes) -> Answer:
     try:
-        return msgspec.msgpack.decode(raw, type=Answer)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        answer = msgspec.msgpack.decode(raw, type=Answer)
+        found = msgspec.json.decode(answer.result) if answer.result else None
+    except UNDECODABLE as error:
         raise EnvelopeError("content", str(error)) from error
+    if _is_deep(found):
+        raise EnvelopeError("content", f"a result of more than {MAX_RESULT_DEPTH} levels")
+    return answer
+
+
+def _is_deep(value: object) -> bool:
+    """Return whether a tree has more levels than a result may have: whoever shows it goes down into each."""
+    level = [value]
+    for _ in range(MAX_RESULT_DEPTH):
+        level = [
+            part
+            for one in level
+            if isinstance(one, (dict, list))
+            for part in (one.values() if isinstance(one, dict) else one)
+        ]
+    return bool(level)

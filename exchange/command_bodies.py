@@ -15,7 +15,7 @@ from msgspec import Meta, Struct
 
 from alerting.alert import Outcome
 from exchange.commands import CommandKind
-from exchange.errors import CommandError
+from exchange.errors import UNDECODABLE, CommandError
 from exchange.messages import AlertId, Milliseconds, Name, Range
 
 MAX_TEXT_CHARACTERS = 64_000
@@ -32,7 +32,7 @@ class ProtocolBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
     text: Annotated[str, Meta(min_length=1, max_length=MAX_TEXT_CHARACTERS)]
     pack: Annotated[str, Meta(max_length=MAX_TEXT_CHARACTERS)] = ""
-    protocol_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    protocol_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}\\Z")]
 
 
 class DispositionState(StrEnum):
@@ -67,14 +67,14 @@ class DispositionBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 class ResendBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the team's database lacks of one epoch of the box."""
 
-    epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}\\Z")]
     ranges: Annotated[tuple[Range, ...], Meta(min_length=1, max_length=1000)]
 
 
 class PairBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A device to pair, and the six digits that it shows, when it shows any."""
 
-    address: Annotated[str, Meta(pattern="^([0-9A-F]{2}:){5}[0-9A-F]{2}$")]
+    address: Annotated[str, Meta(pattern="^([0-9A-F]{2}:){5}[0-9A-F]{2}\\Z")]
     passkey: Annotated[int, Meta(ge=0, le=999_999)] | None = None
 
     def __repr__(self) -> str:
@@ -149,7 +149,7 @@ def decode_body(kind: CommandKind, raw: bytes) -> Body:
 def _decode(raw: bytes, kind: type[_Body]) -> _Body:
     try:
         return msgspec.msgpack.decode(raw, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise CommandError("malformed", str(error)) from error
 
 

@@ -26,7 +26,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from exchange.errors import CommandError, EnvelopeError
+from exchange.errors import UNDECODABLE, CommandError, EnvelopeError
 from exchange.identity import SIGNATURE_LENGTH, KeyId, OpeningKey, SigningKey, verify
 from exchange.messages import Milliseconds, Name
 from exchange.sealed_notes import Note, Purpose, Reader, read_note, seal_note
@@ -39,7 +39,6 @@ TOLERANCE_MS = 600_000
 
 _DAY_MS = 86_400_000
 _LABEL = b"veilleur/v1/command\x00"
-_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 class CommandKind(StrEnum):
@@ -127,7 +126,7 @@ class Command(Struct, frozen=True, forbid_unknown_fields=True, array_like=True, 
     """
 
     v: Annotated[int, Meta(ge=VERSION, le=VERSION)] = VERSION
-    id: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    id: Annotated[str, Meta(pattern="^[0-9a-f]{32}\\Z")]
     box: Name
     kind: CommandKind
     version: Annotated[int, Meta(ge=1, le=2**53)]
@@ -199,7 +198,7 @@ def decode(raw: bytes) -> Command:
     """
     try:
         command = msgspec.msgpack.decode(raw, type=Command)
-    except _UNDECODABLE as error:
+    except UNDECODABLE as error:
         raise CommandError("malformed", str(error)) from error
     if msgspec.msgpack.encode(command) != raw:
         raise CommandError("malformed", "not in its one encoding")
@@ -323,7 +322,7 @@ def _open_list(
 def _received(content: bytes, *, box: str, hint: str) -> Received:
     try:
         signed = msgspec.msgpack.decode(content, type=SignedCommand)
-    except _UNDECODABLE as error:
+    except UNDECODABLE as error:
         raise EnvelopeError("content", str(error)) from error
     command = decode(signed.command)
     if command.box != box:

@@ -36,7 +36,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from exchange.enrolment_code import PLACE_LENGTH, SECRET_LENGTH, whole_fingerprint
-from exchange.errors import ExchangeError
+from exchange.errors import UNDECODABLE, ExchangeError
 from exchange.identity import PublicHex
 from exchange.messages import Name
 
@@ -197,10 +197,17 @@ class Given(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Grant(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="grant"):
-    """The nurse said yes: `given` is an encoded `Given`, `certificate` is PEM."""
+    """The nurse said yes: `given` is an encoded `Given`, `certificate` is PEM.
+
+    Attributes:
+        given: what the box needs to know.
+        certificate: its own.
+        earlier: its signing keys of before, hexadecimal, whose envelopes it may still hand over.
+    """
 
     given: Annotated[bytes, Meta(min_length=1, max_length=MAX_GIVEN_BYTES)]
     certificate: Pem
+    earlier: Annotated[tuple[PublicHex, ...], Meta(max_length=64)] = ()
 
 
 class Done(Struct, frozen=True, forbid_unknown_fields=True, tag="done"):
@@ -293,7 +300,7 @@ def decode_given(data: bytes) -> Given:
     """
     try:
         return msgspec.msgpack.decode(data, type=Given)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise EnrolmentError(Reason.MALFORMED, str(error)) from error
 
 
@@ -339,6 +346,6 @@ async def receive_any(reader: StreamReader, *, most: int = MAX_FRAME_BYTES) -> F
         raise ConnectionResetError("the other side ended the conversation") from error
     try:
         frame: Frame = msgspec.msgpack.decode(data, type=Frame)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise EnrolmentError(Reason.MALFORMED, "not a message of an enrolment") from error
     return frame

@@ -5,6 +5,14 @@ input: recorded, counted, told; they never become data. `IdentityError` is unsaf
 operator's next step.
 """
 
+from typing import Final
+
+from msgspec import DecodeError
+
+UNDECODABLE: Final = (DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises at bytes that are not in the form: text that is not UTF-8, and arrays in arrays without end, come
+with Python's own errors."""
+
 
 class ExchangeError(Exception):
     """Base of every error of this package."""

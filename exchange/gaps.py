@@ -22,6 +22,10 @@ class GapReason(StrEnum):
     """Kept, never receipted, and dropped to make room for what is newer."""
     REFUSED = "refused"
     """Never kept, because there was no room for it: it never had sequence numbers."""
+    ALTERED = "altered"
+    """Kept, and no longer what was sealed when it was to leave."""
+    WITHDRAWN = "withdrawn"
+    """Sealed under a key of the box that its team no longer believes."""
 
 
 class GapRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="gap"):
@@ -33,8 +37,8 @@ class GapRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, t
         epoch: that the ranges count in, 32 hexadecimal digits.
         ranges: (first, last) sequence numbers, both included, in ascending order, none twice; empty for what was
             never numbered.
-        measured_from: when the oldest of them was measured.
-        measured_to: when the newest of them was measured, included.
+        measured_from: when the oldest of them was measured; where only their seal is left, when they were sealed.
+        measured_to: when the newest of them was measured, included; likewise.
         readings: how many are missing.
         reason: why.
 
@@ -44,7 +48,7 @@ class GapRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, t
 
     patient: Annotated[str, Meta(min_length=1, max_length=64)]
     lane: Annotated[int, Meta(ge=0, le=2)]
-    epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}\\Z")]
     ranges: Annotated[tuple[tuple[_Number, _Number], ...], Meta(max_length=MOST_RANGES)]
     measured_from: _Time
     measured_to: _Time

@@ -34,7 +34,7 @@ from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey, MLKEM7
 from cryptography.x509.oid import NameOID
 from msgspec import Meta, Struct
 
-from exchange.errors import IdentityError
+from exchange.errors import UNDECODABLE, IdentityError
 from exchange.key_file import read_private, replace, write_new
 from exchange.topics import valid_box
 
@@ -326,7 +326,7 @@ def read_team_keys(path: Path) -> TeamKeys:
         keys = msgspec.json.decode(path.read_bytes(), type=TeamKeys)
     except OSError as error:
         raise IdentityError(f"{path} cannot be read: {error.strerror}", hint=hint) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise IdentityError(f"{path} is not a team key file: {error}", hint=hint) from error
     for group in (keys.recipients, keys.receipt_signers):
         for key in group:

@@ -42,7 +42,7 @@ UNATTRIBUTED = "to-be-attributed"
 Name = Annotated[str, Meta(min_length=1, max_length=64)]
 Key = Annotated[str, Meta(min_length=1, max_length=128)]
 Text = Annotated[str, Meta(max_length=1000)]
-AlertId = Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+AlertId = Annotated[str, Meta(pattern="^[0-9a-f]{32}\\Z")]
 Milliseconds = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 Count = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 
@@ -184,8 +184,8 @@ class Status(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     state: str
     box: Name
-    epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
-    session: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}\\Z")]
+    session: Annotated[str, Meta(pattern="^[0-9a-f]{32}\\Z")]
     next_seq: Annotated[int, Meta(ge=0, le=2**53)]
     backlog: Annotated[int, Meta(ge=0, le=2**53)]
     version: Name

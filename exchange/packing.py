@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from exchange.errors import EnvelopeError
+from exchange.errors import UNDECODABLE, EnvelopeError
 from exchange.messages import MAX_RECORDS, Content, Record
 
 MAX_CONTENT_BYTES = 1 << 20
@@ -62,5 +62,5 @@ def unpack(packed: bytes, *, count: int) -> tuple[Record, ...]:
 def _decode(plain: bytes) -> tuple[Record, ...]:
     try:
         return msgspec.msgpack.decode(plain, type=Content).records
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise EnvelopeError("content", str(error)) from error

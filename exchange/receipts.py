@@ -27,7 +27,7 @@ class Received(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
             Epochs of one database follow each other: one that this epoch gave too shows that it was set back.
     """
 
-    epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}\\Z")]
     ranges: Annotated[tuple[Range, ...], Meta(min_length=1, max_length=MAX_RANGES)]
     high: Annotated[int, Meta(ge=0, le=2**53)]
     others: Annotated[int, Meta(ge=-1, le=2**53)] = -1

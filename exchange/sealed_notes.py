@@ -35,7 +35,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from msgspec import Meta, Struct
 
-from exchange.errors import EnvelopeError
+from exchange.errors import UNDECODABLE, EnvelopeError
 from exchange.identity import (
     SIGNATURE_LENGTH,
     KeyId,
@@ -67,8 +67,6 @@ _WRAP_LENGTHS = {VERSION: 32 + _KEY_LENGTH + 16, HYBRID_VERSION: 1120 + _KEY_LEN
 """Encapsulated key, content key, tag."""
 _NONCE_LENGTH = 12
 _TAG_LENGTH = 16
-# msgspec reports text that is not UTF-8 with Python's own error.
-_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)
 
 
 class Purpose(StrEnum):
@@ -263,7 +261,7 @@ def _decode_header(raw: bytes) -> NoteHeader:
         if version not in _SUITES:
             raise EnvelopeError("version", f"note version {version} is not known")
         header = msgspec.msgpack.decode(raw, type=NoteHeader)
-    except _UNDECODABLE as error:
+    except UNDECODABLE as error:
         raise EnvelopeError("malformed", str(error)) from error
     if len(set(header.recipients)) != len(header.recipients):
         raise EnvelopeError("malformed", "a recipient is named twice")

@@ -36,7 +36,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from msgspec import Meta, Struct
 
-from exchange.errors import EnvelopeError, ReceiptError
+from exchange.errors import UNDECODABLE, EnvelopeError, ReceiptError
 from exchange.identity import (
     KEY_ID_LENGTH,
     SIGNATURE_LENGTH,
@@ -79,8 +79,6 @@ _WRAP_LENGTH = 32 + _CONTENT_KEY_LENGTH + 16  # encapsulated key, content key, t
 _HYBRID_WRAP_LENGTH = 1120 + _CONTENT_KEY_LENGTH + 16  # ML-KEM-768 ciphertext (1088) and X25519 key, content key, tag
 _NONCE_LENGTH = 12
 _TAG_LENGTH = 16
-# msgspec reports text that is not UTF-8 with Python's own error.
-_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError)
 _STATES = frozenset({"online", "offline"})
 
 
@@ -103,7 +101,7 @@ class Header(Struct, frozen=True, forbid_unknown_fields=True, array_like=True, k
 
     v: int
     box: Name
-    epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}$")]
+    epoch: Annotated[str, Meta(pattern="^[0-9a-f]{32}\\Z")]
     first: Annotated[int, Meta(ge=0, le=2**53)]
     last: Annotated[int, Meta(ge=0, le=2**53)]
     lane: Annotated[int, Meta(ge=LANE_ALERTS, le=LANE_DENSE)]
@@ -284,6 +282,14 @@ def sealed_by(public: bytes, envelope: bytes) -> Header | None:
     return header if signed else None
 
 
+def claimed_signer(envelope: bytes) -> str | None:
+    """Return the id of the key that an envelope says signed it, which nobody has verified; None of what is none."""
+    try:
+        return _split_header(envelope)[1].signer
+    except EnvelopeError:
+        return None
+
+
 def sign_receipt(receipt: Receipt, key: SigningKey) -> bytes:
     """Return a receipt as it travels."""
     return _sign_note(_RECEIPT_LABEL, msgspec.msgpack.encode(receipt), key)
@@ -306,7 +312,7 @@ def verify_receipt(data: bytes, *, box: str, signers: Mapping[str, bytes]) -> Re
         raise ReceiptError("signature", f"not signed by {signer}")
     try:
         receipt = msgspec.msgpack.decode(payload, type=Receipt)
-    except _UNDECODABLE as error:
+    except UNDECODABLE as error:
         raise ReceiptError("malformed", str(error)) from error
     if receipt.box != box:
         raise ReceiptError("box", f"for {receipt.box}, arrived at {box}")
@@ -339,7 +345,7 @@ def verify_status(data: bytes, *, box: str, signer_of: Callable[[str, str], byte
         raise EnvelopeError("signature", f"not signed by {signer}")
     try:
         status = msgspec.msgpack.decode(payload, type=Status)
-    except _UNDECODABLE as error:
+    except UNDECODABLE as error:
         raise EnvelopeError("content", str(error)) from error
     if status.box != box:
         raise EnvelopeError("box", f"of {status.box}, arrived on a topic of {box}")
@@ -383,7 +389,7 @@ def _decode_header(raw: bytes) -> Header:
         if version not in {VERSION, HYBRID_VERSION}:
             raise EnvelopeError("version", f"envelope version {version} is not known")
         header = msgspec.msgpack.decode(raw, type=Header)
-    except _UNDECODABLE as error:
+    except UNDECODABLE as error:
         raise EnvelopeError("malformed", str(error)) from error
     if not 0 <= header.last - header.first < MAX_RECORDS:
         raise EnvelopeError("malformed", f"sequence {header.first} to {header.last}")

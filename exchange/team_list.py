@@ -29,7 +29,7 @@ from typing import Annotated, Self
 import msgspec
 from msgspec import Meta, Struct
 
-from exchange.errors import TeamListError
+from exchange.errors import UNDECODABLE, TeamListError
 from exchange.identity import (
     KEY_ID_LENGTH,
     SIGNATURE_LENGTH,
@@ -252,7 +252,7 @@ def _split(data: bytes) -> tuple[tuple[Succession, ...], str, bytes, bytes]:
 def _decode(payload: bytes) -> TeamList:
     try:
         team = msgspec.msgpack.decode(payload, type=TeamList)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise TeamListError("malformed", str(error)) from error
     if team.expires_at <= team.issued_at:
         raise TeamListError("malformed", "it ends before it begins")

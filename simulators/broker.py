@@ -229,10 +229,12 @@ def _free_port() -> int:
     """Return a free TCP port below the ephemeral ones.
 
     A client that keeps trying an ephemeral port on loopback while the broker is down can be given that same port as
-    its own, connect to itself, and keep the broker from coming back.
+    its own, connect to itself, and keep the broker from coming back. The dice are the system's: programs that were
+    seeded alike, as a test is in each of its runs, would throw the same port at the same moment.
     """
+    dice = random.SystemRandom()
     while True:
-        port = random.randrange(15000, 32000)  # noqa: S311 - not a secret
+        port = dice.randrange(15000, 32000)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
             return port

@@ -4,10 +4,12 @@ The packages are those that `apt-get` would install, fetched and verified by it,
 user's. The system is left as it is.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 
@@ -36,17 +38,21 @@ def with_libraries(libraries: Sequence[Path]) -> dict[str, str]:
 def unpack(package: str, folder: Path, home: Path, *, works: Callable[[], bool]) -> None:
     """Fetch a package and what it needs, and put their content at `home`, whole or not at all.
 
+    One process unpacks into `folder` at a time: those that begin meanwhile wait, and take what it unpacked.
+
     Args:
         package: its name.
         folder: existing folder on the same file system as `home`.
         home: becomes the root of the content.
-        works: whether what is at `home` already works: another process may have been faster, and may be running it.
+        works: whether what is at `home` works: another process may have been faster, and may be running it.
 
     Raises:
         PackageError: it could not be fetched.
         OSError: it could not be written.
     """
-    with TemporaryDirectory(dir=folder, prefix="unpacking-") as name:
+    with _alone_in(folder), TemporaryDirectory(dir=folder, prefix="unpacking-") as name:
+        if home.is_dir() and works():
+            return
         work = Path(name)
         try:
             packages = _download(package, work, ())
@@ -57,10 +63,19 @@ def unpack(package: str, folder: Path, home: Path, *, works: Callable[[], bool])
         for item in packages:
             _run(["dpkg-deb", "--extract", str(item), str(content)], work)
         if home.is_dir():
-            if works():
-                return
             shutil.rmtree(home)
         content.rename(home)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep others that unpack into the same folder waiting; the lock, on the folder itself, leaves nothing behind."""
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(opened)
 
 
 def _download(package: str, work: Path, options: Sequence[str]) -> list[Path]:

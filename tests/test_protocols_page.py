@@ -2,13 +2,13 @@
 
 import json
 import re
-import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from simulators.processes import command
+from agent.cli import main
 
 ROOT = Path(__file__).parents[1]
 FILES = {path.stem: path for path in (ROOT / "configs" / "protocols").glob("*.toml")}
@@ -28,10 +28,8 @@ def test_every_packaged_protocol_has_its_row_and_no_other() -> None:
 
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_a_row_says_how_many_rules_there_are_and_what_they_are_inherited_from(name: str) -> None:
-    done = subprocess.run(
-        [command("veilleur"), "check", str(FILES[name]), "--resolved"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = CliRunner().invoke(main, ["check", str(FILES[name]), "--resolved"])
+    assert done.exit_code == 0, done.output
     rules = tomllib.loads(done.stdout)["rules"]
     pack = tomllib.loads(FILES[name].read_text(encoding="utf-8")).get("pack", "")
     assert ROWS[name] == (len(rules), pack)
@@ -39,9 +37,7 @@ def test_a_row_says_how_many_rules_there_are_and_what_they_are_inherited_from(na
 
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_a_packaged_protocol_has_no_fault_and_no_remark(name: str) -> None:
-    done = subprocess.run(
-        [command("veilleur"), "check", name, "--json"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = CliRunner().invoke(main, ["check", name, "--json"])
+    assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert (found["faults"], found["remarks"]) == ([], [])

@@ -230,14 +230,20 @@ def read(text):
     for number, line in enumerate(text.splitlines(), 1):
         try:
             found = json.loads(line)
-        except ValueError as error:
+            canonical(found)  # half a character is text that nothing can be the hash of
+        except (ValueError, RecursionError) as error:
             raise UnusableError(f"line {number} is not JSON") from error
         kind = found.pop("kind", None) if isinstance(found, dict) else None
-        shape = SHAPES.get(kind)
+        shape = SHAPES.get(kind) if isinstance(kind, str) else None
         if shape is None or set(found) != set(shape):
             raise UnusableError(f"line {number} is none of {', '.join(SHAPES)}")
         if any(type(found[name]) is not wanted for name, wanted in shape.items()):
             raise UnusableError(f"line {number}: a value of another kind than expected")
+        details = found.get("detail", {}).values()
+        if any(type(value) not in {str, int} for value in details):
+            raise UnusableError(f"line {number}: a detail is a text or a whole number")
+        if any(type(value) is int and abs(value) > 2**53 for value in [*found.values(), *details]):
+            raise UnusableError(f"line {number}: a number beyond 2^53")
         hashes = [found[name] for name in ("hash", "since_hash") if name in found]
         if not all(HEX64.fullmatch(value) for value in hashes):
             raise UnusableError(f"line {number}: a hash has 64 hexadecimal digits")

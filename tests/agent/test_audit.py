@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 
 from agent import audit as audit_module
+from agent.account import account
 from agent.audit import Audit
 from agent.audit_beside import enter_beside
 from agent.audit_command import export, show
 from agent.audit_log import MOST_REFUSALS, AuditLog
 from agent.command_store import AppliedProtocol, Finished
 from agent.counts import Counts
+from agent.sealed_tables import SEALED
 from agent.settings_file import read_settings
 from agent.store import Judgement, ReadingState, Store
 from agent.store_thread import StoreThread
@@ -28,15 +30,18 @@ from devices.clock import SystemClock
 from exchange.audit_chain import TEAM_LOG, Act, CheckpointRecord, Entry, Erasable, Head, tag
 from exchange.audit_show import Wanted, as_json, table
 from exchange.audit_words import ACT_WORDS
+from exchange.certificates import Certificate
 from exchange.command_answers import Answer, AnswerState
 from exchange.commands import Command, CommandKind, CommandSignature, SignedCommand, encode
 from exchange.identity import SigningKey
 from exchange.messages import Range
 from exchange.receipts import Receipt, Received
 from exchange.sealing import sign_receipt, verify_receipt
+from simulators.broker import Certificates
 from simulators.processes import command
 from tests.agent.box_kit import running
-from tests.agent.kit import BOX, PATIENT, START, Desk, arrivals, glucose, open_store
+from tests.agent.kit import BOX, PATIENT, START, Desk, arrivals, glucose, open_store, receipt
+from tests.agent.test_keys_changed import box_settings, live
 from tests.agent.test_run import config
 
 __all__ = ["config"]
@@ -328,10 +333,12 @@ async def test_what_the_team_orders_and_what_came_of_it_are_acts(box: Box) -> No
         ("command_done", "box"),
         ("protocol_applied", "Dr B, Mme A"),
         ("command_refused", "team"),
+        ("protocol_refused", "box"),
     ]
     assert {ref for _, _, ref, _ in entries} >= {command.id}
     assert entries[0][3]["kind"] == "protocol"
-    assert entries[3][3]["reason"] == "rollback"
+    assert entries[3][3]["reason"] == entries[4][3]["reason"] == "rollback"
+    assert entries[4][2] == entries[2][2], "the patient, as a tag"
     assert PATIENT not in str(entries)
 
 
@@ -359,11 +366,18 @@ def test_a_box_that_is_started_killed_and_stopped_says_so_and_an_auditor_can_ver
     settings = read_settings(config)
     device = Erasable(value=DEVICE)
     assert enter_beside(settings, SystemClock(), Act.DEVICE_PAIRED, reference=device, detail={"state": "proved"})
+    other = Certificates(tmp_path / "others").client(BOX)
+    (config.parent / "keys" / f"{BOX}.pem").write_bytes(other.certificate.read_bytes())
     with running(config) as (box, _):
         entered(config, "settings_changed", 2)
+        entered(config, "certificate_renewed", 1)
         box.send_signal(signal.SIGTERM)
         box.communicate(timeout=30)
     found = audited(config)
+    (renewed,) = [one for one in found if one["act"] == "certificate_renewed"]
+    assert renewed["reference"] == Certificate.load(other.certificate).serial
+    # By a part of its own, beside the start.
+    found.remove(renewed)
     acts = [(one["act"], one["reference"], one["detail"].get("stopped_in_order")) for one in found]
     assert acts == [
         ("log_begun", found[0]["reference"], None),
@@ -386,7 +400,7 @@ def test_a_box_that_is_started_killed_and_stopped_says_so_and_an_auditor_can_ver
     )
     assert re.search(r"protocole appliqué +box +patient-7f3a", in_french.stdout)
     file = tmp_path / "box.jsonl"
-    assert export(settings, file, SystemClock(), names=False) == 10
+    assert export(settings, file, SystemClock(), names=False) == 11
     exported = file.read_text(encoding="utf-8")
     assert file.stat().st_mode & 0o777 == 0o600
     assert DEVICE not in exported
@@ -395,7 +409,7 @@ def test_a_box_that_is_started_killed_and_stopped_says_so_and_an_auditor_can_ver
     verdict = [sys.executable, "-I", str(SCRIPT), str(file), "--key", f"box-0001={key}"]
     fine = subprocess.run(verdict, capture_output=True, text=True, timeout=60, check=False)
     # The export itself is an act that the box, which is off, has not signed for.
-    assert fine.stdout.splitlines() == ["box-0001: 10 acts, 1 of them signed for by nobody yet.", "Nothing is wrong."]
+    assert fine.stdout.splitlines() == ["box-0001: 11 acts, 1 of them signed for by nobody yet.", "Nothing is wrong."]
     line = [command("veilleur"), "audit", "--config", str(config), "--export", str(file), "--names"]
     subprocess.run(line, capture_output=True, text=True, timeout=60, check=True)
     assert DEVICE in file.read_text(encoding="utf-8")
@@ -408,6 +422,34 @@ def entered(config: Path, act: str, count: int) -> None:
         if len(show(settings, wanted, lang="en", json_lines=True).splitlines()) >= count:
             return
     raise AssertionError(f"{act} was not entered")
+
+
+def test_a_command_beside_a_running_box_leaves_it_its_epoch_and_alters_nothing(tmp_path: Path, desk: Desk) -> None:
+    settings = box_settings(tmp_path)
+    store = live(settings, desk)
+    first, device = store.backlog()[0], Erasable(value=DEVICE)
+    assert enter_beside(settings, SystemClock(), Act.DEVICE_PAIRED, reference=device, detail={"state": "proved"})
+    store.accept(arrivals(glucose("100", 9000), glucose("99", 9005)), desk.sealer, now_ms=START)
+    outcome = store.receipted(receipt(store, (first, first + 1)), now_ms=START)
+    assert (outcome.known, outcome.ahead) == (True, False), "or the box takes itself for one that was set back"
+    assert outcome.freed
+    for sealed in SEALED:
+        after: object = None
+        while (after := store.sweep(sealed, after)) is not None:
+            pass
+    assert store.take_altered() == {}, "what the command sealed is no altered row"
+    store.audited(lambda log: log.enter(Act.DEVICE_FORGOTTEN, at=START, by="x", reference=device), now_ms=START)
+    *_, paired, forgotten = store.audited(lambda log: [entry for entry, _ in log.entries()], now_ms=START)
+    assert (paired.act, paired.ref) == ("device_paired", forgotten.ref), "one device has one tag"
+    store.close()
+
+
+def test_an_export_is_an_act_of_who_made_it(tmp_path: Path, desk: Desk) -> None:
+    settings = box_settings(tmp_path)
+    live(settings, desk).close()
+    export(settings, tmp_path / "box.jsonl", SystemClock(), names=True)
+    last = json.loads(show(settings, Wanted(act="log_exported"), lang="en", json_lines=True))
+    assert (last["by"], last["reference"], last["detail"]) == (account(), "box.jsonl", {"with_names": "yes"})
 
 
 def test_a_box_that_never_started_has_no_record_to_enter_in(config: Path) -> None:

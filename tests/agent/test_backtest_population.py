@@ -21,6 +21,8 @@ from agent.settings_file import load_protocol
 from benchmarks.population import write_population
 from tests.agent.backtest_kit import MORNING, ROOT, glucose, low_day, veilleur, write_parquet
 
+pytestmark = pytest.mark.long
+
 PROTOCOLS = ("--protocol", "diabetes_cgm", "--protocol", "heart_failure")
 
 

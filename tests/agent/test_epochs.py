@@ -262,10 +262,10 @@ def test_what_the_team_asks_for_again_waits_again_as_far_as_it_is_kept(scene: Sc
     assert scene.store.forget_receipted(before_ms=START) == 0
     scene.store._connection.execute("delete from outbox where first = 0")
     # The team restored from yesterday knows the newest epoch only, from the box's status.
-    assert scene.store.resend(scene.store.epoch, [Range(0, 2), Range(5, 6)]) == [Range(0, 0), Range(5, 6)]
+    assert scene.store.resend(scene.store.epoch, [Range(0, 2), Range(5, 6)], now_ms=START) == [Range(0, 0), Range(5, 6)]
     assert [entry.first for entry in scene.store.waiting(limit=9)] == [2, 1]
-    assert scene.store.resend(first, [Range(0, 0)]) == [Range(0, 0)]
-    assert scene.store.resend("f" * 32, [Range(1, 3)]) == [Range(1, 3)]
+    assert scene.store.resend(first, [Range(0, 0)], now_ms=START) == [Range(0, 0)]
+    assert scene.store.resend("f" * 32, [Range(1, 3)], now_ms=START) == [Range(1, 3)]
 
 
 def test_a_team_database_restored_from_yesterday_gets_back_what_it_lost(scene: Scene) -> None:
@@ -283,7 +283,7 @@ def test_a_team_database_restored_from_yesterday_gets_back_what_it_lost(scene: S
     scene.copy("yesterday", "team")
     scene.database = scene.team.open_database()
     next_seq, _ = scene.store.backlog()
-    assert scene.store.resend(scene.store.epoch, [Range(2, next_seq - 1)]) == []
+    assert scene.store.resend(scene.store.epoch, [Range(2, next_seq - 1)], now_ms=START) == []
     scene.exchange()
     assert scene.at_team() == [0, 1, 2, 3, 4]
 

@@ -38,6 +38,9 @@ GONE = "patient-0bad"
 SCALE = "C4:B0:00:00:00:03"
 
 
+ROTATED = b'"act":"keys_rotated"'
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return box_settings(tmp_path)
@@ -85,14 +88,23 @@ def _first_epoch(store: Store) -> str:
 
 
 def contents(store: StoreReader) -> dict[str, list[tuple[object, int | str, bytes]]]:
-    """What every sealed row says, opened: its key, what its seal is bound to, and the plaintext."""
+    """What every sealed row says, opened: its key, what its seal is bound to, and the plaintext.
+
+    That the key was changed is an act, which is left out: everything else stays as it was.
+    """
     found: dict[str, list[tuple[object, int | str, bytes]]] = {}
     for table in SEALED:
         rows = [
             (key, row, store._vault.open(table.name, row, body)) for key, row, body in table.bodies(store._connection)
         ]
-        found[table.name] = sorted(rows, key=repr)
+        found[table.name] = sorted((row for row in rows if ROTATED not in row[2]), key=repr)
     return found
+
+
+def rotations(store: StoreReader) -> int:
+    """How often the record of acts says that the key was changed."""
+    rows = store._connection.execute("select n, body from audit").fetchall()
+    return sum(ROTATED in store._vault.open("audit", number, body) for number, body in rows)
 
 
 def sealed_bodies(database: Path) -> dict[str, list[bytes]]:
@@ -117,8 +129,9 @@ def test_after_a_rotation_all_opens_with_the_new_key_and_nothing_with_the_old(se
     store = live(settings, desk)
     assert settings.vault.key_file is not None
     old, before = kek_from_file(settings.vault.key_file), contents(store)
-    rotate(store, settings.vault)
+    rotate(store, settings.vault, by="installer", now_ms=START)
     assert contents(store) == before
+    assert rotations(store) == 1
     store.accept(arrivals(glucose("99", 9000)), desk.sealer, now_ms=START)
     store.close()
     assert kek_from_file(settings.vault.key_file) != old
@@ -143,7 +156,7 @@ print("up", flush=True)
 while True:
     store = Store(settings.database, open_vault(settings), now_ms=0)
     for _ in range(5):
-        rotate(store, settings.vault)
+        rotate(store, settings.vault, by="installer", now_ms=0)
     store.close()
 """
 
@@ -180,6 +193,8 @@ def test_a_stop_at_any_step_of_a_rotation_is_taken_up_again(
 ) -> None:
     store = live(settings, desk)
     before = contents(store)
+    assert settings.vault.key_file is not None
+    old = kek_from_file(settings.vault.key_file)
     taken = 0
 
     class Stop(BaseException):
@@ -202,7 +217,7 @@ def test_a_stop_at_any_step_of_a_rotation_is_taken_up_again(
     stopping(os, "fsync")
     stopping(Store, "wrap_anew")
     try:
-        rotate(store, settings.vault)
+        rotate(store, settings.vault, by="installer", now_ms=START)
     except Stop:
         pass
     finally:
@@ -217,6 +232,7 @@ def test_a_stop_at_any_step_of_a_rotation_is_taken_up_again(
     assert not next_file(settings.vault.key_file).exists()
     last = opened(settings)
     assert contents(last) == before
+    assert rotations(last) == (kek_from_file(settings.vault.key_file) != old), "changed and entered, or neither"
     last.close()
 
 
@@ -232,11 +248,11 @@ def test_a_new_credential_laid_beside_the_old_one_is_moved_to(
     store = live(settings, desk)
     before = contents(store)
     with pytest.raises(RequestError, match="systemd-creds encrypt --name=veilleur-kek-next"):
-        rotate(store, settings.vault)
+        rotate(store, settings.vault, by="installer", now_ms=START)
     store.close()
     (folder / "veilleur-kek-next").write_bytes(b"n" * 32)
     store = opened(settings)
-    rotate(store, settings.vault)
+    rotate(store, settings.vault, by="installer", now_ms=START)
     store.close()
     # Whoever laid it there gives it its name in their own time; both orders open.
     again = opened(settings)

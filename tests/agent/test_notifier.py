@@ -266,7 +266,7 @@ async def test_a_disk_that_refuses_silences_nobody(tmp_path: Path, desk: Desk, m
     async with home(tmp_path, desk) as here:
         here.notifier.take([low()])
         with monkeypatch.context() as patched:
-            for name in ("unconfirmed_alerts_since", "remember"):
+            for name in ("unconfirmed_alerts_since", "remember_told"):
                 patched.setattr(Store, name, full)
             assert len(await here.at(120)) == 1
 

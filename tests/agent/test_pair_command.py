@@ -7,21 +7,27 @@ import sys
 import tomllib
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from click.testing import CliRunner
 
+from agent.account import account
+from agent.audit_beside import enter_beside
 from agent.cli import main
 from agent.errors import RequestError
-from agent.pair_command import PairCommand, PairRequest
+from agent.pair_command import Note, PairCommand, PairRequest
 from agent.terminal import Terminal
+from devices.clock import SystemClock
 from devices.errors import RadioError
 from devices.installer import Installer
 from devices.pairing import PairingPatience
 from devices.quirks import QUIRKS
 from devices.radio import Advertisement
+from tests.agent.test_keys_changed import box_settings, opened
 
 MONITOR = "C4:B0:00:00:00:02"
 STRANGER = "C4:B0:00:00:00:09"
@@ -120,7 +126,7 @@ class World:
         self.installer = None
 
 
-async def run(world: World, *, terminal: Terminal | None = None, **asked: Any) -> int:
+async def run(world: World, *, terminal: Terminal | None = None, note: Note | None = None, **asked: Any) -> int:
     request = PairRequest(**{"seconds": 0.05, "zone": ZoneInfo("Europe/Paris"), "patients": ("patient-1",), **asked})
     command = PairCommand(
         request,
@@ -129,6 +135,7 @@ async def run(world: World, *, terminal: Terminal | None = None, **asked: Any) -
         terminal=terminal or Terminal(lang="en", interactive=False, settle=0.0),
         clock=Clock(),
         patience=PairingPatience(again=0.1, listen=0.01, pause=0.0),
+        note=note,
     )
     return await command.run()
 
@@ -209,6 +216,27 @@ async def test_json_is_one_object(capsys: pytest.CaptureFixture[str]) -> None:
 async def test_a_device_that_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert await run(World(), address="C4:B0:00:00:00:77") == 1
     assert "C4:B0:00:00:00:77 was not heard" in capsys.readouterr().err
+
+
+async def test_a_pairing_and_a_bond_that_is_forgotten_are_acts_and_where_there_is_no_record_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings, world = box_settings(tmp_path), World()
+    note = partial(enter_beside, settings, SystemClock())
+    assert await run(world, address=MONITOR, note=note) == 0
+    assert "never been started" in capsys.readouterr().err
+    opened(settings).close()
+    world = World()
+    assert await run(world, address=MONITOR, note=note) == 0
+    for known in (0, 1):
+        assert await run(world, forget=MONITOR, note=note) == known
+    store = opened(settings)
+    found = store.audited(lambda log: [entry for entry, _ in log.entries()], now_ms=0)[1:]
+    store.close()
+    assert [(entry.act, entry.by) for entry in found] == [("device_paired", account()), ("device_forgotten", account())]
+    assert found[0].detail == {"driver": "blood_pressure", "state": "proved"}
+    assert found[0].ref == found[1].ref
+    assert MONITOR not in str(found)
 
 
 async def test_a_bond_is_forgotten_and_the_other_half_is_spoken_of(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from agent.errors import DamagedError, StoreError, VaultError
 from agent.key_places import make_kek_file
+from agent.own_envelopes import OwnEnvelopes
 from agent.quarantine import FOLDER, KEPT, log_is_broken, open_store, set_aside, set_aside_before
 from agent.store import Judgement, Store
 from agent.vault import Vault
@@ -37,7 +38,7 @@ def own() -> Desk:
 
 
 def opened(path: Path, *, kek: bytes = KEK, now_ms: int = START) -> Store:
-    return open_store(path, Vault(kek, box=BOX), public=SIGNING.public, now_ms=now_ms)
+    return open_store(path, Vault(kek, box=BOX), own=OwnEnvelopes(SIGNING).header_of, now_ms=now_ms)
 
 
 def counts(store: Store, own: Desk) -> list[int]:
@@ -119,6 +120,8 @@ def test_whatever_happened_to_the_file_it_is_set_aside_and_the_box_goes_on(
     assert {stat.S_IMODE(file.stat().st_mode) for file in aside.folder.iterdir()} == {0o600}
     assert stat.S_IMODE(aside.folder.stat().st_mode) == 0o700
     assert store.notes() == ("database_quarantined",)
+    acts = store.audited(lambda log: [(entry.act, entry.by) for entry, _ in log.entries()], now_ms=START)
+    assert acts == [("log_begun", "box"), ("database_quarantined", "box")]
     take(store, own, 500)
     assert counts(store, own)[-1] == 6000
     store.close()
@@ -140,7 +143,7 @@ def test_what_was_to_be_sent_is_taken_over_with_its_numbers_and_the_new_ones_fol
     take(store, own, 200)
     assert counts(store, own) == [1000 + 10 * minute for minute in (*range(20, 80), 200)]
     # What the team has already can be asked for again, and its receipts still free what they are for.
-    assert store.resend(receipted_epoch(store), [Range(0, 19)]) == []
+    assert store.resend(receipted_epoch(store), [Range(0, 19)], now_ms=START) == []
     epoch = receipted_epoch(store)
     store.receipted(receipt(store, (0, 79), epoch=epoch), now_ms=START)
     assert [entry.first for entry in store.waiting(limit=9)] == [80]

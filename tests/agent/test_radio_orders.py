@@ -12,6 +12,7 @@ from agent.obeying import Handler
 from agent.radio_orders import PairOrder, ScanOrder
 from devices.errors import RadioError
 from devices.pairing import PairingPatience
+from exchange.audit_chain import Act, Detail, Erasable
 from exchange.command_answers import MAX_RESULT_BYTES, Answer, AnswerState
 from exchange.command_bodies import PairBody, ScanBody
 from exchange.commands import CommandKind
@@ -19,12 +20,20 @@ from tests.agent.command_kit import Keys, box
 from tests.agent.test_pair_command import MONITOR, STRANGER, Clock, World
 from tests.exchange.office import INSTALLER, Office
 
+Entered = list[tuple[Act, str, str | Erasable, dict[str, str | int | Erasable]]]
 
-async def given(folder: Path, world: World, body: PairBody | ScanBody) -> Answer:
+
+async def given(folder: Path, world: World, body: PairBody | ScanBody, entered: Entered | None = None) -> Answer:
     office, keys = Office(), Keys()
     patience = PairingPatience(again=0.1, listen=0.01, pause=0.0)
     zone = ZoneInfo("Europe/Paris")
-    pair = PairOrder(world, world, clock=Clock(), zone=zone, settle=0.0, patience=patience)
+
+    async def enter(act: Act, *, by: str, reference: str | Erasable, detail: Detail) -> int | None:
+        if entered is not None:
+            entered.append((act, by, reference, dict(detail)))
+        return 1
+
+    pair = PairOrder(world, world, clock=Clock(), zone=zone, enter=enter, settle=0.0, patience=patience)
     others: dict[CommandKind, Handler] = {CommandKind.SCAN: ScanOrder(world), CommandKind.PAIR: pair}
     kind = CommandKind.PAIR if isinstance(body, PairBody) else CommandKind.SCAN
     async with box(folder, office, keys, others=others) as running:
@@ -55,8 +64,12 @@ async def test_a_crowd_does_not_burst_the_answer(tmp_path: Path) -> None:
 async def test_a_device_is_paired_with_the_code_of_the_order_and_proved(tmp_path: Path) -> None:
     world = World()
     world.code = 123_456
-    answer = await given(tmp_path, world, PairBody(address=MONITOR, passkey=123_456))
+    entered: Entered = []
+    answer = await given(tmp_path, world, PairBody(address=MONITOR, passkey=123_456), entered)
     assert answer.state is AnswerState.APPLIED, answer
+    ((act, by, reference, detail),) = entered
+    assert (act, by, reference) == (Act.DEVICE_PAIRED, INSTALLER, Erasable(value=MONITOR))
+    assert detail == {"driver": "blood_pressure", "state": "proved", "command": answer.command}
     result = json.loads(answer.result)
     assert (result["state"], result["driver"], result["device"]) == ("proved", "blood_pressure", MONITOR)
     assert world.bonds == {MONITOR}

@@ -255,6 +255,12 @@ def test_altered_rows_are_left_out_told_and_stop_nothing(place: Place) -> None:
         until(lambda: place.query(WAIT) == 0)
         assert box.poll() is None
     assert place.query("select sum(last - first + 1) from unsendable") == 10
+    # The team sees what is missing: it was declared, and nobody waits for it.
+    declared = rows(place.team.database, "SELECT reason, first, last FROM declared_gap")
+    assert declared == [("altered", 0, 9)]
+    view = View(place.team.database)
+    assert view.missing() == ()
+    view.close()
 
 
 # --- no memory ------------------------------------------------------------------------------------------------

@@ -7,19 +7,22 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.enrolling import renew
 from agent.enrolment_errors import EnrolmentFailedError
-from agent.renewal import Renewal
+from agent.renewal import Renewal, lateness
 from agent.settings import BrokerSettings, Settings
 from agent.settings_file import read_settings
+from agent.technical import TechnicalAlerts
 from coordination.box_identity import keep_certificate
 from coordination.enrolments import RENEWALS
 from coordination.office import now_ms
 from coordination.revoking import revoke_at_inbox
 from coordination.team_database import connect, transaction
+from devices.source import DeviceEvent, DeviceEventKind
 from exchange.certificates import Certificate
 from exchange.connection import LinkSettings
 from exchange.enrolment import Reason
@@ -27,8 +30,10 @@ from exchange.errors import IdentityError
 from exchange.identity import SigningKey, TlsKey
 from exchange.link import Link
 from simulators.broker import Broker
-from tests.coordination.enrolment_kit import BOX, PATIENCE_S, Desk, NewBox, join, reason_of
+from tests.coordination.enrolment_kit import BOX, PATIENCE_S, Desk, NewBox, join, reason_of, until
 from tests.coordination.kit import rows
+from tests.coordination.test_revoking import inbox_running
+from tests.coordination.test_weeks_away_with_old_keys import box_running
 
 DAY = timedelta(days=1)
 THIRD_OVER = timedelta(minutes=25)
@@ -47,7 +52,7 @@ async def enrolled(desk: Desk, folder: Path, *, lifetime: timedelta = timedelta(
     return read_settings(box.config)
 
 
-def renewal(settings: Settings, renewed: "asyncio.Event | None" = None, **other: float) -> Renewal:
+def renewal(settings: Settings, renewed: "asyncio.Event | None" = None, **other: Any) -> Renewal:
     assert settings.enrolment is not None
 
     async def tell() -> None:
@@ -122,6 +127,76 @@ async def test_an_office_that_is_away_is_asked_again_and_the_old_certificate_sta
         async with asyncio.timeout(PATIENCE_S):
             await renewed.wait()
     assert held(settings).serial != before.serial
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+
+
+@pytest.mark.parametrize(
+    ("days", "told"),
+    [
+        (0, []),
+        (30, []),
+        (37.4, []),
+        (37.6, ["certificate_late"]),
+        (74.9, ["certificate_late"]),
+        (75, ["certificate_late", "certificate_ending"]),
+        (400, ["certificate_late", "certificate_ending"]),
+    ],
+)
+def test_a_renewal_that_fails_is_told_after_a_week_and_with_high_priority_before_the_end(
+    days: float, told: list[str]
+) -> None:
+    certificate = Certificate(name=BOX, serial="1", not_before=0, not_after=90 * 86_400_000, public=b"")
+    assert list(lateness(certificate, now_ms=int(days * 86_400_000))) == told
+
+
+def overdue(settings: Settings, desk: Desk, *, left: timedelta) -> None:
+    """Give the box a certificate of a day of life in all, of which only so much is left."""
+    key = TlsKey.load(settings.broker.key)
+    at = now_ms() - int((DAY - left).total_seconds() * 1000) + 3_600_000
+    old = desk.authority.box(key.csr(BOX), BOX, at=at, lifetime=DAY - timedelta(hours=1))
+    with contextlib.closing(connect(desk.folder / "desk.db")) as connection, transaction(connection):
+        keep_certificate(connection, old, at=at)
+    settings.broker.certificate.write_bytes(old.pem)
+
+
+async def test_a_certificate_that_is_not_renewed_is_an_alert_until_it_is(desk: Desk, tmp_path: Path) -> None:
+    settings = await enrolled(desk, tmp_path / "box")
+    overdue(settings, desk, left=timedelta(hours=2))
+    standing = TechnicalAlerts(BOX)
+    said: list[tuple[str, str]] = []
+    renewed = asyncio.Event()
+
+    def notice(kind: DeviceEventKind) -> None:
+        event = DeviceEvent(kind=kind, device=BOX, at=now_ms())
+        said.extend((change.rule, change.kind.value) for change in standing.event(BOX, event))
+
+    work = asyncio.create_task(renewal(settings, renewed, notice=notice, first_pause_s=0.05).run())
+    await until(lambda: len(said) == 2)
+    assert said == [("certificate_late", "raised"), ("certificate_ending", "raised")]
+    async with desk.open_office():
+        await until(renewed.is_set)
+        await until(lambda: len(said) > 2)
+    assert set(said[2:]) == {("certificate_late", "resolved"), ("certificate_ending", "resolved")}
+    assert len(said) == 4, "once, however often it was tried"
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+
+
+async def test_an_alert_of_before_a_restart_ends_when_the_box_was_enrolled_anew(desk: Desk, tmp_path: Path) -> None:
+    settings = await enrolled(desk, tmp_path / "box")
+    said: list[DeviceEventKind] = []
+    work = asyncio.create_task(renewal(settings, notice=said.append, look_s=0.01).run())
+    await until(lambda: bool(said))
+    looks = 0
+
+    def looked() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks > 10
+
+    await until(looked)
+    assert said == [DeviceEventKind.CERTIFICATE_RENEWED], "once"
     work.cancel()
     await asyncio.gather(work, return_exceptions=True)
 
@@ -274,3 +349,31 @@ async def test_the_running_link_takes_up_the_new_certificate(broker: Broker, tmp
         assert await link.publish(f"veilleur/v1/{BOX}/obs", b"still here") in {0, 16}
     assert held(settings).serial != before.serial
     assert replace(before, serial=held(settings).serial) != held(settings)
+
+
+@pytest.mark.broker
+@pytest.mark.process
+async def test_the_team_hears_from_the_box_that_its_certificate_is_not_renewed_and_that_it_is_again(
+    broker: Broker, tmp_path: Path
+) -> None:
+    """The real box and the real inbox; the box is started anew in between, and its alert goes on and ends."""
+    desk = Desk(
+        tmp_path / "desk",
+        broker_port=broker.port,
+        authority_folder=broker.certificates.authority.ca.parent,
+    )
+    settings = await enrolled(desk, tmp_path / "box")
+    overdue(settings, desk, left=timedelta(hours=2))
+    box = NewBox(tmp_path / "box")
+
+    def standing() -> set[str]:
+        query = "SELECT rule_id FROM alert WHERE origin = 'box' AND rule_id LIKE 'certificate%' AND resolved_at IS NULL"
+        return {str(rule) for (rule,) in rows(desk.folder / "desk.db", query)}
+
+    async with inbox_running(desk, broker, BOX):
+        async with box_running(box):
+            await until(lambda: standing() == {"certificate_late", "certificate_ending"})
+        async with desk.open_office(), box_running(box):
+            await until(lambda: standing() == set())
+        assert rows(desk.folder / "desk.db", "SELECT count(*) FROM alert WHERE rule_id LIKE 'certificate%'") == [(2,)]
+    assert held(settings).not_after > now_ms() + 80 * 86_400_000

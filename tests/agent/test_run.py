@@ -17,7 +17,7 @@ from simulators.broker import Broker
 from simulators.processes import command
 from tests.agent.box_kit import running, write_settings
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.long]
 
 
 @pytest.fixture

@@ -385,3 +385,27 @@ def test_a_protocol_of_ones_own_takes_a_packaged_one_or_one_beside_it(tmp_path: 
     (folder / "lost.toml").write_text(head.format("lost", "nowhere"), encoding="utf-8")
     checked = look_at_protocol("protocols/lost.toml", tmp_path)
     assert [fault.key for fault in checked.faults] == ["pack"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('state = "/var/lib/veilleur"', 'state = "/var/lib\\u0000"', "expected Path, got '/var/lib\\x00'"),
+        ("2026-11-20T08:00:00Z", "9999-12-31T23:59:59-23:59", "from: the year"),
+        ('protocol = "diabetes_cgm"', 'protocol = "a\\u0000b"', "neither a file"),
+        ('protocol = "diabetes_cgm"', 'protocol = "/dev/zero"', "/dev/zero"),
+        ("[broker]", "x = " + "[" * 50_000 + "\n[broker]", "is not TOML"),
+        ("[broker]", "x = 0x" + "f" * 9000 + "\n[broker]", "is not TOML"),
+        ("[broker]", "#" * 1_100_000 + "\n[broker]", "is not TOML"),
+    ],
+    ids=range(7),
+)
+def test_settings_made_to_break_it_are_a_fault_like_another(tmp_path: Path, old: str, new: str, told: str) -> None:
+    text = SHIPPED.read_text(encoding="utf-8")
+    assert old in text
+    assert any(told in fault for fault in faults_of(tmp_path, text.replace(old, new)))
+
+
+def test_a_root_that_is_none_is_told_in_words(tmp_path: Path) -> None:
+    text = SHIPPED.read_text(encoding="utf-8").replace("[identity]", '[identity]\nteam_roots = ["abc"]')
+    assert faults_of(tmp_path, text) == ["identity.team_roots[1]: 64 digits 0-9a-f are expected."]

@@ -11,6 +11,7 @@ import pytest
 from agent.box_clock import BoxClock
 from agent.reading_time import doubted, not_ahead
 from agent.settings import ClockSettings
+from agent.silence import LISTEN_MS
 from agent.store import Store
 from agent.time_keeper import TimeKeeper
 from alerting.alert import ChangeKind
@@ -106,6 +107,27 @@ async def test_a_box_that_did_not_know_the_time_judges_by_the_right_one_once_it_
         "as it was sealed"
     )
     assert {record.clock for record in sent} == {ClockTrust.UNKNOWN}
+
+
+async def test_a_leap_of_the_time_is_no_time_in_which_a_device_was_silent(tmp_path: Path, desk: Desk) -> None:
+    machine = Machine(wall=START - 5 * HOUR)
+    async with living(tmp_path / "box.db", desk, machine) as (box, keeper):
+        await box.give(by_arrival("100", START - 5 * HOUR))
+        machine.passes(5 * MINUTE)
+        await box.tick(box.clock.now_ms())
+        machine.is_told(START + 5 * MINUTE)
+        # Time passes for judging, too, before it has heard that it leapt.
+        keeper._before = lambda: box.tick(box.clock.now_ms())
+        await keeper.look()
+        await box.settle()
+
+        async def silences(at: int) -> list[str]:
+            await box.tick(at)
+            return [rule for _, rule in (await box.sent())[1]]
+
+        assert await silences(START + 6 * MINUTE) == []
+        assert await silences(START + 5 * MINUTE + LISTEN_MS) == [], "half an hour of listening, by the right time"
+        assert await silences(START + 5 * MINUTE + LISTEN_MS + 6 * HOUR) == ["no_glucose", "out_of_reach"]
 
 
 async def test_an_alert_of_a_wrong_time_goes_on_under_the_right_one(tmp_path: Path, desk: Desk) -> None:

@@ -30,6 +30,8 @@ from tests.alerting.worlds import (
     worlds_about,
 )
 
+pytestmark = pytest.mark.long
+
 MANY = settings(max_examples=100, deadline=None)
 
 

@@ -351,3 +351,14 @@ def test_rows_in_any_order_and_repeats_are_one_history() -> None:
     ]
     assert history.judged.tolist() == [True, True, True, True, False]
     assert [one.key for one in history.readings()] == ["1:900", "5:70000", "5:1000", "5:990", f"7:{high + 1}"]
+
+
+def test_a_name_that_is_no_text_is_told_like_any_damage(tmp_path: Path) -> None:
+    """The library reads such a file, and stumbles later over what is in it."""
+    file = tmp_path / "damaged.parquet"
+    times = pa.array([0], pa.timestamp("ms"))
+    columns = {"patient": ["p"], "time": times, "quantity": ["weight"], "value": [71.2], "unit": ["zzzz"]}
+    pq.write_table(pa.table(columns), file, compression="none")
+    file.write_bytes(file.read_bytes().replace(b"zzzz", b"\xff\xfezz"))
+    with pytest.raises(RecordingError):
+        read_recording(file)

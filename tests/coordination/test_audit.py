@@ -93,11 +93,12 @@ def test_who_has_seen_an_alert_who_was_given_a_box_and_the_settings_are_acts(tea
         "box_assigned",
         "box_assigned",
         "alert_acknowledged",
+        "command_sent",
         "box_taken_back",
     ]
     assert found[3] == ("alert_acknowledged", "Mme Durand", record.alert_id)
     assert {ref for act, _, ref in found if act == "box_assigned"} == {BOX, OTHER_BOX}
-    assert found[4][2] == OTHER_BOX
+    assert found[5][2] == OTHER_BOX
 
 
 def test_a_pseudonym_stands_in_it_as_a_tag_and_erasing_its_key_empties_it(team: Team) -> None:

@@ -233,11 +233,13 @@ def test_a_request_that_nobody_signed_or_that_is_none_is_not_sent(team: Team, tm
     unsigned = CliRunner().invoke(main, ["send", str(asked), *place])
     assert unsigned.exit_code == 2
     assert "signée par personne" in unsigned.output
-    asked.write_text("{}", encoding="utf-8")
-    for words in (["send", str(asked), *place], ["sign", str(asked), "--key", str(asked)]):
-        refused = CliRunner().invoke(main, words)
-        assert refused.exit_code == 2
-        assert "Traceback" not in refused.output
+    written = asked.read_text(encoding="utf-8")
+    for spoilt in ("{}", "[" * 100_000, written.replace('"command": "', '"command": "é'), f'{{"x": {"[" * 100_000}'):
+        asked.write_text(spoilt, encoding="utf-8")
+        for words in (["send", str(asked), *place], ["sign", str(asked), "--key", str(asked)]):
+            refused = CliRunner().invoke(main, words)
+            assert refused.exit_code == 2
+            assert isinstance(refused.exception, SystemExit)
     for words in (["request", "scan", "--patient", PATIENT], ["request", "erase"], ["request", "protocol", "nothing"]):
         refused = CliRunner().invoke(main, [*words, "--box", BOX, "--out", str(asked), *place])
         assert refused.exit_code == 2, (words, refused.output)

@@ -549,9 +549,14 @@ async def test_what_is_given_must_be_what_was_offered(desk: Desk, box: NewBox) -
     assert not box.config.exists()
 
 
+DEEP = b"\x82\xa1x" + b"\x91" * 10_000 + b"\xc0\xa4type\xa5hello"
+DEEP = len(DEEP).to_bytes(4, "big") + DEEP
+"""A beginning in which an array is in an array without end, before it says what it is."""
+
+
 @pytest.mark.parametrize(
     "noise",
-    [b"GET / HTTP/1.1\r\n\r\n", b"\x00\x00\x00\x05hello", b"\xff\xff\xff\xff", b"\x00\x00\x00\x02\x81\xa1", b""],
+    [b"GET / HTTP/1.1\r\n\r\n", b"\x00\x00\x00\x05hello", b"\xff\xff\xff\xff", b"\x00\x00\x00\x02\x81\xa1", DEEP, b""],
 )
 async def test_noise_is_refused_and_the_office_stays_open(desk: Desk, box: NewBox, noise: bytes) -> None:
     context = ssl.create_default_context(cafile=desk.authority.ca)
@@ -597,8 +602,8 @@ async def test_another_machine_under_the_same_name_is_told_and_replaces_the_old_
         await joining
     assert claim.known is Known.OTHER
     old, new = (SigningKey.load(machine.places.signing_key).id for machine in (box, other))
-    kept = rows(desk.folder / "desk.db", "SELECT key, revoked_at IS NULL FROM box_key WHERE purpose = 'signing'")
-    assert set(kept) == {(old, 0), (new, 1)}
+    query = "SELECT key, ended_at IS NULL, revoked_at IS NULL FROM box_key WHERE purpose = 'signing'"
+    assert set(rows(desk.folder / "desk.db", query)) == {(old, 0, 1), (new, 1, 1)}, "replaced is not revoked"
     ((name, taken),) = desk.taken
     assert name == BOX
     assert taken.serials == (Certificate.load(box.places.certificate).serial,)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -35,6 +36,12 @@ VOUCHED = (
     "from agent.cli import main; main()"
 )
 """`veilleur run` on a machine whose clock is right: whether this one's is, nobody knows, and orders wait for that."""
+BLOCKED = (
+    "import agent.time_keeper as keeper; keeper.LOOK_S, keeper.QUESTION_S, keeper.LONGEST_QUESTION_S = 0.2, 1.0, 1.0;"
+    "from agent.clock_trust import LinuxTime; LinuxTime.synchronised = lambda self: False;"
+    "from agent.cli import main; main()"
+)
+"""The same where the network lets no time through."""
 
 
 @pytest.fixture(scope="module")
@@ -112,20 +119,20 @@ class World:
         said = self.desk_command("commands", "--json").output
         return [msgspec.json.decode(line, type=dict[str, object]) for line in said.splitlines()]
 
-    def status(self) -> dict[str, dict[str, str]]:
+    def status(self) -> dict[str, Any]:
         line = [command("veilleur"), "status", "--config", str(self.box / "agent.toml"), "--json"]
         done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=True)
-        shown: dict[str, dict[str, str]] = json.loads(done.stdout)
+        shown: dict[str, Any] = json.loads(done.stdout)
         return shown
 
     @contextmanager
-    def running_box(self) -> Iterator["subprocess.Popen[bytes]"]:
+    def running_box(self, program: str = VOUCHED) -> Iterator["subprocess.Popen[bytes]"]:
         address = str(self.box / "notify")
         Path(address).unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ears:
             ears.bind(address)
             ears.settimeout(60)
-            line = [sys.executable, "-c", VOUCHED, "run", "--config", str(self.box / "agent.toml")]
+            line = [sys.executable, "-c", program, "run", "--config", str(self.box / "agent.toml")]
             with (self.box / "log").open("ab") as log:
                 process = subprocess.Popen(line, env={**os.environ, "NOTIFY_SOCKET": address}, stderr=log)
             try:
@@ -206,3 +213,17 @@ def test_a_protocol_reaches_a_box_that_was_away_and_its_hash_comes_back(
         said = log.read_text(encoding="utf-8")
         for secret in (*PINS.values(), PATIENT, "Traceback"):
             assert secret not in said, log
+
+
+def test_where_ntp_is_blocked_people_are_obeyed_once_the_teams_receipt_has_said_the_time(
+    tmp_path: Path, team: Team, broker: Broker
+) -> None:
+    world = World(tmp_path, team, broker)
+    with world.running_box(BLOCKED):
+        assert world.status()["clock_trusted"] is False, "nobody has vouched for it"
+        with world.running_inbox():
+            until(lambda: world.status()["clock_trusted"] is True)
+            assert world.status()["clock_synchronised"] is False
+            world.send(text(7, "66"), NURSE, PHYSICIAN)
+            until(lambda: world.commands()[0]["state"] == "applied")
+    assert "event=clock_right reason=a receipt" in (world.box / "log").read_text(encoding="utf-8")

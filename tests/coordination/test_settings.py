@@ -132,3 +132,23 @@ def test_keys_that_cannot_be_used_are_each_named(team: Team) -> None:
     assert named == ["inbox.opening_keys", "inbox.receipt_key", "broker.certificate"]
     assert "chmod 600" in caught.value.why.fr
     assert "can be read by others" in caught.value.why.en
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("database = 'desk.db'", 'database = "desk\\u0000.db"', "inbox.database"),
+        ("2025-11-01T00:00:00Z", "9999-12-31T23:59:59-23:59", "from: the year"),
+        ("protocol = 'diabetes_cgm'", 'protocol = "a\\u0000b"', "neither a readable file"),
+        ("[broker]", "[broker]\nx = " + "[" * 50_000, "not TOML"),
+        ("[broker]", "[broker]\nx = 0x" + "f" * 9000, "not TOML"),
+        ("[broker]", "#" * 1_100_000 + "\n[broker]", "not TOML"),
+    ],
+    ids=range(6),
+)
+def test_settings_made_to_break_it_are_a_fault_like_another(team: Team, old: str, new: str, told: str) -> None:
+    path = team.write_settings()
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    assert any(told in fault.en for fault in _faults(path))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exchange.command_answers import Answer, AnswerState, open_answer
 from exchange.command_bodies import (
     Body,
     DispositionBody,
@@ -330,3 +331,15 @@ def test_a_code_is_never_shown() -> None:
 
 _SHARED = (Office(), OpeningKey.generate())
 _NOTE = _SHARED[0].sealed(_SHARED[0].command(CommandKind.SCAN, ScanBody()), _SHARED[1], NURSE)
+
+
+@pytest.mark.parametrize("result", [b"no JSON", b"[" * 900 + b"]" * 900, b"[" * 17 + b"]" * 17, b"\xff", b"[1e999"])
+def test_a_result_that_nobody_could_be_shown_is_no_answer(result: bytes) -> None:
+    """It would be stored, receipted, and stop whoever lists the commands later."""
+    answer = Answer(box=BOX, command="0" * 32, state=AnswerState.APPLIED, at=NOW)
+    key, team = SigningKey.generate(), OpeningKey.generate()
+    raw = msgspec.msgpack.encode(msgspec.structs.replace(answer, result=result))
+    note = seal_note(raw, purpose=Purpose.ANSWER, box=BOX, signer=key, readers=[Reader.of(team)])
+    with pytest.raises(EnvelopeError) as caught:
+        open_answer(note, box=BOX, keys=[team], signer_of=lambda _box, _key: key.public)
+    assert caught.value.reason == "content"

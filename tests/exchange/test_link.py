@@ -473,6 +473,53 @@ async def test_a_broker_that_sends_us_away_says_why(
         assert link._failures == 1
 
 
+CONNACK = "20 03 00 00 00"
+PUBLISH = "32 1a 00 0f" + b"veilleur/v1/box".hex() + "00 01"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "20 00",
+        "20 03 00 77 00",
+        "20 06 00 00 03 7f 00 01",
+        f"{CONNACK} 90 05 00 01 00 77 77",
+        f"{CONNACK} 40 03 00 01 77",
+        f"{CONNACK} 32 07 00 02 ff fe 00 01 00",
+        f"{CONNACK} {PUBLISH} 7f 26 00 03 61",
+        f"{CONNACK} e0 02 77 00",
+        f"{CONNACK} e0 05 00 03 7f 00 00",
+    ],
+    ids=str,
+)
+async def test_a_broker_that_speaks_no_mqtt_is_a_broken_link(
+    broker: Broker, settle: Settle, box: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it ends a thread with a stack trace, and the link tries again for as long as it is wanted."""
+    fallen: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", fallen.append)
+    files = broker.certificates.server
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate, files.key)
+    with socket.create_server((HOST, 0)) as server:
+        server.settimeout(PATIENCE_S)
+
+        def babble() -> None:
+            for _ in range(3):
+                plain, _ = server.accept()
+                with contextlib.suppress(OSError), context.wrap_socket(plain, server_side=True) as met:
+                    met.settimeout(PATIENCE_S)
+                    met.recv(1024)
+                    met.sendall(bytes.fromhex(said))
+                    met.shutdown(socket.SHUT_WR)
+                    met.recv(1024)
+
+        settings = settle(box, port=server.getsockname()[1], retry_first_s=0.01, retry_cap_s=0.02)
+        async with Link(settings):
+            await asyncio.to_thread(babble)
+        assert not fallen
+
+
 async def test_a_link_that_has_ended_says_so_to_whoever_waits(settle: Settle, box: str) -> None:
     async with up(settle(box)) as link:
         waiting = asyncio.create_task(link.wait_generation_after(1))

@@ -37,7 +37,7 @@ from exchange.messages import (
     Record,
     Status,
 )
-from exchange.packing import MAX_CONTENT_BYTES
+from exchange.packing import MAX_CONTENT_BYTES, unpack
 from exchange.receipts import MAX_EPOCHS, Credit, Receipt, Received
 from exchange.sealing import (
     BUCKETS,
@@ -707,3 +707,23 @@ def test_a_changed_short_or_senseless_status_is_refused(status: Status, box_key:
 def test_opened_is_a_value(envelope: bytes, opener: Opener) -> None:
     assert opener.open(envelope, box=BOX) == opener.open(envelope, box=BOX)
     assert isinstance(opener.open(envelope, box=BOX), Opened)
+
+
+DEEP = b"\x91" * 100_000 + b"\xc0"
+
+
+def test_arrays_in_arrays_without_end_are_refused_wherever_a_known_key_signed_them(
+    status: Status, box_key: SigningKey
+) -> None:
+    """The first key is unknown, before the one that says which record it is: it is stepped over, to its end."""
+    squeezed = zlib.compress(b"\x81\xa7records\x91\x82\xa1x" + DEEP)
+    with pytest.raises(EnvelopeError) as caught:
+        unpack(len(squeezed).to_bytes(4, "big") + squeezed, count=1)
+    assert caught.value.reason == "content"
+    unsigned = bytes.fromhex(box_key.id) + b"\x81\xa1x" + DEEP[-60_000:]
+    assert status_reason(unsigned + box_key.sign(sealing._STATUS_LABEL + unsigned), box_key) == "content"
+
+
+def test_a_line_feed_after_an_epoch_makes_it_none(status: Status, box_key: SigningKey) -> None:
+    epoch = f"{status.epoch}\n"
+    assert status_reason(sign_status(msgspec.structs.replace(status, epoch=epoch), box_key), box_key) == "content"

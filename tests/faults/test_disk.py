@@ -34,7 +34,7 @@ WAYS = {
     "ENOSPC from then on": (errno.ENOSPC, True),
 }
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

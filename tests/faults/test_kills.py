@@ -13,6 +13,8 @@ from simulators.account import Account, TakenReading
 
 KILLS = 20
 
+pytestmark = pytest.mark.long
+
 
 @pytest.mark.broker
 @pytest.mark.process

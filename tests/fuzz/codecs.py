@@ -1,6 +1,6 @@
 """Every codec that takes bytes from a device, with good frames to begin from and what must hold of any.
 
-Those of the network and of files are in messages.py.
+Those of the network and of files are in messages.py, orders.py, joining.py and papers.py.
 """
 
 import json
@@ -27,7 +27,7 @@ from devices.record_access import RecordRequest, response_from_bytes
 from devices.user_data import UserRequest, UserResponse
 from devices.wall_clock import CurrentTime, DateTime
 from tests.devices.kit import known_frames
-from tests.fuzz import messages
+from tests.fuzz import joining, messages, orders, papers
 from tests.fuzz.case import Case
 
 ARRIVAL = 1_795_334_400_000  # 2026-11-22T08:00:00Z
@@ -171,7 +171,7 @@ def cases() -> dict[str, Case]:
     now = DateTime.of(ARRIVAL, CONTEXT.zone)
     found["date_time"] = Case([bytes(now)], refusable(DateTime.from_bytes))
     found["current_time"] = Case([bytes(CurrentTime(date_time=now))], refusable(CurrentTime.from_bytes))
-    return found | messages.cases()
+    return found | messages.cases() | orders.cases() | joining.cases() | papers.cases()
 
 
 CASES = cases()

@@ -12,15 +12,16 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from alerting.errors import ProtocolError
 from alerting.protocol_file import check_protocol, read_protocol
 from exchange import sealing, team_list
 from exchange.audit_chain import Head, beginning, checkpoint
+from exchange.box_records import CanaryRecord, ClockCorrection
 from exchange.errors import ExchangeError
-from exchange.identity import SIGNATURE_LENGTH, OpeningKey, ReceiptSigner, Recipient, RecipientRole, SigningKey
+from exchange.gaps import GapReason, GapRecord
+from exchange.handed_over import hand_over, taken_over
+from exchange.identity import KEY_ID_LENGTH, SIGNATURE_LENGTH, ReceiptSigner, Recipient, RecipientRole
 from exchange.messages import Content, Range, Record, Status, observation
 from exchange.packing import unpack
 from exchange.receipts import Credit, Receipt, Received
@@ -30,11 +31,10 @@ from tests.agent.kit import BOX, START
 from tests.agent.kit import glucose as reading
 from tests.coordination.kit import hypo
 from tests.fuzz.case import Case
+from tests.fuzz.keys import OPENING, PRESENT, SIGNING
+from tests.fuzz.trees import packed_mutant, settings_mutant
 
 EPOCH = "0" * 32
-# Always the same, so that bytes that did it do it again.
-SIGNING = SigningKey(Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
-OPENING = OpeningKey(X25519PrivateKey.from_private_bytes(bytes(range(1, 33))))
 SMALL = Path(__file__).parent.parent / "alerting" / "small"
 
 
@@ -93,11 +93,55 @@ def list_signed_again(frame: bytes) -> bytes:
     return unsigned + SIGNING.sign(team_list._LIST_LABEL + unsigned)
 
 
+def handed_over_again(frame: bytes) -> bytes:
+    """Return it handed over anew by the present key, in a size that one can have: what is inside stays spoilt."""
+    inside = frame[10:-SIGNATURE_LENGTH]
+    size = min(BUCKETS[:2], key=lambda bucket: abs(bucket - len(inside)))
+    return hand_over(inside[:size].ljust(size, b"\x00"), PRESENT)
+
+
+def note_of(label: bytes, payload: bytes) -> bytes:
+    """Return a signed note of whatever that is."""
+    unsigned = bytes.fromhex(SIGNING.id) + payload
+    return unsigned + SIGNING.sign(label + unsigned)
+
+
+def _taken(take: Callable[[bytes], object], label: bytes, payload: bytes) -> object:
+    return take(note_of(label, payload))
+
+
+def list_of(payload: bytes) -> bytes:
+    """Return a signed list of whatever that is."""
+    unsigned = b"\x00" + bytes.fromhex(SIGNING.id) + payload
+    return unsigned + SIGNING.sign(team_list._LIST_LABEL + unsigned)
+
+
+def envelope_with_header(envelope: bytes, header: bytes) -> bytes:
+    """Return an envelope with another header, of the length that it had, signed again."""
+    whole = len(header).to_bytes(2, "big") + header + envelope[2 + int.from_bytes(envelope[:2], "big") :]
+    unsigned = whole[: len(envelope) - SIGNATURE_LENGTH].ljust(len(envelope) - SIGNATURE_LENGTH, b"\x00")
+    return unsigned + SIGNING.sign(sealing._ENVELOPE_LABEL + unsigned)
+
+
 def records() -> list[Record]:
     head = beginning(BOX, EPOCH)
     signed = checkpoint(Head(log=BOX, chain=EPOCH, n=3, hash="ab" * 32), since=head, at=START, key=SIGNING)
     changes = [hypo(kind) for kind in ("raised", "resolved")]  # type: ignore[arg-type]
-    return [observation("patient-7f3a", reading("104", 0)), *changes, signed]
+    correction = ClockCorrection(
+        boot=EPOCH, mono_from=0, mono_to=9_000, offset=-3_600_000, epoch=EPOCH, first=0, last=7, at=START
+    )
+    gap = GapRecord(
+        patient="patient-7f3a",
+        lane=2,
+        epoch=EPOCH,
+        ranges=((0, 7), (9, 9)),
+        measured_from=START,
+        measured_to=START + 1,
+        readings=9,
+        reason=GapReason.EVICTED,
+    )
+    canary = CanaryRecord(at=START, count=7)
+    return [observation("patient-7f3a", reading("104", 0)), *changes, signed, correction, gap, canary]
 
 
 def content(frame: bytes) -> bool:
@@ -171,6 +215,13 @@ def cases() -> dict[str, Case]:
         found[f"{name}.signed_again"] = Case(
             seeds, refusable(take, ExchangeError), signed_again(label), longest=1024, repair_always=True
         )
+        found[f"{name}.badly_made"] = Case(
+            [seed[KEY_ID_LENGTH // 2 : -SIGNATURE_LENGTH] for seed in seeds],
+            refusable(partial(_taken, take, label), ExchangeError),
+            longest=1 << 17,
+            mutants=packed_mutant,
+            short=400,
+        )
     lists = [
         sign_team_list(
             TeamList(
@@ -192,6 +243,13 @@ def cases() -> dict[str, Case]:
     found["team_list.signed_again"] = Case(
         lists, refusable(believed, ExchangeError), list_signed_again, longest=1024, repair_always=True
     )
+    found["team_list.badly_made"] = Case(
+        [seed[1 + KEY_ID_LENGTH // 2 : -SIGNATURE_LENGTH] for seed in lists],
+        refusable(lambda payload: believed(list_of(payload)), ExchangeError),
+        longest=1 << 17,
+        mutants=packed_mutant,
+        short=400,
+    )
     found["envelope.signed_again"] = Case(
         envelopes,
         refusable(opened, ExchangeError),
@@ -200,16 +258,46 @@ def cases() -> dict[str, Case]:
         repair_always=True,
         short=400,
     )
+    handed = [hand_over(envelope, PRESENT) for envelope in envelopes]
+
+    def handed_over(frame: bytes) -> object:
+        inside = taken_over(frame, box=BOX, signer_of=lambda _, key: PRESENT.public if key == PRESENT.id else None)
+        return opener.open(inside, box=BOX)
+
+    found["handed_over"] = Case(handed, guarded(handed, handed_over, ExchangeError), longest=longest, short=400)
+    found["handed_over.signed_again"] = Case(
+        # Whoever has the present key and not the one of before: still nothing but what that one signed is taken.
+        handed,
+        guarded(handed, handed_over, ExchangeError),
+        handed_over_again,
+        longest=longest,
+        repair_always=True,
+        short=400,
+    )
+    headers = [envelope[2 : 2 + int.from_bytes(envelope[:2], "big")] for envelope in envelopes]
+    found["envelope.header"] = Case(
+        headers,
+        refusable(lambda header: opened(envelope_with_header(envelopes[0], header)), ExchangeError),
+        longest=900,
+        mutants=packed_mutant,
+        short=400,
+    )
     plain = [msgspec.msgpack.encode(Content(records=tuple(chosen))) for chosen in (records()[:1], records())]
-    found["content"] = Case(plain, content, longest=4096)
+    found["content"] = Case(plain, content, longest=1 << 17, mutants=packed_mutant)
     found["protocol"] = Case(
         protocols,
         refusable(partial(read_protocol, name_hint="fuzz"), ProtocolError),
         longest=6000,
         short=60,
         most=20_000,
+        mutants=settings_mutant,
     )
     found["protocol.checked"] = Case(
-        protocols, refusable(check_protocol, ProtocolError), longest=6000, short=30, most=20_000
+        protocols,
+        refusable(check_protocol, ProtocolError),
+        longest=1 << 16,
+        short=30,
+        most=20_000,
+        mutants=settings_mutant,
     )
     return found

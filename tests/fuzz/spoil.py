@@ -56,7 +56,8 @@ def work(name: str, seed: int, frames: int) -> Outcome:
     refused = 0
     findings: list[Finding] = []
     for _ in range(frames):
-        frame = mutant(dice, case.seeds, case.longest)
+        make = case.mutants if case.mutants is not None and dice.random() < 2 / 3 else mutant
+        frame = make(dice, case.seeds, case.longest)
         if case.repair_always or dice.random() < 0.5:
             frame = case.repair(frame)
         try:

@@ -14,6 +14,8 @@ from tests.mutation.mutants import DECISIONS, modules, mutants_of
 ROOT = Path(__file__).parents[2]
 _WORLDS, _SAMPLE = 2, 40
 
+pytestmark = pytest.mark.long
+
 
 def run(code: str | None, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run Python code, or `python -m tests.mutation`, with the kernel as plain Python."""

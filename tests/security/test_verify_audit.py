@@ -322,3 +322,30 @@ def script(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-I", str(SCRIPT), *arguments], capture_output=True, text=True, check=False, timeout=60
     )
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[" * 100_000,
+        '{"kind":' * 100_000,
+        '{"kind":{},"data":""}',
+        '{"kind":"receipt","data":"\\ud800"}',
+        '{"kind":"entry","n":1,"at":0,"act":"","by":"","ref":"","detail":{"a":[]},"hash":"' + "0" * 64 + '"}',
+        '{"kind":"entry","n":1,"at":0,"act":"","by":"","ref":"","detail":{"a":1.5},"hash":"' + "0" * 64 + '"}',
+        '{"kind":"entry","n":'
+        + "9" * 4300
+        + ',"at":0,"act":"","by":"","ref":"","detail":{},"hash":"'
+        + "0" * 64
+        + '"}',
+    ],
+    ids=range(7),
+)
+def test_a_file_made_to_break_the_verifier_is_unusable_in_one_sentence(tmp_path: Path, line: str) -> None:
+    head = {"kind": "log", "v": 1, "log": BOX, "chain": "0" * 32, "exported_at": 0, "program": ""}
+    file = tmp_path / "log.jsonl"
+    file.write_text(f"{json.dumps(head)}\n{line}\n", encoding="utf-8")
+    done = script(str(file), "--key", f"{BOX}={'0' * 64}")
+    assert done.returncode == 2
+    assert done.stderr.startswith("verify_audit: line 2")
+    assert len(done.stderr.splitlines()) == 1

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import random
 import socket
 import ssl
 import stat
@@ -50,6 +51,15 @@ def handshake(broker: Broker, name: str) -> ssl.SSLSocket:
         assert connection.recv(1) == b"\x20", "a CONNACK"
         stack.pop_all()
     return connection
+
+
+def test_brokers_whose_dice_were_seeded_alike_take_ports_of_their_own(tmp_path: Path) -> None:
+    ports = []
+    for number in range(3):
+        # As each test's are, in every run of it: two runs on one machine would meet.
+        random.seed(7)
+        ports.append(Broker(tmp_path / str(number)).port)
+    assert len(set(ports)) > 1
 
 
 def test_it_accepts_a_strictly_checked_client_and_listens_on_loopback_only(broker: Broker) -> None:

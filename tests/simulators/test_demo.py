@@ -1,7 +1,9 @@
 """The main job, end to end, as a newcomer sees it: every part a process of its own, killed once, nothing lost."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 
 from simulators.processes import command
 
-pytestmark = [pytest.mark.process, pytest.mark.broker, pytest.mark.radio]
+pytestmark = [pytest.mark.process, pytest.mark.broker, pytest.mark.radio, pytest.mark.alone]
 
 LAST_LINE = re.compile(r"readings (\d+) = \1 · lost 0 · duplicated 0 · gaps 0 · alerts (\d+)")
 
@@ -18,8 +20,15 @@ LAST_LINE = re.compile(r"readings (\d+) = \1 · lost 0 · duplicated 0 · gaps 0
 def demonstration(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     folder = tmp_path_factory.mktemp("demo")
     line = [command("veilleur-sim"), "demo", "--headless", "--keep", str(folder), "--days", "1", "--speed", "4800"]
-    done = subprocess.run([*line, "--lang", "fr"], capture_output=True, text=True, timeout=150, check=False)
-    return folder, done
+    # A group of its own: a demonstration that takes too long is ended with all that it started.
+    pipe = subprocess.PIPE
+    with subprocess.Popen([*line, "--lang", "fr"], stdout=pipe, stderr=pipe, text=True, start_new_session=True) as demo:
+        try:
+            said, complained = demo.communicate(timeout=150)
+        finally:
+            if demo.poll() is None:
+                os.killpg(demo.pid, signal.SIGKILL)
+    return folder, subprocess.CompletedProcess(line, demo.returncode, said, complained)
 
 
 def test_the_account_balances(demonstration: tuple[Path, subprocess.CompletedProcess[str]]) -> None:

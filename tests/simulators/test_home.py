@@ -347,6 +347,7 @@ def source_of(device: Furniture, radio: BleakRadio, clock: AcceleratedClock, dia
     )
 
 
+@pytest.mark.alone
 @pytest.mark.process
 @pytest.mark.radio
 async def test_a_home_with_one_device_of_every_kind_is_read_from_another_process(tmp_path: Path) -> None:

@@ -111,7 +111,9 @@ def test_a_file_without_glucose_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [None, b"not gzip", gzip.compress(HEADER.encode() * 50)[:-20], gzip.compress(b"\xff")]
+    "content",
+    [None, b"not gzip", gzip.compress(HEADER.encode() * 50)[:-20], gzip.compress(b"\xff")],
+    ids=["missing", "not packed", "cut off", "not text"],
 )
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "recording.csv.gz"

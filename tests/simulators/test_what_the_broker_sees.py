@@ -28,7 +28,7 @@ from simulators.demo import Demonstration
 from simulators.show import START
 from simulators.world import BOX, PROTOCOLS, World, WorldSettings
 
-pytestmark = [pytest.mark.process, pytest.mark.broker, pytest.mark.radio]
+pytestmark = [pytest.mark.process, pytest.mark.broker, pytest.mark.radio, pytest.mark.long]
 
 SPEED = 14_400.0
 SHORTEST = 6
