@@ -5,33 +5,57 @@ kernel then counts what was written to it, journal and metadata included. Elsewh
 which leaves the file system's part out; each figure says which.
 
 What a card writes to its flash besides (its own write amplification) no file system shows.
+
+Counted once the log is as long as it gets, as in a box that has run for a day. Beside each figure stands how many pages
+a step writes to the log, and of which trees (`log_pages`). A week is what a box does in one: keeping, receipts, the
+cursor, what the device said of itself, and the commits that prove that the box works.
+
+`wear.box` is the whole box as a process, over the virtual radio, with broker and inbox: what its state folder's disk is
+given for one glucose reading, and in which commits.
 """
 
+import asyncio
 import os
 import shutil
 import sqlite3
 import subprocess
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+from agent.alive import COMMIT_S
+from agent.database import LOG_BYTES
 from agent.room import Limits
 from agent.store import Arrival, Judgement, Store
 from agent.vault import Vault
 from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence
+from benchmarks import log_pages
 from benchmarks.figure import say
 from devices.reading import ClockTrust, Provenance, Quantity, Reading, Unit, Validity, to_counts
+from devices.source import DeviceFacts
 from exchange.identity import OpeningKey, Recipient, RecipientRole, SigningKey
 from exchange.messages import Range
 from exchange.receipts import Received
 from exchange.sealing import Sealer
+from simulators.clock import AcceleratedClock
+from simulators.hci_socket import serve_hci
+from simulators.home import CGM
+from simulators.link import Air
+from simulators.patients import Glucose
+from simulators.peripherals.cgm import GlucoseSensor
+from simulators.peripherals.peripheral import Circumstances, Taken
+from simulators.world import World, WorldSettings
 
 ROUNDS = 3
 START = 1_763_800_000_000
 PATIENT = "patient-7f3a"
+DEVICE = "C4:B0:00:00:00:01"
 MOUNTED_BYTES = 512 << 20
 SECTOR = 512
 """Of which /sys/block/*/stat counts, whatever the device (Documentation/block/stat.rst)."""
@@ -39,6 +63,12 @@ CGM_WEEK = 7 * 288
 STREAM_WEEK = 7 * 86_400
 CURSOR_EVERY = 64
 """A judgement without consequence is kept after so many readings or segments (`agent.judging.CURSOR_LAG`)."""
+WEEK_S = 7 * 86_400
+FACTS_S = 60
+"""What a device that is only seen again costs is kept this often at most (`agent.device_facts.SEEN_MS`)."""
+SPEED = 300.0
+BOX_READINGS = 36
+"""Three hours of a glucose sensor, in 36 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +116,7 @@ def _of_device(device: str) -> int:
 
 
 def _of_process() -> int:
-    lines = Path("/proc/self/io").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
+    return _io_of(os.getpid())
 
 
 def _reading(number: int, *, quantity: Quantity, step_ms: int, value: str) -> Reading:
@@ -100,7 +129,7 @@ def _reading(number: int, *, quantity: Quantity, step_ms: int, value: str) -> Re
         measured_at=at,
         clock=ClockTrust.TRUSTED,
         received_at=at,
-        device="C4:B0:00:00:00:01",
+        device=DEVICE,
         key=f"{at}:{number * 37 % 65_536:04x}",
         provenance=Provenance(
             source="device", value=value, unit=unit, frame=(number * 40_503 % 2**40).to_bytes(9, "big")
@@ -184,10 +213,30 @@ def _received(batch: int) -> Step:
     return step
 
 
-def bytes_a_record(
-    place: Disk, step: Step, *, steps: int, records: int, before: Sequence[tuple[Step, int]] = ()
-) -> list[float]:
-    """Return, for each round, what a record costs when `steps` steps keep `records` records each.
+def _facts(store: Store, _sealer: Sealer, number: int) -> None:
+    store.keep_device_facts({DEVICE: DeviceFacts(seen_at=START + number * 60_000, battery=80)}, now_ms=START)
+
+
+def _proof(store: Store, _sealer: Sealer, _number: int) -> None:
+    store.prove()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a layout costs: bytes a record in each round; and in the last one pages a step, in all and by tree."""
+
+    rounds: Sequence[float]
+    pages: float
+    of: dict[str, float]
+
+    @property
+    def median(self) -> float:
+        """Bytes a record."""
+        return sorted(self.rounds)[len(self.rounds) // 2]
+
+
+def cost_of(place: Disk, step: Step, *, steps: int, records: int = 1, before: Sequence[tuple[Step, int]] = ()) -> Cost:
+    """Return what a record costs when `steps` steps keep `records` records each.
 
     Args:
         place: where.
@@ -198,7 +247,7 @@ def bytes_a_record(
     """
     keys = [Recipient.of(OpeningKey.generate(), role) for role in RecipientRole]
     sealer = Sealer(box="box-0001", signing_key=SigningKey.generate(), recipients=keys)
-    found: list[float] = []
+    rounds: list[float] = []
     for number in range(ROUNDS):
         folder = place.folder / str(number)
         path = folder / "veilleur.db"
@@ -206,49 +255,189 @@ def bytes_a_record(
         for first, times in before:
             for one in range(times):
                 first(store, sealer, one)
-        _checkpoint(path)
+        _lengthen_log(path)
         begun = place.written()
         for one in range(steps):
             step(store, sealer, one)
         _checkpoint(path)
-        found.append((place.written() - begun) / (steps * records))
+        rounds.append((place.written() - begun) / (steps * records))
+        if number == ROUNDS - 1:
+            # Not counted, and few enough for one log.
+            few = min(steps, 20)
+            for one in range(steps, steps + few):
+                step(store, sealer, one)
+            found = log_pages.commits(path)
+            of = log_pages.shares(found, log_pages.trees(path), steps=few)
+            pages = sum(len(commit) for commit in found) / few
         store.close()
         shutil.rmtree(folder)
-    return found
+    return Cost(rounds=rounds, pages=pages, of=of)
+
+
+def _lengthen_log(path: Path) -> None:
+    """Have the log as long as it gets before it is played into the file, and begin it anew."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("pragma wal_autocheckpoint = 0").fetchall()
+    connection.execute("create table filling(body blob)")
+    while path.with_name(f"{path.name}-wal").stat().st_size < LOG_BYTES:
+        connection.execute("insert into filling values (zeroblob(65536))")
+        connection.execute("delete from filling")
+    connection.execute("drop table filling")
+    connection.close()
+    _checkpoint(path)
 
 
 def _checkpoint(path: Path) -> None:
-    """Have all that is in the log written to where it belongs, so that it is counted."""
+    """Have all that is in the log written to where it belongs, so that it is counted; the log stays as long."""
     connection = sqlite3.connect(path)
-    connection.execute("pragma wal_checkpoint(truncate)").fetchall()
+    connection.execute("pragma wal_checkpoint(restart)").fetchall()
     connection.close()
 
 
 def figures() -> None:
     with disk() as place:
 
-        def cost(lane: str, layout: str, step: Step, steps: int, records: int, **facts: object) -> float:
-            found = bytes_a_record(place, step, steps=steps, records=records)
-            say("wear.device", "bytes/record", found, lane=lane, layout=layout, counted=place.counted, **facts)
-            return sorted(found)[len(found) // 2]
+        def cost(what: str, layout: str, step: Step, steps: int, records: int = 1, **more: object) -> float:
+            before = more.pop("before", ())
+            found = cost_of(place, step, steps=steps, records=records, before=before)  # type: ignore[arg-type]
+            facts = {"lane": what, "layout": layout, "pages_a_commit": round(found.pages, 2), "of": found.of}
+            say("wear.device", "bytes/record", found.rounds, **facts, counted=place.counted)
+            return found.median
 
-        cost("alerts", "one a commit, with the engine's snapshot", _judged, 200, 1)
-        cursor = cost("-", "the cursor and the snapshot alone", _cursor, 300, 1)
-        sparse = cost("sparse", "row, one a commit", _sparse(1), 500, 1)
+        cost("alerts", "one a commit, with the engine's snapshot", _judged, 200)
+        cursor = cost("-", "the cursor and the snapshot alone", _cursor, 300)
+        facts = cost("-", "what a device said of itself", _facts, 300)
+        proof = cost("-", "a commit that proves that the box works", _proof, 1000)
+        sparse = cost("sparse", "row, one a commit", _sparse(1), 500)
         cost("sparse", "rows, 60 a commit (a device's history)", _sparse(60), 60, 60)
-        rows = cost("dense", "row, one a commit (not used)", _rows_of_stream, 500, 1)
-        dense = {
-            values: cost("dense", f"segment of {values}", _segment(values), steps, values)
-            for values, steps in ((10, 300), (30, 200), (60, 150), (300, 40), (600, 30))
+        rows = cost("dense", "row, one a commit (not used)", _rows_of_stream, 500)
+        receipt = cost("-", "a receipt of one reading", _received(1), 300, before=[(_sparse(1), 320)])
+        proofs = WEEK_S / COMMIT_S * proof
+        parts = {
+            "kept": CGM_WEEK * sparse,
+            "receipts": CGM_WEEK * receipt,
+            "facts": CGM_WEEK * facts,
+            "judged": CGM_WEEK / CURSOR_EVERY * cursor,
+            "proofs": proofs,
         }
-        receipts = bytes_a_record(place, _received(1), steps=300, records=1, before=[(_sparse(1), 300)])
-        say("wear.device", "bytes/receipt", receipts, layout="a receipt of one entry", counted=place.counted)
-        receipt = sorted(receipts)[len(receipts) // 2]
-        week = CGM_WEEK * (sparse + receipt + cursor / CURSOR_EVERY)
-        say("wear.week", "MB", [week / 1e6], stream="CGM, 2 016 readings, received one by one", counted=place.counted)
-        for seconds, each in dense.items():
-            segments = STREAM_WEEK / seconds
-            week = STREAM_WEEK * each + segments * (receipt + cursor / CURSOR_EVERY)
-            facts = {"stream": "1 Hz, not thinned", "group_commit_s": seconds, "counted": place.counted}
-            say("wear.week", "MB", [week / 1e6], **facts)
-        say("wear.week", "MB", [STREAM_WEEK * rows / 1e6], stream="1 Hz, row by row (not used)", counted=place.counted)
+        _say_week("CGM, 2 016 readings, received one by one", parts, place)
+        for values, steps in ((10, 300), (30, 200), (60, 150), (300, 40), (600, 30)):
+            each = cost("dense", f"segment of {values}", _segment(values), steps, values)
+            before = [(_segment(values), steps + 20)]
+            received = cost("-", f"a receipt of a segment of {values}", _received(values), steps, before=before)
+            segments = STREAM_WEEK / values
+            parts = {
+                "kept": STREAM_WEEK * each,
+                "receipts": segments * received,
+                "facts": WEEK_S / max(FACTS_S, values) * facts,
+                "judged": segments / CURSOR_EVERY * cursor,
+                "proofs": proofs,
+            }
+            _say_week("1 Hz, not thinned", parts, place, group_commit_s=values)
+        _say_week("1 Hz, row by row (not used)", {"kept": STREAM_WEEK * rows}, place)
+        with tempfile.TemporaryDirectory(prefix="veilleur-") as name:
+            asyncio.run(_whole_box(Path(name), place))
+
+
+def _say_week(stream: str, parts: dict[str, float], place: Disk, **more: object) -> None:
+    shown = {name: round(part / 1e6, 1) for name, part in parts.items()}
+    say("wear.week", "MB", [sum(parts.values()) / 1e6], stream=stream, **more, of=shown, counted=place.counted)
+
+
+# --- the whole box --------------------------------------------------------------------------------------------
+
+
+async def _whole_box(folder: Path, place: Disk) -> None:
+    """Run a box with one sensor, its state on the disk that is counted, and say what a reading costs it."""
+    clock = AcceleratedClock.starting_now(start_ms=START, speed=SPEED)
+    world = World(WorldSettings(folder=folder, clock=clock), on_event=lambda _name, _event: None)
+    state = place.folder / "box"
+    text = world.agent_settings.read_text(encoding="utf-8")
+    text = text.replace('"box/kek"', f'"{state}/kek"').replace('state = "box"', f'state = "{state}"')
+    text += f'\n[fleet]\nmetrics = "{folder}/metrics.prom"\n'
+    world.agent_settings.write_text(text, encoding="utf-8")
+    air = Air()
+    where = Circumstances(air=air, clock=clock, zone=ZoneInfo("Europe/Paris"), witness=Nobody())
+    sensor = GlucoseSensor(CGM, where, name="Veilleur CGM", session_start=START)
+    async with world, serve_hci(folder / "hci.sock", air, lambda _here: None):
+        await asyncio.to_thread(world.broker.start)
+        for inbox in world.inboxes:
+            await inbox.start()
+            await inbox.ready(within=90)
+        await sensor.start()
+        living = asyncio.create_task(sensor.run())
+        await world.box.start()
+        await world.box.ready(within=90)
+        database = state / "veilleur.db"
+        await _give(sensor, clock, database, readings=3)
+        # Past its start: its log is as long as it gets, and empty.
+        await asyncio.to_thread(_lengthen_log, database)
+        begun, io = place.written(), _io_of(world.box.pid)
+        began = time.monotonic()
+        await _give(sensor, clock, database, readings=BOX_READINGS)
+        seconds = round(time.monotonic() - began)
+        found = log_pages.commits(database)
+        of = log_pages.trees(database)
+        await asyncio.to_thread(_checkpoint, database)
+        device = (place.written() - begun) / BOX_READINGS
+        process = (_io_of(world.box.pid) - io) / BOX_READINGS
+        living.cancel()
+        await asyncio.wait([living])
+    kinds = Counter(_kind_of({of.get(page, log_pages.FREED) for page in commit}) for commit in found)
+    more = {
+        "by_process": round(process),
+        "commits": {name: round(count / BOX_READINGS, 2) for name, count in kinds.most_common()},
+        "pages": log_pages.shares(found, of, steps=BOX_READINGS),
+        "seconds": seconds,
+        "counted": place.counted,
+    }
+    say("wear.box", "bytes/reading", [device], **more)
+
+
+async def _give(sensor: GlucoseSensor, clock: AcceleratedClock, database: Path, *, readings: int) -> None:
+    """Have the sensor measure so often, a simulated five minutes apart, and return when the team has all of it."""
+    rows = _number(database, "select count(*) from reading")
+    for number in range(readings):
+        await asyncio.sleep(300 / SPEED)
+        sensor.take(Glucose(at=clock.now_ms(), count=1000 + number % 100))
+    async with asyncio.timeout(60):
+        while (  # noqa: ASYNC110 - another process writes it
+            _number(database, "select count(*) from reading") < rows + readings
+            or _number(database, "select count(*) from outbox where receipted_at is null") > 0
+        ):
+            await asyncio.sleep(0.2)
+
+
+def _number(database: Path, query: str) -> int:
+    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5)
+    try:
+        return int(connection.execute(query).fetchone()[0])
+    finally:
+        connection.close()
+
+
+def _kind_of(trees: set[str]) -> str:
+    """Say what a commit was for, by what it touched."""
+    kinds = {
+        "reading": "kept",
+        "stream": "judged",
+        "outbox": "outbox",
+        "device_facts": "facts",
+        "meta": "proof or time",
+    }
+    return next((kind for tree, kind in kinds.items() if tree in trees), "other")
+
+
+def _io_of(pid: int | None) -> int:
+    lines = Path("/proc", str(pid), "io").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
+
+
+class Nobody:
+    """Looks on, and takes note of nothing."""
+
+    def taken(self, readings: Sequence[Taken]) -> None:
+        """Hear what was measured."""
+
+    def happened(self, event: str, device: str, detail: str = "") -> None:
+        """Hear what happened."""

@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agent import room
-from agent.database import PAGE_BYTES
 from agent.errors import BufferFullError
 from agent.missing import Missing
 from agent.room import MIB, Limits
@@ -171,7 +170,7 @@ def test_the_reserve_ends_somewhere_and_then_the_disk_says_so(small: Store, desk
         except sqlite3.OperationalError as error:
             said = str(error)
     assert "full" in said
-    assert SMALL.cap - 16 * PAGE_BYTES < small.fill().file <= SMALL.cap
+    assert SMALL.cap - 16 * 4096 < small.fill().file <= SMALL.cap
     writer.receive(10)
     writer.now += 1
     writer.alert()
