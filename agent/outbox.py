@@ -4,8 +4,8 @@ An entry covers the records `first` to `last`, both included. Entries are added 
 they stop waiting by `free`, and stay a while longer so that a restored team database can ask again. Only `drop`, for a
 dense lane in a full buffer, takes away what nobody has: whoever calls it declares the gap.
 
-A receipt leaves an entry as long as it was: `spare` gives up the bytes that `receipted_at` takes. SQLite then writes the
-head of the row alone; one that changes its length it writes anew, with the whole envelope (docs/adr/0032).
+A receipt leaves an entry as long as it was: `spare` gives up the bytes that `receipted_at` takes. SQLite then writes
+the head of the row alone; one that changes its length it writes anew, with the whole envelope (docs/adr/0032).
 """
 
 import sqlite3
@@ -126,7 +126,8 @@ class Outbox:
             ).fetchall()
             freed += [first for (first,) in rows]
             self._connection.execute(
-                "update outbox set receipted_at = ?, spare = x'' where first >= ? and last <= ? and receipted_at is null",
+                "update outbox set receipted_at = ?, spare = x''"
+                " where first >= ? and last <= ? and receipted_at is null",
                 (now_ms, item.first, item.last),
             )
         return freed

@@ -17,48 +17,32 @@ given for one glucose reading, and in which commits.
 import asyncio
 import os
 import shutil
-import sqlite3
-import subprocess
 import tempfile
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 from agent.alive import COMMIT_S
-from agent.database import LOG_BYTES
 from agent.room import Limits
 from agent.store import Arrival, Judgement, Store
 from agent.vault import Vault
 from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence
 from benchmarks import log_pages
 from benchmarks.figure import say
+from benchmarks.wear_box import whole_box
+from benchmarks.wear_disk import MOUNTED_BYTES, Disk, checkpoint, disk, lengthen_log
 from devices.reading import ClockTrust, Provenance, Quantity, Reading, Unit, Validity, to_counts
 from devices.source import DeviceFacts
 from exchange.identity import OpeningKey, Recipient, RecipientRole, SigningKey
 from exchange.messages import Range
 from exchange.receipts import Received
 from exchange.sealing import Sealer
-from simulators.clock import AcceleratedClock
-from simulators.hci_socket import serve_hci
-from simulators.home import CGM
-from simulators.link import Air
-from simulators.patients import Glucose
-from simulators.peripherals.cgm import GlucoseSensor
-from simulators.peripherals.peripheral import Circumstances, Taken
-from simulators.world import World, WorldSettings
 
 ROUNDS = 3
 START = 1_763_800_000_000
 PATIENT = "patient-7f3a"
 DEVICE = "C4:B0:00:00:00:01"
-MOUNTED_BYTES = 512 << 20
-SECTOR = 512
-"""Of which /sys/block/*/stat counts, whatever the device (Documentation/block/stat.rst)."""
 CGM_WEEK = 7 * 288
 STREAM_WEEK = 7 * 86_400
 CURSOR_EVERY = 64
@@ -66,57 +50,6 @@ CURSOR_EVERY = 64
 WEEK_S = 7 * 86_400
 FACTS_S = 60
 """What a device that is only seen again costs is kept this often at most (`agent.device_facts.SEEN_MS`)."""
-SPEED = 300.0
-BOX_READINGS = 36
-"""Three hours of a glucose sensor, in 36 s."""
-
-
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """A folder, and what counts the bytes written to where it lies."""
-
-    folder: Path
-    counted: str
-    written: Callable[[], int]
-
-
-@contextmanager
-def disk() -> Iterator[Disk]:
-    """Give a disk of its own, or this one."""
-    with tempfile.TemporaryDirectory(prefix="veilleur-wear-") as name:
-        image, place = Path(name, "card.img"), Path(name, "card")
-        place.mkdir()
-        device = _mount(image, place) if os.geteuid() == 0 else None
-        if device is None:
-            yield Disk(place, "by this process", _of_process)
-            return
-        try:
-            yield Disk(place, "on the device, ext4", lambda: _of_device(device))
-        finally:
-            subprocess.run(["umount", str(place)], check=True)
-
-
-def _mount(image: Path, place: Path) -> str | None:
-    """Return the name of the loop device that is mounted at `place`, None where that is not allowed."""
-    if shutil.which("mkfs.ext4") is None or shutil.which("mount") is None:
-        return None
-    with image.open("wb") as file:
-        file.truncate(MOUNTED_BYTES)
-    for command in (["mkfs.ext4", "-q", str(image)], ["mount", "-o", "loop,noatime", str(image), str(place)]):
-        if subprocess.run(command, capture_output=True, check=False).returncode:
-            return None
-    mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
-    return next(line.split()[0].rsplit("/", 1)[1] for line in mounts if line.split()[1] == str(place))
-
-
-def _of_device(device: str) -> int:
-    os.sync()
-    fields = Path("/sys/block", device, "stat").read_text(encoding="utf-8").split()
-    return int(fields[6]) * SECTOR
-
-
-def _of_process() -> int:
-    return _io_of(os.getpid())
 
 
 def _reading(number: int, *, quantity: Quantity, step_ms: int, value: str) -> Reading:
@@ -248,6 +181,9 @@ def cost_of(place: Disk, step: Step, *, steps: int, records: int = 1, before: Se
     keys = [Recipient.of(OpeningKey.generate(), role) for role in RecipientRole]
     sealer = Sealer(box="box-0001", signing_key=SigningKey.generate(), recipients=keys)
     rounds: list[float] = []
+    found: list[log_pages.Commit] = []
+    of: dict[int, str] = {}
+    few = min(steps, 20)
     for number in range(ROUNDS):
         folder = place.folder / str(number)
         path = folder / "veilleur.db"
@@ -255,43 +191,20 @@ def cost_of(place: Disk, step: Step, *, steps: int, records: int = 1, before: Se
         for first, times in before:
             for one in range(times):
                 first(store, sealer, one)
-        _lengthen_log(path)
+        lengthen_log(path)
         begun = place.written()
         for one in range(steps):
             step(store, sealer, one)
-        _checkpoint(path)
+        checkpoint(path)
         rounds.append((place.written() - begun) / (steps * records))
-        if number == ROUNDS - 1:
-            # Not counted, and few enough for one log.
-            few = min(steps, 20)
-            for one in range(steps, steps + few):
-                step(store, sealer, one)
-            found = log_pages.commits(path)
-            of = log_pages.shares(found, log_pages.trees(path), steps=few)
-            pages = sum(len(commit) for commit in found) / few
+        # Not counted in bytes, and few enough for one log.
+        for one in range(steps, steps + few):
+            step(store, sealer, one)
+        found, of = log_pages.commits(path), log_pages.trees(path)
         store.close()
         shutil.rmtree(folder)
-    return Cost(rounds=rounds, pages=pages, of=of)
-
-
-def _lengthen_log(path: Path) -> None:
-    """Have the log as long as it gets before it is played into the file, and begin it anew."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("pragma wal_autocheckpoint = 0").fetchall()
-    connection.execute("create table filling(body blob)")
-    while path.with_name(f"{path.name}-wal").stat().st_size < LOG_BYTES:
-        connection.execute("insert into filling values (zeroblob(65536))")
-        connection.execute("delete from filling")
-    connection.execute("drop table filling")
-    connection.close()
-    _checkpoint(path)
-
-
-def _checkpoint(path: Path) -> None:
-    """Have all that is in the log written to where it belongs, so that it is counted; the log stays as long."""
-    connection = sqlite3.connect(path)
-    connection.execute("pragma wal_checkpoint(restart)").fetchall()
-    connection.close()
+    pages = sum(len(commit) for commit in found) / few
+    return Cost(rounds=rounds, pages=pages, of=log_pages.shares(found, of, steps=few))
 
 
 def figures() -> None:
@@ -336,108 +249,9 @@ def figures() -> None:
             _say_week("1 Hz, not thinned", parts, place, group_commit_s=values)
         _say_week("1 Hz, row by row (not used)", {"kept": STREAM_WEEK * rows}, place)
         with tempfile.TemporaryDirectory(prefix="veilleur-") as name:
-            asyncio.run(_whole_box(Path(name), place))
+            asyncio.run(whole_box(Path(name), place))
 
 
 def _say_week(stream: str, parts: dict[str, float], place: Disk, **more: object) -> None:
     shown = {name: round(part / 1e6, 1) for name, part in parts.items()}
     say("wear.week", "MB", [sum(parts.values()) / 1e6], stream=stream, **more, of=shown, counted=place.counted)
-
-
-# --- the whole box --------------------------------------------------------------------------------------------
-
-
-async def _whole_box(folder: Path, place: Disk) -> None:
-    """Run a box with one sensor, its state on the disk that is counted, and say what a reading costs it."""
-    clock = AcceleratedClock.starting_now(start_ms=START, speed=SPEED)
-    world = World(WorldSettings(folder=folder, clock=clock), on_event=lambda _name, _event: None)
-    state = place.folder / "box"
-    text = world.agent_settings.read_text(encoding="utf-8")
-    text = text.replace('"box/kek"', f'"{state}/kek"').replace('state = "box"', f'state = "{state}"')
-    text += f'\n[fleet]\nmetrics = "{folder}/metrics.prom"\n'
-    world.agent_settings.write_text(text, encoding="utf-8")
-    air = Air()
-    where = Circumstances(air=air, clock=clock, zone=ZoneInfo("Europe/Paris"), witness=Nobody())
-    sensor = GlucoseSensor(CGM, where, name="Veilleur CGM", session_start=START)
-    async with world, serve_hci(folder / "hci.sock", air, lambda _here: None):
-        await asyncio.to_thread(world.broker.start)
-        for inbox in world.inboxes:
-            await inbox.start()
-            await inbox.ready(within=90)
-        await sensor.start()
-        living = asyncio.create_task(sensor.run())
-        await world.box.start()
-        await world.box.ready(within=90)
-        database = state / "veilleur.db"
-        await _give(sensor, clock, database, readings=3)
-        # Past its start: its log is as long as it gets, and empty.
-        await asyncio.to_thread(_lengthen_log, database)
-        begun, io = place.written(), _io_of(world.box.pid)
-        began = time.monotonic()
-        await _give(sensor, clock, database, readings=BOX_READINGS)
-        seconds = round(time.monotonic() - began)
-        found = log_pages.commits(database)
-        of = log_pages.trees(database)
-        await asyncio.to_thread(_checkpoint, database)
-        device = (place.written() - begun) / BOX_READINGS
-        process = (_io_of(world.box.pid) - io) / BOX_READINGS
-        living.cancel()
-        await asyncio.wait([living])
-    kinds = Counter(_kind_of({of.get(page, log_pages.FREED) for page in commit}) for commit in found)
-    more = {
-        "by_process": round(process),
-        "commits": {name: round(count / BOX_READINGS, 2) for name, count in kinds.most_common()},
-        "pages": log_pages.shares(found, of, steps=BOX_READINGS),
-        "seconds": seconds,
-        "counted": place.counted,
-    }
-    say("wear.box", "bytes/reading", [device], **more)
-
-
-async def _give(sensor: GlucoseSensor, clock: AcceleratedClock, database: Path, *, readings: int) -> None:
-    """Have the sensor measure so often, a simulated five minutes apart, and return when the team has all of it."""
-    rows = _number(database, "select count(*) from reading")
-    for number in range(readings):
-        await asyncio.sleep(300 / SPEED)
-        sensor.take(Glucose(at=clock.now_ms(), count=1000 + number % 100))
-    async with asyncio.timeout(60):
-        while (  # noqa: ASYNC110 - another process writes it
-            _number(database, "select count(*) from reading") < rows + readings
-            or _number(database, "select count(*) from outbox where receipted_at is null") > 0
-        ):
-            await asyncio.sleep(0.2)
-
-
-def _number(database: Path, query: str) -> int:
-    connection = sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=5)
-    try:
-        return int(connection.execute(query).fetchone()[0])
-    finally:
-        connection.close()
-
-
-def _kind_of(trees: set[str]) -> str:
-    """Say what a commit was for, by what it touched."""
-    kinds = {
-        "reading": "kept",
-        "stream": "judged",
-        "outbox": "outbox",
-        "device_facts": "facts",
-        "meta": "proof or time",
-    }
-    return next((kind for tree, kind in kinds.items() if tree in trees), "other")
-
-
-def _io_of(pid: int | None) -> int:
-    lines = Path("/proc", str(pid), "io").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
-
-
-class Nobody:
-    """Looks on, and takes note of nothing."""
-
-    def taken(self, readings: Sequence[Taken]) -> None:
-        """Hear what was measured."""
-
-    def happened(self, event: str, device: str, detail: str = "") -> None:
-        """Hear what happened."""
