@@ -183,7 +183,7 @@ def cost_of(place: Disk, step: Step, *, steps: int, records: int = 1, before: Se
     rounds: list[float] = []
     found: list[log_pages.Commit] = []
     of: dict[int, str] = {}
-    few = min(steps, 20)
+    few = min(steps, 20 if records == 1 else 5)
     for number in range(ROUNDS):
         folder = place.folder / str(number)
         path = folder / "veilleur.db"
