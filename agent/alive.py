@@ -1,11 +1,13 @@
 """The proof that the box does its work, and the only place that tells systemd so (`WATCHDOG=1`).
 
-A process that runs is not yet a box that keeps readings. So each sign of life rests on two things, seen just then:
+A process that runs is not yet a box that keeps readings. So each sign of life rests on this:
 
-- a small commit went through the store's own thread to the disk, synchronous, as a reading's would;
+- the store's own thread has just taken the right to write: it does not hang, and nobody else holds the database;
+- a small commit went through it to the disk, synchronous, as a reading's would: not longer ago than `COMMIT_S`, and
+  just now where the disk is nearly full or only read, or refused anything since;
 - judging is at rest, or finished the piece of work that it had in hand.
 
-Where either hangs or fails no sign is given, and systemd ends the box and starts it again (deploy/veilleur.service:
+Where one hangs or fails no sign is given, and systemd ends the box and starts it again (deploy/veilleur.service:
 WatchdogSec). A fault in judging that is told and tried again is no hang: keeping and sending must go on.
 
 Not here: what may be done about a disk that refuses (store), and the time that readings are judged by (watch).
@@ -29,7 +31,10 @@ from agent.turns import Turns
 logger = logging.getLogger(__name__)
 
 LONGEST_PAUSE_S = 20.0
-"""Between two proofs; each is one commit, about 21 KB of writes on a flash card, so not as often as could be."""
+"""Between two proofs."""
+COMMIT_S = 300.0
+"""Between two commits that prove it, as often as a glucose sensor measures: one in each proof would wear the card out
+more than all readings of a sensor do (docs/adr/0032)."""
 
 
 def pause_s() -> float:
@@ -51,6 +56,7 @@ class Alive:
         self._store = store
         self._turns = turns
         self._told = ""
+        self._committed_at: float | None = None
         self.proven_at: float | None = None
 
     async def run(self) -> None:
@@ -66,7 +72,7 @@ class Alive:
 
     async def _proves(self, *, within: float) -> bool:
         try:
-            await self._store.call(Store.prove)
+            await self._writes()
             async with asyncio.timeout(within):
                 await self._turns.moves()
         except sqlite3.Error as error:
@@ -77,6 +83,17 @@ class Alive:
             return False
         self._told = ""
         return True
+
+    async def _writes(self) -> None:
+        """Return when the store can write: it just committed, or did not long ago and nothing speaks against it."""
+        now = time.monotonic()
+        may_write = await self._store.call(Store.may_write)
+        recent = self._committed_at is not None and now - self._committed_at < COMMIT_S
+        if recent and may_write and not self._store.refused:
+            return
+        self._committed_at, self._store.refused = None, False
+        await self._store.call(Store.prove)
+        self._committed_at = now
 
     def _leave_name(self) -> None:
         if self._proven is None:

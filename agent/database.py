@@ -15,7 +15,12 @@ from alerting.alert import Sentence
 from exchange.durable_file import sync_folder
 
 BUSY_S = 10.0
-WAL_BYTES = 1 << 20
+PAGE_BYTES = 1024
+"""Of a new database; one that is there keeps its own. What a commit touches is written page by page (docs/adr/0032)."""
+LOG_BYTES = 2 << 20
+"""A log of so many bytes is played into the file, and written over from its beginning."""
+LONGEST_LOG_BYTES = 2 * LOG_BYTES
+"""Only a longer one, as a large transaction leaves it, is cut: making it long again costs more than writing over it."""
 _NOT_HAD = re.compile(r"unable to get the page\. error code=(\d+)")
 # synchronous 2 is FULL: a commit is on the disk before it returns.
 _PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "secure_delete": 1, "foreign_keys": 1}
@@ -48,6 +53,7 @@ def connect(path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
         connection.text_factory = _text
+        connection.execute(f"pragma page_size = {PAGE_BYTES}")
         _require_pragmas(connection, path)
         _require_sound(connection, path)
         # The journal of the change to WAL is gone for good: left over, it would take the database back to nothing.
@@ -146,7 +152,9 @@ def _require_pragmas(connection: sqlite3.Connection, path: Path) -> None:
                     en="Put the state folder on a local disk (ext4), not on a network or temporary one.",
                 ),
             )
-    connection.execute(f"pragma journal_size_limit = {WAL_BYTES}")
+    (page,) = connection.execute("pragma page_size").fetchone()
+    connection.execute(f"pragma wal_autocheckpoint = {LOG_BYTES // page}").fetchall()
+    connection.execute(f"pragma journal_size_limit = {LONGEST_LOG_BYTES}")
 
 
 def _require_sound(connection: sqlite3.Connection, path: Path) -> None:

@@ -191,3 +191,29 @@ def segments(db: Database) -> None:
             stream integer not null references stream(id)
         )""")
     db.execute("create index segment_left_out_of on segment_left_out(segment)")
+
+
+@migrations(name="0010_receipts")
+def receipts(db: Database) -> None:
+    """An outbox whose row keeps its length when a receipt comes: the envelope behind it is not written a second time.
+
+    `spare` holds the six bytes that the time of the receipt takes (docs/adr/0032). Needs as much room as the outbox.
+    """
+    db.execute("alter table outbox rename to outbox_before")
+    db.execute("""
+        create table outbox (
+            first integer primary key,
+            last integer not null,
+            lane integer not null,
+            created integer not null,
+            receipted_at integer,
+            spare blob not null default x'000000000000',
+            body blob not null
+        )""")
+    db.execute("""
+        insert into outbox(first, last, lane, created, receipted_at, spare, body)
+        select first, last, lane, created, receipted_at, iif(receipted_at is null, x'000000000000', x''), body
+        from outbox_before order by first""")
+    db.execute("drop table outbox_before")
+    db.execute("create index outbox_waiting on outbox(lane, first) where receipted_at is null")
+    db.execute("create index outbox_receipted on outbox(receipted_at) where receipted_at is not null")

@@ -3,6 +3,9 @@
 An entry covers the records `first` to `last`, both included. Entries are added inside the store's transactions;
 they stop waiting by `free`, and stay a while longer so that a restored team database can ask again. Only `drop`, for a
 dense lane in a full buffer, takes away what nobody has: whoever calls it declares the gap.
+
+A receipt leaves an entry as long as it was: `spare` gives up the bytes that `receipted_at` takes. SQLite then writes
+the head of the row alone; one that changes its length it writes anew, with the whole envelope (docs/adr/0032).
 """
 
 import sqlite3
@@ -123,7 +126,8 @@ class Outbox:
             ).fetchall()
             freed += [first for (first,) in rows]
             self._connection.execute(
-                "update outbox set receipted_at = ? where first >= ? and last <= ? and receipted_at is null",
+                "update outbox set receipted_at = ?, spare = x''"
+                " where first >= ? and last <= ? and receipted_at is null",
                 (now_ms, item.first, item.last),
             )
         return freed
@@ -163,7 +167,8 @@ class Outbox:
                 "select first, last from outbox where last >= ? and first <= ? order by first", (item.first, item.last)
             ).fetchall()
             self._connection.execute(
-                "update outbox set receipted_at = null where last >= ? and first <= ?", (item.first, item.last)
+                "update outbox set receipted_at = null, spare = x'000000000000' where last >= ? and first <= ?",
+                (item.first, item.last),
             )
             at = item.first
             for first, last in rows:

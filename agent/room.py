@@ -13,6 +13,7 @@ Not here: what may give way, and in which order (eviction).
 
 import contextlib
 import logging
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -29,10 +30,10 @@ logger = logging.getLogger(__name__)
 
 MIB = 1 << 20
 WORKING_BYTES = 8 * MIB
-"""What ordinary writes leave free on the disk for the log: a thousand pages are four, a large transaction as much."""
-MOST_PORTION = 256
-"""Pages that are freed at a time, at most: one transaction that alerts wait for."""
-_LEAST_PORTION = 4
+"""What ordinary writes leave free on the disk for the log: it is four at most, a large transaction as much."""
+MOST_PORTION = MIB
+"""Bytes that are freed at a time, at most: one transaction that alerts wait for."""
+_LEAST_PORTION = 16 << 10
 BALLAST = "ballast"
 """Name of the file beside the database."""
 
@@ -107,6 +108,10 @@ class Room:
         """Whether the ballast is in its place."""
         return self._ballast.carried
 
+    def is_doubtful(self) -> bool:
+        """Return whether the disk is nearly full, or has become one that is only read."""
+        return self._is_short() or bool(os.statvfs(self._folder).f_flag & os.ST_RDONLY)
+
     def begin(self) -> None:
         """Take note of the file's size; the first thing in an ordinary transaction."""
         self._size_before = fill_of(self._connection).file
@@ -174,7 +179,7 @@ class Room:
             return 0
 
     def _make(self, relieve: Relieve) -> bool:
-        portion = max(_LEAST_PORTION, min(self._limit // self._page // 32, MOST_PORTION))
+        portion = max(_LEAST_PORTION, min(self._limit // 32, MOST_PORTION)) // self._page
         while True:
             try:
                 return relieve(portion)

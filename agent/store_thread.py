@@ -25,9 +25,14 @@ T = TypeVar("T")
 
 
 class StoreThread:
-    """A Store in its own thread; calls run one after the other, in the order made."""
+    """A Store in its own thread; calls run one after the other, in the order made.
+
+    Attributes:
+        refused: SQLite refused something since this was last set to False.
+    """
 
     def __init__(self) -> None:
+        self.refused = False
         self._executor = ThreadPoolExecutor(1, "store")
         self._store: Store | None = None
 
@@ -57,6 +62,7 @@ class StoreThread:
         try:
             return await asyncio.shield(loop.run_in_executor(self._executor, lambda: method(store, *args, **kwargs)))
         except sqlite3.DatabaseError as error:
+            self.refused = True
             if is_damage(error):
                 raise unusable(store.path, error) from error
             raise

@@ -104,6 +104,19 @@ class StoreWriter(StoreOutbox, ClockBook, StoreCommands, StoreMemos, StoreAudit)
         """Delete entries receipted before `before_ms` (exclusive); return how many."""
         return self._room.run(lambda: super(StoreWriter, self).forget_receipted(before_ms=before_ms), nothing_gives_way)
 
+    def may_write(self) -> bool:
+        """Take the right to write and give it back, so that nothing reaches the disk.
+
+        Returns:
+            Whether nothing is known of the disk for which it might refuse a commit.
+
+        Raises:
+            sqlite3.Error: somebody else holds the database.
+        """
+        self._connection.execute("begin immediate")
+        self._connection.rollback()
+        return not self._room.is_doubtful()
+
     def prove(self) -> None:
         """Commit something small, for good, also where there is room for nothing else."""
         self._room.run(super().prove, nothing_gives_way)

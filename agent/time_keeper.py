@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 LOOK_S = 15.0
 KEEP_S = 3600.0
-"""The time is kept this often where nothing else is: a commit costs the disk some 20 KB."""
+"""The time is kept this often where nothing else is: a commit costs the card some 5 KB."""
 TELL_S = 300.0
 """What lasts is noticed this often, and the time asked for again."""
 STANDS_S = 6 * 3600.0

@@ -5,25 +5,35 @@ kernel then counts what was written to it, journal and metadata included. Elsewh
 which leaves the file system's part out; each figure says which.
 
 What a card writes to its flash besides (its own write amplification) no file system shows.
+
+Counted once the log is as long as it gets, as in a box that has run for a day. Beside each figure stands how many pages
+a step writes to the log, and of which trees (`log_pages`). A week is what a box does in one: keeping, receipts, the
+cursor, what the device said of itself, and the commits that prove that the box works.
+
+`wear.box` is the whole box as a process, over the virtual radio, with broker and inbox: what its state folder's disk is
+given for one glucose reading, and in which commits.
 """
 
+import asyncio
 import os
 import shutil
-import sqlite3
-import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
+from agent.alive import COMMIT_S
 from agent.room import Limits
 from agent.store import Arrival, Judgement, Store
 from agent.vault import Vault
 from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence
+from benchmarks import log_pages
 from benchmarks.figure import say
+from benchmarks.wear_box import whole_box
+from benchmarks.wear_disk import MOUNTED_BYTES, Disk, checkpoint, disk, lengthen_log
 from devices.reading import ClockTrust, Provenance, Quantity, Reading, Unit, Validity, to_counts
+from devices.source import DeviceFacts
 from exchange.identity import OpeningKey, Recipient, RecipientRole, SigningKey
 from exchange.messages import Range
 from exchange.receipts import Received
@@ -32,62 +42,14 @@ from exchange.sealing import Sealer
 ROUNDS = 3
 START = 1_763_800_000_000
 PATIENT = "patient-7f3a"
-MOUNTED_BYTES = 512 << 20
-SECTOR = 512
-"""Of which /sys/block/*/stat counts, whatever the device (Documentation/block/stat.rst)."""
+DEVICE = "C4:B0:00:00:00:01"
 CGM_WEEK = 7 * 288
 STREAM_WEEK = 7 * 86_400
 CURSOR_EVERY = 64
 """A judgement without consequence is kept after so many readings or segments (`agent.judging.CURSOR_LAG`)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Disk:
-    """A folder, and what counts the bytes written to where it lies."""
-
-    folder: Path
-    counted: str
-    written: Callable[[], int]
-
-
-@contextmanager
-def disk() -> Iterator[Disk]:
-    """Give a disk of its own, or this one."""
-    with tempfile.TemporaryDirectory(prefix="veilleur-wear-") as name:
-        image, place = Path(name, "card.img"), Path(name, "card")
-        place.mkdir()
-        device = _mount(image, place) if os.geteuid() == 0 else None
-        if device is None:
-            yield Disk(place, "by this process", _of_process)
-            return
-        try:
-            yield Disk(place, "on the device, ext4", lambda: _of_device(device))
-        finally:
-            subprocess.run(["umount", str(place)], check=True)
-
-
-def _mount(image: Path, place: Path) -> str | None:
-    """Return the name of the loop device that is mounted at `place`, None where that is not allowed."""
-    if shutil.which("mkfs.ext4") is None or shutil.which("mount") is None:
-        return None
-    with image.open("wb") as file:
-        file.truncate(MOUNTED_BYTES)
-    for command in (["mkfs.ext4", "-q", str(image)], ["mount", "-o", "loop,noatime", str(image), str(place)]):
-        if subprocess.run(command, capture_output=True, check=False).returncode:
-            return None
-    mounts = Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()
-    return next(line.split()[0].rsplit("/", 1)[1] for line in mounts if line.split()[1] == str(place))
-
-
-def _of_device(device: str) -> int:
-    os.sync()
-    fields = Path("/sys/block", device, "stat").read_text(encoding="utf-8").split()
-    return int(fields[6]) * SECTOR
-
-
-def _of_process() -> int:
-    lines = Path("/proc/self/io").read_text(encoding="utf-8").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
+WEEK_S = 7 * 86_400
+FACTS_S = 60
+"""What a device that is only seen again costs is kept this often at most (`agent.device_facts.SEEN_MS`)."""
 
 
 def _reading(number: int, *, quantity: Quantity, step_ms: int, value: str) -> Reading:
@@ -100,7 +62,7 @@ def _reading(number: int, *, quantity: Quantity, step_ms: int, value: str) -> Re
         measured_at=at,
         clock=ClockTrust.TRUSTED,
         received_at=at,
-        device="C4:B0:00:00:00:01",
+        device=DEVICE,
         key=f"{at}:{number * 37 % 65_536:04x}",
         provenance=Provenance(
             source="device", value=value, unit=unit, frame=(number * 40_503 % 2**40).to_bytes(9, "big")
@@ -184,10 +146,30 @@ def _received(batch: int) -> Step:
     return step
 
 
-def bytes_a_record(
-    place: Disk, step: Step, *, steps: int, records: int, before: Sequence[tuple[Step, int]] = ()
-) -> list[float]:
-    """Return, for each round, what a record costs when `steps` steps keep `records` records each.
+def _facts(store: Store, _sealer: Sealer, number: int) -> None:
+    store.keep_device_facts({DEVICE: DeviceFacts(seen_at=START + number * 60_000, battery=80)}, now_ms=START)
+
+
+def _proof(store: Store, _sealer: Sealer, _number: int) -> None:
+    store.prove()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What a layout costs: bytes a record in each round; and in the last one pages a step, in all and by tree."""
+
+    rounds: Sequence[float]
+    pages: float
+    of: dict[str, float]
+
+    @property
+    def median(self) -> float:
+        """Bytes a record."""
+        return sorted(self.rounds)[len(self.rounds) // 2]
+
+
+def cost_of(place: Disk, step: Step, *, steps: int, records: int = 1, before: Sequence[tuple[Step, int]] = ()) -> Cost:
+    """Return what a record costs when `steps` steps keep `records` records each.
 
     Args:
         place: where.
@@ -198,7 +180,10 @@ def bytes_a_record(
     """
     keys = [Recipient.of(OpeningKey.generate(), role) for role in RecipientRole]
     sealer = Sealer(box="box-0001", signing_key=SigningKey.generate(), recipients=keys)
-    found: list[float] = []
+    rounds: list[float] = []
+    found: list[log_pages.Commit] = []
+    of: dict[int, str] = {}
+    few = min(steps, 20 if records == 1 else 5)
     for number in range(ROUNDS):
         folder = place.folder / str(number)
         path = folder / "veilleur.db"
@@ -206,49 +191,67 @@ def bytes_a_record(
         for first, times in before:
             for one in range(times):
                 first(store, sealer, one)
-        _checkpoint(path)
+        lengthen_log(path)
         begun = place.written()
         for one in range(steps):
             step(store, sealer, one)
-        _checkpoint(path)
-        found.append((place.written() - begun) / (steps * records))
+        checkpoint(path)
+        rounds.append((place.written() - begun) / (steps * records))
+        # Not counted in bytes, and few enough for one log.
+        for one in range(steps, steps + few):
+            step(store, sealer, one)
+        found, of = log_pages.commits(path), log_pages.trees(path)
         store.close()
         shutil.rmtree(folder)
-    return found
-
-
-def _checkpoint(path: Path) -> None:
-    """Have all that is in the log written to where it belongs, so that it is counted."""
-    connection = sqlite3.connect(path)
-    connection.execute("pragma wal_checkpoint(truncate)").fetchall()
-    connection.close()
+    pages = sum(len(commit) for commit in found) / few
+    return Cost(rounds=rounds, pages=pages, of=log_pages.shares(found, of, steps=few))
 
 
 def figures() -> None:
     with disk() as place:
 
-        def cost(lane: str, layout: str, step: Step, steps: int, records: int, **facts: object) -> float:
-            found = bytes_a_record(place, step, steps=steps, records=records)
-            say("wear.device", "bytes/record", found, lane=lane, layout=layout, counted=place.counted, **facts)
-            return sorted(found)[len(found) // 2]
+        def cost(what: str, layout: str, step: Step, steps: int, records: int = 1, **more: object) -> float:
+            before = more.pop("before", ())
+            found = cost_of(place, step, steps=steps, records=records, before=before)  # type: ignore[arg-type]
+            facts = {"lane": what, "layout": layout, "pages_a_commit": round(found.pages, 2), "of": found.of}
+            say("wear.device", "bytes/record", found.rounds, **facts, counted=place.counted)
+            return found.median
 
-        cost("alerts", "one a commit, with the engine's snapshot", _judged, 200, 1)
-        cursor = cost("-", "the cursor and the snapshot alone", _cursor, 300, 1)
-        sparse = cost("sparse", "row, one a commit", _sparse(1), 500, 1)
+        cost("alerts", "one a commit, with the engine's snapshot", _judged, 200)
+        cursor = cost("-", "the cursor and the snapshot alone", _cursor, 300)
+        facts = cost("-", "what a device said of itself", _facts, 300)
+        proof = cost("-", "a commit that proves that the box works", _proof, 1000)
+        sparse = cost("sparse", "row, one a commit", _sparse(1), 500)
         cost("sparse", "rows, 60 a commit (a device's history)", _sparse(60), 60, 60)
-        rows = cost("dense", "row, one a commit (not used)", _rows_of_stream, 500, 1)
-        dense = {
-            values: cost("dense", f"segment of {values}", _segment(values), steps, values)
-            for values, steps in ((10, 300), (30, 200), (60, 150), (300, 40), (600, 30))
+        rows = cost("dense", "row, one a commit (not used)", _rows_of_stream, 500)
+        receipt = cost("-", "a receipt of one reading", _received(1), 300, before=[(_sparse(1), 320)])
+        proofs = WEEK_S / COMMIT_S * proof
+        parts = {
+            "kept": CGM_WEEK * sparse,
+            "receipts": CGM_WEEK * receipt,
+            "facts": CGM_WEEK * facts,
+            "judged": CGM_WEEK / CURSOR_EVERY * cursor,
+            "proofs": proofs,
         }
-        receipts = bytes_a_record(place, _received(1), steps=300, records=1, before=[(_sparse(1), 300)])
-        say("wear.device", "bytes/receipt", receipts, layout="a receipt of one entry", counted=place.counted)
-        receipt = sorted(receipts)[len(receipts) // 2]
-        week = CGM_WEEK * (sparse + receipt + cursor / CURSOR_EVERY)
-        say("wear.week", "MB", [week / 1e6], stream="CGM, 2 016 readings, received one by one", counted=place.counted)
-        for seconds, each in dense.items():
-            segments = STREAM_WEEK / seconds
-            week = STREAM_WEEK * each + segments * (receipt + cursor / CURSOR_EVERY)
-            facts = {"stream": "1 Hz, not thinned", "group_commit_s": seconds, "counted": place.counted}
-            say("wear.week", "MB", [week / 1e6], **facts)
-        say("wear.week", "MB", [STREAM_WEEK * rows / 1e6], stream="1 Hz, row by row (not used)", counted=place.counted)
+        _say_week("CGM, 2 016 readings, received one by one", parts, place)
+        for values, steps in ((10, 300), (30, 200), (60, 150), (300, 40), (600, 30)):
+            each = cost("dense", f"segment of {values}", _segment(values), steps, values)
+            before = [(_segment(values), steps + 20)]
+            received = cost("-", f"a receipt of a segment of {values}", _received(values), steps, before=before)
+            segments = STREAM_WEEK / values
+            parts = {
+                "kept": STREAM_WEEK * each,
+                "receipts": segments * received,
+                "facts": WEEK_S / max(FACTS_S, values) * facts,
+                "judged": segments / CURSOR_EVERY * cursor,
+                "proofs": proofs,
+            }
+            _say_week("1 Hz, not thinned", parts, place, group_commit_s=values)
+        _say_week("1 Hz, row by row (not used)", {"kept": STREAM_WEEK * rows}, place)
+        with tempfile.TemporaryDirectory(prefix="veilleur-") as name:
+            asyncio.run(whole_box(Path(name), place))
+
+
+def _say_week(stream: str, parts: dict[str, float], place: Disk, **more: object) -> None:
+    shown = {name: round(part / 1e6, 1) for name, part in parts.items()}
+    say("wear.week", "MB", [sum(parts.values()) / 1e6], stream=stream, **more, of=shown, counted=place.counted)

@@ -21,6 +21,7 @@ from click.testing import CliRunner, Result
 from agent import doctor_files
 from agent.cli import main
 from agent.clock_trust import LinuxTime
+from agent.database import PAGE_BYTES
 from agent.doctor_broker import broker_findings
 from agent.doctor_files import file_findings
 from agent.doctor_machine import machine_findings, service_findings
@@ -119,9 +120,9 @@ def damage(home: Home) -> None:
     path = home.state / "veilleur.db"
     with path.open("r+b") as file:
         # Pages in the middle: the head of the file still looks like a database.
-        for at in range(2 * 4096, path.stat().st_size, 4096):
+        for at in range(2 * PAGE_BYTES, path.stat().st_size, PAGE_BYTES):
             file.seek(at)
-            file.write(os.urandom(4096))
+            file.write(os.urandom(PAGE_BYTES))
 
 
 def leave_wal(home: Home) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.database import PAGE_BYTES
 from agent.errors import DamagedError, StoreError, VaultError
 from agent.key_places import make_kek_file
 from agent.own_envelopes import OwnEnvelopes
@@ -88,7 +89,7 @@ def _half(path: Path) -> None:
 
 def _last_page(path: Path) -> None:
     with path.open("r+b") as file:
-        file.truncate(path.stat().st_size - 4096)
+        file.truncate(path.stat().st_size - PAGE_BYTES)
 
 
 def _tables(path: Path) -> None:
@@ -104,7 +105,7 @@ def _a_tree(path: Path) -> None:
     (root,) = connection.execute("select rootpage from sqlite_schema where name = 'outbox'").fetchone()
     connection.close()
     with path.open("r+b") as file:
-        file.seek((root - 1) * 4096)
+        file.seek((root - 1) * PAGE_BYTES)
         file.write(b"\xff" * 512)
 
 
@@ -135,7 +136,7 @@ def test_what_was_to_be_sent_is_taken_over_with_its_numbers_and_the_new_ones_fol
     (root,) = connection.execute("select rootpage from sqlite_schema where name = 'reading'").fetchone()
     connection.close()
     with whole.open("r+b") as file:
-        file.seek((root - 1) * 4096)
+        file.seek((root - 1) * PAGE_BYTES)
         file.write(b"\xff" * 512)
     store = opened(whole)
     assert lineage(store.epoch) != lineage(former)
@@ -162,7 +163,7 @@ def test_an_envelope_that_was_altered_is_not_taken_over(whole: Path, own: Desk) 
     connection.commit()
     connection.close()
     with whole.open("r+b") as file:
-        file.truncate(whole.stat().st_size - 4096)
+        file.truncate(whole.stat().st_size - PAGE_BYTES)
     store = opened(whole)
     assert {1500, 1510}.isdisjoint(counts(store, own))
     store.close()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.database import PAGE_BYTES
 from agent.key_places import make_kek_file, open_vault
 from agent.quarantine import set_aside_before
 from agent.settings import Settings
@@ -222,8 +223,8 @@ def _spoilt(place: Place) -> bool:
         connection.close()
     with place.settings.database.open("r+b") as file:
         for (root,) in roots:
-            file.seek((root - 1) * 4096)
-            file.write(b"\xff" * 4096)
+            file.seek((root - 1) * PAGE_BYTES)
+            file.write(b"\xff" * PAGE_BYTES)
     poke = sqlite3.connect(place.settings.database, timeout=10)
     try:
         poke.execute("insert into meta(name, value) values ('poke', x'00') on conflict(name) do nothing")
