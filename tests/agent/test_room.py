@@ -272,7 +272,7 @@ def test_dense_entries_that_lost_their_segments_give_way_too(small: Store, desk:
 
 def test_what_could_not_be_kept_is_declared_without_numbers(store: Store, desk: Desk) -> None:
     lost = Missing()
-    lost.add(START, START + 9000, 10)
+    lost.add(START, START + 9000, 10, by_arrival=True)
     store.declare({PATIENT: lost}, desk.sealer, now_ms=START)
     (gap,) = [record for record in desk.waiting(store) if isinstance(record, GapRecord)]
     assert (gap.ranges, gap.readings, gap.reason) == ((), 10, GapReason.REFUSED)
