@@ -10,6 +10,7 @@ from benchmarks import (
     kill_loop,
     latency,
     live,
+    peers_exchange,
     recovery,
     replay,
     sealing,
@@ -34,6 +35,7 @@ ALL = {
     "latency": latency.figures,
     "drain": drain.figures,
     "kill_loop": kill_loop.figures,
+    "peers_exchange": peers_exchange.figures,
 }
 
 
