@@ -3,6 +3,7 @@
 import sys
 
 from benchmarks import (
+    at_rest,
     batch,
     codecs,
     drain,
@@ -36,6 +37,7 @@ ALL = {
     "drain": drain.figures,
     "kill_loop": kill_loop.figures,
     "peers_exchange": peers_exchange.figures,
+    "at_rest": at_rest.figures,
 }
 
 

@@ -37,7 +37,7 @@ class Buffer(ABC):
         open: those that were given since it was started and are not answered.
     """
 
-    quiet_s = 15.0
+    quiet_s = 20.0
     """When nothing more has arrived for so long although the way is open, nothing will."""
 
     def __init__(self) -> None:
@@ -197,6 +197,9 @@ class Box(Program):
 
 class MosquittoBridge(Buffer):
     """A local mosquitto that bridges to the team's; told safe: PUBACK, with a reason code that is no refusal."""
+
+    quiet_s = 60.0
+    """One that saves at each change has been seen to need 20 s before it connects."""
 
     def __init__(self, folder: Path, port: int, lines: str) -> None:
         super().__init__()

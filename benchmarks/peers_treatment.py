@@ -1,4 +1,4 @@
-"""What is done to each buffer, the same to all: kills at random moments, a disk that fills, and its cost undisturbed.
+"""What is done to each buffer, the same to all: a mere outage, kills at random moments, and a disk that fills.
 
 A kill takes the process and leaves what the kernel had of it: it is no power cut, which also takes what was never
 synced (the box's own tests cut the power, `tests/faults`).
@@ -22,10 +22,12 @@ WINDOW = 100
 MOST_OPEN = 2000
 """Records without an answer at which a producer of a fixed rate waits."""
 ANSWER_S = 10.0
+HELD_S = 5.0
 SETTLE_S = 1.0
 POLL_S = 0.05
 TICK_S = 0.01
-BETWEEN_KILLS_S = (0.5, 1.5)
+BETWEEN_KILLS_S = (0.5, 5.0)
+"""Longer than the shortest pause between two savings of mosquitto, which is a second."""
 COMES_BACK_S = 30.0
 COME_BACK = 20
 """Records told safe after room was made, at which a buffer counts as back."""
@@ -145,19 +147,23 @@ class Filler:
 
 
 async def filled(
-    buffer: Buffer, uplink: Uplink, disk: Disk, *, records: int, leave: int, within_s: float
+    buffer: Buffer, uplink: Uplink, disk: Disk, *, rate: float, seconds: float, leave: int
 ) -> dict[str, object]:
-    """Give records to a buffer whose disk has little room, make room, and return what became of them."""
+    """Give records to a buffer whose disk has little room, make room, and return what became of them.
+
+    The process is never killed here: what it lost, it lost for want of room, or of a longer queue.
+    """
     uplink.gate.shut()
     filler = Filler(disk.folder)
     await buffer.start()
     producer = Producer(buffer)
     await asyncio.to_thread(filler.fill, leave=leave)
-    ends = time.monotonic() + within_s
+    ends = time.monotonic() + seconds
     try:
-        await producer.quickly(until=lambda: producer.next >= records or time.monotonic() > ends)
+        await producer.at(rate, until=lambda: time.monotonic() > ends)
         await producer.answered()
-        await asyncio.sleep(SETTLE_S)
+        # Those that write what they called safe later do it while there is still no room.
+        await asyncio.sleep(HELD_S)
         full = os.statvfs(disk.folder)
         safe = len(buffer.account.safe)
         given = producer.next
@@ -170,6 +176,7 @@ async def filled(
         **buffer.account.facts(),
         "told_safe_in_want": safe,
         "lost_in_want": buffer.account.lost_of(range(given)),
+        "rate": rate,
         "room": leave,
         "free_at_the_end": full.f_bavail * full.f_frsize,
         "takes_again_after_s": back,
@@ -191,7 +198,11 @@ async def _comes_back(buffer: Buffer, producer: Producer) -> float | None:
 
 
 async def undisturbed(buffer: Buffer, uplink: Uplink, disk: Disk, *, rate: float, seconds: float) -> dict[str, object]:
-    """Return bytes that reach the device a record at a fixed rate, and records a second when all are given that fit."""
+    """Let a mere outage pass, and return what it cost: nothing fails but the way to the team.
+
+    Bytes that reach the device a record at a fixed rate; records a second when as many are given as are taken; and
+    how many a second the team gets afterwards.
+    """
     uplink.gate.shut()
     await buffer.start()
     producer = Producer(buffer)
@@ -206,13 +217,14 @@ async def undisturbed(buffer: Buffer, uplink: Uplink, disk: Disk, *, rate: float
     await producer.quickly(until=lambda: time.monotonic() > began + seconds)
     await producer.answered()
     quick = (len(buffer.account.safe) - safe) / (time.monotonic() - began)
+    drain = await drained(buffer, uplink)
     await buffer.stop()
     return {
+        **buffer.account.facts(),
         "rate": rate,
         "bytes_a_record": round(written / max(safe, 1)),
         "records_a_second": round(quick),
-        "told_safe": len(buffer.account.safe),
-        "refused": len(buffer.account.refused),
+        "drained_a_second": round(drain.records / drain.seconds) if drain.seconds else None,
     }
 
 

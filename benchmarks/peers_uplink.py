@@ -181,7 +181,8 @@ class PlainTeam(Uplink):
         return self
 
     def _take(self, payload: bytes) -> None:
-        self._counts[number_of(payload)] += 1
+        # One record a line; some send many at once.
+        self._counts.update(number_of(record) for record in payload.splitlines())
 
     async def __aexit__(self, *_: object) -> None:
         self._client.disconnect()
