@@ -154,7 +154,10 @@ def thingsboard_fault() -> str | None:
     stamp, wanted = VENV / "installed", hashlib.sha256(LOCKED.read_bytes()).hexdigest()
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return None
-    venv.create(VENV, clear=True, with_pip=True)
+    try:
+        venv.create(VENV, clear=True, with_pip=True)
+    except subprocess.CalledProcessError as error:
+        return str(error)
     install = [str(VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run(
         [*install, "--require-hashes", "-r", str(LOCKED)],
