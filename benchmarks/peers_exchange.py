@@ -31,7 +31,7 @@ from benchmarks.figure import machine
 from benchmarks.peers_buffers import ROOT, Box, Buffer, MosquittoBridge, Program, ThingsBoard
 from benchmarks.peers_treatment import dice, filled, killed, undisturbed
 from benchmarks.peers_uplink import PlainTeam, Uplink, VeilleurTeam
-from benchmarks.wear import Disk, disk
+from benchmarks.wear_disk import Disk, disk
 
 KILLS = int(os.environ.get("PEERS_KILLS", "10"))
 RATE = float(os.environ.get("PEERS_RATE", "500"))

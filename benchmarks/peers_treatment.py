@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.peers_buffers import Buffer
 from benchmarks.peers_uplink import Uplink
-from benchmarks.wear import Disk
+from benchmarks.wear_disk import Disk
 
 WINDOW = 100
 """Records without an answer at once, where as many are given as are taken."""

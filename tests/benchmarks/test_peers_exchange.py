@@ -18,7 +18,7 @@ from benchmarks.peers_exchange import AS_IT_COMES
 from benchmarks.peers_record import measured_at, number_at, number_of, text
 from benchmarks.peers_treatment import Producer, drained, filled, killed
 from benchmarks.peers_uplink import Gate, PlainTeam, Uplink, VeilleurTeam
-from benchmarks.wear import Disk
+from benchmarks.wear_disk import Disk
 
 NUMBERS = st.sets(st.integers(0, 40))
 
