@@ -32,7 +32,13 @@ MONTHS_SPEED = DAY_MS / 4000
 """A day passes in 4 s, two months in some four minutes; readings of five weeks ago are still judged."""
 MONTHS = Path(__file__).with_name("months.toml")
 
-pytestmark = [pytest.mark.broker, pytest.mark.process, pytest.mark.radio, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.process,
+    pytest.mark.radio,
+    pytest.mark.long,
+    pytest.mark.timeout(900),
+]
 
 
 # --- a broker and a team that forget ------------------------------------------------------------------------------
