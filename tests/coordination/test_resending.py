@@ -156,7 +156,7 @@ def test_a_box_gives_a_lost_database_all_that_it_keeps(team: Team, tmp_path: Pat
     status(database, START + MINUTE)
     ((epoch, ranges),) = asked(database)
     assert lineage(epoch) == lineage(box.this_epoch())
-    assert Store.resend(box, epoch, ranges) == []
+    assert Store.resend(box, epoch, ranges, now_ms=START) == []
     send(database)
     status(database, START + 2 * MINUTE)
     assert len(asked(database)) == 1
