@@ -30,6 +30,7 @@ SPEED = 1200.0
 DAY_MS = 86_400_000
 MONTHS_SPEED = DAY_MS / 4000
 """A day passes in 4 s, two months in some four minutes; readings of five weeks ago are still judged."""
+SILENT_HOURS = 3.5
 MONTHS = Path(__file__).with_name("months.toml")
 
 pytestmark = [
@@ -128,6 +129,10 @@ async def away(life: Life, office: Office, cable: Cable, machines: Sequence[Mach
         When (ms UTC, by the clock of all) it is back.
     """
     cable.cut()
+    if machines:
+        # The sensor falls silent for longer than its protocol waits: an alert is among what waits.
+        for fault in ({"kind": "cut_link"}, {"kind": "refuse_connections", "seconds": SILENT_HOURS * 3600 / SPEED}):
+            await life.world.home.tell({"fault": {"device": "cgm", **fault}})
     begun = life.settings.clock.now_ms()
     for month in (31, 62):
         if machines:
@@ -138,7 +143,8 @@ async def away(life: Life, office: Office, cable: Cable, machines: Sequence[Mach
             goal = begun + month * DAY_MS
             await life.until("a month passes", lambda goal=goal: life.settings.clock.now_ms() >= goal, within=400)  # type: ignore[misc]
         office.new_month()
-    await life.taken(10)
+    waits = "SELECT count(*) > 0 FROM outbox WHERE lane = 0 AND receipted_at IS NULL"
+    await life.until("an alert waits at the box", lambda: life.at_box(waits) == [(1,)])
     # A broker keeps what waits for a box for a week, and this one has lost even that.
     await life.forget_at_broker()
     back_at = 0
