@@ -29,7 +29,7 @@ from devices.reading import ClockTrust, Provenance, Quantity, Reading, Unit, Val
 from exchange.connection import LinkSettings
 from exchange.identity import SigningKey, read_team_keys
 from exchange.link import Link
-from exchange.sealing import Sealer, sealed_by
+from exchange.sealing import Sealer
 
 BOX = "box-0001"
 MOST = 500
@@ -119,7 +119,6 @@ async def run(folder: Path, port: int) -> None:
             presence=presence,
             clock=clock,
             counts=counts,
-            is_intact=lambda body: sealed_by(signing.public, body) is not None,
         )
         sealer = Sealer(box=BOX, signing_key=signing, recipients=team.recipients)
         sending = asyncio.create_task(forwarder.run(), name="forwarder")
