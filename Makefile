@@ -128,6 +128,7 @@ lock:
 	$(LOCK) pyproject.toml requirements/build.in --extra desk -c requirements/sim.txt -o requirements/desk.txt
 	$(LOCK) pyproject.toml requirements/build.in --extra sim --extra analysis --extra desk --extra dev -c requirements/sim.txt -c requirements/analysis.txt -c requirements/desk.txt -o requirements/dev.txt
 	$(LOCK) pyproject.toml requirements/build.in --extra sim --extra analysis --extra desk --extra dev --extra peers -c requirements/dev.txt -o requirements/peers.txt
+	$(LOCK) requirements/peers_exchange.in -o requirements/peers_exchange.txt
 
 clean:
 	rm -f alerting/_kernel*.so

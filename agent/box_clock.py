@@ -182,9 +182,12 @@ class BoxClock:
         correction = Correction(boot=self._boot, mono_from=since, mono_to=mono, offset=offset)
         return Found(correction=correction, before=before, after=self._stretch)
 
-    def look(self) -> Found | None:
-        """Follow the system's clock when it is vouched for; return what has to be put right, None when nothing."""
-        if not self._source.synchronised():
+    def look(self, vouched: bool | None = None) -> Found | None:  # noqa: FBT001 - who else was asked, if anybody
+        """Follow the system's clock when it is vouched for; return what has to be put right, None when nothing.
+
+        `vouched` is what somebody else than the machine itself says of it, None when nobody was there to ask.
+        """
+        if not (self._source.synchronised() if vouched is None else vouched):
             return None
         found = self._follow(self._source.wall_ms(), self._source.monotonic_ms())
         if found.before.trusted and abs(found.correction.offset) < STEP_MS:

@@ -328,6 +328,18 @@ def fits(config: Path) -> None:
         connect_reading(settings.database).close()
 
 
+@main.command(name="goes-back", hidden=True)
+@click.option("--config", type=click.Path(path_type=Path), default=Path("/etc/veilleur/agent.toml"))
+def goes_back(config: Path) -> None:
+    """Say by the exit code whether the version that ran last could go on after this one; for deploy/trial.sh."""
+    from agent.database import keeps_the_way_back
+    from agent.settings_file import read_settings
+
+    settings = read_settings(config)
+    if settings.database.exists() and not keeps_the_way_back(settings.database):
+        sys.exit(1)
+
+
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.pass_context

@@ -20,7 +20,7 @@ from agent.errors import VaultError
 from agent.vault import Vault
 from devices.reading import ClockTrust
 from exchange.box_records import ClockCorrection
-from exchange.messages import ObservationRecord
+from exchange.messages import ObservationRecord, is_by_arrival
 
 MOST_STRETCHES = 256
 """Stretches that are remembered: of the oldest, what could still be put right was long ago."""
@@ -148,7 +148,7 @@ def _opened(vault: Vault, table: str, digest: bytes, body: bytes) -> Observation
 def moved(record: ObservationRecord, offset: int) -> ObservationRecord:
     """Return a record by the right time: one dated by its arrival is moved, one that its device dated is not."""
     received_at = record.received_at + offset
-    if record.clock is not ClockTrust.UNKNOWN and record.measured_at != record.received_at:
+    if not is_by_arrival(record):
         return msgspec.structs.replace(record, received_at=received_at)
     return msgspec.structs.replace(
         record, received_at=received_at, measured_at=record.measured_at + offset, clock=ClockTrust.CORRECTED

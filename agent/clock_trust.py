@@ -2,7 +2,8 @@
 
 The kernel knows: whoever disciplines its clock (systemd-timesyncd, chrony with `rtcsync`, ntpd) clears STA_UNSYNC,
 setting the clock by hand sets it, and it sets itself once no news has come for hours (adjtimex(2)). Where a sandbox
-forbids that call even for reading, the mark that systemd-timesyncd leaves at its first synchronisation has to do.
+forbids that call even for reading, as the shipped unit does, somebody else is asked (`time_witness`); and where nobody
+answers, the mark that systemd-timesyncd leaves at its first synchronisation has to do.
 
 Not here: what the box makes of it (`box_clock`).
 """

@@ -11,6 +11,7 @@ from sqlite_utils.db import Database
 
 from agent.errors import DamagedError, StoreError
 from agent.migrations import migrations
+from agent.way_back import goes_back, migrate, unusable_step
 from alerting.alert import Sentence
 from exchange.durable_file import sync_folder
 
@@ -137,6 +138,24 @@ def connect_reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def keeps_the_way_back(path: Path) -> bool:
+    """Return whether the program that used a database last could go on with it after this one has; it is left as it is.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_S)
+        connection.text_factory = _text
+        return goes_back(Database(connection))
+    except sqlite3.Error as error:
+        raise unusable(path, error) from error
+    finally:
+        if connection is not None:
+            connection.close()
+
+
 def _require_pragmas(connection: sqlite3.Connection, path: Path) -> None:
     for pragma, value in _PRAGMAS.items():
         connection.execute(f"pragma {pragma} = {value}")
@@ -183,17 +202,16 @@ def _damage(found: str) -> sqlite3.Error:
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     database = Database(connection)
     _refuse_newer(database, path)
-    migrations.apply(database)
+    migrate(database)
 
 
 def _refuse_newer(database: Database, path: Path) -> None:
-    ours = {item.name for item in migrations.pending(Database(memory=True))}
-    newer = [item.name for item in migrations.applied(database) if item.name not in ours]
-    if newer:
+    newer = unusable_step(database)
+    if newer is not None:
         raise StoreError(
             Sentence(
-                fr=f"{path} vient d'une version plus récente de Veilleur (étape {newer[-1]}).",
-                en=f"{path} was made by a newer version of Veilleur (step {newer[-1]}).",
+                fr=f"{path} vient d'une version plus récente de Veilleur (étape {newer}).",
+                en=f"{path} was made by a newer version of Veilleur (step {newer}).",
             ),
             Sentence(
                 fr="Installer cette version ou une plus récente ; rien n'a été changé dans la base.",

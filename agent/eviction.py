@@ -39,20 +39,21 @@ class _AllMissing:
     def __init__(self, epochs: EpochReader, epoch: str) -> None:
         self._epochs = epochs
         self._epoch = epoch
-        self._found: defaultdict[tuple[str, str], Missing] = defaultdict(Missing)
+        self._found: defaultdict[tuple[str, str, bool], Missing] = defaultdict(Missing)
         self.readings = 0
         self.unsent = 0
 
-    def add(self, patient: str, part: Range, begin: int, end: int) -> None:
-        item = self._found[patient, self._epochs.of(part.first) or self._epoch]
+    def add(self, patient: str, part: Range, begin: int, end: int, *, by_arrival: bool) -> None:
+        # Apart: a correction of the time moves the ones and not the others.
+        item = self._found[patient, self._epochs.of(part.first) or self._epoch, by_arrival]
         item.number(part)
-        item.add(begin, end, part.last - part.first + 1)
+        item.add(begin, end, part.last - part.first + 1, by_arrival=by_arrival)
         self.unsent += part.last - part.first + 1
 
     def records(self) -> list[GapRecord]:
         return [
             item.record(patient, epoch=epoch, reason=GapReason.EVICTED)
-            for (patient, epoch), item in self._found.items()
+            for (patient, epoch, _), item in self._found.items()
         ]
 
 
@@ -117,9 +118,9 @@ class Eviction:
         segments = self._segments.oldest(limit=_AT_ONCE)
         for segment in segments:
             # Altered, nobody can say whose it was; that it is gone is said all the same.
-            patient = self._segments.patient(segment.first) or UNATTRIBUTED
+            patient, by_arrival = self._segments.origin(segment.first) or (UNATTRIBUTED, False)
             for part in self._outbox.drop(segment.first_seq, segment.last_seq, lane=LANE_DENSE):
-                missing.add(patient, part, segment.measured_from, segment.measured_to)
+                missing.add(patient, part, segment.measured_from, segment.measured_to, by_arrival=by_arrival)
             self._segments.delete(segment.first)
             missing.readings += segment.last_seq - segment.first_seq + 1
         return len(segments)
@@ -135,7 +136,7 @@ class Eviction:
         ).fetchall()
         for first, last, created in rows:
             for part in self._outbox.drop(first, last, lane=LANE_DENSE):
-                missing.add(UNATTRIBUTED, part, created, created)
+                missing.add(UNATTRIBUTED, part, created, created, by_arrival=True)
             missing.readings += last - first + 1
         return len(rows)
 

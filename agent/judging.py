@@ -265,7 +265,7 @@ class Judging(TechnicalJudging):
         if not self._behind:
             await self._tell_missed()
         followed = righted(self._clock)
-        anew = await self._store.call(Store.must_retime)
+        anew, ahead = await self._store.call(Store.must_retime), bool(self._ahead)
         if anew is not None:
             self._silence.listen_anew(self._clock.now_ms())
         for patient in self._patients.values():
@@ -278,6 +278,8 @@ class Judging(TechnicalJudging):
         if anew is not None:
             await self._store.persist(Store.retimed, anew)
             self._righted = followed
+        if self._shadows is not None and (anew is not None or ahead):
+            self._shadows.judge_anew()
 
     async def _judge_rest(self, patient: str, unjudged: list[Kept]) -> None:
         attempts = await self._store.persist(Store.count_attempt, patient)

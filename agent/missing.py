@@ -18,15 +18,18 @@ class Missing:
         begin: when the oldest was measured.
         end: when the newest was measured.
         readings: how many.
+        by_arrival: all of them were dated by when the box received them.
     """
 
     ranges: list[tuple[int, int]] = field(default_factory=list)
     begin: int = _LATEST
     end: int = -_LATEST
     readings: int = 0
+    by_arrival: bool = True
 
-    def add(self, begin: int, end: int, readings: int) -> None:
-        """Count readings measured from `begin` to `end`."""
+    def add(self, begin: int, end: int, readings: int, *, by_arrival: bool) -> None:
+        """Count readings measured from `begin` to `end`; `by_arrival`: as the box received them."""
+        self.by_arrival &= by_arrival
         self.begin, self.end = min(self.begin, begin), max(self.end, end)
         self.readings += readings
 
@@ -48,4 +51,5 @@ class Missing:
             measured_to=self.end,
             readings=self.readings,
             reason=reason,
+            by_arrival=self.by_arrival and self.readings > 0,
         )

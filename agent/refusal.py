@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from agent.attribution import moment_ms
 from agent.missing import Missing
 from agent.store import Arrival
+from devices.reading import ClockTrust
 from devices.source import DeviceEvent, DeviceEventKind
 
 TELL_MS = 3_600_000
@@ -51,8 +52,9 @@ class Refusal:
     def lose(self, arrivals: Iterable[Arrival]) -> None:
         """Take note of values that are dropped."""
         for arrival in arrivals:
-            at = moment_ms(arrival.reading)
-            self._lost.setdefault(arrival.patient, Missing()).add(at, at, 1)
+            at, reading = moment_ms(arrival.reading), arrival.reading
+            by_arrival = reading.clock is ClockTrust.UNKNOWN or reading.measured_at == reading.received_at
+            self._lost.setdefault(arrival.patient, Missing()).add(at, at, 1, by_arrival=by_arrival)
 
     @property
     def lost(self) -> Mapping[str, Missing]:

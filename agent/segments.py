@@ -24,7 +24,7 @@ from agent.errors import VaultError
 from agent.vault import Vault
 from devices.reading import Reading
 from exchange import messages
-from exchange.messages import MAX_RECORDS, ObservationRecord
+from exchange.messages import MAX_RECORDS, ObservationRecord, is_by_arrival
 
 LONGEST = MAX_RECORDS
 """Readings in one segment at most: what one envelope holds."""
@@ -217,11 +217,11 @@ class Segments:
         first, last, low, high, begin, end = row
         return Segment(first=first, last=last, first_seq=low, last_seq=high, measured_from=begin, measured_to=end)
 
-    def patient(self, first: int) -> str | None:
-        """Return whose a segment is; None when it was altered, so that nobody can say."""
+    def origin(self, first: int) -> tuple[str, bool] | None:
+        """Return whose a segment is, and whether all of it was dated by arrival; None when altered: nobody can say."""
         (body,) = self._connection.execute("select body from segment where first = ?", (first,)).fetchone()
         records = self._records(first, body)
-        return records[0].patient if records else None
+        return (records[0].patient, all(map(is_by_arrival, records))) if records else None
 
     def devices(self, stream: int) -> set[str]:
         """Return the addresses of the devices that gave a stream's readings."""

@@ -8,6 +8,8 @@
   start, says so in one line and in `veilleur status`.
 - It begins when it is first set. What was kept before is its history; it raises nothing before it began. A changed
   file begins anew; one that the settings no longer name is erased at the next start.
+- Once the box's time is put right it judges again what is kept, by the right time (`shadow_retiming`), after the
+  protocol that is applied has; what it came to by the wrong one is not kept any more.
 - It knows no acts: nobody can acknowledge what nobody was told.
 
 Not here: when time passes (watch), what a fault is caught by (daemon), and comparing (shadow_comparison).
@@ -24,7 +26,9 @@ from typing import TypeVar
 
 from agent.logs import EVENT, REASON
 from agent.reach import begun
+from agent.retiming import is_ahead
 from agent.settings import Patient
+from agent.shadow_retiming import not_after
 from agent.shadow_store import Fault, Pair, ShadowJudgement, ShadowState
 from agent.store import Store
 from agent.store_reader import Kept
@@ -143,6 +147,16 @@ class Shadows:
         if shadow is not None and not shadow.off:
             shadow.patient, shadow.course = patient, None
 
+    def judge_anew(self) -> None:
+        """Take up the time that is right now: the protocols that are applied have."""
+        for shadow in self._shadows.values():
+            self._drop(shadow)
+
+    def _drop(self, shadow: _Shadow) -> None:
+        """Let a shadow go on from what is kept, up to where it had come."""
+        shadow.course = None
+        self._add(shadow, shadow.row, 0)
+
     def _add(self, shadow: _Shadow, row: int, now: int) -> None:
         if not shadow.off:
             shadow.add(row, now)
@@ -191,8 +205,11 @@ class Shadows:
     async def _step(self, shadow: _Shadow) -> None:
         course = shadow.course
         if course is None:
+            if await self._store.persist(Store.must_retime) is not None:
+                # What a right time leaves out is not left out yet; `judge_anew` is called once it is.
+                return
             course = shadow.course = await self._take_up(shadow)
-        while shadow.steps:
+        while shadow.steps and shadow.course is course:
             row, now = shadow.steps.popleft()
             kept = await self._unjudged(shadow, after=course.cursor, until=row)
             if kept:
@@ -271,6 +288,10 @@ class Shadows:
         judgement = ShadowJudgement(state=state, changes=changes, left_out=left_out, replaces=replaces)
         now = self._clock.now_ms()
         counted_from = await self._store.persist(Store.keep_shadow, shadow.name, judgement, now_ms=now)
+        if counted_from is None:
+            # The time was put right meanwhile: this was judged by the wrong one.
+            self._drop(shadow)
+            return
         course.state, course.lag = replace(state, counted_from=counted_from, snapshot=b""), 0
 
     # --- taking up --------------------------------------------------------------------------------------------
@@ -278,19 +299,25 @@ class Shadows:
     async def _take_up(self, shadow: _Shadow) -> _Course:
         """Go on where the store says that judging had come to, or begin."""
         now = self._clock.now_ms()
+        right = await self._store.persist(Store.right_time)
         known = await self._store.persist(Store.shadow_state, shadow.name)
         if known is None or known.pair.protocol_hash != shadow.protocol.protocol_hash:
             await self._store.persist(Store.erase_shadow, shadow.name)
             logger.info("a shadow protocol begins; it tells nobody", extra={EVENT: "shadow"})
-            return await self._judge_history(shadow, shadow.beginning(now))
+            return await self._judge_history(shadow, replace(shadow.beginning(now), right=right))
         if known.pair != shadow.pair:
             # Beside another protocol, counting begins again; what the shadow knows holds.
             known = replace(known, pair=shadow.pair, counted_from=now)
+        if known.right != right:
+            # It came to this by a time that was wrong; when it began was moved with the readings.
+            return await self._judge_history(shadow, replace(known, right=right))
         try:
             engine = await _in_time(partial(Engine.restore, shadow.protocol, known.snapshot, zone=shadow.patient.zone))
         except SnapshotError:
             # Another version of the engine wrote it: everything since it began is judged again by this one.
             return await self._judge_history(shadow, known)
+        if is_ahead(engine, now):
+            return await self._judge_history(shadow, not_after(known, now))
         course = _Course(engine, known, known.cursor)
         # Kept at once: whatever switched it off last time is over.
         await self._keep_now(shadow, course)

@@ -56,6 +56,7 @@ class _Body(Struct, frozen=True, kw_only=True):
     pair: Pair
     snapshot: bytes
     fault: Fault | None = None
+    right: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,7 @@ class ShadowState:
         cursor: row of the newest reading that it has judged.
         snapshot: its engine, as it was at the cursor.
         fault: why it judges no more, None while it does.
+        right: names the correction of the box's time that it has judged by, empty before the first.
     """
 
     pair: Pair
@@ -79,6 +81,7 @@ class ShadowState:
     cursor: int
     snapshot: bytes
     fault: Fault | None = None
+    right: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +142,13 @@ class ShadowReader:
             cursor=cursor,
             snapshot=body.snapshot,
             fault=body.fault,
+            right=body.right,
         )
+
+    def right_time(self) -> bytes:
+        """Return what names the last correction of the box's time, empty before the first."""
+        row = self._connection.execute("select value from meta where name = 'right_time'").fetchone()
+        return b"" if row is None else bytes(row[0])
 
     def alerts(self, patient: str) -> list[KeptAlert]:
         """Return every kept alert of a patient's shadow, by when it was raised."""
@@ -180,9 +189,14 @@ class ShadowReader:
 class ShadowBuffer(ShadowReader):
     """The same, to write; every method is called inside a transaction of the store."""
 
-    def keep(self, number: int, judgement: ShadowJudgement) -> int:
-        """Keep what judging came to; `number` is that of the patient's stream. Return what `counted_from` became."""
+    def keep(self, number: int, judgement: ShadowJudgement) -> int | None:
+        """Keep what judging came to; `number` is that of the patient's stream. Return what `counted_from` became.
+
+        Nothing is kept of what was judged by a time that was found wrong since: None.
+        """
         state, execute = judgement.state, self._connection.execute
+        if state.right != self.right_time():
+            return None
         if judgement.replaces:
             execute("delete from shadow_alert where stream = ?", (number,))
         for change in judgement.changes:
@@ -278,7 +292,7 @@ class ShadowBuffer(ShadowReader):
         return max(oldest, int(beyond[0]) + 1)
 
     def _keep_state(self, number: int, state: ShadowState, *, counted_from: int, fault: Fault | None = None) -> None:
-        body = self._seal(number, _Body(pair=state.pair, snapshot=state.snapshot, fault=fault))
+        body = self._seal(number, _Body(pair=state.pair, snapshot=state.snapshot, fault=fault, right=state.right))
         self._connection.execute(
             "insert into shadow(stream, since, counted_from, until, cursor, body) values (?, ?, ?, ?, ?, ?)"
             " on conflict(stream) do update set since = excluded.since, counted_from = excluded.counted_from,"

@@ -368,17 +368,22 @@ class Store(StoreWriter):
         later = dropwhile(lambda kept: (kept.reading.measured_at, kept.row) <= after, found)
         return list(islice((kept for kept in later if kept.row not in left_out), limit))
 
-    def keep_shadow(self, patient: str, judgement: ShadowJudgement, *, now_ms: int) -> int:
+    def right_time(self) -> bytes:
+        """Return what names the last correction of the box's time, see `ShadowState`."""
+        return self._shadows.right_time()
+
+    def keep_shadow(self, patient: str, judgement: ShadowJudgement, *, now_ms: int) -> int | None:
         """Keep what a patient's shadow came to: its alerts, its snapshot and its cursor, or nothing; none is sent.
 
         Returns:
-            From when on (ms UTC, inclusive) what it came to is all there.
+            From when on (ms UTC, inclusive) what it came to is all there; None: nothing was kept, since it was judged
+            by a time that was found wrong meanwhile.
 
         Raises:
             BufferFullError: nothing was kept; no reading gives way to a shadow.
         """
 
-        def write() -> int:
+        def write() -> int | None:
             with self._ordinary(now_ms):
                 return self._shadows.keep(self._stream(patient), judgement)
 

@@ -3,7 +3,7 @@
 What is kept of the time, and put right, is `clock_store`; here are its transactions.
 """
 
-from agent import clock_store
+from agent import clock_store, shadow_retiming
 from agent.box_clock import Found, Stretch
 from agent.clock_store import Place
 from agent.database import immediate
@@ -63,6 +63,14 @@ class ClockBook(StoreTransactions):
                     began=found.before.at(correction.mono_from),
                 )
                 self._segments.rewrite(from_row, lambda record: clock_store.moved(record, correction.offset))
+                shadow_retiming.move(
+                    self._connection,
+                    self._vault,
+                    offset=correction.offset,
+                    began=found.before.at(correction.mono_from),
+                    from_seq=min(part.seq for part, _ in parts),
+                    now=now_ms,
+                )
             told = list(clock_store.records(correction, parts, at=now_ms))
             clock_store.put_right(self._connection, correction.boot)
             self._connection.execute("insert or replace into meta(name, value) values ('retime', randomblob(8))")

@@ -86,8 +86,11 @@ class StoreOutbox(StoreTransactions):
     def _gap(self, part: Range, created: int, lane: int, reason: GapReason) -> GapRecord:
         """Return what is missing: whose and of when as far as anything but the envelope says so."""
         segment = self._segments.of_numbers(part.first, part.last)
+        patient, by_arrival = UNATTRIBUTED, segment is None
+        if segment is not None:
+            patient, by_arrival = self._segments.origin(segment.first) or (patient, by_arrival)
         return GapRecord(
-            patient=(segment and self._segments.patient(segment.first)) or UNATTRIBUTED,
+            patient=patient,
             lane=lane,
             epoch=self.epochs.of(part.first) or self.epoch,
             ranges=((part.first, part.last),),
@@ -95,6 +98,7 @@ class StoreOutbox(StoreTransactions):
             measured_to=created if segment is None else segment.measured_to,
             readings=part.last - part.first + 1,
             reason=reason,
+            by_arrival=by_arrival,
         )
 
     def resend(self, epoch: str, ranges: Sequence[Range], *, now_ms: int) -> list[Range]:

@@ -23,6 +23,7 @@ from agent.receipt_time import Question, earliest, told
 from agent.settings import ClockSettings, Settings
 from agent.store import Store
 from agent.store_thread import StoreThread
+from agent.time_witness import TimeWitness
 from devices.clock import Clock, SystemClock
 from devices.source import DeviceEvent, DeviceEventKind
 from exchange.link import Link
@@ -58,6 +59,7 @@ class TimeKeeper:
         box: str,
         settings: ClockSettings,
         list_issued_at: Callable[[], int] = lambda: 0,
+        witness: Callable[[], Awaitable[bool | None]] | None = None,
     ) -> None:
         """Take what it needs.
 
@@ -69,6 +71,7 @@ class TimeKeeper:
             box: its id.
             settings: how the time is asked for.
             list_issued_at: when (ms UTC) the root signed the team list; 0: no root is pinned.
+            witness: says whether the system's clock is right where the machine itself cannot, see `time_witness`.
         """
         self._clock = clock
         self._store = store
@@ -76,6 +79,7 @@ class TimeKeeper:
         self._link = link
         self._box = box
         self._settings = settings
+        self._witness = witness
         self._before: Callable[[], Awaitable[None]] | None = None
         self._on_right: Callable[[], None] | None = None
         self._notice: Callable[[DeviceEvent], None] | None = None
@@ -131,7 +135,7 @@ class TimeKeeper:
     async def look(self) -> None:
         """Follow the time that is vouched for, and put right what was wrong until now."""
         async with self._following:
-            found = self._clock.look()
+            found = self._clock.look(None if self._witness is None else await self._witness())
             if found is not None:
                 await self._put_right(found, by="the machine")
         if self._clock.trusted:
@@ -219,6 +223,7 @@ async def begin_time(
         box=settings.box,
         settings=settings.clock,
         list_issued_at=list_issued_at,
+        witness=TimeWitness().vouches,
     )
     await keeper.begin()
     return keeper

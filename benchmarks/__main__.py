@@ -3,6 +3,7 @@
 import sys
 
 from benchmarks import (
+    at_rest,
     batch,
     codecs,
     drain,
@@ -10,6 +11,7 @@ from benchmarks import (
     kill_loop,
     latency,
     live,
+    peers_exchange,
     recovery,
     replay,
     sealing,
@@ -34,6 +36,8 @@ ALL = {
     "latency": latency.figures,
     "drain": drain.figures,
     "kill_loop": kill_loop.figures,
+    "peers_exchange": peers_exchange.figures,
+    "at_rest": at_rest.figures,
 }
 
 

@@ -46,6 +46,10 @@ class BoxKeys:
         self._listed = listed
         self._connection: Sql | None = None
 
+    def use(self, listed: Listed) -> None:
+        """From now on `listed` are the boxes of desk.toml."""
+        self._listed = listed
+
     async def __aenter__(self) -> Self:
         return self
 

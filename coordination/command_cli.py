@@ -1,4 +1,4 @@
-"""`veilleur-desk person-key, request, sign, send, send-list, commands, close, replay`: what boxes are told, by whom.
+"""`veilleur-desk person-key, request, sign, send, send-list, resend, commands, close, replay`: what boxes are told.
 
 A request is prepared, signed by each person with their own key and PIN, and sent; the box checks the signatures itself.
 
@@ -23,6 +23,7 @@ from coordination.protocol_sources import protocol_with_packs
 from coordination.replaying import Verdict, replay
 from coordination.request_words import command_line, command_table, request_lines, too_few
 from coordination.requests import add_signature, make_command, new_request, protocol_body, read_request, write_request
+from coordination.resend_command import ask_again
 from coordination.settings import read_settings
 from coordination.sqlite_commands import SqliteCommands
 from coordination.tables import Language, said
@@ -69,7 +70,7 @@ _ASKED = {
 
 def add_commands(group: click.Group) -> None:
     """Add these commands to a group."""
-    for command in (person_key, request, sign, send, send_list, commands, close, replay_alert):
+    for command in (person_key, request, sign, send, send_list, resend, commands, close, replay_alert):
         group.add_command(command)
 
 
@@ -239,6 +240,23 @@ def send_list(file: Path, boxes: tuple[str, ...], config: Path, database: Place 
             )
             queue.queue(command, SignedCommand(command=encode(command)), signed_by=(), now=now, by=account())
     click.echo(f"{len(chosen)} boîtiers / boxes: {', '.join(chosen)}")
+
+
+@click.command()
+@click.option("--box", "boxes", multiple=True, help="Boîtiers, tous sinon / boxes, all of them otherwise.")
+@click.option(
+    "--everything",
+    is_flag=True,
+    help="Tout ce que le boîtier garde, même ce qui est ici / all that the box keeps, even what is here.",
+)
+@_config
+@_database
+@_lang
+def resend(boxes: tuple[str, ...], config: Path, database: Path | None, lang: Language, *, everything: bool) -> None:
+    """Redemander aux boîtiers ce qui manque à la base. / Ask boxes again for what the database lacks."""
+    now = SystemClock().now_ms()
+    for sentence in ask_again(_place(config, database), boxes, everything=everything, now=now):
+        click.echo(said(sentence, lang))
 
 
 @click.command()

@@ -14,6 +14,8 @@ Rules of this room:
 - When the database takes nothing, nothing is acknowledged, and the inbox leaves the broker, so that boxes are told
   at once that nobody is there, and keep what they have.
 
+- Boxes and patients that the settings name anew are taken up while it runs (`settings_news`).
+
 Times of readings and deadlines come from the injected clock; backoff and receipts use real time. What is not here:
 whose a record is (attribution), what silence means (silence), and SQL.
 """
@@ -43,6 +45,7 @@ from coordination.keys import TeamPrivateKeys, load_keys
 from coordination.pacing import Pacing
 from coordination.place import Place
 from coordination.settings import Settings
+from coordination.settings_news import LOOK_S, SettingsNews
 from coordination.silence import LOOKS, Listening, Watch
 from coordination.sqlite_database import SqliteDatabase
 from devices.clock import Clock, SystemClock
@@ -87,7 +90,7 @@ class _Delivery:
 
 
 def serve(settings: Settings, clock: Clock) -> None:
-    """Run the inbox until SIGTERM or SIGINT.
+    """Run the inbox until SIGTERM or SIGINT; SIGHUP has the settings read again.
 
     Raises:
         SettingsError: a key cannot be used.
@@ -95,8 +98,10 @@ def serve(settings: Settings, clock: Clock) -> None:
     """
 
     async def until_told() -> None:
-        work = asyncio.ensure_future(run(settings, clock))
+        news = SettingsNews(settings)
+        work = asyncio.ensure_future(run(settings, clock, news=news))
         loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, news.ask)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, work.cancel)
         await asyncio.wait([work])
@@ -112,6 +117,7 @@ async def run(
     *,
     link: Callable[[LinkSettings], Link] = Link,
     database: Callable[[Place], Database] = SqliteDatabase,
+    news: SettingsNews | None = None,
 ) -> None:
     """Receive for ever; a broker that is away and a disk that is full are waited out.
 
@@ -120,17 +126,18 @@ async def run(
         clock: readings, deadlines and silences are dated by it.
         link: makes the link to the broker.
         database: opens the database.
+        news: says when the settings changed; None: made here.
 
     Raises:
         SettingsError: a key cannot be used.
         DatabaseUnusableError: the database needs a person.
     """
-    keys = load_keys(settings)
+    keys, news = load_keys(settings), news or SettingsNews(settings)
     acts = InboxActs(settings, keys, clock)
     pause = FIRST_PAUSE_S
     enrolled = False
     while True:
-        inbox = _Inbox(settings, keys, clock, enrolled=enrolled, acts=acts)
+        inbox = _Inbox(news.settings, keys, clock, enrolled=enrolled, acts=acts, news=news)
         busy: DatabaseBusyError | None = None
         unusable: DatabaseUnusableError | None = None
         try:
@@ -172,8 +179,10 @@ class _Inbox:
         *,
         enrolled: bool = False,
         acts: InboxActs | None = None,
+        news: SettingsNews | None = None,
     ) -> None:
         self._settings = settings
+        self._news = news or SettingsNews(settings)
         self._keys = keys
         self._clock = clock
         self._acts = acts or InboxActs(settings, keys, clock)
@@ -201,14 +210,7 @@ class _Inbox:
             DatabaseBusyError: what arrived last is neither stored nor acknowledged; in an ExceptionGroup.
             DatabaseUnusableError: likewise.
         """
-        assignments, now = self._settings.assignments, self._clock.now_ms()
-        boxes = tuple({*self._settings.signers, *(one.box for one in assignments)})
-        if not self.enrolled:
-            # Once: by now another worker may have been started with newer settings.
-            await store.call(lambda database: database.enrol(boxes, assignments, at=now))
-            self.enrolled = True
-        texts = {one.protocol_hash: write_protocol(one) for one in self._settings.protocols.values()}
-        await store.call(lambda database: database.commands.keep_protocols(texts, at=now))
+        await self._enrol(store)
         listening = Listening(self._clock, shortest=self._watch.shortest)
         await line.subscribe([every_box(STATUS), shared(ALERTS), shared(COMMAND_ACKS)])
         await readings.subscribe([shared(OBSERVATIONS)])
@@ -219,15 +221,51 @@ class _Inbox:
             group.create_task(self._sender.run(), name="commands")
             for link, queue in zip((line, readings), self._arrived, strict=True):
                 group.create_task(self._open(link, queue), name="open")
+            group.create_task(self._look_at_settings(), name="settings")
             await self._look(store, listening.look(None))
             while True:
                 deliveries = await self._next()
+                changed = await self._take_up(store, listening)
                 moment = listening.look(line.generation if line.connected else None)
                 for receipt in await self._store(store, deliveries, moment):
                     group.create_task(self._tell(line, receipt), name="receipt")
                 # What has arrived meanwhile comes first: nobody is silent whose message waits here.
-                if not any(self._arrived) and self._must_look(deliveries, moment):
+                if changed or (not any(self._arrived) and self._must_look(deliveries, moment)):
                     await self._look(store, moment)
+
+    # --- who is known -------------------------------------------------------------------------------------
+
+    async def _enrol(self, store: DatabaseThread) -> None:
+        assignments, now = self._settings.assignments, self._clock.now_ms()
+        boxes = tuple({*self._settings.signers, *(one.box for one in assignments)})
+        if not self.enrolled:
+            # Once for each change: by now another worker may have been started with newer settings.
+            await store.call(lambda database: database.enrol(boxes, assignments, at=now))
+            self.enrolled = True
+        texts = {one.protocol_hash: write_protocol(one) for one in self._settings.protocols.values()}
+        await store.call(lambda database: database.commands.keep_protocols(texts, at=now))
+
+    async def _look_at_settings(self) -> None:
+        self._news.wake = self._something.set
+        while True:
+            if self._news.waiting:
+                self._something.set()
+            await asyncio.sleep(LOOK_S)
+
+    async def _take_up(self, store: DatabaseThread, listening: Listening) -> bool:
+        """Take up settings that changed, before what was drained is stored: it may be of whom they name."""
+        settings = self._news.take_up()
+        if settings is None:
+            return False
+        self._settings, self.enrolled = settings, False
+        self.boxes.use(settings.signers)
+        # In this order: what fails half-way is caught up with when the inbox begins again.
+        await self._acts.take_up(store, settings)
+        await self._enrol(store)
+        self._watch = Watch(settings.protocols)
+        listening.use(self._watch.shortest)
+        logger.info("other settings taken up: %d boxes, %d patients", len(settings.signers), len(settings.protocols))
+        return True
 
     def _reader_of(self, box: str) -> Reader | None:
         listed = self._settings.reader_of(box)

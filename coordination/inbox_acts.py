@@ -30,6 +30,7 @@ class InboxActs:
         self._clock = clock
         self._in_use = KeysInUse(settings)
         self._begun = False
+        self._entered = ""
         self._signed_at: float | None = None
 
     async def begin(self, store: DatabaseThread) -> None:
@@ -39,19 +40,29 @@ class InboxActs:
             DatabaseBusyError: nothing was entered.
         """
         if self._begun:
+            if self._entered != self._settings.fingerprint:
+                await self.take_up(store, self._settings)
             return
         now, settings = self._clock.now_ms(), self._settings
-        file = Erasable(value=settings.fingerprint, of="desk.toml")
         name = settings.broker.client_id
 
         def work(log: AuditLog) -> None:
             log.begin(at=now)
             log.enter(Act.STARTED, at=now, by=TEAM, reference=name, detail={"version": version("veilleur")})
-            if log.changed("desk.toml", settings.fingerprint):
-                log.enter(Act.SETTINGS_CHANGED, at=now, by=TEAM, reference="desk.toml", detail={"fingerprint": file})
+            _enter_settings(log, settings, now)
 
         await store.call(lambda database: database.audited(work))
-        self._begun = True
+        self._begun, self._entered = True, settings.fingerprint
+
+    async def take_up(self, store: DatabaseThread, settings: Settings) -> None:
+        """Enter that other settings are used from now on.
+
+        Raises:
+            DatabaseBusyError: nothing was entered; it is when the inbox begins again.
+        """
+        now, self._settings = self._clock.now_ms(), settings
+        await store.call(lambda database: database.audited(lambda log: _enter_settings(log, settings, now)))
+        self._entered = settings.fingerprint
 
     async def end(self, store: DatabaseThread) -> None:
         """Enter that the inbox stops in order.
@@ -90,3 +101,10 @@ class InboxActs:
         except CoordinationError:
             self._in_use.forget()
             raise
+
+
+def _enter_settings(log: AuditLog, settings: Settings, now: int) -> None:
+    """Enter that the settings changed, unless that was entered for these."""
+    if log.changed("desk.toml", settings.fingerprint):
+        file = Erasable(value=settings.fingerprint, of="desk.toml")
+        log.enter(Act.SETTINGS_CHANGED, at=now, by=TEAM, reference="desk.toml", detail={"fingerprint": file})

@@ -27,6 +27,8 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 WRITER = 0x5665696C
 """Number of the advisory lock that writers take in turn ("Veil")."""
 BUSY_S = 10
+FIRST_VERSION = 10
+"""Of the schema on PostgreSQL: the steps before it were SQLite's alone."""
 _PLACE = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|::|\?|:([a-z_]+)|%")
 
 
@@ -242,7 +244,7 @@ def _upgrade(connection: Postgres) -> None:
             connection.execute(statement)
         connection.execute("CREATE TABLE veilleur_schema (version BIGINT NOT NULL)")
         connection.execute("INSERT INTO veilleur_schema (version) VALUES (?)", (VERSION,))
-    for step in range(max(version, 1) + 1, VERSION + 1) if version else ():
+    for step in range(max(version, FIRST_VERSION) + 1, VERSION + 1) if version else ():
         for statement in STEPS[step]:
             connection.execute(of_postgresql(statement))
         connection.execute("UPDATE veilleur_schema SET version = ?", (step,))

@@ -87,7 +87,12 @@ CREATE TABLE declared_gap (
     "to" INTEGER NOT NULL,
     readings INTEGER NOT NULL,
     reason TEXT NOT NULL,
-    stored_at INTEGER NOT NULL
+    stored_at INTEGER NOT NULL,
+    -- What "from" and "to" rest on: 'device', 'arrival' (by the box's time, which a correction moves) or 'corrected'.
+    clock TEXT NOT NULL DEFAULT 'device',
+    -- Under which number the box said it: by a time that it found wrong since, or by a right one.
+    said_epoch TEXT NOT NULL DEFAULT '',
+    said_seq INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE UNIQUE INDEX declared_gap_once ON declared_gap (box_id, epoch, first) WHERE first IS NOT NULL;
 CREATE INDEX declared_gap_patient ON declared_gap (patient_id, "from");
@@ -98,6 +103,18 @@ CREATE TABLE observation_key (
     epoch TEXT NOT NULL,
     seq INTEGER NOT NULL,
     PRIMARY KEY (box_id, epoch, seq)
+) STRICT, WITHOUT ROWID;
+
+-- What a device's reading is, whichever number it came under: a device hands its memory over again to a box that lost
+-- what it knew of it. One that was dated by its arrival in a stream is nobody's memory, and not here.
+CREATE TABLE device_record (
+    device_id INTEGER NOT NULL REFERENCES device (id),
+    quantity TEXT NOT NULL,
+    key TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    validity TEXT NOT NULL,
+    repeats INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (device_id, key, quantity, count, validity)
 ) STRICT, WITHOUT ROWID;
 
 -- t: when it was measured; received_at: when the box had it; stored_at: when the team had it.

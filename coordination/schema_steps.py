@@ -169,6 +169,22 @@ _TEAMS: Final = (
     "CREATE INDEX alert_worklist ON alert (team_id, prio, raised_at) WHERE state < 2",
 )
 _REPLACED_KEYS: Final = ("ALTER TABLE box_key ADD COLUMN ended_at INTEGER",)
+_REPEATS_AND_MOVED_GAPS: Final = (
+    "ALTER TABLE declared_gap ADD COLUMN clock TEXT NOT NULL DEFAULT 'device'",
+    "ALTER TABLE declared_gap ADD COLUMN said_epoch TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE declared_gap ADD COLUMN said_seq INTEGER NOT NULL DEFAULT 0",
+    """CREATE TABLE device_record (
+    device_id INTEGER NOT NULL REFERENCES device (id),
+    quantity TEXT NOT NULL,
+    key TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    validity TEXT NOT NULL,
+    repeats INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (device_id, key, quantity, count, validity)
+) STRICT, WITHOUT ROWID""",
+    """INSERT OR IGNORE INTO device_record (device_id, quantity, key, count, validity)
+        SELECT device_id, quantity, key, count, validity FROM observation""",
+)
 STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
     {
         2: _ALERT_WHOLE,
@@ -178,7 +194,8 @@ STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
         6: _AUDIT,
         7: _DECLARED_GAP,
         8: _REPLACED_KEYS,
-        9: _TEAMS,
+        9: _REPEATS_AND_MOVED_GAPS,
+        10: _TEAMS,
     }
 )
 """Version -> what makes it of the one before."""

@@ -42,9 +42,14 @@ class Listening:
     def __init__(self, clock: Clock, *, shortest: int | None) -> None:
         """`shortest` is the shortest delay of any protocol (ms), None without a patient."""
         self._clock = clock
-        self._longest_step = None if shortest is None else shortest // 2
+        self._longest_step: int | None = None
+        self.use(shortest)
         self._at = clock.now_ms()
         self._connection: int | None = None
+
+    def use(self, shortest: int | None) -> None:
+        """Count no step longer than half of the shortest delay (ms) of any protocol."""
+        self._longest_step = None if shortest is None else shortest // 2
 
     def look(self, connection: int | None) -> Moment:
         """Return now; `connection` numbers the connection to the broker, None while there is none.
@@ -82,8 +87,8 @@ class Watch:
             stands = item.standing if change is None else change
             if stands is not None and stands.resolved_at is None:
                 silent.add(item.assignment.box)
-            elif not _ended(moment, item):
-                left = self._protocols[item.assignment.patient].not_transmitted_after - _silent_for(moment, item)
+            elif not _ended(moment, item) and (protocol := self._protocols.get(item.assignment.patient)):
+                left = protocol.not_transmitted_after - _silent_for(moment, item)
                 deadlines.append(max(moment.at, item.assignment.since) + left)
         self.next_at = min(deadlines, default=None)
         self.silent_boxes = frozenset(silent)
@@ -91,7 +96,11 @@ class Watch:
 
     def _change(self, moment: Listened, item: Watched) -> AlertChange | None:
         if item.standing is None:
-            overdue = _silent_for(moment, item) - self._protocols[item.assignment.patient].not_transmitted_after
+            protocol = self._protocols.get(item.assignment.patient)
+            if protocol is None:
+                # Another worker has newer settings, and watches this patient.
+                return None
+            overdue = _silent_for(moment, item) - protocol.not_transmitted_after
             return self._raised(item, moment.at - overdue) if overdue >= 0 else None
         if item.heard_at is not None and item.heard_at > item.standing.onset:
             return _heard_again(item, item.standing, item.heard_at)

@@ -20,6 +20,7 @@ from coordination.database import (
     Watched,
 )
 from coordination.place import Place
+from coordination.resending import ask_by_itself
 from coordination.silence import NOT_TRANSMITTED
 from coordination.sql import Sql
 from coordination.sqlite_alerts import Alerts
@@ -157,6 +158,7 @@ class SqliteDatabase:
                     case Presence():
                         if keep_presence(self._connection, arrival, moment.at):
                             heard.add(arrival.status.box)
+                            ask_by_itself(self._connection, arrival.status.box, now=receipt_at)
                     case Answered():
                         self.commands.keep_answer(arrival.answer, now=arrival.at)
                         heard.add(arrival.answer.box)

@@ -18,7 +18,7 @@ from coordination.sql import Sql
 from coordination.sqlite_alerts import Alerts
 from devices.reading import ClockTrust
 from exchange.box_records import CanaryRecord, ClockCorrection
-from exchange.messages import ObservationRecord
+from exchange.messages import ObservationRecord, Range, is_by_arrival
 
 KEPT_CANARIES = 40
 """Canaries of one box that are kept; the older ones have said what they had to."""
@@ -69,17 +69,30 @@ class Corrections:
 
     def applied(self, box: int, epoch: str, seq: int, record: ObservationRecord) -> ObservationRecord:
         """Return an observation of a box (its row) by the time that its box has found out since."""
-        offset = next((by for first, last, by in self._of(box, epoch) if first <= seq <= last), None)
+        offset = self.offset(box, epoch, seq)
         if offset is None:
             return record
         received_at = record.received_at + offset
-        if record.clock is not ClockTrust.UNKNOWN and record.measured_at != record.received_at:
+        if not is_by_arrival(record):
             return msgspec.structs.replace(record, received_at=received_at)
         return msgspec.structs.replace(
             record, received_at=received_at, measured_at=record.measured_at + offset, clock=ClockTrust.CORRECTED
         )
 
-    def _of(self, box: int, epoch: str) -> list[tuple[int, int, int]]:
+    def offset(self, box: int, epoch: str, seq: int) -> int | None:
+        """Return what the time lacked (ms) when a box (its row) gave a number; None: nobody found it wrong."""
+        return next((by for first, last, by in self.within(box, epoch) if first <= seq <= last), None)
+
+    def covers(self, box: int, epoch: str, part: Range) -> bool:
+        """Return whether all of these numbers were given in one wrong time."""
+        return any(first <= part.first and part.last <= last for first, last, _ in self.within(box, epoch))
+
+    def touches(self, box: int, epoch: str, part: Range) -> bool:
+        """Return whether any of these numbers was given in a wrong time."""
+        return any(first <= part.last and part.first <= last for first, last, _ in self.within(box, epoch))
+
+    def within(self, box: int, epoch: str) -> list[tuple[int, int, int]]:
+        """Return (first, last, offset) of what was found out about one epoch of a box (its row)."""
         if (box, epoch) not in self._known:
             self._known[box, epoch] = self._connection.execute(
                 'SELECT first, last, "offset" FROM clock_correction WHERE box_id = ? AND epoch = ?', (box, epoch)

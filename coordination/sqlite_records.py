@@ -2,6 +2,10 @@
 
 The received ranges decide what is new. The primary key of observation_key is the lock behind that door: should the
 two ever disagree, a reading is still not stored twice.
+
+A number is a box's, a reading is its device's. A box that lost what it knew of a device, because its database was
+damaged or what it held of a stream gave way, takes the device's memory over again under other numbers: the same
+reading, by device, key, quantity and value, is received then, and stored once.
 """
 
 from collections import defaultdict
@@ -17,13 +21,13 @@ from coordination.audit_witness import Witness
 from coordination.ranges import add, merge
 from coordination.sql import Sql
 from coordination.sqlite_alerts import Alerts
-from coordination.sqlite_gaps import keep_gap
+from coordination.sqlite_gaps import keep_gap, move_gaps
 from coordination.sqlite_of_boxes import Corrections, keep_canary, keep_correction
 from exchange.audit_chain import CheckpointRecord
 from exchange.box_records import CanaryRecord, ClockCorrection
 from exchange.gaps import GapRecord
-from exchange.messages import ObservationRecord, PatientRecord, Range, Record
-from exchange.sealing import Opened
+from exchange.messages import ObservationRecord, PatientRecord, Range, Record, is_by_arrival
+from exchange.sealing import LANE_DENSE, LANE_SPARSE, Opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,7 @@ class _Item:
     created: int
     stored_at: int
     record: Record
+    lane: int = LANE_SPARSE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +89,9 @@ class Records:
         self._received: dict[tuple[str, str], list[Range]] = defaultdict(list)
         self._strangers: set[str] = set()
         self._corrections = Corrections(connection)
-        self._corrected = False
+        self._corrected: set[int] = set()
         self._devices: dict[tuple[int, str], tuple[int, int, int]] = {}
+        self._gaps: set[int] = set()
         self.sang: set[str] = set()
         """The boxes whose canary was among the records."""
 
@@ -104,6 +110,7 @@ class Records:
                     created=header.created,
                     stored_at=self._stored_at,
                     record=opened.records[seq - header.first],
+                    lane=header.lane,
                 )
                 reason = self._store(item)
                 if reason is not None:
@@ -151,6 +158,8 @@ class Records:
         if self._corrected:
             # What was of no time of an assignment may be of one by the right time.
             self.attribute_again()
+        for row in self._corrected | self._gaps:
+            move_gaps(self._connection, self._corrections, box=row)
         self._keep_devices()
         if not self._strangers:
             return
@@ -212,14 +221,16 @@ class Records:
             case ClockCorrection():
                 keep_correction(self._connection, box, record, stored_at=item.stored_at)
                 self._corrections.forget()
-                self._corrected = True
+                self._corrected.add(box)
             case CanaryRecord():
                 keep_canary(self._connection, box, item.epoch, item.seq, record, stored_at=item.stored_at)
                 self.sang.add(item.box)
             case GapRecord():
                 known = any(given.patient == record.patient for given in self._assignments.get(item.box, ()))
                 patient = self._patients.get(record.patient) if known else None
-                keep_gap(self._connection, record, box=box, patient=patient, at=item.stored_at)
+                said = (item.epoch, item.seq)
+                keep_gap(self._connection, record, box=box, patient=patient, at=item.stored_at, said=said)
+                self._gaps.add(box)
 
     def _observation(self, item: _Item, record: ObservationRecord) -> None:
         box = self._boxes[item.box]
@@ -227,7 +238,7 @@ class Records:
             "INSERT INTO observation_key (box_id, epoch, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
             (box, item.epoch, item.seq),
         ).rowcount
-        if not new:
+        if not new or self._is_repeat(item, record, self._device(box, record)):
             return
         self._connection.execute(
             "INSERT INTO observation (patient_id, box_id, epoch, seq, device_id, quantity, count, unit, validity, t,"
@@ -256,6 +267,25 @@ class Records:
                 record.frame,
             ),
         )
+
+    def _is_repeat(self, item: _Item, record: ObservationRecord, device: int) -> bool:
+        """Return whether a reading came before under another number, and take note of it for when it comes again."""
+        if item.lane == LANE_DENSE and is_by_arrival(record):
+            # Of no memory: heard when it was sent, and never again.
+            return False
+        what = (device, record.key, record.quantity.value, record.count, record.validity.value)
+        if self._connection.execute(
+            "INSERT INTO device_record (device_id, key, quantity, count, validity) VALUES (?, ?, ?, ?, ?)"
+            " ON CONFLICT DO NOTHING",
+            what,
+        ).rowcount:
+            return False
+        self._connection.execute(
+            "UPDATE device_record SET repeats = repeats + 1"
+            " WHERE (device_id, key, quantity, count, validity) = (?, ?, ?, ?, ?)",
+            what,
+        )
+        return True
 
     def _device(self, box: int, record: ObservationRecord) -> int:
         at = record.measured_at

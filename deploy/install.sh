@@ -119,12 +119,18 @@ put 0644 veilleur.sysusers /etc/sysusers.d/veilleur.conf
 put 0644 veilleur.tmpfiles /etc/tmpfiles.d/veilleur.conf
 put 0644 journald.conf /etc/systemd/journald.conf.d/veilleur.conf
 put 0644 50-veilleur.rules /etc/polkit-1/rules.d/50-veilleur.rules
+put 0644 70-veilleur-adapter.rules /etc/udev/rules.d/70-veilleur-adapter.rules
 if [ -n "$root" ]; then
     systemctl --root="$root" enable veilleur-key.service veilleur.service >/dev/null 2>&1
     echo "veilleur $version: installé dans / installed into $root. La clé naîtra sur le boîtier / its key is made on the box."
     exit 0
 fi
 systemctl daemon-reload
+# For the adapter that is plugged in already; a machine without udev has none to give.
+if command -v udevadm >/dev/null; then
+    udevadm control --reload || true
+    udevadm trigger --action=change --subsystem-match=usb || true
+fi
 systemctl enable --quiet veilleur-key.service veilleur.service
 systemctl try-restart systemd-journald.service
 systemctl start veilleur-key.service

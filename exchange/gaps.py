@@ -28,7 +28,7 @@ class GapReason(StrEnum):
     """Sealed under a key of the box that its team no longer believes."""
 
 
-class GapRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag="gap"):
+class GapRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, tag="gap"):
     """Values of one patient that the team will not receive; times in ms UTC.
 
     Attributes:
@@ -41,6 +41,7 @@ class GapRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, t
         measured_to: when the newest of them was measured, included; likewise.
         readings: how many are missing.
         reason: why.
+        by_arrival: all of them were dated by when the box received them, so that a correction of its time moves them.
 
     Raises:
         ValueError: a range or the times end before they begin, or a range does not come after the one before it.
@@ -54,6 +55,7 @@ class GapRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, t
     measured_to: _Time
     readings: Annotated[int, Meta(ge=1, le=2**53)]
     reason: GapReason
+    by_arrival: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant; msgspec makes it an error of decoding."""

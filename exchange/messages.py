@@ -162,6 +162,11 @@ class AlertRecord(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True,
     escalated: Annotated[tuple[EscalationItem, ...], Meta(max_length=24)] = ()
 
 
+def is_by_arrival(record: ObservationRecord) -> bool:
+    """Return whether a reading is dated by when the box received it, and not by its device."""
+    return record.clock is ClockTrust.UNKNOWN or record.measured_at == record.received_at
+
+
 PatientRecord = ObservationRecord | AlertRecord
 """What is about one patient, or about the box alone under the box's own id."""
 Record = PatientRecord | ClockCorrection | CanaryRecord | CheckpointRecord | GapRecord

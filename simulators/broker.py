@@ -107,7 +107,7 @@ class Broker:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self.host = HOST
-        self.port = _free_port()
+        self.port = free_port()
         self.log = folder / "mosquitto.log"
         self.certificates = Certificates(folder / "certificates")
         (folder / "data").mkdir(exist_ok=True)
@@ -225,7 +225,7 @@ def _now() -> int:
     return time.time_ns() // 1_000_000
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a free TCP port below the ephemeral ones.
 
     A client that keeps trying an ephemeral port on loopback while the broker is down can be given that same port as

@@ -210,14 +210,16 @@ def relay(form: str, port: int, secret_file: Path | None) -> None:
 @click.option("--config", type=_file, required=True)
 @click.option("--hci", required=True)
 @click.option("--bonds", type=_file, required=True)
+@click.option("--own-time", is_flag=True, help="Keep time as a box does, by its machine's clock.")
 @_clock
-def box(config: Path, hci: str, bonds: Path, clock: AcceleratedClock) -> None:
+def box(config: Path, hci: str, bonds: Path, clock: AcceleratedClock, *, own_time: bool) -> None:
     """Run the box of a simulated world."""
     from agent import logs
-    from simulators.box import run_box
+    from simulators.box import OwnTime, run_box
 
     logs.to_stderr()
-    asyncio.run(until_told(run_box(config, hci=hci, bonds=bonds, clock=clock)))
+    kept = OwnTime(clock.speed) if own_time else clock
+    asyncio.run(until_told(run_box(config, hci=hci, bonds=bonds, clock=kept)))
 
 
 @main.command(hidden=True)

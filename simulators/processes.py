@@ -5,9 +5,10 @@ Standard output comes as JSON lines, one event each; standard error goes to a lo
 
 import asyncio
 import json
+import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from simulators.errors import WorldError
@@ -32,6 +33,8 @@ class Child:
         self._arguments = tuple(arguments)
         self._log = folder / f"{name}.log"
         self._on_event = on_event
+        self.environment: Mapping[str, str] = os.environ
+        """What it is started with, from its next start on."""
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
@@ -56,6 +59,7 @@ class Child:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
+                env=self.environment,
             )
         self._reader = asyncio.create_task(self._read(self._process), name=f"events of {self.name}")
 

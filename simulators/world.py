@@ -48,6 +48,8 @@ class WorldSettings:
         seed: of the modelled heart failure.
         days: for how many simulated days the model goes on.
         workers: of the inbox, which share what the box sends.
+        household: the home that ships, or the file, whose devices there are; of the two patients.
+        own_time: whether the box keeps its own time, by the machine that it is started on, which runs like `clock`.
     """
 
     folder: Path
@@ -57,6 +59,8 @@ class WorldSettings:
     seed: int = 1
     days: int = 2
     workers: int = 1
+    household: str = HOUSEHOLD
+    own_time: bool = False
 
 
 class World:
@@ -81,11 +85,20 @@ class World:
         clock = settings.clock.as_argument()
         socket = f"{folder / 'hci.sock'}"
         home = ["home", "--hci", f"unix-server:{socket}", "--clock", clock, "--ledger", str(self.ledger)]
-        home += ["--home", HOUSEHOLD, "--seed", str(settings.seed), "--days", str(settings.days), "--zone", ZONE]
+        home += [
+            "--home",
+            settings.household,
+            "--seed",
+            str(settings.seed),
+            "--days",
+            str(settings.days),
+            "--zone",
+            ZONE,
+        ]
         home += [] if settings.recording is None else ["--recording", str(settings.recording)]
         home += [] if settings.person is None else ["--person", settings.person]
         box = ["box", "--config", str(self.agent_settings), "--hci", f"unix:{socket}", "--clock", clock]
-        box += ["--bonds", str(folder / "bonds.json")]
+        box += ["--bonds", str(folder / "bonds.json"), *(["--own-time"] if settings.own_time else [])]
         inbox = ["inbox", "--config", str(self.desk_settings), "--clock", clock, "--worker"]
         self.home = Child("home", home, folder=folder, on_event=on_event)
         self.box = Child("box", box, folder=folder, on_event=on_event)
@@ -170,7 +183,9 @@ def _write_settings(world: World, settings: WorldSettings) -> None:
     keys = world.folder / "keys"
     keys.mkdir(mode=0o700, exist_ok=True)
     signing, opening, receipts = SigningKey.generate(), OpeningKey.generate(), SigningKey.generate()
+    orders = OpeningKey.generate()
     signing.save(keys / "signing.key")
+    orders.save(keys / "orders.key")
     opening.save(keys / "opening.key")
     receipts.save(keys / "receipt.key")
     write_team_keys(
@@ -182,17 +197,17 @@ def _write_settings(world: World, settings: WorldSettings) -> None:
     start = datetime.fromtimestamp(settings.clock.start_ms / 1000, UTC)
     # Given to them long before, so that the weighings in the scale's memory are theirs.
     given = (start - timedelta(days=30)).isoformat().replace("+00:00", "Z")
-    world.agent_settings.write_text(_agent_toml(world, given), encoding="utf-8")
-    world.desk_settings.write_text(_desk_toml(world, settings, given, signing.public.hex()), encoding="utf-8")
+    world.agent_settings.write_text(_agent_toml(world, settings, given), encoding="utf-8")
+    world.desk_settings.write_text(_desk_toml(world, settings, given, signing, orders), encoding="utf-8")
 
 
-def _agent_toml(world: World, given: str) -> str:
+def _agent_toml(world: World, settings: WorldSettings, given: str) -> str:
     files = world.broker.certificates.client(BOX)
     patients = "".join(
         f'\n[[patients]]\npseudonym = "{name}"\nprotocol = "{protocol}"\ntime_zone = "{ZONE}"\n'
         for name, protocol in PROTOCOLS.items()
     )
-    devices = "".join(_device_toml(device, given) for device in read_household(HOUSEHOLD).devices)
+    devices = "".join(_device_toml(device, given) for device in read_household(settings.household).devices)
     return f"""# Settings of the box in a simulated world: impatient, since an hour passes in a second.
 box = "{BOX}"
 state = "box"
@@ -207,6 +222,7 @@ keepalive = 5
 
 [identity]
 signing_key = "keys/signing.key"
+opening_key = "keys/orders.key"
 team_keys = "keys/team.json"
 
 [vault]
@@ -239,7 +255,7 @@ def _device_toml(device: Furniture, given: str) -> str:
     )
 
 
-def _desk_toml(world: World, settings: WorldSettings, given: str, public: str) -> str:
+def _desk_toml(world: World, settings: WorldSettings, given: str, signing: SigningKey, orders: OpeningKey) -> str:
     files, *_ = (world.broker.certificates.client(worker) for worker in _workers(settings))
     certificate, key = (path.with_stem("{worker}") for path in (files.certificate, files.key))
     patients = "".join(
@@ -263,5 +279,6 @@ receipt_key = "keys/receipt.key"
 
 [[boxes]]
 id = "{BOX}"
-signing_keys = ["{public}"]
+signing_keys = ["{signing.public.hex()}"]
+opening_key = "{orders.public.hex()}"
 {patients}"""

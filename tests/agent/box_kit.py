@@ -44,11 +44,12 @@ def running(
     environment: Mapping[str, str] | None = None,
     prefix: Sequence[str] = (),
     output: int = subprocess.PIPE,
+    program: Path | None = None,
 ) -> Iterator[tuple["subprocess.Popen[str]", socket.socket]]:
-    """A box that said READY=1, and the ears of its service manager; `prefix` starts it."""
+    """A box that said READY=1, and the ears of its service manager; `prefix` starts it, `program` is another one."""
     with listening_manager(config.parent) as ears:
         box = subprocess.Popen(
-            [*prefix, command("veilleur"), "run", "--config", str(config)],
+            [*prefix, program or command("veilleur"), "run", "--config", str(config)],
             env={**os.environ, **(environment or {}), "NOTIFY_SOCKET": str(config.parent / "notify")},
             stderr=output,
             text=True,

@@ -52,7 +52,7 @@ def make(path: Path) -> None:
     store.keep_counts({"receipt.signature": 1})
     store.receipted(receipt(store, (0, 1)), now_ms=START)
     lost = Missing()
-    lost.add(START, START + 9000, 10)
+    lost.add(START, START + 9000, 10, by_arrival=True)
     values = arrivals(*(spo2("97", second) for second in range(10)), patient="patient-21c8")
     store.accept_streamed(values, {"patient-21c8": lost}, sealer, now_ms=START)
     assert next_seq(store._connection) == 16

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -270,13 +271,26 @@ def test_dense_entries_that_lost_their_segments_give_way_too(small: Store, desk:
     assert sorted(number for gap in gaps for number in numbers(gap)) == list(range(180))
 
 
+def test_a_gap_says_whether_its_times_are_those_of_arrival(small: Store, desk: Desk) -> None:
+    """A correction of the box's time moves the ones, and not what a device dated."""
+    writer = Writer(small, desk)
+    for number in range(6):
+        readings = [spo2("95.5", 100 * number + second) for second in range(60)]
+        late = 0 if number % 2 else 500
+        dated = [replace(item, received_at=item.measured_at + late) for item in readings]
+        small.accept_streamed(arrivals(*dated), {}, desk.sealer, now_ms=START)
+    until_refused(writer.sparse, 20)
+    found = {number: gap.by_arrival for gap in writer.gaps() for number in numbers(gap)}
+    assert found == {number: bool(number // 60 % 2) for number in range(360)}
+
+
 def test_what_could_not_be_kept_is_declared_without_numbers(store: Store, desk: Desk) -> None:
     lost = Missing()
-    lost.add(START, START + 9000, 10)
+    lost.add(START, START + 9000, 10, by_arrival=True)
     store.declare({PATIENT: lost}, desk.sealer, now_ms=START)
     (gap,) = [record for record in desk.waiting(store) if isinstance(record, GapRecord)]
     assert (gap.ranges, gap.readings, gap.reason) == ((), 10, GapReason.REFUSED)
-    assert (gap.measured_from, gap.measured_to) == (START, START + 9000)
+    assert (gap.measured_from, gap.measured_to, gap.by_arrival) == (START, START + 9000, True)
 
 
 EXAMPLES = int(os.environ.get("BUFFER_EXAMPLES", "15"))

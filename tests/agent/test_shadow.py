@@ -558,7 +558,7 @@ async def test_a_shadow_that_is_no_longer_set_is_erased_at_the_next_start(tmp_pa
         await box.tick(START + 75 * HOUR)
         await box.settle()
     assert min(shadow_rows(path).values()) > 0
-    async with running(path, desk, one_patient(None), other) as box:
+    async with running(path, desk, one_patient(None), other, clock=ManualClock(START + 75 * HOUR)) as box:
         await box.settle()
     assert shadow_alerts(path) == []
     assert shadow_rows(path)["shadow"] == 1

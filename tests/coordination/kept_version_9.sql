@@ -30,15 +30,10 @@ CREATE TABLE alert (
     record TEXT NOT NULL DEFAULT '',
     state INTEGER NOT NULL DEFAULT 0 CHECK (state BETWEEN 0 AND 2),
     ack_due INTEGER,
-    act_due INTEGER,
-    team_id INTEGER NOT NULL DEFAULT 1,
-    holder TEXT NOT NULL DEFAULT '',
-    holder_id INTEGER,
-    taken_at INTEGER,
-    handled INTEGER NOT NULL DEFAULT 0
+    act_due INTEGER
 ) STRICT;
-INSERT INTO "alert" VALUES('2172e2443d2abf54392ad5fc8831a419',1,1,'box',1,'raised','hypo_level_1',1,'clinical',1763800000000,1763800900000,NULL,0,NULL,'Hypoglycémie (raised)','Hypoglycaemia (raised)','diabetes_cgm',1,'abababababababababababababababababababababababababababababababab','1','[]','nurse',1763800900000,NULL,'{"type":"alert","kind":"raised","alert_id":"2172e2443d2abf54392ad5fc8831a419","patient":"patient-7f3a","rule":"hypo_level_1","priority":"high","category":"clinical","onset":1763800000000,"raised_at":1763800900000,"resolved_at":null,"evidence":[],"fr":"Hypoglycémie (raised)","en":"Hypoglycaemia (raised)","late":false,"supersedes":null,"protocol":"diabetes_cgm","protocol_version":1,"protocol_hash":"abababababababababababababababababababababababababababababababab","engine_version":"1","finding":{}}',0,NULL,NULL,1,'',NULL,NULL,0);
-INSERT INTO "alert" VALUES('0f8374221085812d1b4b46eca6672d1a',NULL,1,'team',1,'raised','to_attribute',2,'technical',1763800000000,1763800000000,NULL,0,NULL,'Le boîtier box-0001 envoie les relevés d''un patient qui ne lui est pas attribué ; ils sont gardés à part ; à vérifier : à qui le boîtier a-t-il été remis, et desk.toml le dit-il ?','Box box-0001 sends records of a patient who is not assigned to it; they are kept apart; to check: who was given the box, and does desk.toml say so?','',0,'','inbox-1','[]','nurse',1763800000000,NULL,'{"type":"alert","kind":"raised","alert_id":"0f8374221085812d1b4b46eca6672d1a","patient":"box-0001","rule":"to_attribute","priority":"medium","category":"technical","onset":1763800000000,"raised_at":1763800000000,"resolved_at":null,"evidence":[],"fr":"Le boîtier box-0001 envoie les relevés d''un patient qui ne lui est pas attribué ; ils sont gardés à part ; à vérifier : à qui le boîtier a-t-il été remis, et desk.toml le dit-il ?","en":"Box box-0001 sends records of a patient who is not assigned to it; they are kept apart; to check: who was given the box, and does desk.toml say so?","late":false,"supersedes":null,"protocol":"","protocol_version":0,"protocol_hash":"","engine_version":"inbox-1","finding":{}}',0,NULL,NULL,1,'',NULL,NULL,0);
+INSERT INTO "alert" VALUES('2172e2443d2abf54392ad5fc8831a419',1,1,'box',1,'raised','hypo_level_1',1,'clinical',1763800000000,1763800900000,NULL,0,NULL,'Hypoglycémie (raised)','Hypoglycaemia (raised)','diabetes_cgm',1,'abababababababababababababababababababababababababababababababab','1','[]','nurse',1763800900000,NULL,'{"type":"alert","kind":"raised","alert_id":"2172e2443d2abf54392ad5fc8831a419","patient":"patient-7f3a","rule":"hypo_level_1","priority":"high","category":"clinical","onset":1763800000000,"raised_at":1763800900000,"resolved_at":null,"evidence":[],"fr":"Hypoglycémie (raised)","en":"Hypoglycaemia (raised)","late":false,"supersedes":null,"protocol":"diabetes_cgm","protocol_version":1,"protocol_hash":"abababababababababababababababababababababababababababababababab","engine_version":"1","finding":{}}',0,NULL,NULL);
+INSERT INTO "alert" VALUES('0f8374221085812d1b4b46eca6672d1a',NULL,1,'team',1,'raised','to_attribute',2,'technical',1763800000000,1763800000000,NULL,0,NULL,'Le boîtier box-0001 envoie les relevés d''un patient qui ne lui est pas attribué ; ils sont gardés à part ; à vérifier : à qui le boîtier a-t-il été remis, et desk.toml le dit-il ?','Box box-0001 sends records of a patient who is not assigned to it; they are kept apart; to check: who was given the box, and does desk.toml say so?','',0,'','inbox-1','[]','nurse',1763800000000,NULL,'{"type":"alert","kind":"raised","alert_id":"0f8374221085812d1b4b46eca6672d1a","patient":"box-0001","rule":"to_attribute","priority":"medium","category":"technical","onset":1763800000000,"raised_at":1763800000000,"resolved_at":null,"evidence":[],"fr":"Le boîtier box-0001 envoie les relevés d''un patient qui ne lui est pas attribué ; ils sont gardés à part ; à vérifier : à qui le boîtier a-t-il été remis, et desk.toml le dit-il ?","en":"Box box-0001 sends records of a patient who is not assigned to it; they are kept apart; to check: who was given the box, and does desk.toml say so?","late":false,"supersedes":null,"protocol":"","protocol_version":0,"protocol_hash":"","engine_version":"inbox-1","finding":{}}',0,NULL,NULL);
 CREATE TABLE alert_event (
     id INTEGER PRIMARY KEY,
     alert_id TEXT NOT NULL REFERENCES alert (id) DEFERRABLE INITIALLY DEFERRED,
@@ -66,13 +61,13 @@ CREATE TABLE audit (
     body TEXT NOT NULL,
     hash TEXT NOT NULL
 ) STRICT;
-INSERT INTO "audit" VALUES(1,1763800000000,'log_begun','{"act":"log_begun","at":1763800000000,"by":"team","detail":{},"n":1,"ref":"4de7ba6d61299d4ff2d8c45091d2b8d3"}','cb72a16f9fe250a623e74046ffc0fc4fdc96861dcbf04d90cd29549d5a3f74fa');
-INSERT INTO "audit" VALUES(2,1763800000000,'box_assigned','{"act":"box_assigned","at":1763800000000,"by":"team","detail":{"patient":"~cb5232803b33bf89db5db1f873d3dae7"},"n":2,"ref":"box-0001"}','fe7407154e1edc97e21b9f486f5daf52f9cafef941fd13741fca26aeb0d2524f');
+INSERT INTO "audit" VALUES(1,1763800000000,'log_begun','{"act":"log_begun","at":1763800000000,"by":"team","detail":{},"n":1,"ref":"6989ccfa4d055b532a9d64b51ab635b9"}','8d08b90c70946ad03f2a8d56a85ebfffdf8c164468ed349a6e49610f71eb8675');
+INSERT INTO "audit" VALUES(2,1763800000000,'box_assigned','{"act":"box_assigned","at":1763800000000,"by":"team","detail":{"patient":"~bdd4c5631bf825594690a3ed8604ac18"},"n":2,"ref":"box-0001"}','141e7c17a77f06ab092b7ca8153c7ecfe4b3c35cbbdfbf643d7354ee07375276');
 CREATE TABLE audit_chain (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     chain TEXT NOT NULL
 ) STRICT;
-INSERT INTO "audit_chain" VALUES(1,'4de7ba6d61299d4ff2d8c45091d2b8d3');
+INSERT INTO "audit_chain" VALUES(1,'6989ccfa4d055b532a9d64b51ab635b9');
 CREATE TABLE audit_checkpoint (
     n INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
@@ -83,7 +78,7 @@ CREATE TABLE audit_subject (
     key BLOB NOT NULL,
     said TEXT NOT NULL DEFAULT ''
 ) STRICT, WITHOUT ROWID;
-INSERT INTO "audit_subject" VALUES('patient-7f3a',X'7A7D322AAE81A956E6780DF009A54F7486317874FBB71856283A65257E4BFCA6','');
+INSERT INTO "audit_subject" VALUES('patient-7f3a',X'9F93F35791471B249460C48875935FE9EDA27B4F06C6982B51BAB4C37200399A','');
 CREATE TABLE audit_witness (
     box_id INTEGER NOT NULL REFERENCES box (id),
     chain TEXT NOT NULL,
@@ -104,11 +99,10 @@ CREATE TABLE box (
     status_at INTEGER,
     canary_at INTEGER,
     canary_listened INTEGER,
-    back_listened INTEGER,
-    team_id INTEGER NOT NULL DEFAULT 1
+    back_listened INTEGER
 ) STRICT;
-INSERT INTO "box" VALUES(1,'box-0001',1763800000000,0,NULL,NULL,NULL,0,1);
-INSERT INTO "box" VALUES(2,'box-0002',NULL,NULL,NULL,NULL,NULL,NULL,1);
+INSERT INTO "box" VALUES(1,'box-0001',1763800000000,0,NULL,NULL,NULL,0);
+INSERT INTO "box" VALUES(2,'box-0002',NULL,NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE box_assignment (
     id INTEGER PRIMARY KEY,
     box_id INTEGER NOT NULL REFERENCES box (id),
@@ -223,9 +217,14 @@ CREATE TABLE declared_gap (
     "to" INTEGER NOT NULL,
     readings INTEGER NOT NULL,
     reason TEXT NOT NULL,
-    stored_at INTEGER NOT NULL
+    stored_at INTEGER NOT NULL,
+    -- What "from" and "to" rest on: 'device', 'arrival' (by the box's time, which a correction moves) or 'corrected'.
+    clock TEXT NOT NULL DEFAULT 'device',
+    -- Under which number the box said it: by a time that it found wrong since, or by a right one.
+    said_epoch TEXT NOT NULL DEFAULT '',
+    said_seq INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-INSERT INTO "declared_gap" VALUES(1,1,1,2,'0123456789abcdef0123456789abcdef',5,8,1763800000000,1763803600000,4,'evicted',1763800000000);
+INSERT INTO "declared_gap" VALUES(1,1,1,2,'0123456789abcdef0123456789abcdef',5,8,1763800000000,1763803600000,4,'evicted',1763800000000,'device','0123456789abcdef0123456789abcdef',9);
 CREATE TABLE device (
     id INTEGER PRIMARY KEY,
     box_id INTEGER NOT NULL REFERENCES box (id),
@@ -235,6 +234,17 @@ CREATE TABLE device (
     UNIQUE (box_id, name)
 ) STRICT;
 INSERT INTO "device" VALUES(1,1,'C4:B0:00:00:00:01',1763800000000,1763800300000);
+CREATE TABLE device_record (
+    device_id INTEGER NOT NULL REFERENCES device (id),
+    quantity TEXT NOT NULL,
+    key TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    validity TEXT NOT NULL,
+    repeats INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (device_id, key, quantity, count, validity)
+) STRICT, WITHOUT ROWID;
+INSERT INTO "device_record" VALUES(1,'glucose_interstitial','1763800000000:0',1040,'valid',0);
+INSERT INTO "device_record" VALUES(1,'glucose_interstitial','1763800000000:5',1041,'valid',0);
 CREATE TABLE device_silence (
     id INTEGER PRIMARY KEY,
     box_id INTEGER NOT NULL REFERENCES box (id),
@@ -321,10 +331,9 @@ INSERT INTO "observation_key" VALUES(1,'0123456789abcdef0123456789abcdef',1);
 CREATE TABLE patient (
     id INTEGER PRIMARY KEY,
     pseudonym TEXT NOT NULL UNIQUE,
-    time_zone TEXT NOT NULL,
-    team_id INTEGER NOT NULL DEFAULT 1
+    time_zone TEXT NOT NULL
 ) STRICT;
-INSERT INTO "patient" VALUES(1,'patient-7f3a','Europe/Paris',1);
+INSERT INTO "patient" VALUES(1,'patient-7f3a','Europe/Paris');
 CREATE TABLE receipt (
     box_id INTEGER NOT NULL REFERENCES box (id),
     epoch TEXT NOT NULL,
@@ -334,7 +343,7 @@ CREATE TABLE receipt (
     signature BLOB NOT NULL,
     PRIMARY KEY (box_id, epoch, stage)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO "receipt" VALUES(1,'0123456789abcdef0123456789abcdef','stored',9,1763800000000,X'6A49981DF64D47C584A3626F78A8626F782D30303031A665706F6368739184A565706F6368D9203031323334353637383961626364656630313233343536373839616263646566A672616E67657391920909A46869676809A66F7468657273FFA26174CF0000019AAAAC2600A568656164739194A5407465616DD920346465376261366436313239396434666632643863343530393164326238643302D94066653734303731353465316564633937653231623966343836663564616635326639636166656639343166643133373431666361323661656230643235323466991062B9E66ABC3D76E8CEC3747838801EC4FD8FDE05F9262839A4BD10E881ECC1B4419EE3171D41541C48D8AEAB2EC12059B824439747D9B773479B4E62E70B');
+INSERT INTO "receipt" VALUES(1,'0123456789abcdef0123456789abcdef','stored',9,1763800000000,X'01179B508708C51D84A3626F78A8626F782D30303031A665706F6368739184A565706F6368D9203031323334353637383961626364656630313233343536373839616263646566A672616E67657391920909A46869676809A66F7468657273FFA26174CF0000019AAAAC2600A568656164739194A5407465616DD920363938396363666134643035356235333261396436346235316162363335623902D94031343165376331376137376630366162303932623763613831353363376563666534623363333563626264666266363433643733353465653037333735323736ECDB0D9702305E9CC705A8A50132786034BCA96833F2C86531BA1E6A99269E05A2F58D38CD5158400D938384F793A052B74E78808AA2C61FE0263C555016AC0D');
 CREATE TABLE received_range (
     box_id INTEGER NOT NULL REFERENCES box (id),
     epoch TEXT NOT NULL,
@@ -345,11 +354,6 @@ CREATE TABLE received_range (
 INSERT INTO "received_range" VALUES(1,'0123456789abcdef0123456789abcdef',0,1);
 INSERT INTO "received_range" VALUES(1,'0123456789abcdef0123456789abcdef',3,4);
 INSERT INTO "received_range" VALUES(1,'0123456789abcdef0123456789abcdef',9,9);
-CREATE TABLE team (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE
-) STRICT;
-INSERT INTO "team" VALUES(1,'Équipe de coordination');
 CREATE TABLE to_attribute (
     box_id INTEGER NOT NULL REFERENCES box (id),
     epoch TEXT NOT NULL,
@@ -366,7 +370,7 @@ CREATE UNIQUE INDEX device_silence_once ON device_silence (box_id, ifnull(device
 CREATE UNIQUE INDEX declared_gap_once ON declared_gap (box_id, epoch, first) WHERE first IS NOT NULL;
 CREATE INDEX declared_gap_patient ON declared_gap (patient_id, "from");
 CREATE INDEX observation_patient_t ON observation (patient_id, t);
-CREATE INDEX alert_worklist ON alert (team_id, prio, raised_at) WHERE state < 2;
+CREATE INDEX alert_worklist ON alert (prio, raised_at) WHERE state < 2;
 CREATE INDEX alert_patient ON alert (patient_id, raised_at);
 CREATE INDEX alert_supersedes ON alert (supersedes) WHERE supersedes IS NOT NULL;
 CREATE UNIQUE INDEX inbox_dead_letter_once ON inbox_dead_letter (sha256, reason, ifnull(box, ''));

@@ -112,17 +112,23 @@ def hypo(kind: ChangeKind, *, onset: int = START, patient: str = PATIENT, supers
 
 
 def gap(
-    *ranges: tuple[int, int], patient: str = PATIENT, epoch: str = EPOCH, reason: GapReason = GapReason.EVICTED
+    *ranges: tuple[int, int],
+    patient: str = PATIENT,
+    epoch: str = EPOCH,
+    reason: GapReason = GapReason.EVICTED,
+    at: int = START,
+    by_arrival: bool = False,
 ) -> GapRecord:
     return GapRecord(
         patient=patient,
         lane=2,
         epoch=epoch,
         ranges=ranges,
-        measured_from=START,
-        measured_to=START + HOUR,
+        measured_from=at,
+        measured_to=at + HOUR,
         readings=sum(last - first + 1 for first, last in ranges) or 10,
         reason=reason,
+        by_arrival=by_arrival,
     )
 
 

@@ -18,12 +18,25 @@ from coordination.cli import main
 from coordination.ranges import without
 from coordination.sqlite_file import connect
 from coordination.view import View
-from exchange.gaps import GapReason
+from exchange.box_records import ClockCorrection
+from exchange.gaps import GapReason, GapRecord
 from exchange.identity import Recipient, RecipientRole
 from exchange.messages import UNATTRIBUTED, Range, lineage
 from exchange.sealing import Opener, Sealer
 from tests.agent.kit import arrivals, spo2
-from tests.coordination.kit import BOX, EPOCH, OTHER_EPOCH, OTHER_PATIENT, PATIENT, START, Team, gap, glucose, rows
+from tests.coordination.kit import (
+    BOX,
+    EPOCH,
+    HOUR,
+    OTHER_EPOCH,
+    OTHER_PATIENT,
+    PATIENT,
+    START,
+    Team,
+    gap,
+    glucose,
+    rows,
+)
 
 KEPT = Path(__file__).parent / "kept_version_1.sql"
 
@@ -213,3 +226,67 @@ def test_what_is_left_of_a_range_is_what_nothing_covers(first: int, length: int,
 
 def numbers(ranges: Sequence[Range]) -> list[int]:
     return [number for part in ranges for number in range(part.first, part.last + 1)]
+
+
+# --- when its box's time was wrong --------------------------------------------------------------------------------
+
+
+def spans(team: Team) -> list[tuple[int, int]]:
+    """From when to when each gap is, as hours since START."""
+    view = View(team.database)
+    try:
+        return [((item.measured_from - START) // HOUR, (item.measured_to - START) // HOUR) for item in view.gaps()]
+    finally:
+        view.close()
+
+
+def moved_by(hours: int, first: int, last: int, *, epoch: str = EPOCH) -> ClockCorrection:
+    return ClockCorrection(
+        boot="b" * 32, mono_from=0, mono_to=10, offset=hours * HOUR, epoch=epoch, first=first, last=last, at=START
+    )
+
+
+ARRIVED = gap((0, 4), by_arrival=True)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0), (0, 1, 0, 1)])
+def test_a_gap_of_what_was_dated_by_arrival_is_moved_with_the_time(team: Team, order: tuple[int, ...]) -> None:
+    envelopes = [team.opened(9, [ARRIVED]), team.opened(20, [moved_by(5, 0, 19)])]
+    database = team.open_database()
+    for number in order:
+        team.store(database, envelopes[number])
+    database.close()
+    assert spans(team) == [(5, 6)]
+
+
+@pytest.mark.parametrize(
+    ("declared", "said", "found"),
+    [
+        (gap((0, 4)), 9, [(0, 1)]),
+        (ARRIVED, 21, [(0, 1)]),
+        (gap((0, 4), (30, 34), by_arrival=True), 9, [(0, 1), (5, 6)]),
+        (gap((15, 25), by_arrival=True), 9, [(0, 6)]),
+        (gap((30, 34), by_arrival=True), 9, [(0, 1)]),
+        (gap(by_arrival=True, reason=GapReason.REFUSED), 9, [(5, 6)]),
+    ],
+    ids=["its device's time", "said by the right time", "one range of two", "a part", "numbered later", "no numbers"],
+)
+def test_only_what_rests_on_the_wrong_time_is_moved(
+    team: Team, declared: GapRecord, said: int, found: list[tuple[int, int]]
+) -> None:
+    database = team.open_database()
+    team.store(database, team.opened(said, [declared]))
+    team.store(database, team.opened(20, [moved_by(5, 0, 19)]))
+    database.close()
+    assert sorted(spans(team)) == found
+
+
+def test_a_gap_of_an_earlier_start_is_moved_once_both_starts_are_put_right(team: Team) -> None:
+    database = team.open_database()
+    team.store(database, team.opened(9, [gap((0, 4), epoch=OTHER_EPOCH, by_arrival=True)]))
+    team.store(database, team.opened(20, [moved_by(5, 9, 19)]))
+    assert spans(team) == [(0, 1)]
+    team.store(database, team.opened(21, [moved_by(5, 0, 8, epoch=OTHER_EPOCH)]))
+    team.store(database, team.opened(22, [moved_by(5, 20, 21)]))
+    database.close()
+    assert spans(team) == [(5, 6)]

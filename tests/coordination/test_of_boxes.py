@@ -13,6 +13,7 @@ from coordination.tables import Language
 from coordination.view import ReadingView, View
 from devices.reading import ClockTrust
 from exchange.box_records import CanaryRecord, ClockCorrection
+from exchange.messages import ObservationRecord
 from tests.coordination.kit import (
     BOX,
     EPOCH,
@@ -48,7 +49,7 @@ def readings(team: Team) -> list[ReadingView]:
 
 
 def undated(number: int, at: int) -> object:
-    return glucose(number, measured_at=at, received_at=at, clock=ClockTrust.UNKNOWN)
+    return glucose(number, measured_at=at, received_at=at, clock=ClockTrust.UNKNOWN, key=f"{at}:made")
 
 
 @pytest.mark.parametrize("wrong_by", [YEAR, -YEAR, 5 * HOUR])
@@ -86,10 +87,15 @@ def test_times_are_put_right_whatever_comes_first(team: Team, wrong_by: int, ord
     assert spoke[1] >= START + 25 * MINUTE  # type: ignore[operator]
 
 
+def of_epoch(epoch: str) -> ObservationRecord:
+    """A reading of no time of its own, under each epoch another one."""
+    return glucose(0, measured_at=START, received_at=START, clock=ClockTrust.UNKNOWN, key=epoch)
+
+
 def test_a_correction_of_one_box_or_epoch_touches_no_other(team: Team) -> None:
     database = team.open_database()
     for box, epoch in ((BOX, EPOCH), (BOX, OTHER_EPOCH), (OTHER_BOX, EPOCH)):
-        team.store(database, team.opened(0, [undated(0, START)], box=box, epoch=epoch))  # type: ignore[list-item]
+        team.store(database, team.opened(0, [of_epoch(epoch)], box=box, epoch=epoch))
     before = contents(team.database, "observation", "to_attribute")
     team.store(database, team.opened(5, [correction(-HOUR, 0, 3)], box=OTHER_BOX))
     after = contents(team.database, "observation", "to_attribute")

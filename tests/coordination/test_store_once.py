@@ -4,6 +4,7 @@ import tempfile
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,6 +58,12 @@ RECORDS: tuple[Record, ...] = (
     glucose(6),
 )
 
+OTHERS = tuple(
+    msgspec.structs.replace(record, key=f"other:{record.key}") if isinstance(record, ObservationRecord) else record
+    for record in RECORDS
+)
+"""What the box sent under the other epoch: readings of their own."""
+
 
 @st.composite
 def deliveries(draw: st.DrawFn) -> list[list[tuple[str, int, int]]]:
@@ -80,7 +87,8 @@ def deliveries(draw: st.DrawFn) -> list[list[tuple[str, int, int]]]:
 def _envelope(epoch: str, first: int, end: int) -> Opened:
     # The box sealed its second database's records later; within an epoch its clock was set back on the way.
     created = START + (10_000 if epoch == EPOCH else 90_000) - first
-    return opened(first, RECORDS[first:end], epoch=epoch, created=created)
+    records = RECORDS if epoch == EPOCH else OTHERS
+    return opened(first, records[first:end], epoch=epoch, created=created)
 
 
 def _stored(batches: list[list[tuple[str, int, int]]]) -> dict[str, list[tuple[object, ...]]]:

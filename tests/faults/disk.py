@@ -45,16 +45,16 @@ class Note:
     data: bytes
 
 
-def compiled(folder: Path) -> Path:
-    """Return the shim, compiled with this machine's own compiler; the test is skipped where there is none."""
+def compiled(folder: Path, source: Path = SOURCE) -> Path:
+    """Return a shim, compiled with this machine's own compiler; the test is skipped where there is none."""
     compiler = shlex.split(os.environ.get("CC", "cc"))
     if shutil.which(compiler[0]) is None:
         if os.environ.get("VEILLEUR_NO_SKIP"):
             raise RuntimeError(f"there is no C compiler ({compiler[0]}): 'sudo apt install gcc'")
-        pytest.skip(f"there is no C compiler ({compiler[0]}), so nothing can stand between SQLite and its files")
-    made = folder / "shim.so"
+        pytest.skip(f"there is no C compiler ({compiler[0]}), so nothing can stand between a program and its machine")
+    made = folder / f"{source.stem}.so"
     flags = ("-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-pthread")
-    subprocess.run([*compiler, *flags, "-o", str(made), str(SOURCE), "-ldl"], check=True)
+    subprocess.run([*compiler, *flags, "-o", str(made), str(source), "-ldl"], check=True)
     return made
 
 

@@ -17,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from coordination.authority_errors import AuthorityError
 from exchange.identity import TlsKey
-from simulators.broker import HOST, Broker, Certificates
+from simulators.broker import HOST, SHIPPED, Broker, Certificates
 from simulators.mosquitto import BrokerUnavailableError
 
 pytestmark = pytest.mark.broker
@@ -161,3 +161,18 @@ def test_a_signing_request_that_its_key_did_not_sign_is_refused(certificates: Ce
     assert x509.load_pem_x509_csr(text).subject.rfc4514_string() == "CN=box-0001"
     with pytest.raises(AuthorityError, match="own P-256 key"):
         certificates.sign(text, name="box-0001")
+
+
+def test_every_worker_of_the_shipped_access_list_may_do_the_same() -> None:
+    """They share what boxes send: what one of them may not hear is lost whenever it is its turn, and nobody is told."""
+    blocks: dict[str, list[str]] = {}
+    for line in (SHIPPED / "acl").read_text(encoding="utf-8").splitlines():
+        word, _, rest = line.partition(" ")
+        if word == "user":
+            blocks[rest] = []
+        elif word == "topic":
+            blocks[list(blocks)[-1]].append(rest)
+    assert len(blocks) > 1
+    (rules,) = {tuple(sorted(rules)) for rules in blocks.values()}
+    topics = {verb: {rule.rpartition("/")[2] for rule in rules if rule.startswith(verb)} for verb in ("read", "write")}
+    assert topics == {"read": {"obs", "alert", "status", "cmdack"}, "write": {"receipt", "cmd"}}
