@@ -29,6 +29,9 @@ def keep_gap(connection: Sql, gap: GapRecord, *, box: int, patient: int | None, 
         said: epoch and sequence number of the record that says it.
     """
     for first, last in gap.ranges or ((None, None),):
+        if first is not None and last is not None and last < first:
+            # Of no number: a box that says so is wrong or malicious, and stops nobody by it.
+            continue
         connection.execute(
             "INSERT INTO declared_gap"
             ' (box_id, patient_id, lane, epoch, first, last, "from", "to", readings, reason, stored_at, clock,'

@@ -25,7 +25,9 @@ KEPT_CANARIES = 40
 
 
 def keep_correction(connection: Sql, box: int, record: ClockCorrection, *, stored_at: int) -> None:
-    """Keep a correction that a box (its row) found out, and apply it to what is here."""
+    """Keep a correction that a box (its row) found out, and apply it to what is here; one of no record is nothing."""
+    if record.last < record.first:
+        return
     new = connection.execute(
         "INSERT INTO clock_correction"
         ' (box_id, epoch, first, last, "offset", boot, mono_from, mono_to, at, stored_at)'

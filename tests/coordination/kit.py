@@ -189,7 +189,7 @@ class Team:
         broker: str = 'host = "127.0.0.1"\nport = 1\nca = "ca.pem"\ncertificate = "c.pem"\nkey = "k.pem"',
     ) -> Path:
         """Write desk.toml; `patients` are (pseudonym, box, from, protocol)."""
-        text = f"[broker]\n{broker}\n\n[inbox]\ndatabase = '{self.database}'\n"
+        text = f"[broker]\n{broker}\n\n[inbox]\ndatabase = '{'desk.db' if isinstance(self.database, Path) else self.database}'\n"
         text += "opening_keys = ['opening.key']\nreceipt_key = 'receipt.key'\n"
         for box, key in self.boxes.items():
             text += f"\n[[boxes]]\nid = '{box}'\nsigning_keys = ['{key.public.hex()}']\n"
@@ -299,7 +299,7 @@ def contents(path: Path, *tables: str) -> dict[str, list[tuple[object, ...]]]:
 
 
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:
-    connection = connect_to_read(path)
+    connection: Sql = sqlite3.connect(path) if isinstance(path, Path) else connect_to_read(path)
     try:
         return connection.execute(query).fetchall()
     finally:

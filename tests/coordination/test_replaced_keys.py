@@ -24,7 +24,7 @@ from coordination.box_identity import (
     revoke_box,
     standing_keys,
 )
-from coordination.sqlite_file import connect, transaction
+from coordination.team_database import connect, transaction
 from exchange.errors import EnvelopeError
 from exchange.handed_over import hand_over
 from exchange.identity import OpeningKey, Recipient, RecipientRole, SigningKey

@@ -45,14 +45,14 @@ def test_the_shipped_settings_are_accepted_and_every_key_is_explained() -> None:
 def test_every_fault_is_told_at_once_in_both_languages(team: Team) -> None:
     path = team.write_settings(broker='host = "b"\nport = 70000\ncertficate = "c.pem"\nca = ""\nkey = "k.pem"')
     text = path.read_text(encoding="utf-8").replace("diabetes_cgm", "diabetes_cgn").replace(BOX, "box-0003", 1)
-    path.write_text(text + "\n[desk]\nport = 80\n", encoding="utf-8")
+    path.write_text(text + "\n[bureau]\nport = 80\n", encoding="utf-8")
     faults = _faults(path)
     french, english = [fault.fr for fault in faults], [fault.en for fault in faults]
     assert "broker.port : attendu : un entier de 1 à 65535" in french
     assert "broker.certficate : clé inconnue (plutôt 'certificate' ?)" in french
     assert "broker.certificate : clé absente" in french
     assert "broker.ca : attendu : un chemin de fichier" in french
-    assert "desk : clé inconnue" in french
+    assert "bureau : clé inconnue" in french
     assert f"patients[1].box: '{BOX}' is not in [[boxes]]" in english
     assert any(line.startswith("patients[1].protocol: 'diabetes_cgn' is neither") for line in english)
     assert len(faults) == 7
