@@ -383,9 +383,15 @@ async def test_what_was_ordered_of_an_erased_patient_is_gone(tmp_path: Path, off
 
 def test_an_answer_is_bounded() -> None:
     office, keys = Office(), Keys()
-    answer = Answer(box=BOX, command="a" * 32, state=AnswerState.APPLIED, at=START, result=bytes(MAX_RESULT_BYTES))
+    answer = Answer(
+        box=BOX,
+        command="a" * 32,
+        state=AnswerState.APPLIED,
+        at=START,
+        result=b'"' + b"0" * (MAX_RESULT_BYTES - 2) + b'"',
+    )
     readers = [Reader.of(office.opening)]
     assert office.answer(seal_answer(answer, signer=keys.signing, readers=readers), keys.signing) == answer
-    for wrong in ({"result": bytes(MAX_RESULT_BYTES + 1)}, {"command": "x"}, {"reason": "x" * 33}):
+    for wrong in ({"result": answer.result + b" "}, {"command": "x"}, {"reason": "x" * 33}):
         with pytest.raises(EnvelopeError, match="content"):
             seal_answer(msgspec.structs.replace(answer, **wrong), signer=keys.signing, readers=readers)

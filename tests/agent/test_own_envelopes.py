@@ -175,6 +175,7 @@ def test_what_is_given_up_leaves_a_gap_that_travels(tmp_path: Path, desk: Desk, 
         measured_to=START + 5,
         readings=2,
         reason=reason,
+        by_arrival=True,
     )
     told = [entry for entry in store.waiting(limit=100) if entry.first == 6]
     assert [entry.lane for entry in told] == [LANE_ALERTS], "among the alerts, which never give way"

@@ -32,6 +32,8 @@ from tests.agent.test_time_put_right import by_arrival, kept, living
 ROOT = Path(__file__).parents[2]
 FOREVER = 3600.0
 SMALL = Limits(cap=MIB, reserve=MIB // 4)
+MORE = 60
+"""Readings that a buffer has no room for which refused twenty."""
 
 
 def oximeter() -> Device:
@@ -187,7 +189,7 @@ async def test_a_full_buffer_is_told_and_the_reading_waits_for_room(
     monkeypatch.setattr("agent.pipeline.DISK_PAUSE_S", 0.01)
     async with running(tmp_path / "box.db", desk, device=oximeter(), limits=SMALL) as box:
         before = await box.store.call(fill, desk)
-        giving = asyncio.ensure_future(box.give(*(spo2("97", second) for second in range(20))))
+        giving = asyncio.ensure_future(box.give(*(spo2("97", second) for second in range(MORE))))
         await until(box, lambda store: store.outbox.depth().get(0, 0) == 1)
         assert not giving.done(), "the device must not be told to forget it"
         # Streams are dropped meanwhile, and nobody else waits for the one who does.
@@ -195,9 +197,9 @@ async def test_a_full_buffer_is_told_and_the_reading_waits_for_room(
             await stream(box, spo2("97", second))
         assert await told(box) == ["raised"]
         # The team has something: what it has gives way, and what waited is kept.
-        await box.store.call(lambda store: store.receipted(receipt(store, (0, 399)), now_ms=START))
+        await box.store.call(lambda store: store.receipted(receipt(store, (0, 799)), now_ms=START))
         await giving
-        assert await box.store.call(lambda store: store.outbox.depth()[1]) == before - 400 + 20
+        assert await box.store.call(lambda store: store.outbox.depth()[1]) == before - 800 + MORE
         # What was dropped is declared with the next value.
         await stream(box, spo2("97", 200))
         await until(box, lambda store: 2 in store.outbox.depth())
@@ -218,7 +220,7 @@ async def test_a_buffer_that_stays_full_is_told_once_and_lasting(
     monkeypatch.setattr("agent.pipeline.DISK_PAUSE_S", 0.01)
     async with running(tmp_path / "box.db", desk, device=oximeter(), limits=SMALL) as box:
         await box.store.call(fill, desk)
-        giving = asyncio.ensure_future(box.give(*(spo2("97", second) for second in range(20))))
+        giving = asyncio.ensure_future(box.give(*(spo2("97", second) for second in range(MORE))))
         for hour in range(40):
             box.clock.now = START + MINUTE + hour * TELL_MS
             now = box.clock.now
@@ -240,7 +242,7 @@ async def test_what_was_dropped_is_declared_though_the_stream_ends(
     monkeypatch.setattr("agent.pipeline.DECLARE_S", 0.05)
     async with running(tmp_path / "box.db", desk, device=oximeter(), limits=SMALL) as box:
         await box.store.call(fill, desk)
-        giving = asyncio.ensure_future(box.give(*(spo2("97", second) for second in range(20))))
+        giving = asyncio.ensure_future(box.give(*(spo2("97", second) for second in range(MORE))))
         await stream(box, *(spo2("97", second) for second in range(100, 200)))
         await until(box, lambda store: any(isinstance(item, GapRecord) for item in desk.waiting(store)))
         giving.cancel()
