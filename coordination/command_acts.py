@@ -9,10 +9,12 @@ Not here: what a box enters of the same order in its own record (agent/command_a
 
 from collections.abc import Sequence
 
+import msgspec
+
 from coordination.audit_log import AuditLog
 from coordination.command_queue import CommandState
 from coordination.sql import Sql
-from exchange.audit_chain import Act, Detail, Erasable
+from exchange.audit_chain import Act, Detail, Entry, Erasable
 from exchange.command_answers import Answer
 from exchange.commands import Command, SignedCommand
 from exchange.identity import KeyId
@@ -69,15 +71,12 @@ def answered(connection: Sql, answer: Answer, state: CommandState, *, at: int) -
 
 
 def _is_entered(connection: Sql, command: Command, key: KeyId) -> bool:
-    # By their time first, which has an index: an order is signed after it was made.
-    return (
-        connection.execute(
-            "SELECT 1 FROM audit WHERE at >= ? AND act = ? AND json_extract(body, '$.ref') = ?"
-            " AND json_extract(body, '$.detail.key') = ? LIMIT 1",
-            (command.issued_at, Act.COMMAND_SIGNED.value, command.id, key),
-        ).fetchone()
-        is not None
+    # By their time, which has an index: an order is signed after it was made.
+    acts = connection.execute(
+        "SELECT body FROM audit WHERE at >= ? AND act = ?", (command.issued_at, Act.COMMAND_SIGNED.value)
     )
+    entries = (msgspec.json.decode(body, type=Entry) for (body,) in acts.fetchall())
+    return any(entry.ref == command.id and entry.detail.get("key") == key for entry in entries)
 
 
 def _about(command: Command) -> dict[str, str | int | Erasable]:

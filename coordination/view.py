@@ -222,7 +222,7 @@ class View:
             " WHERE (:patient IS NULL OR pseudonym = :patient) AND (:alert IS NULL OR alert.id = :alert)"
             " AND (NOT :standing OR (resolved_at IS NULL AND kind <> 'retracted'"
             " AND NOT EXISTS (SELECT 1 FROM alert AS other WHERE other.supersedes = alert.id)))"
-            " ORDER BY pseudonym, raised_at, rule_id, alert.id",
+            " ORDER BY pseudonym NULLS FIRST, raised_at, rule_id, alert.id",
             {"patient": patient, "standing": standing, "alert": alert, "person": PERSON},
         )
         for row in rows:
@@ -306,7 +306,8 @@ class View:
             " FROM declared_gap"
             " JOIN box ON box.id = box_id LEFT JOIN patient ON patient.id = patient_id"
             " WHERE :patient IS NULL OR pseudonym = :patient"
-            ' GROUP BY pseudonym, box.name, "from", "to", reason, stored_at ORDER BY pseudonym, "from", "to", box.name',
+            ' GROUP BY pseudonym, box.name, "from", "to", reason, stored_at ORDER BY pseudonym NULLS FIRST,'
+            ' "from", "to", box.name',
             {"patient": patient},
         )
         for pseudonym, box, begin, end, readings, reason, stored_at in rows:

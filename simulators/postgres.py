@@ -41,7 +41,9 @@ def programs() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
     if found:
         return found[-1].parent
-    home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "veilleur" / PACKAGE
+    # Another user than root runs it, who must not be kept out by root's own folder.
+    cache = Path("/var/cache") if os.geteuid() == 0 else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    home = cache / "veilleur" / PACKAGE
     place = home / "usr/lib/postgresql/15/bin"
     if not _works(place):
         try:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import TypeGuard, cast
 
 from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence, alert_id
 from coordination.database import Arrival, Moment, SignedReceipt
+from coordination.place import Place
 from coordination.settings import Settings, read_settings
 from coordination.sql import Sql
 from coordination.sqlite_database import SqliteDatabase
@@ -189,7 +190,8 @@ class Team:
         broker: str = 'host = "127.0.0.1"\nport = 1\nca = "ca.pem"\ncertificate = "c.pem"\nkey = "k.pem"',
     ) -> Path:
         """Write desk.toml; `patients` are (pseudonym, box, from, protocol)."""
-        text = f"[broker]\n{broker}\n\n[inbox]\ndatabase = '{'desk.db' if isinstance(self.database, Path) else self.database}'\n"
+        place = self.database.name if is_file(self.database) else self.database
+        text = f"[broker]\n{broker}\n\n[inbox]\ndatabase = '{place}'\n"
         text += "opening_keys = ['opening.key']\nreceipt_key = 'receipt.key'\n"
         for box, key in self.boxes.items():
             text += f"\n[[boxes]]\nid = '{box}'\nsigning_keys = ['{key.public.hex()}']\n"
@@ -253,13 +255,17 @@ POSTGRESQL = "VEILLEUR_TEST_POSTGRESQL"
 """Names the variable with the URL of a server on which each test makes a database of its own."""
 
 
+def is_file(place: Place) -> TypeGuard[Path]:
+    return isinstance(place, Path)
+
+
 def new_database(server: str, template: str = "template0") -> str:
     """Return the URL of a new database: an empty one, or a copy of another."""
     import psycopg  # noqa: PLC0415 - an extra
 
     name = f"team_{secrets.token_hex(8)}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8' LOCALE 'C'")  # type: ignore[call-overload]
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8' LOCALE 'C'")
     return f"{server.rpartition('/')[0]}/{name}"
 
 
@@ -299,7 +305,7 @@ def contents(path: Path, *tables: str) -> dict[str, list[tuple[object, ...]]]:
 
 
 def rows(path: Path, query: str) -> list[tuple[object, ...]]:
-    connection: Sql = sqlite3.connect(path) if isinstance(path, Path) else connect_to_read(path)
+    connection: Sql = sqlite3.connect(path) if is_file(path) else connect_to_read(path)
     try:
         return connection.execute(query).fetchall()
     finally:

@@ -25,6 +25,7 @@ from coordination.keyring_file import read_state
 from coordination.keys import load_keys
 from coordination.office import now_ms
 from coordination.person_key import make_person_key
+from coordination.place import Place
 from coordination.revoking import revoke_at_inbox
 from coordination.settings import read_settings
 from coordination.sqlite_database import SqliteDatabase
@@ -52,7 +53,7 @@ THIRD_OVER = timedelta(minutes=25)
 """Backdated by an hour, a certificate of this life has passed a third of it when it is issued."""
 
 
-def entries(database: Path, *acts: Act) -> list[Entry]:
+def entries(database: Place, *acts: Act) -> list[Entry]:
     """What was entered of some acts, oldest first."""
     connection = sqlite3.connect(database)
     try:
@@ -155,7 +156,7 @@ def test_a_certificate_of_one_of_the_teams_own_programs_is_an_act_of_who_made_it
     settings = desk.settings()
     words = ["certify", "--config", str(desk.folder / "desk.toml"), "inbox-1", "--out", str(tmp_path / "out")]
     assert CliRunner().invoke(main, words).exit_code == 0, "also where there is no database yet"
-    assert not settings.database.exists()
+    assert not Path(settings.database).exists()
     SqliteDatabase(settings.database).close()
     assert CliRunner().invoke(main, words).exit_code == 0
     (act,) = entries(settings.database, Act.CERTIFICATE_RENEWED)

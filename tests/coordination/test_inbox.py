@@ -18,6 +18,7 @@ from coordination import inbox
 from coordination.database import Database, Moment, Refused, SignedReceipt
 from coordination.errors import DatabaseUnusableError, SettingsError
 from coordination.keys import load_keys
+from coordination.place import Place
 from coordination.settings import Settings
 from coordination.sqlite_database import SqliteDatabase
 from coordination.view import View
@@ -46,7 +47,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def running(
-    chosen: Settings, clock: ManualClock, wire: Wire, *, database: Callable[[Path], Database] = SqliteDatabase
+    chosen: Settings, clock: ManualClock, wire: Wire, *, database: Callable[[Place], Database] = SqliteDatabase
 ) -> AsyncIterator[asyncio.Task[None]]:
     work = asyncio.create_task(inbox.run(chosen, clock, link=wire.link, database=database))
     try:
@@ -334,7 +335,7 @@ async def test_a_key_that_is_missing_ends_the_inbox_before_it_begins(
     (team.folder / "receipt.key").unlink()
     with pytest.raises(SettingsError, match=r"inbox\.receipt_key"):
         await inbox.run(chosen, clock, link=wire.link)
-    assert not chosen.database.exists()
+    assert not Path(chosen.database).exists()  # noqa: ASYNC240 - nothing else runs
 
 
 async def test_stopping_leaves_a_closed_database(team: Team, clock: ManualClock, wire: Wire) -> None:

@@ -15,6 +15,7 @@ import pytest
 from agent import presence as box_presence
 from coordination import inbox
 from coordination.database import Arrival, Presence, SignedReceipt
+from coordination.place import Place
 from coordination.settings import read_settings
 from coordination.sqlite_database import SqliteDatabase
 from devices.clock import SystemClock
@@ -56,7 +57,7 @@ class Ledger:
         self.statuses = 0
         self._loop, self._changed = asyncio.get_running_loop(), changed
 
-    def database(self) -> Callable[[Path], SqliteDatabase]:
+    def database(self) -> Callable[[Place], SqliteDatabase]:
         ledger = self
 
         class Noting(SqliteDatabase):

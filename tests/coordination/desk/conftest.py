@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from django.conf import settings
@@ -50,7 +51,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Place:
 def desk(migrated: Place, tmp_path: Path) -> Iterator[Desk]:
     """A desk whose clock stands at START."""
     boxes = Boxes(tmp_path)
-    boxes.database = fresh(migrated, tmp_path / "desk.db")  # type: ignore[assignment] - a Place
+    boxes.database = cast("Path", fresh(migrated, tmp_path / "desk.db"))
     use(boxes.database)
     _CLOCK.now = START
     made = Desk(boxes, _CLOCK)
