@@ -4,14 +4,13 @@
 """
 
 from collections.abc import Callable
-from functools import wraps
 
 from django.http import HttpResponse
 from django.urls import URLPattern, include, path
 from django.views.decorators.http import require_http_methods
 
 from coordination.desk.access import Action
-from coordination.desk.views import account, alerts, health, patients
+from coordination.desk.views import account, alerts, events, health, patients
 
 handler403 = "coordination.desk.errors.forbidden"
 handler404 = "coordination.desk.errors.missing"
@@ -22,13 +21,8 @@ _View = Callable[..., HttpResponse]
 
 def page(address: str, view: _View, action: Action, name: str, *, methods: tuple[str, ...] = ("GET",)) -> URLPattern:
     """Return the route of a page or act that needs `action`."""
-
-    @wraps(view)
-    def guarded(*arguments: object, **named: object) -> HttpResponse:
-        return view(*arguments, **named)
-
-    guarded.action = action  # type: ignore[attr-defined]
-    checked = require_http_methods([*methods, *(("HEAD",) if "GET" in methods else ())])(guarded)
+    checked = require_http_methods([*methods, *(("HEAD",) if "GET" in methods else ())])(view)
+    checked.action = action
     return path(address, checked, name=name)
 
 
@@ -43,6 +37,7 @@ urlpatterns = [
     page("langue/<str:language>", account.language, Action.PUBLIC, "language"),
     act("equipe/choisir", account.choose_team, Action.OWN_ACCOUNT, "choose_team"),
     page("alertes", alerts.show, Action.READ_PATIENTS, "worklist"),
+    page("evenements", events.stream, Action.READ_PATIENTS, "events"),
     act("alertes/<str:alert>/prendre", alerts.take, Action.HANDLE_ALERTS, "take"),
     act("alertes/<str:alert>/rendre", alerts.give_back, Action.HANDLE_ALERTS, "give_back"),
     page("patients", patients.show_all, Action.READ_PATIENTS, "patients"),

@@ -8,12 +8,7 @@ from coordination.desk import pages
 from coordination.desk.access import Action
 from coordination.desk.visits import TEAM
 
-_FIRST = (
-    (Action.READ_PATIENTS, "/alertes"),
-    (Action.READ_FLEET, "/boitiers"),
-    (Action.READ_OWN_BOXES, "/boitiers"),
-    (Action.READ_ALL_ACTS, "/audit"),
-)
+_FIRST = ((Action.READ_PATIENTS, "/alertes"),)
 """Where each begins, by the first thing that they may do."""
 
 
