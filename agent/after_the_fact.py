@@ -18,7 +18,7 @@ what is read for it (retiming), and any store.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from agent.retiming import in_words
+from agent.retiming import RIGHT_NOW, in_words
 from alerting.alert import AlertChange, ChangeKind, alert_id
 from alerting.engine import Engine
 from alerting.kept import Kept
@@ -95,6 +95,8 @@ def known_alerts(told: Iterable[tuple[AlertChange, bool]], *, engine: Engine | N
             standing=stands,
         )
         for one, stands in told
+        # What a right time took back was told to be untrue: should it be true after all, it is news.
+        if one.why != RIGHT_NOW
     }
     for silent in [] if engine is None else _found(engine, patient):
         known.setdefault(
