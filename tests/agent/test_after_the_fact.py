@@ -3,9 +3,10 @@
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
@@ -23,7 +24,7 @@ from alerting.alert import AlertChange, ChangeKind
 from alerting.backtest import AlertOutcome, backtest
 from devices.reading import Reading
 from exchange.messages import AlertRecord
-from tests.agent.kit import BOX, MINUTE, PATIENT, START, Desk, glucose
+from tests.agent.kit import MINUTE, PATIENT, START, Desk, glucose
 from tests.agent.test_box_clock import HOUR, YEAR, Machine
 from tests.agent.test_pipeline import Box, one_patient
 from tests.agent.test_time_put_right import by_arrival, living
@@ -259,7 +260,7 @@ class World:
         for calls in (*stretch.kills, None):
             async with living(self.path, self.desk, machine) as (box, keeper):
                 machine.is_told(self.now)
-                await surviving(box, calls, lambda keeper=keeper, box=box: looked(keeper, box))
+                await surviving(box, calls, partial(looked, keeper, box))
 
     def _read(self, value: str, box: Box, *, by_arrival: bool) -> Reading:
         shown = box.clock.now_ms()
@@ -317,6 +318,13 @@ def standing_events(told: Sequence[AlertRecord]) -> list[AlertRecord]:
     return [record for one, record in last.items() if one not in gone]
 
 
+def is_event(alert: AlertRecord, event: AlertOutcome, times: Mapping[str, int]) -> bool:
+    """Return whether an alert rests on a reading of an event, or was raised, by the right time, while it lasted."""
+    raised_by = times[alert.evidence[-1].key]
+    lasted = event.onset <= raised_by and (event.resolved_at is None or raised_by <= event.resolved_at)
+    return lasted or bool(keys(alert) & keys(event))
+
+
 def keys(alert: AlertRecord | AlertOutcome) -> frozenset[str]:
     return frozenset(item.key for item in alert.evidence)
 
@@ -326,7 +334,7 @@ def keys(alert: AlertRecord | AlertOutcome) -> frozenset[str]:
 def test_whatever_time_the_box_had_the_team_has_each_event_once(
     tmp_path_factory: pytest.TempPathFactory, desk: Desk, stretches: list[Stretch]
 ) -> None:
-    async def story() -> tuple[list[AlertRecord], list[AlertOutcome]]:
+    async def story() -> tuple[list[AlertRecord], World]:
         path = tmp_path_factory.mktemp("box") / "box.db"
         await watched_before(path, desk)
         world = World(path, desk)
@@ -334,12 +342,13 @@ def test_whatever_time_the_box_had_the_team_has_each_event_once(
         for stretch in stretches:
             world.now += 5 * MINUTE
             await world.live(stretch)
-        return await world.told(), world.expected()
+        return await world.told(), world
 
-    told, expected = asyncio.run(story())
-    there = standing_events(told)
+    told, world = asyncio.run(story())
+    expected, there = world.expected(), standing_events(told)
+    times = {reading.key: reading.measured_at for reading in world.readings}
     for event in expected:
-        same = [one for one in there if one.rule == event.rule and keys(one) & keys(event)]
+        same = [one for one in there if one.rule == event.rule and is_event(one, event, times)]
         assert len(same) == 1, (event, same)
         assert (same[0].resolved_at is None) is (event.resolved_at is None), (event, same)
     founded = {(one.rule, keys(one)) for one in expected}
