@@ -23,6 +23,7 @@ from alerting.alert import AlertChange, ChangeKind, alert_id
 from alerting.engine import Engine
 from alerting.kept import Kept
 from alerting.protocol_change import applied
+from alerting.scheduled_rules import MissingRule
 from devices.reading import Reading
 
 Identity = tuple[str, str, str]
@@ -60,6 +61,7 @@ class _Found:
         onset: when it began.
         over_at: when its condition ended, None while it lasts.
         stands: whether it stands: it lasts, or is latched and nobody has seen it.
+        absence: whether it is of readings that did not come: the one it rests on is from before it.
         whole: whether a late reading could still change it; of others nothing is told any more.
         rests_on: the readings, oldest first.
     """
@@ -69,6 +71,7 @@ class _Found:
     onset: int
     over_at: int | None
     stands: bool
+    absence: bool
     whole: bool
     rests_on: tuple[Identity, ...]
 
@@ -166,15 +169,16 @@ def _found(engine: Engine, patient: str) -> list[_Found]:
     open_ids = {change.alert_id for change in engine.open_alerts}
     found: list[_Found] = []
     for told in engine.told:
-        rule = protocol.rules[told.rule].id
-        of_this = alert_id(patient=patient, protocol=protocol.name, rule=rule, onset=told.onset)
+        rule = protocol.rules[told.rule]
+        of_this = alert_id(patient=patient, protocol=protocol.name, rule=rule.id, onset=told.onset)
         found.append(
             _Found(
                 alert_id=of_this,
-                rule=rule,
+                rule=rule.id,
                 onset=told.onset,
                 over_at=told.resolved_at,
                 stands=of_this in open_ids,
+                absence=isinstance(rule, MissingRule),
                 whole=told.settled is None,
                 rests_on=tuple(map(_identity, told.evidence)),
             )
@@ -209,7 +213,7 @@ def _shared(before: Known, one: _Found, times: Mapping[Identity, int]) -> int:
         return int(one.whole and not before.rests_on and not one.rests_on)
     shared = len(set(before.rests_on) & set(one.rests_on))
     raised_by = max((times[item] for item in before.rests_on if item in times), default=None)
-    overlaps = raised_by is not None and one.lasted(raised_by)
+    overlaps = raised_by is not None and not one.absence and one.lasted(raised_by)
     return 2 * shared + int(overlaps)
 
 

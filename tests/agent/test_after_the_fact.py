@@ -13,7 +13,7 @@ from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from agent.reading_time import doubted, not_ahead
@@ -319,7 +319,12 @@ def standing_events(told: Sequence[AlertRecord]) -> list[AlertRecord]:
 
 
 def is_event(alert: AlertRecord, event: AlertOutcome, times: Mapping[str, int]) -> bool:
-    """Return whether an alert rests on a reading of an event, or was raised, by the right time, while it lasted."""
+    """Return whether an alert rests on a reading of an event, or was raised, by the right time, while it lasted.
+
+    What an absence rests on is from before it.
+    """
+    if event.rule == "no_glucose":
+        return bool(keys(alert) & keys(event))
     raised_by = times[alert.evidence[-1].key]
     lasted = event.onset <= raised_by and (event.resolved_at is None or raised_by <= event.resolved_at)
     return lasted or bool(keys(alert) & keys(event))
@@ -329,6 +334,13 @@ def keys(alert: AlertRecord | AlertOutcome) -> frozenset[str]:
     return frozenset(item.key for item in alert.evidence)
 
 
+@example(
+    # An absence that only the wrong time of the second had rests on the reading that had ended the first.
+    stretches=[
+        Stretch(wrong_by=3 * YEAR, steps=((200, "60"),), kills=(), by_arrival=False, cut=False),
+        Stretch(wrong_by=3 * YEAR, steps=((5, "60"),), kills=(), by_arrival=True, cut=False),
+    ]
+)
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(stretches=st.lists(_stretch, min_size=1, max_size=3))
 def test_whatever_time_the_box_had_the_team_has_each_event_once(
