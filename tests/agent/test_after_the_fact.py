@@ -226,7 +226,10 @@ class Stretch:
 _step = st.tuples(st.sampled_from([5, 5, 5, 10, 200]), st.sampled_from(["60", "60", "60", "100", "100", "190", None]))
 _stretch = st.builds(
     Stretch,
-    wrong_by=st.sampled_from([3 * YEAR, 40 * DAY, 5 * HOUR, -5 * HOUR, -YEAR]),
+    # No whole number of minutes: two alerts of one rule with one onset, a wrong and a right one, would have one id.
+    wrong_by=st.sampled_from(
+        [3 * YEAR + 61_001, 40 * DAY + 62_003, 5 * HOUR + 63_007, 37_013 - 5 * HOUR, 38_011 - YEAR]
+    ),
     steps=st.lists(_step, min_size=1, max_size=14).map(tuple),
     kills=st.lists(st.integers(0, 24), max_size=3).map(tuple),
     by_arrival=st.booleans(),
