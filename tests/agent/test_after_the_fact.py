@@ -29,7 +29,7 @@ from tests.agent.test_box_clock import HOUR, YEAR, Machine
 from tests.agent.test_pipeline import Box, one_patient
 from tests.agent.test_time_put_right import by_arrival, living
 
-EXAMPLES = 500 if os.environ.get("FAULTS_ALL") else 25
+EXAMPLES = 300 if os.environ.get("FAULTS_ALL") else 25
 RULE = "hypo_level_1"
 DAY = 24 * HOUR
 LOW = ((20, "66"), (25, "64"), (30, "62"), (35, "61"))
