@@ -9,6 +9,7 @@ to make of it.
 Functions of one open database, inside a transaction of the caller's where they write.
 """
 
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from exchange.messages import ObservationRecord, is_by_arrival
 MOST_STRETCHES = 256
 """Stretches that are remembered: of the oldest, what could still be put right was long ago."""
 
+_NAME_BYTES, _ROW_BYTES = 8, 8
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
@@ -33,6 +36,29 @@ class Place:
     epoch: str
     seq: int
     row: int
+
+
+def must_retime(connection: sqlite3.Connection) -> bytes | None:
+    """Return what names the right time that judging has not taken up yet; None when there is none."""
+    row = connection.execute("select value from meta where name = 'retime'").fetchone()
+    return None if row is None else bytes(row[0])
+
+
+def name_right_time(connection: sqlite3.Connection, from_row: int) -> None:
+    """Let judging take up the right time: what was received from a row on had been dated by a wrong one.
+
+    Where it has not taken up the one before, the rows that this had concerned are concerned still.
+    """
+    before = must_retime(connection)
+    waiting = None if before is None else first_row(before)
+    row = from_row if waiting is None else min(from_row, waiting)
+    name = secrets.token_bytes(_NAME_BYTES) + row.to_bytes(_ROW_BYTES)
+    connection.execute("insert or replace into meta(name, value) values ('retime', ?)", (name,))
+
+
+def first_row(right: bytes) -> int | None:
+    """Return the first row that the wrong time before had concerned; None of a name that an older program gave."""
+    return int.from_bytes(right[_NAME_BYTES:]) if len(right) == _NAME_BYTES + _ROW_BYTES else None
 
 
 def last_time(connection: sqlite3.Connection) -> int:

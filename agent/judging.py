@@ -19,12 +19,13 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 
+from agent.after_the_fact import known_alerts, told_anew
 from agent.asked import Asked
 from agent.command_store import Finished
 from agent.handed import Handed
 from agent.logs import EVENT, READINGS
 from agent.reach import begun
-from agent.retiming import in_words, is_ahead, righted, set_right
+from agent.retiming import Righting, concerned_since, is_ahead, righted, set_right, taken_back
 from agent.settings import Device, Patient, Watched
 from agent.shadow import Shadows
 from agent.silence import Silence
@@ -49,7 +50,6 @@ CURSOR_LAG = 64
 """Batches judged without consequence before the cursor is kept all the same; sixteen readings count as one more."""
 ATTEMPTS = 3
 
-Say = Callable[[Sequence[AlertChange]], list[AlertChange]]
 Guard = Callable[[Callable[[], Awaitable[None]]], Awaitable[bool]]
 """Awaits what it is given; returns whether it went well, after having said why not and paused."""
 
@@ -270,7 +270,7 @@ class Judging(TechnicalJudging):
             self._silence.listen_anew(self._clock.now_ms())
         for patient in self._patients.values():
             self.turns.rest(at_rest=False)
-            await self._restore(patient, anew=anew is not None)
+            await self._restore(patient, anew=anew)
             self._followed(patient.pseudonym)
             unjudged = await self._store.call(Store.unjudged, patient.pseudonym)
             if unjudged:
@@ -297,7 +297,7 @@ class Judging(TechnicalJudging):
     def _watched_since(self, patient: str) -> int:
         return self._since.get(patient, 0)
 
-    async def _restore(self, patient: Patient, *, anew: bool) -> None:
+    async def _restore(self, patient: Patient, *, anew: bytes | None) -> None:
         name = patient.pseudonym
         stream = await self._store.call(Store.stream, name)
         self._cursor[name], self._lag[name] = stream.cursor, 0
@@ -308,15 +308,16 @@ class Judging(TechnicalJudging):
             # Kept at once: from when on a patient is watched must not depend on when the first reading came.
             await self._keep_judgement(name, self._engines[name], ())
             return
-        try:
-            self._engines[name] = Engine.restore(patient.protocol, stream.snapshot, zone=patient.zone)
-        except SnapshotError:
+        engine = None
+        with contextlib.suppress(SnapshotError):
+            engine = self._engines[name] = Engine.restore(patient.protocol, stream.snapshot, zone=patient.zone)
+        ahead = name in self._ahead or (engine is not None and is_ahead(engine, self._clock.now_ms()))
+        if anew is not None or ahead:
+            self._since[name] = await set_right(self._store, name, self._clock)
+            await self._apply(patient, stream.snapshot, righting=Righting.of(anew, engine))
+            self._ahead.discard(name)
+        elif engine is None:
             await self._apply(patient, stream.snapshot)
-        else:
-            if anew or name in self._ahead or is_ahead(self._engines[name], self._clock.now_ms()):
-                self._since[name] = await set_right(self._store, name, self._clock)
-                await self._apply(patient, stream.snapshot, say=in_words)
-                self._ahead.discard(name)
 
     async def _begin(self, patient: Patient) -> Engine:
         now = self._clock.now_ms()
@@ -325,13 +326,14 @@ class Judging(TechnicalJudging):
         return Engine(patient.protocol, patient=patient.pseudonym, zone=patient.zone, since=now)
 
     async def _apply(
-        self, patient: Patient, before: bytes, finished: Finished | None = None, *, say: Say = list
+        self, patient: Patient, before: bytes, finished: Finished | None = None, *, righting: Righting | None = None
     ) -> None:
         """Apply a protocol to what is kept of the past, and tell what differs from what stood under the one before.
 
         A rule still true goes on as the same alert; one newly true is raised now; what no longer holds is ended. What
         people did under the one before (the snapshot of its engine) is carried along as far as it can be read. By
-        command (`finished`) a protocol that cannot judge the past is not applied at all.
+        command (`finished`) a protocol that cannot judge the past is not applied at all. Where the time was put right
+        (`righting`), what that had hidden is judged too, and told after the fact.
         """
         name, now = patient.pseudonym, self._clock.now_ms()
         if finished is None and await self._store.persist(Store.count_attempt, name) > ATTEMPTS:
@@ -339,28 +341,38 @@ class Judging(TechnicalJudging):
             engine = await self._begin(patient)
             device = next((item.address for item in self._devices if item.keeper(now).pseudonym == name), "-")
             changes = list(self._technical.noticed(name, "judging_quarantined", device, now))
-            history: list[Kept] = []
+            history, back, fed = list[Kept](), list[Kept](), tuple[AlertChange, ...]()
         else:
             forgotten = (await self._store.call(Store.stream, name)).forgotten_to
             engine = begun(patient, patient.protocol, since=self._since[name], forgotten_to=forgotten)
             with contextlib.suppress(SnapshotError):
                 engine.inherit(before)
-            history = await self._store.call(
-                Store.history, name, since=engine.history_from, until_row=self._cursor[name]
-            )
-            await asyncio.to_thread(engine.feed, [item.reading for item in history])
+            until = self._cursor[name]
+            history = await self._store.call(Store.history, name, since=engine.history_from, until_row=until)
+            back = [] if righting is None else await taken_back(self._store, name, until_row=until, now=now)
+            fed = await asyncio.to_thread(engine.feed, [item.reading for item in (*history, *back)])
             engine.tick(now)
             changes = []
-        standing = [
-            change
-            for change in await self._store.call(Store.standing_alerts)
-            if change.patient == name and change.protocol
-        ]
-        rules = {rule.id for rule in patient.protocol.rules}
-        changes += say(applied(standing, engine.open_alerts, rules=rules, now=now))
-        engine.begin_escalating([one.alert_id for one in changes if one.kind is ChangeKind.RAISED], now)
+        told = await self._store.call(Store.told_alerts, name)
+        standing = [change for change, stands in told if stands]
+        if righting is None:
+            rules = {rule.id for rule in patient.protocol.rules}
+            changes += applied(standing, engine.open_alerts, rules=rules, now=now)
+        else:
+            changes += told_anew(
+                engine,
+                known_alerts(told, engine=righting.engine, patient=name),
+                patient=name,
+                readings=[item.reading for item in (*history, *back)],
+                fed=fed,
+                since=concerned_since(history, back, righting.from_row),
+                now=now,
+            )
+        newly = {ChangeKind.RAISED, ChangeKind.ADDED}
+        engine.begin_escalating([one.alert_id for one in changes if one.kind in newly and one.resolved_at is None], now)
         self._engines[name] = engine
-        await self._keep_judgement(name, engine, tuple(changes), finished=finished)
+        marked = tuple((item.row, ReadingState.JUDGEABLE) for item in back)
+        await self._keep_judgement(name, engine, tuple(changes), marked, finished)
         logger.info("a protocol is applied to what is kept", extra={EVENT: "protocol", READINGS: len(history)})
 
     async def _quarantine(self, patient: str, kept: Kept) -> None:

@@ -1,21 +1,29 @@
 """Judging by the right time what a wrong one had dated.
 
 When the box's time is put right, what it received before moves with it (`clock_store`), and its engines are begun anew
-over what is kept: an engine that had been told of next year would hold every reading of today for a late one. The
-same is done for an engine that finds itself ahead of the box's time for whatever reason. What is dated after a time
-that is known to be right is kept and sent, and judged no more: nobody can say when it was.
+over what is kept: an engine that had been told of next year would hold every reading of today for a late one. What it
+had set aside for that is judged in its place, as far as the lateness bounds allow by the right time. The same is done
+for an engine that finds itself ahead of the box's time for whatever reason. What is dated after a time that is known
+to be right is kept and sent, and judged no more: nobody can say when it was.
+
+Not here: what is then told of alerts (after_the_fact).
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 from agent.box_clock import BoxClock
+from agent.clock_store import first_row
 from agent.store import Store
+from agent.store_reader import Kept
 from agent.store_thread import StoreThread
 from alerting.alert import AlertChange, ChangeKind, Sentence
 from alerting.engine import Engine
 from alerting.protocol_change import NO_LONGER_TRUE
+from alerting.stream import lateness_bound
 from devices.clock import Clock, may_set_others
+from devices.reading import Quantity
 from devices.wall_clock import FUTURE_TOLERANCE_MS
 
 ENGINE_AHEAD_MS = 3_900_000
@@ -27,6 +35,54 @@ RIGHT_NOW = Sentence(
     fr="Cette alerte ne vaut plus depuis que l'heure du boîtier est connue.",
     en="This alert no longer holds now that the time of the box is known.",
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Righting:
+    """What judging anew must know of the wrong time.
+
+    Attributes:
+        from_row: the first row that was received in it; None: only what had come too late by it is known.
+        engine: as it had judged by it; None when its snapshot cannot be read.
+    """
+
+    from_row: int | None
+    engine: Engine | None
+
+    @classmethod
+    def of(cls, right: bytes | None, engine: Engine | None) -> Self:
+        """Return what is known when `right` names the right time (`Store.must_retime`), None where no time was."""
+        return cls(from_row=None if right is None else first_row(right), engine=engine)
+
+
+async def taken_back(store: StoreThread, patient: str, *, until_row: int, now: int) -> list[Kept]:
+    """Return the readings that came too late by the wrong time, and are not by the right one.
+
+    Args:
+        store: of the box.
+        patient: pseudonym.
+        until_row: the row that judging has come to.
+        now: ms UTC, by the right time.
+    """
+    oldest = now - max(lateness_bound(quantity) for quantity in Quantity)
+    found = await store.call(Store.too_late, patient, since=oldest, until_row=until_row)
+    return [
+        item
+        for item in found
+        if now - lateness_bound(item.reading.quantity) <= item.reading.measured_at <= now + FUTURE_TOLERANCE_MS
+    ]
+
+
+def concerned_since(history: Iterable[Kept], back: Iterable[Kept], from_row: int | None) -> int | None:
+    """Return when (ms UTC) the oldest reading was measured that a wrong time concerned; None when none did.
+
+    Args:
+        history: what was judged all along.
+        back: what had come too late by it.
+        from_row: see `Righting`.
+    """
+    received = (item for item in history if from_row is not None and item.row >= from_row)
+    return min((item.reading.measured_at for item in (*back, *received)), default=None)
 
 
 def is_ahead(engine: Engine, now: int) -> bool:

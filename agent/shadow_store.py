@@ -212,6 +212,11 @@ class ShadowBuffer(ShadowReader):
         self._keep_state(number, state, counted_from=counted_from)
         return counted_from
 
+    def take_back(self, row: int) -> None:
+        """Leave out a reading no more: it was late only by a time that was wrong."""
+        for table in ("shadow_left_out where reading", "segment_left_out where row"):
+            self._connection.execute(f"delete from {table} = ?", (row,))  # noqa: S608 one of two constants
+
     def keep_fault(self, number: int, state: ShadowState, fault: Fault) -> None:
         """Keep why a shadow judges no more; `state` is what holds where nothing was kept of it yet."""
         known = self._connection.execute("select body from shadow where stream = ?", (number,)).fetchone()

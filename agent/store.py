@@ -217,6 +217,11 @@ class Store(StoreWriter):
         """Return every judgeable reading measured at or after `since` (ms UTC) and kept no later than `until_row`."""
         return list(self._measured(self._stream(patient), since=since, until_row=until_row, states=_JUDGED))
 
+    def too_late(self, patient: str, *, since: int, until_row: int) -> list[Kept]:
+        """Return what came too late to be judged, measured at or after `since` (ms UTC), kept until `until_row`."""
+        states = (ReadingState.TOO_LATE,)
+        return list(self._measured(self._stream(patient), since=since, until_row=until_row, states=states))
+
     def forget_readings(self, patient: str, *, before_ms: int, now_ms: int, limit: int) -> int:
         """Let up to `limit` judged readings measured before `before_ms` (exclusive) go; return how many.
 
@@ -298,6 +303,8 @@ class Store(StoreWriter):
                 for row, state in judgement.marked:
                     if not execute("update reading set state = ? where id = ?", (state, row)).rowcount:
                         self._segments.mark(row, state)
+                    if state is ReadingState.JUDGEABLE:
+                        self._shadows.take_back(row)
                 apart = [row for row, state in judgement.marked if state is ReadingState.QUARANTINED]
                 self.audit.quarantined(judgement.patient, apart, at=now_ms)
                 if judgement.finished is not None:

@@ -73,7 +73,7 @@ class ClockBook(StoreTransactions):
                 )
             told = list(clock_store.records(correction, parts, at=now_ms))
             clock_store.put_right(self._connection, correction.boot)
-            self._connection.execute("insert or replace into meta(name, value) values ('retime', randomblob(8))")
+            clock_store.name_right_time(self._connection, min((part.row for part, _ in parts), default=place.row))
             clock_store.begin_stretch(self._connection, found.after, place)
             self.outbox.add(told, LANE_ALERTS, sealer, now_ms=now_ms)
             detail: Detail = {"offset_ms": correction.offset, "records": sum(one.last - one.first + 1 for one in told)}
@@ -82,8 +82,7 @@ class ClockBook(StoreTransactions):
 
     def must_retime(self) -> bytes | None:
         """Return what names the right time that judging has not taken up yet; None when there is none."""
-        row = self._connection.execute("select value from meta where name = 'retime'").fetchone()
-        return None if row is None else bytes(row[0])
+        return clock_store.must_retime(self._connection)
 
     def retimed(self, right: bytes) -> None:
         """Keep that judging has taken up the time that `right` names."""

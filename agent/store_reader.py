@@ -26,7 +26,7 @@ from agent.segments import Segments
 from agent.shadow_store import ShadowReader, ShadowState
 from agent.vault import Vault
 from agent.wrapped_keys import open_keys, wrapped_key
-from alerting.alert import AlertChange
+from alerting.alert import AlertChange, ChangeKind
 from devices.reading import Reading
 from devices.source import DeviceFacts
 from exchange import messages
@@ -119,6 +119,24 @@ class StoreReader:
         rows = self._connection.execute("select digest from alert where standing = 1").fetchall()
         found = [record for (digest,) in rows if (record := self._alert(digest)) is not None]
         return [messages.alert_change(record) for record in sorted(found, key=lambda r: (r.raised_at, r.rule))]
+
+    def told_alerts(self, patient: str) -> list[tuple[AlertChange, bool]]:
+        """Return the alerts of a patient's protocols that stand or ended, as they were last told; True of one standing.
+
+        What was taken back, or goes on under another onset, is left out, and so is an altered row.
+        """
+        rows = self._connection.execute(
+            "select alert.digest, standing from alert join stream on stream.id = alert.stream where stream.digest = ?",
+            (self._vault.digest("stream", patient),),
+        ).fetchall()
+        found = ((self._alert(digest), bool(standing)) for digest, standing in rows)
+        told = [
+            (record, standing)
+            for record, standing in found
+            if record is not None and record.protocol and (standing or _has_ended(record))
+        ]
+        told.sort(key=lambda one: (one[0].raised_at, one[0].rule))
+        return [(messages.alert_change(record), standing) for record, standing in told]
 
     def onsets(self, patient: str, *, since: int) -> list[int]:
         """Return the onsets (ms UTC) of a patient's alerts that stand, or ended at or after `since`; of protocols."""
@@ -243,6 +261,10 @@ class StoreReader:
 
 def _kept(numbered: Iterator[tuple[int, Reading]]) -> Iterator[Kept]:
     return (Kept(row=row, reading=reading) for row, reading in numbered)
+
+
+def _has_ended(record: AlertRecord) -> bool:
+    return record.kind is not ChangeKind.RETRACTED and record.resolved_at is not None
 
 
 def _listed(states: Collection[int]) -> str:

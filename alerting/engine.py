@@ -370,6 +370,22 @@ class Engine:
         """Count the steps of these alerts from `now` (ms UTC) on: of those newly told by a protocol just applied."""
         self._teller.begin_escalating(alert_ids, now)
 
+    def tell_late(self, alert_id: str) -> AlertChange:
+        """Return an alert of a history that was judged silently as ADDED: it is told after the fact, with its end.
+
+        Raises:
+            UnknownAlertError: no such alert is known, or not any more.
+        """
+        return self._teller.tell_late(alert_id, self._stream)
+
+    def carry_on(self, alert_id: str, onset: int) -> None:
+        """Let an alert have what was done about it while its onset was another (ms UTC).
+
+        Raises:
+            UnknownAlertError: no such alert is known, or not any more.
+        """
+        self._teller.carry_on(alert_id, onset)
+
     def improving(self, alert_id: str) -> bool:
         """Return whether the value of a standing alert has moved towards its end since it was raised.
 

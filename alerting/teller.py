@@ -95,6 +95,26 @@ class Teller:
         """Let an alert have what was done about it while its onset was another (ms UTC)."""
         self.acts.carry(self._content.id_of(told.rule, onset), self._id(told))
 
+    def carry_on(self, alert_id: str, onset: int) -> None:
+        """Let an alert continue the one of its rule that began at `onset` (ms UTC).
+
+        Raises:
+            UnknownAlertError: no such alert is known, or not any more.
+        """
+        told = self.known(alert_id)
+        told.supersedes = onset
+        self.carry(onset, told)
+
+    def tell_late(self, alert_id: str, stream: Stream) -> AlertChange:
+        """Return an alert as ADDED, late from now on, with its end if it has one.
+
+        Raises:
+            UnknownAlertError: no such alert is known, or not any more.
+        """
+        told = self.known(alert_id)
+        told.late = told.added = True
+        return self._content.change(self._moment(ChangeKind.ADDED, told, late=True, stream=stream))
+
     def steps_to_come(self, stream: Stream) -> list[tuple[Told, DueStep]]:
         """Return the steps of escalation that are due, or will be if nothing else happens; by alert, then in order."""
         found: list[tuple[Told, DueStep]] = []

@@ -128,12 +128,15 @@ async def running(
     device: Device | None = None,
     group_commit: float = 0.0,
     limits: Limits | None = None,
+    begin: Callable[[StoreThread], Awaitable[object]] | None = None,
 ) -> AsyncIterator[Box]:
     clock = clock or ManualClock()
     device = device or one_device(one_patient(protocol), given_on=given_on)
     patients = {person.patient.pseudonym: person.patient for person in device.people}
     store = StoreThread()
     await store.open(lambda: open_store(path, limits=limits))
+    if begin is not None:
+        await begin(store)
     judging = Judging(
         box=BOX,
         store=store,

@@ -259,7 +259,7 @@ async def test_a_reading_too_late_for_the_shadow_stays_out_when_later_ones_are_j
     store.close()
     assert {kept.reading.count for kept in history} == {1000}
     # Also for an engine that has nothing but what was kept.
-    async with running(path, desk) as box:
+    async with running(path, desk, clock=ManualClock(START + days * MINUTE)) as box:
         await box.give(glucose("100", days - 10))
         await box.settle()
     assert "low" not in {one.record.rule for one in shadow_alerts(path)}

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +16,17 @@ from agent.time_keeper import TimeKeeper
 from alerting.backtest import backtest
 from exchange.box_records import ClockCorrection
 from tests.agent.kit import BOX, MINUTE, PATIENT, START, Desk, glucose
-from tests.agent.shadow_kit import CANDIDATE, ZONE, ShadowBox, active_side, judgeable, reader, running, shadow_alerts
+from tests.agent.shadow_kit import (
+    CANDIDATE,
+    ZONE,
+    ShadowBox,
+    active_side,
+    judgeable,
+    reader,
+    running,
+    shadow_alerts,
+    shadow_rows,
+)
 from tests.agent.test_box_clock import HOUR, YEAR, Machine
 from tests.agent.test_time_put_right import FakeLink, Settled, by_arrival
 
@@ -171,6 +182,29 @@ async def test_what_was_judged_by_a_time_found_wrong_meanwhile_is_never_kept(tmp
         box.judging.retime()
         await box.settle()
     assert lives(shadow_alerts(path)) == [("low", START, None)]
+
+
+async def test_what_came_too_late_by_a_wrong_time_is_judged_by_the_shadow_as_by_the_protocol_applied(
+    tmp_path: Path, desk: Desk
+) -> None:
+    path, by = tmp_path / "box.db", 3 * YEAR
+    async with living(path, desk, Machine(wall=START, vouched=True)) as (box, _):
+        await give(box, Machine(), ((0, "100"),), zero=START)
+    machine = Machine(wall=START + by, of_boot="d" * 32)
+    over = tuple((minute, "100") for minute in range(30, 60, 5))
+    async with living(path, desk, machine) as (box, keeper):
+        await box.tick(box.clock.now_ms())
+        for minute, value in (*LOW[1:], *over):
+            await box.give(replace(glucose(value, minute), received_at=START + by + minute * MINUTE))
+        await box.settle()
+        assert shadow_rows(path)["shadow_left_out"] == len((*LOW[1:], *over))
+        assert "low" not in [one.record.rule for one in shadow_alerts(path)]
+        await put_right(box, keeper, machine, START + HOUR)
+        await box.settle()
+        assert shadow_rows(path)["shadow_left_out"] == 0
+        (low,) = [one for one in map(outcome_of, shadow_alerts(path)) if one.rule == "low"]
+        assert low.onset == START + 5 * MINUTE
+        assert low.resolved_at is not None
 
 
 async def test_a_shadow_ahead_of_the_box_begins_anew_and_is_counted_from_then_on(tmp_path: Path, desk: Desk) -> None:

@@ -13,6 +13,7 @@ from agent.reading_time import doubted, not_ahead
 from agent.settings import ClockSettings
 from agent.silence import LISTEN_MS
 from agent.store import Store
+from agent.store_thread import StoreThread
 from agent.time_keeper import TimeKeeper
 from alerting.alert import ChangeKind
 from coordination.view import View
@@ -49,16 +50,23 @@ class Settled(BoxClock):
 @asynccontextmanager
 async def living(path: Path, desk: Desk, machine: Machine) -> AsyncIterator[tuple[Box, TimeKeeper]]:
     clock = Settled(machine)
-    async with running(path, desk, clock=cast("Any", clock)) as box:
+    keepers: list[TimeKeeper] = []
+
+    async def begin(store: StoreThread) -> None:
         keeper = TimeKeeper(
             clock=clock,
-            store=box.store,
+            store=store,
             sealer=desk.sealer,
             link=cast("Any", FakeLink()),
             box=BOX,
             settings=ClockSettings(),
         )
         await keeper.begin()
+        keepers.append(keeper)
+
+    # As the daemon does: the time is taken up before anything else.
+    async with running(path, desk, clock=cast("Any", clock), begin=begin) as box:
+        (keeper,) = keepers
         keeper._on_right = box.judging.retime
         yield box, keeper
 

@@ -9,13 +9,16 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from agent.retiming import RIGHT_NOW
+from alerting.alert import ChangeKind
 from coordination.keyring_file import read_state
+from coordination.view import View
 from exchange.identity import key_id
 from exchange.team_list import read_signed
 from simulators.account import Account
@@ -261,8 +264,9 @@ async def leaps(life: Life, machine: Machine, when: str, wrong_ms: int) -> int:
 def require_kept(account: Account, life: Life, *, right_at: int) -> None:
     """Hold the account of a box that did not always know the time.
 
-    Every measurement is there once, by the time of its device or flagged; what stands, and what was raised since the
-    time is known, is what a backtest finds.
+    Every measurement is there once, by the time of its device or flagged. What stands, and what was raised since the
+    time is known, is what a backtest finds; of what a backtest finds to have ended before that each was told once. What
+    was told by the wrong time cannot be untold: it stands no more.
     """
     taken = {one: json.loads(one) for one in life.world.ledger.read_text(encoding="utf-8").splitlines()}.values()
     on_devices = Counter((item["device"], item["quantity"], item["count"]) for item in taken)
@@ -278,7 +282,30 @@ def require_kept(account: Account, life: Life, *, right_at: int) -> None:
     unflagged = [row for row in stored if row[:4] not in exact and row[4] not in {"corrected", "unknown"}]
     assert not unflagged
     assert not [one for one in account.untold if one[4] is None or one[3] > right_at], account
+    told = list(told_by_right_time(life))
+    for patient, rule, onset, _, resolved_at in account.untold:
+        assert resolved_at is not None
+        meant = [at for of, by, at in told if (of, by) == (patient, rule) and onset <= at <= resolved_at]
+        assert len(meant) == 1, (patient, rule, onset, resolved_at, told)
     assert not [one for one in account.unfounded if one[4] is None or one[3] > right_at], account
+
+
+def told_by_right_time(life: Life) -> Iterator[tuple[str, str, int]]:
+    """Yield whose alert of which rule was raised when (ms UTC), by the time that the team knows its readings to be of.
+
+    What was taken back, also for a time that was wrong, or goes on as another one is left out.
+    """
+    view = View(life.world.desk_database)
+    try:
+        times = {(item.device, item.key, item.quantity): item.measured_at for item in view.readings()}
+        for alert in view.alerts():
+            gone = alert.change is ChangeKind.RETRACTED or alert.superseded_by is not None or alert.why == RIGHT_NOW
+            if alert.origin == "box" and alert.protocol and not gone:
+                newest = alert.evidence[-1]
+                right = times[newest.device, newest.key, newest.quantity]
+                yield alert.patient or "", alert.rule, alert.raised_at + right - newest.measured_at
+    finally:
+        view.close()
 
 
 @pytest.mark.parametrize(
