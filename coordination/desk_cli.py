@@ -54,7 +54,7 @@ def begin(settings: Settings, clock: Clock) -> None:
     configure(
         DeskSite(
             database=settings.database,
-            secret=_secret(Path(desk.secret)),
+            secret=_secret(Path(desk.cookie_key)),
             hosts=desk.hosts,
             https=desk.https,
             clock=clock,

@@ -30,7 +30,7 @@ class DeskSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
         port: TCP port there.
         hosts: names under which browsers reach it.
         https: whether they reach it over TLS; without, cookies would travel in clear: for one's own machine only.
-        secret: file of what signs cookies; made at the first start, mode 0600.
+        cookie_key: file of what signs cookies; made at the first start, mode 0600.
         reading_hours_fr: when alerts are read, said on every page.
         reading_hours_en: likewise.
     """
@@ -39,6 +39,6 @@ class DeskSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     port: Port = 8080
     hosts: Hosts = ("127.0.0.1", "localhost")
     https: Flag = True
-    secret: Path = "desk.secret"  # noqa: S105 - the name of a file
+    cookie_key: Path = "desk.key"
     reading_hours_fr: Text = "Alertes lues du lundi au samedi, de 8 h à 20 h."
     reading_hours_en: Text = "Alerts are read Monday to Saturday, 8:00 to 20:00."
