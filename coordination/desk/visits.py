@@ -21,6 +21,8 @@ from coordination.desk.site import CONTENT_SECURITY_POLICY
 
 _PERMISSIONS = "accelerometer=(), camera=(), geolocation=(), gyroscope=(), microphone=(), payment=(), usb=()"
 _ACCOUNTS = "allauth."
+_OPEN = frozenset({"account_login", "account_logout"})
+"""The pages of allauth that the desk has; the addresses of the others exist, because it refers to them by name."""
 TEAM = "team"
 """Names the team that a session looks at."""
 
@@ -108,12 +110,12 @@ class VisitMiddleware:
         request: HttpRequest, view: Callable[..., HttpResponse], _arguments: object, _named: object
     ) -> HttpResponse | None:
         """Refuse what names no action or one that the visitor may not do."""
-        from coordination.desk.errors import forbidden  # noqa: PLC0415 - it renders, and rendering needs this room
+        from coordination.desk.errors import forbidden, missing  # noqa: PLC0415 - it renders, and rendering needs this room
 
         action = getattr(view, "action", None)
         if action is None and view.__module__.startswith(_ACCOUNTS):
-            # Its own pages know who must be signed in; the routes decide which of them there are.
-            return None
+            # Its own pages know who must be signed in.
+            return None if request.resolver_match.url_name in _OPEN else missing(request)
         if action is Action.PUBLIC:
             return None
         if request.visit.user is None:

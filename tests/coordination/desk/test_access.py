@@ -1,6 +1,7 @@
 """Every address of the desk, for every role, for nobody, and for another team."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -81,3 +82,28 @@ def test_whoever_is_in_no_team_sees_nothing(desk: Desk) -> None:
     client.force_login(User.objects.create_user("new@example.org", "N. Ouveau"))
     assert client.get("/alertes").status_code == 403
     assert "Vous n&#39;êtes dans aucune équipe" in client.get("/").content.decode()
+
+
+def accounts(patterns: Iterable[object], before: str = "/") -> Iterator[tuple[str, str]]:
+    """Yield (address, name) of every address of django-allauth's."""
+    for pattern in patterns:
+        address = before + str(pattern.pattern)  # type: ignore[attr-defined]
+        if isinstance(pattern, URLResolver):
+            yield from accounts(pattern.url_patterns, address)
+        elif address.startswith("/compte/"):
+            sample = re.sub(r"\(\?P<[^>]+>[^)]*\)|<[^>]+>", "1", address)
+            yield re.sub(r"[\\^$]", "", sample), str(pattern.name)  # type: ignore[attr-defined]
+
+
+def test_of_the_pages_about_accounts_there_are_those_to_sign_in_and_out_alone(desk: Desk) -> None:
+    found = dict(accounts(get_resolver("coordination.desk.routes").url_patterns))
+    assert len(found) > 20
+    for client in (desk.client(), desk.client(Role.NURSE)):
+        for address, name in found.items():
+            for method in (client.get, client.post):
+                if name not in {"account_login", "account_logout"}:
+                    answer = method(address)
+                    to_sign_in = answer.headers.get("Location", "").startswith("/compte/login/")
+                    assert answer.status_code in {403, 404} or to_sign_in, address
+    assert desk.client(Role.NURSE).get("/compte/logout/").status_code == 200
+    assert desk.client().get("/compte/login/").status_code == 200
