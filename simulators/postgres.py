@@ -7,13 +7,14 @@ root. PostgreSQL never runs as root: there it is run as the user "nobody".
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import mkdtemp
 from types import TracebackType
 from typing import Self
 
+from simulators.broker import free_port
 from simulators.errors import SimulatorError
 from simulators.package import PackageError, library_folders, unpack, with_libraries
 
@@ -68,7 +69,7 @@ class Postgres:
     """A server with a data folder of its own, while the block lasts."""
 
     def __init__(self, folder: Path, *, settings: dict[str, str] | None = None) -> None:
-        """`folder` is made, and holds the data; `settings` are added to postgresql.conf."""
+        """`folder` is made and holds the data, unless root starts it; `settings` are added to postgresql.conf."""
         self._folder = folder
         self._data = folder / "data"
         self._settings = _SETTINGS | (settings or {})
@@ -82,10 +83,16 @@ class Postgres:
             PostgresError: it did not come up.
         """
         self._programs = programs()
+        if os.geteuid() == 0:
+            # Of its own user and in a place that this one reaches: the folders of root's tests are closed to others.
+            self._folder = Path(mkdtemp(prefix="veilleur-postgres-"))
+            shutil.chown(self._folder, "nobody", "nogroup")
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._data = self._folder / "data"
         password = self._folder / "password"
         password.write_text(self._password)
-        self._give(self._folder)
+        if os.geteuid() == 0:
+            shutil.chown(password, "nobody", "nogroup")
         self._run(
             ["initdb", "--pgdata", str(self._data), "--username", "veilleur", "--auth", "scram-sha-256",
              "--pwfile", str(password), "--encoding", "UTF8", "--locale", "C", "--no-sync"]
@@ -106,7 +113,7 @@ class Postgres:
         Raises:
             PostgresError: it did not come up.
         """
-        self._port = self._port or _free_port()
+        self._port = self._port or free_port()
         options = " ".join(
             f"-c {name}='{value}'" for name, value in (self._settings | {"port": str(self._port)}).items()
         )
@@ -139,19 +146,3 @@ class Postgres:
         if must and done.returncode:
             log = (self._folder / "commands").read_text(errors="replace")[-1000:]
             raise PostgresError(f"{command[0]} failed: {log}")
-
-    def _give(self, folder: Path) -> None:
-        """Let the server's user reach its folder."""
-        if os.geteuid() == 0:
-            shutil.chown(folder, "nobody", "nogroup")
-            for item in folder.iterdir():
-                shutil.chown(item, "nobody", "nogroup")
-            for parent in folder.parents:
-                if parent.stat().st_uid == 0 and parent != Path("/") and str(parent).startswith("/tmp/"):  # noqa: S108
-                    parent.chmod(parent.stat().st_mode | 0o011)
-
-
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return int(listening.getsockname()[1])
