@@ -60,8 +60,8 @@ def give_back(connection: Sql, alert: str, *, by: Handler, handled: int, at: int
     """
     changed = connection.execute(
         "UPDATE alert SET state = ?, holder = '', holder_id = NULL, taken_at = NULL, handled = handled + 1"
-        " WHERE id = ? AND state = ? AND holder = ? AND handled = ?",
-        (NEW, alert, TAKEN, by.name, handled),
+        " WHERE id = ? AND state = ? AND handled = ? AND (holder_id = ? OR (holder_id IS NULL AND holder = ?))",
+        (NEW, alert, TAKEN, handled, by.row, by.name),
     ).rowcount
     if not changed:
         return False

@@ -78,7 +78,11 @@ class Alerts:
                 alert,
             ),
         )
-        self._connection.execute("UPDATE alert SET state = greatest(state, ?) WHERE id = ?", (TAKEN, alert))
+        # Whoever has seen what nobody had in hand has it in hand: an alert is never taken by nobody.
+        self._connection.execute(
+            "UPDATE alert SET state = ?, holder = ?, taken_at = ?, handled = handled + 1 WHERE id = ? AND state = 0",
+            (TAKEN, acknowledgement.by, acknowledgement.at, alert),
+        )
         row = self._connection.execute(
             "SELECT content FROM alert_event WHERE alert_id = ? AND epoch = ?", (alert, PERSON)
         ).fetchone()
@@ -133,9 +137,10 @@ class Alerts:
         )
         # A moved onset makes a new alert of the same matter: whoever has seen the one has seen the other.
         self._connection.execute(
-            "UPDATE alert SET state = greatest(state, (SELECT before.state FROM alert AS before WHERE before.id = ?))"
-            " WHERE id = ? AND EXISTS (SELECT 1 FROM alert WHERE id = ?)",
-            (record.supersedes, alert, record.supersedes),
+            "UPDATE alert SET state = before.state, holder = before.holder, holder_id = before.holder_id,"
+            " taken_at = before.taken_at FROM alert AS before"
+            " WHERE alert.id = ? AND before.id = ? AND before.state > alert.state",
+            (alert, record.supersedes),
         )
 
     def _events(self, alert: str) -> tuple[AlertEvent, ...]:

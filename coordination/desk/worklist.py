@@ -108,6 +108,12 @@ def problems_of(team: Team) -> tuple[Row, ...]:
     return _rows(waiting(team).select_related("patient", "box"))
 
 
+def same_problem(alert: Alert) -> list[Alert]:
+    """Return the other waiting alerts of the problem that an alert is of."""
+    same = waiting(alert.team).filter(patient=alert.patient, rule_id=alert.rule_id).exclude(pk=alert.pk)
+    return list(same if alert.patient is not None else same.filter(box=alert.box))
+
+
 def _rows(alerts: Iterable[Alert]) -> tuple[Row, ...]:
     problems: dict[tuple[int | None, int, str], list[Alert]] = {}
     for alert in alerts:

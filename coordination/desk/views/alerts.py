@@ -9,7 +9,7 @@ from coordination.desk import pages
 from coordination.desk.pages import t
 from coordination.desk.shared_database import acting
 from coordination.desk.views.account import back
-from coordination.desk.worklist import Tab, of_team, worklist
+from coordination.desk.worklist import Tab, of_team, same_problem, worklist
 from coordination.handling import Handler
 from coordination.handling import give_back as given_back
 from coordination.handling import take as taken
@@ -45,14 +45,13 @@ def _act(request: HttpRequest, alert: str, what: Callable[..., bool], done: str)
     if found is None:
         raise Http404
     user = request.visit.user
+    by, at = Handler(name=user.name, row=user.pk), request.visit.now
     with acting() as database:
-        worked = what(
-            database,
-            found.pk,
-            by=Handler(name=user.name, row=user.pk),
-            handled=_handled(request),
-            at=request.visit.now,
-        )
+        worked = what(database, found.pk, by=by, handled=_handled(request), at=at)
+        if worked:
+            # The row is a problem: what came before of it is looked after with it.
+            for other in same_problem(found):
+                what(database, other.pk, by=by, handled=other.handled, at=at)
     name = found.patient.pseudonym if found.patient is not None else found.box.name
     if worked:
         messages.success(request, f"{name} : {done}")
