@@ -22,6 +22,7 @@ from markupsafe import Markup
 
 from alerting.alert import Sentence
 from coordination.desk.access import Action, Role
+from coordination.desk.navigation import ENTRIES
 from coordination.desk.site import HERE
 
 NB = "\u00a0"
@@ -48,7 +49,7 @@ def environment(**options: Any) -> Environment:
     made = Environment(trim_blocks=True, lstrip_blocks=True, **options)  # noqa: S701 - Django passes autoescape=True
     made.globals.update(
         t=t, said=said, url=reverse, static=static, span=span, day=day, clock_time=clock_time, moment=moment,
-        number=number, nb=NB, Action=Action, ROLES=ROLES,
+        number=number, nb=NB, Action=Action, ROLES=ROLES, ENTRIES=ENTRIES,
     )  # fmt: skip
     return made
 

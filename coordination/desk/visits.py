@@ -5,7 +5,7 @@
 - No answer to somebody signed in may be kept by a browser or a proxy.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -65,6 +65,10 @@ class Visit:
     def may(self, action: Action | str) -> bool:
         """Return whether they may do it in this team."""
         return self.user is not None and allowed(self.roles, Action(action))
+
+    def may_one(self, actions: Iterable[Action]) -> bool:
+        """Return whether they may do one of these in this team."""
+        return any(self.may(action) for action in actions)
 
 
 def headers(get_response: _Answer) -> _Answer:

@@ -1,0 +1,31 @@
+"""The pages that stand above every page, in their order; each only for whoever may do what it is for."""
+
+from dataclasses import dataclass
+
+from alerting.alert import Sentence
+from coordination.desk.access import Action
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One page.
+
+    Attributes:
+        address: where it begins; pages whose address begins with it are part of it.
+        name: as it stands there.
+        actions: it is there for whoever may do one of them.
+    """
+
+    address: str
+    name: Sentence
+    actions: tuple[Action, ...]
+
+
+def _entry(address: str, fr: str, en: str, *actions: Action) -> Entry:
+    return Entry(address=address, name=Sentence(fr=fr, en=en), actions=actions)
+
+
+ENTRIES = (
+    _entry("/alertes", "Alertes", "Alerts", Action.READ_PATIENTS),
+    _entry("/patients", "Patients", "Patients", Action.READ_PATIENTS),
+)
