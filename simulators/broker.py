@@ -156,6 +156,11 @@ class Broker:
                 f"mosquitto does not start: {self._last_words()}", hint=f"Read {self.log} for the reason."
             )
 
+    def log_messages(self) -> None:
+        """Let it log each message that it receives and sends, from its next start on."""
+        with self._configuration.open("a") as configuration:
+            configuration.write("log_type debug\n")
+
     def reload(self) -> None:
         """Have it read its access list, certificates and revocation list again (SIGHUP), as `systemctl reload` does."""
         if self._process is not None and self.running:
