@@ -21,19 +21,16 @@ from benchmarks.figure import machine
 from simulators.account import Account
 from simulators.clock import AcceleratedClock
 from simulators.demo import Demonstration
-from simulators.household import read_household
-from simulators.processes import Event
+from simulators.forgetful import Links, forgotten
 from simulators.proxy import Fate, Proxy, Weather
 from simulators.show import START
-from simulators.world import BOX, HOUSEHOLD, START_WITHIN_S, World, WorldSettings
+from simulators.world import BOX, START_WITHIN_S, World, WorldSettings
 
 KILLS = int(os.environ.get("KILLS", "24"))
 SEED = int(os.environ.get("SEED", "1"))
 SPEED = 600.0
 """A day passes in 144 s: a box that is killed again and again has a day to fetch what it missed."""
 VICTIMS = ("box", "box", "broker", "inbox-1", "inbox-2")
-KEEPS = {device.address for device in read_household(HOUSEHOLD).devices if device.kind in {"cgm", "glucose_meter"}}
-"""Devices that keep their records until they are asked to delete them, and so can be asked again."""
 WEATHER = {Fate.DROP: 0.03, Fate.TWICE: 0.05, Fate.LATER: 0.05, Fate.SWALLOW: 0.02, Fate.CUT: 0.01}
 
 
@@ -55,15 +52,8 @@ class Chaos:
 
     @property
     def forgotten(self) -> set[tuple[str, int]]:
-        """The lost measurements, (device, ms UTC), that their own device may have forgotten.
-
-        A Bluetooth stack confirms an indication before the box has kept it, and a scale or cuff forgets what was
-        confirmed (docs/hazards.md): one measurement at most for each time that the box was killed with it linked.
-        A device that keeps its records loses none.
-        """
-        lost = {(device, at) for device, _, at, _ in self.account.missing}
-        of = Counter(device for device, _ in lost)
-        return {(device, at) for device, at in lost if device not in KEEPS and of[device] <= self.linked[device]}
+        """The lost measurements, (device, ms UTC), that their own device may have forgotten."""
+        return forgotten(self.account.missing, self.linked)
 
     @property
     def balanced(self) -> bool:
@@ -100,18 +90,9 @@ async def kill_loop(folder: Path, *, kills: int, seed: int) -> Chaos:
     """Return what came of a world in which so many processes were killed."""
     dice = random.Random(seed)
     clock = AcceleratedClock.starting_now(start_ms=round(START.timestamp() * 1000), speed=SPEED)
-    links: set[str] = set()
-    linked: Counter[str] = Counter()
-
-    def hear(origin: str, event: Event) -> None:
-        match origin, event:
-            case "home", {"event": "connected", "device": str(device)}:
-                links.add(device)
-            case "home", {"event": "disconnected", "device": str(device)}:
-                links.discard(device)
-
+    links = Links()
     settings = WorldSettings(folder=folder, clock=clock, seed=seed, days=14 + kills // 30, workers=2)
-    demonstration = Demonstration(settings, say=hear)
+    demonstration = Demonstration(settings, say=links.hear)
     killed = dict.fromkeys(VICTIMS, 0)
     world = demonstration.world
     weather = Weather(seed=seed, shares=WEATHER)
@@ -121,14 +102,14 @@ async def kill_loop(folder: Path, *, kills: int, seed: int) -> Chaos:
         for victim in order(kills, dice):
             await asyncio.sleep(dice.uniform(0.1, 1.5))
             if victim == "box":
-                linked.update(links)
+                links.box_is_killed()
             await kill_one(world, victim, dice)
             killed[victim] += 1
         for child in (world.box, *world.inboxes):
             await child.ready(within=START_WITHIN_S)
         account = await demonstration.finish()
     befell = {fate.name: count for fate, count in proxy.befell.items()}
-    return Chaos(account=account, killed=killed, befell=befell, linked=linked)
+    return Chaos(account=account, killed=killed, befell=befell, linked=links.cut)
 
 
 def figures() -> None:

@@ -4,9 +4,12 @@ The one rule: a record counts as reached only when all before it are, as far as 
 that is killed asks for what comes after its newest record, and nothing is skipped.
 """
 
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from devices.driver import Resume
+from devices.frame_queue import Arrival
 from devices.reading import Reading
 
 
@@ -109,6 +112,7 @@ class Collected:
         self._tolerant = tolerant
         self._anchor = anchor
         self._records: list[tuple[int, Reading]] = []
+        self._held: deque[tuple[Arrival, Sequence[tuple[int, Reading]]]] = deque()
         # One record may be several readings, each of its own quantity.
         self._known: set[tuple[str, str]] = set()
         self._in_order = True
@@ -123,7 +127,28 @@ class Collected:
         """Note that a record could not be read."""
         self._spoilt = not self._tolerant
 
-    def add(self, sequence: int, reading: Reading) -> None:
+    def hold(self, arrival: Arrival, records: Sequence[tuple[int, Reading]]) -> None:
+        """Hold a frame back that seems to be live: its records (sequence, reading) are dated after they were asked for.
+
+        To a box whose time is behind, the newest stored records are.
+        """
+        self._held.append((arrival, records))
+
+    @property
+    def held(self) -> tuple[Arrival, ...]:
+        """The frames that are live, as far as can be told: nothing stored came after them."""
+        return tuple(arrival for arrival, _ in self._held)
+
+    def add(self, records: Sequence[tuple[int, Reading]]) -> None:
+        """Take the readings of stored records; what was held back and has a lower sequence was stored as well."""
+        newest = max((sequence for sequence, _ in records), default=0)
+        while self._held and min(sequence for sequence, _ in self._held[0][1]) < newest:
+            for sequence, reading in self._held.popleft()[1]:
+                self._add(sequence, reading)
+        for sequence, reading in records:
+            self._add(sequence, reading)
+
+    def _add(self, sequence: int, reading: Reading) -> None:
         """Take a reading of a record, unless it came already or is left for another fetch."""
         known = (reading.key, reading.quantity.value)
         if self._spoilt or known in self._known:

@@ -286,11 +286,11 @@ class Visit:
                 return True
             if not readings:
                 stored.spoil()
-            elif all(_is_after(reading, asked_at - _FINEST_MS) for reading in readings):
-                live.append(arrival)
+            records = [(self._driver.sequence(reading, self._intake.context) or 0, reading) for reading in readings]
+            if readings and all(_is_after(reading, asked_at - _FINEST_MS) for reading in readings):
+                stored.hold(arrival, records)
                 return False
-            for reading in readings:
-                stored.add(self._driver.sequence(reading, self._intake.context) or 0, reading)
+            stored.add(records)
             if stored.settled >= self._patience.batch:
                 await self._intake.hand_on_stored(stored.take_settled())
             return bool(readings)
@@ -299,7 +299,7 @@ class Visit:
             access = RecordAccess(self._device, self._link, self._queue, self._patience)
             await access.report(_from(first, anchor), on_record)
         except RadioError as error:
-            await self._salvage(stored, live)
+            await self._salvage(stored, [*live, *stored.held])
             if first is not None and isinstance(error, RecordAccessError) and error.code in _NOT_SELECTIVE:
                 return await self._fetch(None, tolerate=tolerate)
             raise
@@ -308,7 +308,7 @@ class Visit:
             return await self._fetch(None, tolerate=tolerate)
         await self._intake.hand_on_stored(stored.take_all())
         # Among live values too there may be a gap: they take their turn with those that come later.
-        self._queue.put_back(live)
+        self._queue.put_back([*live, *stored.held])
         return not stored.spoilt
 
     def _meets(self, anchor: Anchor, readings: Sequence[Reading]) -> bool:

@@ -228,6 +228,20 @@ async def test_live_values_that_seem_old_do_not_hide_the_history_of_a_silent_sen
     assert bench.store.offsets == [*HISTORY, *live]
 
 
+@pytest.mark.parametrize("behind", range(20, 90, 5), ids=lambda minutes: f"{minutes} min into the session")
+async def test_a_box_whose_time_is_behind_takes_no_stored_record_for_a_live_value(
+    bench: Any, sensor: Any, behind: int
+) -> None:
+    """To such a box the records of its last minutes are of the future; cut off in their midst, it skips none of them."""
+    for offset in HISTORY:
+        sensor.measure(offset)
+    bench.clock.now += (behind - NOW_OFFSET) * 60_000
+    sensor.answers.append(lambda frames: [*frames[:-1], sensor.CUT])
+    await bench.follow(bench.session(sensor, "cgm"), lambda: len(bench.store.readings) >= len(HISTORY) - 1)
+    await bench.follow(bench.session(sensor, "cgm"), lambda: len(bench.store.readings) == len(HISTORY))
+    assert sorted(bench.store.offsets) == list(HISTORY)
+
+
 async def test_a_sensor_that_falls_silent_is_told_to_abort_and_asked_again(bench: Any, sensor: Any) -> None:
     for offset in HISTORY:
         sensor.measure(offset)
