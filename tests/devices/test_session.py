@@ -232,7 +232,7 @@ async def test_live_values_that_seem_old_do_not_hide_the_history_of_a_silent_sen
 async def test_a_box_whose_time_is_behind_takes_no_stored_record_for_a_live_value(
     bench: Any, sensor: Any, behind: int
 ) -> None:
-    """To such a box the records of its last minutes are of the future; cut off in their midst, it skips none of them."""
+    """To such a box the records of its last minutes are of the future; cut off in their midst, it skips none."""
     for offset in HISTORY:
         sensor.measure(offset)
     bench.clock.now += (behind - NOW_OFFSET) * 60_000
