@@ -34,6 +34,8 @@ class Size:
 WIDE = Size(css="wide", width=860, height=240)
 NARROW = Size(css="narrow", width=360, height=230, left=38, right=8)
 SIZES = (WIDE, NARROW)
+_LETTER = 6.0
+"""About how wide a letter is; a gap that is narrower than its words is named beside the chart alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """A stretch without data, and why."""
+    """A stretch without data, and why; named in it where there is room."""
 
     begin: float
     end: float
@@ -188,11 +190,7 @@ def _drawn(chart: Chart, size: Size) -> Iterator[str]:
         yield f'<text class="ax" x="{left - 8}" y="{y(value) + 4}" text-anchor="end">{escape(words)}</text>'
     for at, words in _spaced(chart.x.ticks, x, size):
         yield f'<text class="ax" x="{x(at)}" y="{size.height - 9}" text-anchor="middle">{escape(words)}</text>'
-    for gap in chart.gaps:
-        width = round(x(gap.end) - x(gap.begin), 1)
-        yield f'<rect fill="url(#{name}-h)" x="{x(gap.begin)}" width="{width}" y="{top}" height="{bottom - top}"/>'
-        middle = min(max((x(gap.begin) + x(gap.end)) / 2, left + 30), right - 30)
-        yield f'<text class="gapt" x="{middle:.0f}" y="{top + 14}" text-anchor="middle">{escape(gap.why)}</text>'
+    yield from _gaps(chart, x, name, top, bottom)
     for area in chart.areas:
         around = [*area.upper, *reversed(area.lower)]
         yield f'<path class="{area.css}" d="{_path((x(at), y(value)) for at, value in around)}Z"/>'
@@ -207,6 +205,15 @@ def _drawn(chart: Chart, size: Size) -> Iterator[str]:
         yield f'<path class="mk" d="M{at} {value - 20}l7 12h-14z"/>'
         yield (f'<text class="mkt" x="{at + side}" y="{value - 10}" text-anchor="{anchor}">{escape(mark.words)}</text>')
     yield "</svg>"
+
+
+def _gaps(chart: Chart, x: _Scale, name: str, top: int, bottom: int) -> Iterator[str]:
+    for gap in chart.gaps:
+        width = round(x(gap.end) - x(gap.begin), 1)
+        yield f'<rect fill="url(#{name}-h)" x="{x(gap.begin)}" width="{width}" y="{top}" height="{bottom - top}"/>'
+        if width >= _LETTER * len(gap.why):
+            middle = (x(gap.begin) + x(gap.end)) / 2
+            yield f'<text class="gapt" x="{middle:.0f}" y="{top + 14}" text-anchor="middle">{escape(gap.why)}</text>'
 
 
 def _line(line: Line, x: _Scale, y: _Scale) -> Iterator[str]:
