@@ -43,7 +43,7 @@ def patient_of(team: Team, pseudonym: str) -> Patient | None:
 
 def listed(team: Team, search: str) -> list[Listed]:
     """Return the team's patients whose pseudonym contains `search`, those with the gravest problems first."""
-    patients = Patient.objects.filter(team=team, pseudonym__icontains=search).order_by("pseudonym")[:500]
+    patients = Patient.objects.filter(team=team, pseudonym__icontains=search, ended_at=None).order_by("pseudonym")[:500]
     rows = problems_of(team)
     devices = dict(
         BoxAssignment.objects.filter(patient__in=patients, until=None)
@@ -88,13 +88,14 @@ def raised_of(alerts: Sequence[Alert]) -> list[Raised]:
 
 
 def protocol_of(patient: Patient) -> tuple[CareProtocol | None, str]:
-    """Return the care protocol that the box says it applies, and its hash; None when the team does not know it."""
+    """Return the care protocol that the box applies, or that the team chose, and its hash; None: it is not known."""
     name = patient.pseudonym
+    chosen = patient.followed_by
     status = BoxStatus.objects.filter(box__boxassignment__patient=patient, box__boxassignment__until=None).first()
     applied = "" if status is None else msgspec.json.decode(status.protocols, type=dict[str, str]).get(name, "")
     if not applied:
         newest = Alert.objects.filter(patient=patient, origin="box").order_by("-raised_at").first()
-        applied = "" if newest is None else newest.protocol_hash
+        applied = chosen if newest is None else newest.protocol_hash
     with connection.cursor() as cursor:
         cursor.execute("SELECT text FROM care_protocol WHERE hash = %s", [applied])
         row = cursor.fetchone()

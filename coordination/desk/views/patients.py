@@ -4,6 +4,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 
 from alerting.alert import Outcome
 from coordination.desk import pages
+from coordination.desk.apart import apart_of
 from coordination.desk.chart_parts import Sheet
 from coordination.desk.devices_at_home import box_of, devices_of, measured_by
 from coordination.desk.gap_causes import causes_of
@@ -21,7 +22,9 @@ from devices.reading import Quantity
 def show_all(request: HttpRequest) -> HttpResponse:
     """Show the team's patients."""
     search = request.GET.get("patient", "").strip()[:48]
-    return pages.page(request, "patients.html", {"patients": listed(request.visit.team, search), "search": search})
+    team = request.visit.team
+    context = {"patients": listed(team, search), "search": search, "apart": sum(one.count for one in apart_of(team))}
+    return pages.page(request, "patients.html", context)
 
 
 def show(request: HttpRequest, pseudonym: str) -> HttpResponse:
