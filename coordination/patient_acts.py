@@ -2,7 +2,7 @@
 
 Each act runs inside a transaction of the caller's, with its entry in the record of acts. Whom a box is given to is
 dated: what it measured before is never theirs. A patient has one box at a time (DECISIONS 20): another one needs the
-first to end. What was set apart for want of an assignment is attributed in the same transaction, and the inbox takes
+first to end, or somebody to say that both serve. What was set apart for want of an assignment is attributed in the same transaction, and the inbox takes
 up who is followed while it runs, since the roster's number changes.
 
 Not here: erasing (patient_erasure), who they are (identity_vault), and who may (the desk's access).
@@ -11,6 +11,7 @@ Not here: erasing (patient_erasure), who they are (identity_vault), and who may 
 import re
 import secrets
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Final
 
 from alerting.alert import Sentence
@@ -33,6 +34,17 @@ _TREES: Final = (
     "tamaris", "thuya", "tilleul", "tremble", "troene", "viorne",
 )  # fmt: skip
 _TRIES: Final = 200
+
+
+class OtherBox(StrEnum):
+    """What becomes of a box that a patient has when they are given another."""
+
+    REFUSE = "refuse"
+    """Nobody said: the second one is refused."""
+    ENDS = "ends"
+    """Its assignment ends when the other begins."""
+    STAYS = "stays"
+    """Both transmit for the patient, as somebody declared: a second home, a day centre."""
 
 
 def new_pseudonym(taken: Callable[[str], bool]) -> str:
@@ -101,7 +113,7 @@ def take_on(
     return int(row[0])
 
 
-def assign(connection: Sql, *, patient: int, box: int, since: int, end_other: bool, by: str, at: int) -> int:
+def assign(connection: Sql, *, patient: int, box: int, since: int, other_box: OtherBox, by: str, at: int) -> int:
     """Give a box to a patient from a time on; return how many records were waiting for it and are theirs now.
 
     Args:
@@ -109,7 +121,7 @@ def assign(connection: Sql, *, patient: int, box: int, since: int, end_other: bo
         patient: their row.
         box: its row.
         since: ms UTC; what was measured before stays set apart.
-        end_other: whether an assignment that still lasts ends then; without, a second box is refused.
+        other_box: what becomes of one that the patient has.
         by: who gives it.
         at: ms UTC.
 
@@ -130,18 +142,20 @@ def assign(connection: Sql, *, patient: int, box: int, since: int, end_other: bo
             Sentence(fr="Ce boîtier est déjà attribué à ce patient.", en="This box is this patient's already."),
             Sentence(fr="Il n'y a rien à faire.", en="There is nothing to do."),
         )
-    if any(other != box for _, other, _ in others) and not end_other:
+    if any(other != box for _, other, _ in others) and other_box is OtherBox.REFUSE:
         raise _refused(
             Sentence(
                 fr="Ce patient a déjà un boîtier : un second demande que le premier finisse.",
                 en="This patient has a box already: a second one needs the first to end.",
             ),
             Sentence(
-                fr="Cocher « terminer l'attribution précédente au même moment ».",
-                en="Tick 'end the previous assignment at the same time'.",
+                fr="Dire si l'autre boîtier s'arrête au même moment, ou si les deux servent.",
+                en="Say whether the other box ends at the same time, or both serve.",
             ),
         )
     for row, other, begun in others:
+        if other != box and other_box is OtherBox.STAYS:
+            continue
         # Given from an earlier time on, the same box was never given at the later one.
         connection.execute(
             """UPDATE box_assignment SET "to" = ?, origin = 'desk' WHERE id = ?""", (max(begun, since), row)

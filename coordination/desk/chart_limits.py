@@ -24,6 +24,8 @@ from coordination.desk.shown_values import Ruler
 from devices.reading import Quantity
 
 MOST = 3
+_MOST_READINGS = 5_000
+"""Beyond these a quantity streams, and its threshold is no picture that anybody reads."""
 _GRAVEST = {Priority.HIGH: 0, Priority.MEDIUM: 1, Priority.LOW: 2}
 
 
@@ -98,6 +100,8 @@ def _dry_weight(rule: BaselineRule, ruler: Ruler) -> list[Limit]:
 
 def _curve(rule: ChangeRule | BaselineRule, series: Series, ruler: Ruler) -> Curve | None:
     sign = -1 if rule.direction is Direction.FALL else 1
+    if len(series) > _MOST_READINGS:
+        return None
     if isinstance(rule, ChangeRule):
         if rule.relative or rule.statistic not in {Statistic.LOWEST, Statistic.HIGHEST}:
             return None

@@ -123,6 +123,10 @@ class Chart:
     marks: Sequence[Mark] = ()
 
 
+_MOST_POINTS = 1500
+"""Of one run: about two a place on a wide screen; more would be drawn over each other."""
+
+
 def runs(points: Iterable[Point], *, longest: float) -> tuple[tuple[Point, ...], ...]:
     """Return points in stretches, parted wherever two lie further apart than `longest` (exclusive)."""
     ordered = sorted(points)
@@ -134,6 +138,25 @@ def runs(points: Iterable[Point], *, longest: float) -> tuple[tuple[Point, ...],
             found.append([])
         found[-1].append(after)
     return tuple(map(tuple, found))
+
+
+def thinned(run: Sequence[Point], most: int) -> Sequence[Point]:
+    """Return a run of no more than about `most` points: of each stretch its lowest and its highest, in their order.
+
+    What was extreme stays; a run that is short enough stays as it is.
+    """
+    if len(run) <= most:
+        return run
+    size = -(-2 * len(run) // most)
+    found: list[Point] = [run[0]]
+    for first in range(0, len(run), size):
+        part = run[first : first + size]
+        found += sorted({min(part, key=_height), max(part, key=_height)})
+    return [*found, run[-1]]
+
+
+def _height(point: Point) -> float:
+    return point[1]
 
 
 def ticks(low: float, high: float, *, about: int = 5) -> tuple[float, ...]:
@@ -217,7 +240,8 @@ def _gaps(chart: Chart, x: _Scale, name: str, top: int, bottom: int) -> Iterator
 
 
 def _line(line: Line, x: _Scale, y: _Scale) -> Iterator[str]:
-    for run in line.runs:
+    for whole in line.runs:
+        run = thinned(whole, _MOST_POINTS)
         if len(run) > 1:
             yield f'<path class="ln {line.css}" d="{_path((x(at), y(value)) for at, value in run)}"/>'
         if line.dots or len(run) == 1:

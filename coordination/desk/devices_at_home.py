@@ -8,7 +8,7 @@ technical alert, then the box's, then the box's own silence. Nothing is guessed:
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from django.db.models import Max, Min
+from django.db.models import Max
 
 from alerting.alert import Sentence
 from alerting.care_protocol import CareProtocol
@@ -20,6 +20,7 @@ from devices.reading import Quantity
 
 HOUR = 3_600_000
 _DAY = 24 * HOUR
+LATELY = 120 * _DAY
 USUAL_SILENCE = 26 * HOUR
 """A device of which nothing came for so long is shown as silent, when nobody says more often than daily."""
 _NAMES = (
@@ -79,17 +80,24 @@ class BoxState:
     troubles: tuple[Sentence, ...] = ()
 
 
-def measured_by(patient: Patient) -> dict[str, frozenset[Quantity]]:
-    """Return the devices that a patient has readings of, and of which quantities."""
-    found: dict[str, set[Quantity]] = {}
-    rows = Observation.objects.filter(patient=patient).values_list("device__name", "quantity").distinct()
-    for name, quantity in rows:
-        found.setdefault(name, set()).add(Quantity(quantity))
-    return {name: frozenset(quantities) for name, quantities in found.items()}
+def measured_by(patient: Patient, now: int) -> dict[str, dict[Quantity, int]]:
+    """Return the devices that a patient had readings of lately, with when (ms UTC) each quantity was last measured.
+
+    One of which nothing came for longer than `LATELY` is not in the home any more.
+    """
+    found: dict[str, dict[Quantity, int]] = {}
+    rows = (
+        Observation.objects.filter(patient=patient, t__gte=now - LATELY)
+        .values_list("device__name", "quantity")
+        .annotate(last=Max("t"))
+    )
+    for name, quantity, last in rows:
+        found.setdefault(name, {})[Quantity(quantity)] = last
+    return found
 
 
 def devices_of(
-    patient: Patient, devices: Mapping[str, frozenset[Quantity]], protocol: CareProtocol | None, now: int
+    patient: Patient, devices: Mapping[str, Mapping[Quantity, int]], protocol: CareProtocol | None, now: int
 ) -> list[DeviceState]:
     """Return the devices of a patient, those silent for longest first.
 
@@ -99,12 +107,6 @@ def devices_of(
         protocol: says how often something is expected.
         now: ms UTC.
     """
-    spoke = {
-        row["device__name"]: row
-        for row in Observation.objects.filter(patient=patient)
-        .values("device__name")
-        .annotate(last=Max("t"), first=Min("t"))
-    }
     given = BoxAssignment.objects.filter(patient=patient).select_related("box")
     told: dict[str, Alert] = {}
     for alert in technical_of(patient, [one.box for one in given], begin=now):
@@ -113,8 +115,8 @@ def devices_of(
             told[device] = alert
     current = box_of(patient)
     found = [
-        _state(name, quantities, spoke[name]["last"], protocol, told.get(name), current, now)
-        for name, quantities in devices.items()
+        _state(name, frozenset(times), max(times.values()), protocol, told.get(name), current, now)
+        for name, times in devices.items()
     ]
     return sorted(found, key=lambda one: (not one.silent, one.last_at))
 
@@ -172,10 +174,17 @@ def _allowed(quantities: frozenset[Quantity], protocol: CareProtocol | None) -> 
 
 
 def box_of(patient: Patient) -> BoxState | None:
-    """Return the state of the box that transmits for the patient, None without one."""
-    given = BoxAssignment.objects.filter(patient=patient, until=None).select_related("box").order_by("-since").first()
-    if given is None:
-        return None
+    """Return the state of the box that was given to the patient last and still is theirs, None without one."""
+    return next(iter(boxes_of(patient)), None)
+
+
+def boxes_of(patient: Patient) -> list[BoxState]:
+    """Return the state of each box that transmits for the patient, the one given last first."""
+    given = BoxAssignment.objects.filter(patient=patient, until=None).select_related("box").order_by("-since", "-pk")
+    return [_box(one) for one in given]
+
+
+def _box(given: BoxAssignment) -> BoxState:
     box = given.box
     status = BoxStatus.objects.filter(box=box).first()
     silence = DeviceSilence.objects.filter(box=box, device=None, until=None).first()

@@ -8,7 +8,7 @@
 Not here: finding empty stretches (the charts), and the words (silence_words).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q
@@ -105,7 +105,7 @@ def device_of(alert: Alert, patient: Patient, devices: Sequence[str]) -> str | N
     return None
 
 
-def causes_of(patient: Patient, devices: Mapping[str, frozenset[Quantity]], *, begin: int, now: int) -> Causes:
+def causes_of(patient: Patient, devices: Mapping[str, Collection[Quantity]], *, begin: int, now: int) -> Causes:
     """Return what is known of why readings of a patient did not come.
 
     Args:
@@ -164,7 +164,7 @@ def _silent(assignments: Sequence[BoxAssignment], now: int) -> list[Stretch]:
 
 
 def _technical(
-    patient: Patient, boxes: Sequence[Box], devices: Mapping[str, frozenset[Quantity]], begin: int, now: int
+    patient: Patient, boxes: Sequence[Box], devices: Mapping[str, Collection[Quantity]], begin: int, now: int
 ) -> list[Stretch]:
     found = []
     for alert in technical_of(patient, boxes, begin=begin):
@@ -178,7 +178,7 @@ def _technical(
                 end=alert.resolved_at or now,
                 cause=_cause(CAUSES[alert.rule_id]),
                 rank=3 + _ORDER.index(alert.rule_id),
-                quantities=None if device is None else devices[device],
+                quantities=None if device is None else frozenset(devices[device]),
             )
         )
     return found

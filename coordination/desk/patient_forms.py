@@ -18,7 +18,7 @@ from coordination.desk.identities import REASONS
 from coordination.desk.models import Box, Team
 from coordination.desk.pages import said, t
 from coordination.identity_vault import Person
-from coordination.patient_acts import PSEUDONYM
+from coordination.patient_acts import PSEUDONYM, OtherBox
 from coordination.protocol_sources import packaged_protocols, protocol_with_packs
 
 ZONES = (
@@ -71,7 +71,7 @@ class AssignForm(_Sworn):
 
     box = forms.ChoiceField()
     since = forms.CharField(max_length=19)
-    end_other = forms.BooleanField(required=False)
+    other_box = forms.ChoiceField(choices=[(one.value, one.value) for one in OtherBox], required=False)
 
     def __init__(self, *args: Any, team: Team, zone: str, now: int, **more: Any) -> None:
         super().__init__(*args, **more)

@@ -5,6 +5,7 @@ Everything is of one team: whoever asks names theirs, and a patient of another i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 from django.db import connection
@@ -101,7 +102,13 @@ def protocol_of(patient: Patient) -> tuple[CareProtocol | None, str]:
         row = cursor.fetchone()
     if row is None:
         return None, applied
+    return _read(applied, row[0]), applied
+
+
+@lru_cache(maxsize=256)
+def _read(_hash: str, text: str) -> CareProtocol | None:
+    """Return a protocol as it is kept; what has a hash never changes, so that it is read once."""
     try:
-        return read_protocol(row[0].encode(), name_hint=name), applied
+        return read_protocol(text.encode(), name_hint="care_protocol")
     except ProtocolError:
-        return None, applied
+        return None

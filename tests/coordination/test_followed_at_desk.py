@@ -5,7 +5,7 @@ from contextlib import closing
 from alerting.protocol_file import read_protocol
 from alerting.protocol_writer import write_protocol
 from coordination.erased_patients import is_erased, remember_erased, without_erased
-from coordination.patient_acts import assign, end_follow_up, resume, take_back, take_on
+from coordination.patient_acts import OtherBox, assign, end_follow_up, resume, take_back, take_on
 from coordination.protocol_sources import protocol_with_packs
 from coordination.settings_news import SettingsNews
 from coordination.silence import NOT_TRANSMITTED
@@ -40,7 +40,7 @@ def taken_on(team: Team, *, at: int = START) -> int:
             at=at,
         )
         (box,) = connection.execute("SELECT id FROM box WHERE name = ?", (BOX,)).fetchone()
-        assign(connection, patient=row, box=box, since=at, end_other=False, by="C. Martin", at=at)
+        assign(connection, patient=row, box=box, since=at, other_box=OtherBox.REFUSE, by="C. Martin", at=at)
     return row
 
 

@@ -17,8 +17,8 @@ from coordination.desk.shared_database import acting, outside
 from coordination.desk.views.patients import patient_or_404
 from coordination.errors import CoordinationError
 from coordination.identity_vault import Person
+from coordination.patient_acts import OtherBox, end_follow_up, resume, take_back
 from coordination.patient_acts import assign as given
-from coordination.patient_acts import end_follow_up, resume, take_back
 from coordination.patient_erasure import box_orders, scour
 from coordination.patient_erasure import erase as erased
 from coordination.patient_export import write_export
@@ -222,7 +222,7 @@ def assign(request: HttpRequest, pseudonym: str) -> HttpResponse:
                 patient=patient.pk,
                 box=int(found["box"]),
                 since=found["since"],
-                end_other=found["end_other"],
+                other_box=OtherBox(found["other_box"] or OtherBox.REFUSE),
                 by=visit.user.name,
                 at=visit.now,
             )

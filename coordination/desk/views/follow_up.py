@@ -12,7 +12,7 @@ from coordination.desk.pages import said, t
 from coordination.desk.patient_forms import ZONES, RetentionForm, TakeOnForm, pathways
 from coordination.desk.shared_database import acting, outside
 from coordination.errors import CoordinationError
-from coordination.patient_acts import assign, is_taken, new_pseudonym, take_on
+from coordination.patient_acts import OtherBox, assign, is_taken, new_pseudonym, take_on
 from coordination.retention import Keeping, overdue
 from exchange.audit_chain import Act
 
@@ -56,7 +56,7 @@ def new(request: HttpRequest) -> HttpResponse:
                     patient=row,
                     box=int(found["box"]),
                     since=found["since"],
-                    end_other=False,
+                    other_box=OtherBox.REFUSE,
                     by=visit.user.name,
                     at=visit.now,
                 )
@@ -110,7 +110,7 @@ def resolve(request: HttpRequest) -> HttpResponse:
                 patient=patient.pk,
                 box=group.box.pk,
                 since=group.first,
-                end_other=request.POST.get("terminer") == "oui",
+                other_box=OtherBox.ENDS if request.POST.get("terminer") == "oui" else OtherBox.REFUSE,
                 by=visit.user.name,
                 at=visit.now,
             )

@@ -6,7 +6,7 @@ from alerting.alert import Outcome
 from coordination.desk import pages
 from coordination.desk.apart import apart_of
 from coordination.desk.chart_parts import Sheet
-from coordination.desk.devices_at_home import box_of, devices_of, measured_by
+from coordination.desk.devices_at_home import boxes_of, devices_of, measured_by
 from coordination.desk.gap_causes import causes_of
 from coordination.desk.glucose_charts import glucose_of
 from coordination.desk.models import Alert, Patient
@@ -48,7 +48,7 @@ def show(request: HttpRequest, pseudonym: str) -> HttpResponse:
             "protocol": sheet.protocol,
             "applied": applied,
             "devices": devices_of(patient, devices, sheet.protocol, visit.now),
-            "box": box_of(patient),
+            "boxes": boxes_of(patient),
             "way": way,
             "way_value": "" if way is None else sheet.ruler(way.quantity).words(way.count),
             "QUANTITIES": QUANTITIES,
@@ -83,7 +83,7 @@ def moment_asked(request: HttpRequest) -> int | None:
 
 def sheet_of(
     patient: Patient, *, days: int, now: int
-) -> tuple[Sheet, list[Alert], dict[str, frozenset[Quantity]], str]:
+) -> tuple[Sheet, list[Alert], dict[str, dict[Quantity, int]], str]:
     """Return what a patient's charts are drawn of, their alerts, their devices, and the hash of their protocol.
 
     Args:
@@ -95,7 +95,7 @@ def sheet_of(
     found = readings_of(patient, begin=now - (days + USUAL_DAYS) * DAY, end=now)
     protocol, applied = protocol_of(patient)
     history = history_of(patient)
-    devices = measured_by(patient)
+    devices = measured_by(patient, now)
     sheet = Sheet(
         found=found,
         days=days,

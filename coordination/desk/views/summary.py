@@ -7,7 +7,7 @@ it by hand: an identity is shown on the dossier alone.
 from django.http import HttpRequest, HttpResponse
 
 from coordination.desk import pages
-from coordination.desk.devices_at_home import box_of, devices_of
+from coordination.desk.devices_at_home import devices_of
 from coordination.desk.glucose_charts import glucose_of
 from coordination.desk.pages import DAY
 from coordination.desk.patient_charts import charts
@@ -32,6 +32,5 @@ def show(request: HttpRequest, pseudonym: str) -> HttpResponse:
         "protocol": sheet.protocol,
         "applied": applied,
         "devices": devices_of(patient, devices, sheet.protocol, visit.now),
-        "box": box_of(patient),
     }
     return pages.page(request, "summary.html", context)

@@ -81,12 +81,24 @@ def test_a_second_box_needs_the_first_to_end(desk: Desk) -> None:
     assert "un second demande que le premier finisse" in page
     assert BoxAssignment.objects.get(patient__pseudonym=NAME).box.name == BOX
     desk.clock.now = START + DAY
-    nurse.post(f"/patients/{NAME}/boitier", {**other, "since": there(START + DAY), "end_other": "on"})
+    nurse.post(f"/patients/{NAME}/boitier", {**other, "since": there(START + DAY), "other_box": "ends"})
     given = BoxAssignment.objects.filter(patient__pseudonym=NAME).order_by("since")
     assert [(one.box.name, one.since, one.until) for one in given] == [
         (BOX, START, START + DAY),
         (OTHER_BOX, START + DAY, None),
     ]
+
+
+def test_two_boxes_serve_one_patient_when_somebody_declares_it(desk: Desk) -> None:
+    take_on(desk, box=BOX)
+    nurse = desk.client(Role.NURSE)
+    both = {"box": str(Box.objects.get(name=OTHER_BOX).pk), "since": there(START), "other_box": "stays"}
+    nurse.post(f"/patients/{NAME}/boitier", both)
+    page = nurse.get(f"/patients/{NAME}").content.decode()
+    assert f"Boîtier {BOX}" in page
+    assert f"Boîtier {OTHER_BOX}" in page
+    nurse.post(f"/patients/{NAME}/terminer", {"confirmer": "oui"})
+    assert not BoxAssignment.objects.filter(patient__pseudonym=NAME, until=None).exists()
 
 
 def test_what_was_measured_before_a_box_was_given_is_not_the_patients(desk: Desk) -> None:

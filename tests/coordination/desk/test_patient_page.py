@@ -16,7 +16,7 @@ from coordination.database import Moment, Presence
 from coordination.desk.access import Role
 from coordination.desk.chart_limits import thresholds
 from coordination.desk.chart_parts import Sheet
-from coordination.desk.charts import runs
+from coordination.desk.charts import runs, thinned
 from coordination.desk.gap_causes import causes_of
 from coordination.desk.glucose_figures import Figures, TooFew, figures_of
 from coordination.desk.models import Patient, PatientView
@@ -136,7 +136,7 @@ def test_no_line_is_drawn_over_a_gap(times: list[int], longest: int) -> None:
 
 def _causes(desk: Desk, quantity: Quantity, device: str, begin: int, end: int) -> str:
     patient = Patient.objects.get(pseudonym=PATIENT)
-    causes = causes_of(patient, {device: frozenset({quantity})}, begin=begin, now=desk.clock.now)
+    causes = causes_of(patient, {device: {quantity}}, begin=begin, now=desk.clock.now)
     return causes.of(quantity, begin, end).words.fr
 
 
@@ -262,3 +262,17 @@ def test_a_reading_is_seen_by_whoever_first_opened_the_page_after_it_came(desk: 
     first.get(f"/patients/{PATIENT}")
     assert PatientView.objects.count() == 2
     assert BOX in page
+
+
+@given(
+    heights=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=300),
+    most=st.integers(8, 60),
+)
+def test_a_line_that_is_thinned_keeps_its_ends_and_its_extremes(heights: list[float], most: int) -> None:
+    run = [(float(at), height) for at, height in enumerate(heights)]
+    found = thinned(run, most)
+    assert (found[0], found[-1]) == (run[0], run[-1])
+    assert {min(height for _, height in found), max(height for _, height in found)} == {min(heights), max(heights)}
+    assert [at for at, _ in found] == sorted(at for at, _ in found)
+    assert len(found) <= max(most + 4, 1)
+    assert set(found) <= set(run)
