@@ -2,8 +2,8 @@
 
 Each act runs inside a transaction of the caller's, with its entry in the record of acts. Whom a box is given to is
 dated: what it measured before is never theirs. A patient has one box at a time (DECISIONS 20): another one needs the
-first to end, or somebody to say that both serve. What was set apart for want of an assignment is attributed in the same transaction, and the inbox takes
-up who is followed while it runs, since the roster's number changes.
+first to end, or somebody to say that both serve. What was set apart for want of an assignment is attributed in the
+same transaction, and the inbox takes up who is followed while it runs, since the roster's number changes.
 
 Not here: erasing (patient_erasure), who they are (identity_vault), and who may (the desk's access).
 """

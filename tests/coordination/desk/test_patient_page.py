@@ -9,7 +9,7 @@ from itertools import pairwise
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coordination.database import Moment, Presence
@@ -78,6 +78,7 @@ def test_figures_of_a_recording_are_those_of_a_published_tool() -> None:
     assert theirs == pytest.approx(FROM_AGATA["shares"], rel=1e-9)
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     counts=st.lists(st.integers(200, 5000), max_size=400),
     minutes=st.sampled_from([1, 3, 5, 15]),
@@ -121,6 +122,7 @@ def test_a_sensor_worn_too_rarely_is_shown_with_that_said(desk: Desk) -> None:
 # --- gaps -------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     times=st.lists(st.integers(0, 10_000), min_size=1, max_size=60, unique=True),
     longest=st.integers(1, 3_000),
@@ -209,6 +211,7 @@ def test_a_patient_of_whom_nothing_came_has_a_page_that_says_so(desk: Desk) -> N
     assert "nan" not in page.lower()
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     rows=st.lists(
         st.tuples(st.integers(0, 30 * 24 * 60), st.integers(-(2**40), 2**40)), max_size=30, unique_by=lambda row: row[0]
@@ -264,6 +267,7 @@ def test_a_reading_is_seen_by_whoever_first_opened_the_page_after_it_came(desk: 
     assert BOX in page
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     heights=st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=300),
     most=st.integers(8, 60),
