@@ -25,7 +25,7 @@ _config = click.option(
 
 def add_commands(group: click.Group) -> None:
     """Add these commands to a group."""
-    for command in (serve, migrate, account, retention):
+    for command in (serve, migrate, account, retention, new_identity_key):
         group.add_command(command)
 
 
@@ -138,3 +138,17 @@ def retention(*, config: Path, dry_run: bool) -> None:
     for team, kept in apply_retention(now=clock.now_ms(), dry_run=dry_run):
         words = "à effacer / to be erased" if dry_run else "effacés / erased"
         click.echo(f"{team}: {kept.patients} patients {words}, {kept.views} consultations oubliées / views forgotten")
+
+
+@click.command("new-identity-key")
+@_config
+def new_identity_key(*, config: Path) -> None:
+    """Remplacer la clé des identités. / Replace the key of identities."""
+    settings = read_settings(config)
+    begin(settings, SystemClock())
+    from coordination.desk.keeping import replace_identity_key
+    from coordination.desk.serving import upgrade
+
+    upgrade()
+    count = replace_identity_key(now=SystemClock().now_ms())
+    click.echo(f"{settings.desk.identity_key}: {count} identités sous la nouvelle clé / identities under the new key")

@@ -22,6 +22,7 @@ from msgspec import Meta, Struct
 
 from alerting.alert import Sentence
 from coordination.errors import CoordinationError
+from exchange.durable_file import sync_folder
 from exchange.errors import UNDECODABLE
 from exchange.key_file import read_private, write_new
 
@@ -61,13 +62,15 @@ class Person(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class IdentityVault:
     """Seals and opens identities under the team's key."""
 
-    def __init__(self, key: bytes) -> None:
-        """`key`: 32 bytes."""
-        self._key = AESGCM(key)
+    def __init__(self, *keys: bytes) -> None:
+        """`keys`: 32 bytes each; the last one seals, each opens."""
+        self._keys = tuple(map(AESGCM, keys))
 
     @classmethod
     def at(cls, path: Path) -> "IdentityVault":
         """Return the vault of a key file, which is made when there is none yet: mode 0600, random.
+
+        A key that is to follow, and lies beside, seals already: see `begin_replacing`.
 
         Raises:
             IdentityError: others can read it, or it cannot be read or written.
@@ -75,16 +78,10 @@ class IdentityVault:
         """
         if not path.exists():
             write_new(path, secrets.token_bytes(KEY_BYTES))
-        key = read_private(path)
-        if len(key) != KEY_BYTES:
-            raise CoordinationError(
-                Sentence(fr=f"{path} n'est pas une clé d'identités.", en=f"{path} is no key of identities."),
-                hint=Sentence(
-                    fr="Remettre le fichier de la sauvegarde : sans lui, aucune identité ne se lit.",
-                    en="Put the file back from the backup: without it no identity can be read.",
-                ),
-            )
-        return cls(key)
+        keys = [_read(path)]
+        if _next(path).exists():
+            keys.append(_read(_next(path)))
+        return cls(*keys)
 
     def seal(self, patient: int, person: Person) -> tuple[bytes, bytes]:
         """Return (wrapped key, sealed identity) of a patient (their row), under a fresh key.
@@ -100,7 +97,7 @@ class IdentityVault:
                 hint=Sentence(fr="Abréger l'adresse.", en="Shorten the address."),
             )
         padded = len(plain).to_bytes(_LENGTH_BYTES, "big") + plain.ljust(SEALED_BYTES - _LENGTH_BYTES, b"\0")
-        return _encrypt(self._key, key, _KEY_LABEL, patient), _encrypt(AESGCM(key), padded, _LABEL, patient)
+        return _encrypt(self._keys[-1], key, _KEY_LABEL, patient), _encrypt(AESGCM(key), padded, _LABEL, patient)
 
     def open(self, patient: int, wrapped: bytes, sealed: bytes) -> Person:
         """Return who a patient (their row) is.
@@ -109,7 +106,7 @@ class IdentityVault:
             CoordinationError: not sealed under this key, of another patient, or damaged.
         """
         try:
-            key = _decrypt(self._key, wrapped, _KEY_LABEL, patient)
+            key = self._unwrapped(patient, wrapped)
             padded = _decrypt(AESGCM(key), sealed, _LABEL, patient)
             length = int.from_bytes(padded[:_LENGTH_BYTES], "big")
             return msgspec.json.decode(padded[_LENGTH_BYTES : _LENGTH_BYTES + length], type=Person)
@@ -121,6 +118,64 @@ class IdentityVault:
                     en="Check that the file 'desk.identity_key' is this database's, or else enter it again.",
                 ),
             ) from error
+
+    def wrapped_anew(self, patient: int, wrapped: bytes) -> bytes:
+        """Return a patient's wrapped key as it is under the key that seals now.
+
+        Raises:
+            CoordinationError: none of the keys opens it.
+        """
+        try:
+            return _encrypt(self._keys[-1], self._unwrapped(patient, wrapped), _KEY_LABEL, patient)
+        except (InvalidTag, ValueError) as error:
+            raise CoordinationError(
+                Sentence(fr="Une identité ne s'ouvre sous aucune des clés.", en="An identity opens under no key."),
+                hint=Sentence(
+                    fr="Rien n'a été changé : remettre la clé de la sauvegarde, puis recommencer.",
+                    en="Nothing was changed: put the key back from the backup, then try again.",
+                ),
+            ) from error
+
+    def _unwrapped(self, patient: int, wrapped: bytes) -> bytes:
+        for key in self._keys[:-1]:
+            try:
+                return _decrypt(key, wrapped, _KEY_LABEL, patient)
+            except InvalidTag:
+                continue
+        return _decrypt(self._keys[-1], wrapped, _KEY_LABEL, patient)
+
+
+def begin_replacing(path: Path) -> None:
+    """Make the key that is to follow, beside the one in use, unless it lies there from a time that was cut short.
+
+    Raises:
+        IdentityError: it cannot be written.
+    """
+    if not _next(path).exists():
+        write_new(_next(path), secrets.token_bytes(KEY_BYTES))
+
+
+def end_replacing(path: Path) -> None:
+    """Put the key that follows in the place of the other, once everything is under it."""
+    _next(path).replace(path)
+    sync_folder(path.parent)
+
+
+def _next(path: Path) -> Path:
+    return path.with_name(f"{path.name}.next")
+
+
+def _read(path: Path) -> bytes:
+    key = read_private(path)
+    if len(key) != KEY_BYTES:
+        raise CoordinationError(
+            Sentence(fr=f"{path} n'est pas une clé d'identités.", en=f"{path} is no key of identities."),
+            hint=Sentence(
+                fr="Remettre le fichier de la sauvegarde : sans lui, aucune identité ne se lit.",
+                en="Put the file back from the backup: without it no identity can be read.",
+            ),
+        )
+    return key
 
 
 def _encrypt(key: AESGCM, plain: bytes, label: bytes, patient: int) -> bytes:

@@ -19,7 +19,7 @@ from alerting.care_protocol import CareProtocol
 from alerting.scheduled_rules import MissingRule
 from coordination.desk.charts import Gap, Mark
 from coordination.desk.gap_causes import Causes
-from coordination.desk.pages import DAY, HOUR, clock_time, day, said
+from coordination.desk.pages import DAY, HOUR, clock_time, day, said, t
 from coordination.desk.readings import Series
 from coordination.desk.shown_values import Ruler
 from devices.reading import Quantity
@@ -134,7 +134,7 @@ def gaps_said(sheet: Sheet, quantity: Quantity, gaps: Sequence[Gap]) -> list[str
     for gap in sorted(gaps, key=lambda one: one.begin - one.end)[:MOST_GAPS_SAID]:
         owner = said(sheet.causes.of(quantity, gap.begin, gap.end).owner)
         begin, end = _when(gap.begin, sheet.zone), _when(gap.end, sheet.zone)
-        found.append(f"{begin} – {end} : {gap.why}{f' ({owner})' if owner else ''}")
+        found.append(f"{begin} – {end}{t(' :', ':')} {gap.why}{f' ({owner})' if owner else ''}")
     return found
 
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import msgspec
 from django.db import connection
-from django.db.models import Max
+from django.db.models import OuterRef, Subquery
 
 from alerting.care_protocol import CareProtocol
 from alerting.errors import ProtocolError
@@ -17,11 +17,12 @@ from alerting.protocol_file import read_protocol
 from coordination.desk.chart_parts import Raised
 from coordination.desk.models import (
     Alert,
-    BoxAssignment,
     BoxStatus,
+    Observation,
     Patient,
     Team,
 )
+from coordination.desk.pages import said
 from coordination.desk.worklist import Row, problems_of
 from exchange.messages import AlertRecord
 
@@ -42,29 +43,45 @@ def patient_of(team: Team, pseudonym: str) -> Patient | None:
     return Patient.objects.filter(team=team, pseudonym=pseudonym).first()
 
 
-def listed(team: Team, search: str) -> list[Listed]:
-    """Return the team's patients whose pseudonym contains `search`, those with the gravest problems first."""
-    patients = Patient.objects.filter(team=team, pseudonym__icontains=search, ended_at=None).order_by("pseudonym")[:500]
-    rows = problems_of(team)
-    devices = dict(
-        BoxAssignment.objects.filter(patient__in=patients, until=None)
-        .annotate(last=Max("box__device__last_data_at"))
-        .values_list("patient_id", "last")
+def listed(team: Team, search: str, *, silent_first: bool = False) -> list[Listed]:
+    """Return the team's patients whose pseudonym contains `search`.
+
+    Those with the gravest problems come first; `silent_first`: those of whom the last data is oldest.
+    """
+    last = Observation.objects.filter(patient=OuterRef("pk")).order_by("-t").values("t")[:1]
+    newest = Alert.objects.filter(patient=OuterRef("pk"), origin="box").order_by("-raised_at").values("protocol")[:1]
+    patients = (
+        Patient.objects.filter(team=team, pseudonym__icontains=search, ended_at=None)
+        .annotate(last_at=Subquery(last), protocol=Subquery(newest))
+        .order_by("pseudonym")[:500]
     )
-    found = []
-    for patient in patients:
-        theirs = [row for row in rows if row.alert.patient_id == patient.pk]
-        newest = Alert.objects.filter(patient=patient).order_by("-raised_at").values_list("protocol", flat=True).first()
-        found.append(
-            Listed(
-                patient=patient,
-                waiting=len(theirs),
-                gravest=min((row.priority for row in theirs), default=None),
-                last_at=devices.get(patient.pk),
-                protocol=newest or "",
-            )
+    titles = _titles({patient.followed_by for patient in patients})
+    rows: dict[int | None, list[Row]] = {}
+    for row in problems_of(team):
+        rows.setdefault(row.alert.patient_id, []).append(row)
+    found = [
+        Listed(
+            patient=patient,
+            waiting=len(rows.get(patient.pk, ())),
+            gravest=min((row.priority for row in rows.get(patient.pk, ())), default=None),
+            last_at=patient.last_at,
+            protocol=titles.get(patient.followed_by) or patient.protocol or "",
         )
+        for patient in patients
+    ]
+    if silent_first:
+        return sorted(found, key=lambda one: (one.last_at or 0, one.patient.pseudonym))
     return sorted(found, key=lambda one: (one.gravest or 9, one.patient.pseudonym))
+
+
+def _titles(hashes: set[str]) -> dict[str, str]:
+    """Return what the protocols of these hashes are for, in words."""
+    found = {}
+    for chosen in hashes - {""}:
+        protocol = _kept(chosen)
+        if protocol is not None:
+            found[chosen] = said(protocol.title)
+    return found
 
 
 def waiting_of(patient: Patient) -> tuple[Row, ...]:
@@ -97,12 +114,14 @@ def protocol_of(patient: Patient) -> tuple[CareProtocol | None, str]:
     if not applied:
         newest = Alert.objects.filter(patient=patient, origin="box").order_by("-raised_at").first()
         applied = chosen if newest is None else newest.protocol_hash
+    return _kept(applied), applied
+
+
+def _kept(chosen: str) -> CareProtocol | None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT text FROM care_protocol WHERE hash = %s", [applied])
+        cursor.execute("SELECT text FROM care_protocol WHERE hash = %s", [chosen])
         row = cursor.fetchone()
-    if row is None:
-        return None, applied
-    return _read(applied, row[0]), applied
+    return None if row is None else _read(chosen, row[0])
 
 
 @lru_cache(maxsize=256)

@@ -23,7 +23,13 @@ def show_all(request: HttpRequest) -> HttpResponse:
     """Show the team's patients."""
     search = request.GET.get("patient", "").strip()[:48]
     team = request.visit.team
-    context = {"patients": listed(team, search), "search": search, "apart": sum(one.count for one in apart_of(team))}
+    silent_first = request.GET.get("tri") == "donnees"
+    context = {
+        "patients": listed(team, search, silent_first=silent_first),
+        "silent_first": silent_first,
+        "search": search,
+        "apart": sum(one.count for one in apart_of(team)),
+    }
     return pages.page(request, "patients.html", context)
 
 

@@ -11,7 +11,9 @@ from django.conf import settings
 from django.test import Client
 
 from coordination.audit_log import AuditLog
+from coordination.desk import keeping
 from coordination.desk.access import Role
+from coordination.desk.keeping import replace_identity_key
 from coordination.desk.models import Consent, Identity, Patient, PatientKey
 from coordination.desk.shared_database import outside
 from coordination.errors import CoordinationError
@@ -196,3 +198,44 @@ def test_nothing_about_identities_is_there_for_whoever_has_no_part_in_care(desk:
         assert client.get(f"/patients/{PATIENT}/dossier").status_code == 403
         assert client.post(f"/patients/{PATIENT}/identite", {"why": "visit"}).status_code == 403
     assert settings.DESK.identity_key is not None
+
+
+def _key_path() -> Path:
+    path = settings.DESK.identity_key
+    assert isinstance(path, Path)
+    return path
+
+
+def test_the_key_is_replaced_and_the_old_one_opens_nothing_any_more(desk: Desk) -> None:
+    nurse = write_down(desk)
+    old = _key_path().read_bytes()
+    assert replace_identity_key(now=START) == 1
+    assert _key_path().read_bytes() != old
+    assert _key_path().stat().st_mode & 0o777 == 0o600
+    nurse.post(f"/patients/{PATIENT}/identite", {"why": "visit"})
+    assert "Dupont-Lagrange" in nurse.get(f"/patients/{PATIENT}/dossier").content.decode()
+    row, key = Identity.objects.get(), PatientKey.objects.get()
+    with pytest.raises(CoordinationError):
+        IdentityVault(old).open(row.patient_id, bytes(key.wrapped), bytes(row.sealed))
+
+
+@pytest.mark.parametrize("step", ["begin_replacing", "scour", "end_replacing"])
+def test_a_key_whose_replacing_was_cut_short_leaves_every_identity_readable(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    nurse = write_down(desk)
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    real = getattr(keeping, step)
+    monkeypatch.setattr(keeping, step, cut)
+    with pytest.raises(KeyboardInterrupt):
+        replace_identity_key(now=START)
+    monkeypatch.setattr(keeping, step, real)
+    nurse.post(f"/patients/{PATIENT}/identite", {"why": "visit"})
+    assert "Dupont-Lagrange" in nurse.get(f"/patients/{PATIENT}/dossier").content.decode()
+    nurse.post(f"/patients/{PATIENT}/identite/modifier", {**WHO, "given_name": "Eve"})
+    replace_identity_key(now=START)
+    assert not _key_path().with_name("identity.key.next").exists()
+    assert "Eve" in nurse.get(f"/patients/{PATIENT}/dossier").content.decode()

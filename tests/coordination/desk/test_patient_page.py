@@ -280,3 +280,13 @@ def test_a_line_that_is_thinned_keeps_its_ends_and_its_extremes(heights: list[fl
     assert [at for at, _ in found] == sorted(at for at, _ in found)
     assert len(found) <= max(most + 4, 1)
     assert set(found) <= set(run)
+
+
+def test_the_list_says_of_whom_nothing_came_for_longest_and_not_of_their_box(desk: Desk) -> None:
+    weights(desk, 5, now=START)
+    weights(desk, 1, now=START, patient=OTHER_PATIENT, box=OTHER_BOX)
+    nurse = desk.client(Role.NURSE)
+    page = nurse.get("/patients?tri=donnees").content.decode()
+    assert page.index(f">{PATIENT}<") < page.index(f">{OTHER_PATIENT}<")
+    assert "il y a 5\u00a0j" in page
+    assert 'aria-sort="ascending"' in page
