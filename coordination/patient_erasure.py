@@ -3,7 +3,8 @@
 - Everything goes in one transaction: readings, alerts with all that hangs on them, orders, gaps, what waits to be
   attributed, the sealed identity and its key, and the key of their tags in the record of acts, whose entries stay and
   say nothing from then on.
-- Tables are found by their columns (`patient_id`, `alert_id`), so that one that is added later is erased from too.
+- Tables are found by their columns (`patient_id`, `alert_id`, `pseudonym`), so that one that is added later is erased
+  from too.
 - What their box still sends afterwards is received and not kept (erased_patients).
 - SQLite overwrites what it deletes (`secure_delete`), and the log of the database is emptied afterwards (`scour`); a
   dump of PostgreSQL holds nothing of it at once, its pages once they are vacuumed, which `scour` asks for.
@@ -22,6 +23,7 @@ from coordination.audit_log import AuditLog
 from coordination.erased_patients import remember_erased
 from coordination.errors import CoordinationError
 from coordination.sql import Sql
+from coordination.team_database import ERRORS
 from exchange.audit_chain import Act
 
 
@@ -74,7 +76,13 @@ def erase(connection: Sql, patient: int, *, by: str, at: int, without_box: bool 
     Raises:
         CoordinationError: the follow-up goes on, or a box has not erased them.
     """
-    pseudonym, ended = connection.execute("SELECT pseudonym, ended_at FROM patient WHERE id = ?", (patient,)).fetchone()
+    row = connection.execute("SELECT pseudonym, ended_at FROM patient WHERE id = ?", (patient,)).fetchone()
+    if row is None:
+        raise CoordinationError(
+            Sentence(fr="Ce patient vient d'être effacé.", en="This patient was just erased."),
+            hint=Sentence(fr="Il n'y a rien à faire.", en="There is nothing to do."),
+        )
+    pseudonym, ended = row
     if ended is None:
         raise CoordinationError(
             Sentence(fr="Le suivi de ce patient n'est pas terminé.", en="This patient's follow-up has not ended."),
@@ -156,15 +164,35 @@ def _memory_of_devices(connection: Sql, patient: int) -> None:
 
 def _rows(connection: Sql, patient: int, pseudonym: str) -> None:
     """Delete whatever hangs on the patient or their alerts, in tables of today and of tomorrow."""
-    columns = _columns(connection)
-    for table in sorted(table for table, names in columns.items() if "alert_id" in names):
-        connection.execute(
-            f'DELETE FROM "{table}" WHERE alert_id IN (SELECT id FROM alert WHERE patient_id = ?)',  # noqa: S608 - ours
-            (patient,),
-        )
     connection.execute("DELETE FROM to_attribute WHERE patient = ?", (pseudonym,))
-    for table in sorted(table for table, names in columns.items() if "patient_id" in names and table != "alert"):
-        connection.execute(f'DELETE FROM "{table}" WHERE patient_id = ?', (patient,))  # noqa: S608 - ours
+    waiting: list[tuple[str, int | str]] = []
+    for table, names in sorted(_columns(connection).items()):
+        if "alert_id" in names:
+            of_alerts = "alert_id IN (SELECT id FROM alert WHERE patient_id = ?)"
+            waiting.append((f'DELETE FROM "{table}" WHERE {of_alerts}', patient))  # noqa: S608 - our own tables
+        if "patient_id" in names and table != "alert":
+            waiting.append((f'DELETE FROM "{table}" WHERE patient_id = ?', patient))  # noqa: S608 - likewise
+        if "pseudonym" in names and table != "patient":
+            waiting.append((f'DELETE FROM "{table}" WHERE pseudonym = ?', pseudonym))  # noqa: S608 - likewise
+    while waiting:
+        # One that something else still refers to is for the next round.
+        refused = [one for one in waiting if not _deleted(connection, *one)]
+        if len(refused) == len(waiting):
+            statement, value = refused[0]
+            connection.execute(statement, (value,))
+        waiting = refused
+
+
+def _deleted(connection: Sql, statement: str, value: int | str) -> bool:
+    connection.execute("SAVEPOINT erasing")
+    try:
+        connection.execute(statement, (value,))
+    except ERRORS:
+        connection.execute("ROLLBACK TO SAVEPOINT erasing")
+        return False
+    finally:
+        connection.execute("RELEASE SAVEPOINT erasing")
+    return True
 
 
 def _columns(connection: Sql) -> dict[str, set[str]]:

@@ -2,7 +2,8 @@
 
 - A patient whose follow-up ended longer ago than the team keeps an archive is erased, as a person would (boxes that
   never answered do not hold it up: their assignment ended long before).
-- Who looked at a patient's page is forgotten after its own time, and so are records that nobody could attribute.
+- Who looked at a patient's page is forgotten after its own time.
+- Records that nobody could attribute stay until somebody does: they may be what a patient needs.
 
 Times are ms UTC and days of 24 h, which are arguments. Not here: the settings' page (the desk).
 """

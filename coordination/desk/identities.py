@@ -1,7 +1,8 @@
 """Who patients are, at the desk: read for a reason, for five minutes, and entered each time.
 
-A session remembers whose identity it may see until when, by the patient's row; the identity itself is in no session
-and no cookie. The reasons are a short list and no free text: the record of acts can never forget what is written in it.
+A session remembers whose identity it may see until when, by a keyed hash of the pseudonym; the identity itself is in
+no session and no cookie. The reasons are a short list and no free text: the record of acts can never forget what is
+written in it.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from typing import Final
 
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
+from django.utils.crypto import salted_hmac
 
 from alerting.alert import Sentence
 from coordination.audit_log import AuditLog
@@ -88,16 +90,22 @@ def enter(connection: Sql, act: Act, patient: Patient, *, by: str, at: int, **de
 
 def show_until(session: SessionBase, patient: Patient, *, now: int) -> None:
     """Let a session see who a patient is from now on, for five minutes."""
-    shown = {row: until for row, until in session.get(_SHOWN, {}).items() if until > now}
-    session[_SHOWN] = {**shown, str(patient.pk): now + SHOWN_MS}
+    shown = {whose: until for whose, until in session.get(_SHOWN, {}).items() if until > now}
+    session[_SHOWN] = {**shown, _whose(patient): now + SHOWN_MS}
 
 
 def hide(session: SessionBase, patient: Patient) -> None:
     """Let a session see it no more."""
-    session[_SHOWN] = {row: until for row, until in session.get(_SHOWN, {}).items() if row != str(patient.pk)}
+    gone = _whose(patient)
+    session[_SHOWN] = {whose: until for whose, until in session.get(_SHOWN, {}).items() if whose != gone}
 
 
 def shown_until(session: SessionBase, patient: Patient, *, now: int) -> int | None:
     """Return until when (ms UTC) a session may see who a patient is, None when it may not."""
-    until = session.get(_SHOWN, {}).get(str(patient.pk))
+    until = session.get(_SHOWN, {}).get(_whose(patient))
     return until if isinstance(until, int) and now < until <= now + SHOWN_MS else None
+
+
+def _whose(patient: Patient) -> str:
+    """Return what a session knows a patient by: a row may be another's after an erasure, a pseudonym never is."""
+    return salted_hmac(_SHOWN, patient.pseudonym, algorithm="sha256").hexdigest()[:32]

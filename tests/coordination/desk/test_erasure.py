@@ -233,12 +233,18 @@ def test_every_table_that_names_a_patient_is_erased_from(desk: Desk) -> None:
     lived(desk, 20)
     with outside() as database:
         database.execute("CREATE TABLE of_tomorrow (id INTEGER PRIMARY KEY, patient_id INTEGER, alert_id TEXT)")
+        # In the order of their names the first could not go: the second refers to it.
+        database.execute("CREATE TABLE a_first (id INTEGER PRIMARY KEY, patient_id INTEGER)")
+        database.execute("CREATE TABLE b_second (pseudonym TEXT, of INTEGER REFERENCES a_first (id))")
     with the_row() as row, acting() as database:
         database.execute("INSERT INTO of_tomorrow (id, patient_id) VALUES (1, ?)", (row,))
         (alert,) = database.execute("SELECT id FROM alert WHERE patient_id = ? LIMIT 1", (row,)).fetchone()
         database.execute("INSERT INTO of_tomorrow (id, alert_id) VALUES (2, ?)", (alert,))
+        database.execute("INSERT INTO a_first (id, patient_id) VALUES (1, ?)", (row,))
+        database.execute("INSERT INTO b_second (pseudonym, of) VALUES (?, 1)", (PATIENT,))
         erase(database, row, by="C. Martin", at=START + HOUR, without_box=True)
-        assert database.execute("SELECT count(*) FROM of_tomorrow").fetchone()[0] == 0
+        for table in ("of_tomorrow", "a_first", "b_second"):
+            assert database.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == 0, table
 
 
 def test_a_protocol_that_only_they_followed_goes_with_them_and_a_shared_one_stays(desk: Desk) -> None:

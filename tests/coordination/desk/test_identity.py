@@ -142,8 +142,9 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 def test_a_session_that_was_tampered_with_shows_no_longer_than_five_minutes(desk: Desk) -> None:
     nurse = write_down(desk)
+    nurse.post(f"/patients/{PATIENT}/identite", {"why": "visit"})
     session = nurse.session
-    session["identities"] = {str(Patient.objects.get(pseudonym=PATIENT).pk): START + 10**12}
+    session["identities"] = dict.fromkeys(session["identities"], START + 10**12)
     session.save()
     assert "Dupont" not in nurse.get(f"/patients/{PATIENT}/dossier").content.decode()
 
@@ -239,3 +240,23 @@ def test_a_key_whose_replacing_was_cut_short_leaves_every_identity_readable(
     replace_identity_key(now=START)
     assert not _key_path().with_name("identity.key.next").exists()
     assert "Eve" in nurse.get(f"/patients/{PATIENT}/dossier").content.decode()
+
+
+@pytest.mark.parametrize("field", ["family_name", "given_name", "telephone", "address", "carer", "physician"])
+def test_what_is_typed_as_a_name_is_shown_as_it_is_and_does_nothing(desk: Desk, field: str) -> None:
+    nurse = nurse_of(desk)
+    hostile = "<script>alert(1)</script>\u202e\"'>{{ 7*7 }}"
+    nurse.post(f"/patients/{PATIENT}/identite/modifier", {**WHO, field: hostile})
+    nurse.post(f"/patients/{PATIENT}/identite", {"why": "correction"})
+    page = nurse.get(f"/patients/{PATIENT}/dossier").content.decode()
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "{{ 7*7 }}" in page
+
+
+def test_a_name_that_is_too_long_is_refused_in_words(desk: Desk) -> None:
+    nurse = nurse_of(desk)
+    answer = nurse.post(f"/patients/{PATIENT}/identite/modifier", {**WHO, "family_name": "x" * 121})
+    assert answer.status_code == 422
+    assert "Trop long." in answer.content.decode()
+    assert not Identity.objects.exists()
