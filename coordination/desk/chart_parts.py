@@ -107,15 +107,15 @@ class Sheet:
     def longest(self, series: Series) -> float:
         """Return how far apart (ms) two readings may lie and still be joined, when it is measured now and then.
 
-        As long as the protocol waits before it says that one is missing, else two days and a half or four times the
-        usual.
+        As long as the protocol waits before it says that one is missing, else two days and a half, or two and a half
+        times the usual.
         """
         asked = [
             (rule.expected if rule.by is None else DAY) + rule.grace
             for rule in (self.protocol.rules if self.protocol is not None else ())
             if isinstance(rule, MissingRule) and rule.quantity is series.quantity
         ]
-        return float(min(asked)) if asked else max(2.5 * DAY, 4 * self.cadence(series))
+        return float(min(asked)) if asked else 2.5 * max(DAY, self.cadence(series))
 
 
 def gaps_of(sheet: Sheet, series: Series, *, begin: int, longest: float) -> list[Gap]:

@@ -49,13 +49,17 @@ def listed(team: Team, search: str, *, silent_first: bool = False) -> list[Liste
     Those with the gravest problems come first; `silent_first`: those of whom the last data is oldest.
     """
     last = Observation.objects.filter(patient=OuterRef("pk")).order_by("-t").values("t")[:1]
-    newest = Alert.objects.filter(patient=OuterRef("pk"), origin="box").order_by("-raised_at").values("protocol")[:1]
+    of_box = Alert.objects.filter(patient=OuterRef("pk"), origin="box").exclude(protocol="").order_by("-raised_at")
     patients = (
         Patient.objects.filter(team=team, pseudonym__icontains=search, ended_at=None)
-        .annotate(last_at=Subquery(last), protocol=Subquery(newest))
+        .annotate(
+            last_at=Subquery(last),
+            protocol=Subquery(of_box.values("protocol")[:1]),
+            judged_by=Subquery(of_box.values("protocol_hash")[:1]),
+        )
         .order_by("pseudonym")[:500]
     )
-    titles = _titles({patient.followed_by for patient in patients})
+    titles = _titles({one for patient in patients for one in (patient.followed_by, patient.judged_by or "")})
     rows: dict[int | None, list[Row]] = {}
     for row in problems_of(team):
         rows.setdefault(row.alert.patient_id, []).append(row)
@@ -65,7 +69,7 @@ def listed(team: Team, search: str, *, silent_first: bool = False) -> list[Liste
             waiting=len(rows.get(patient.pk, ())),
             gravest=min((row.priority for row in rows.get(patient.pk, ())), default=None),
             last_at=patient.last_at,
-            protocol=titles.get(patient.followed_by) or patient.protocol or "",
+            protocol=titles.get(patient.judged_by) or titles.get(patient.followed_by) or patient.protocol or "",
         )
         for patient in patients
     ]
