@@ -222,12 +222,24 @@ def _drawn(chart: Chart, size: Size) -> Iterator[str]:
         yield f'<text class="thrt" x="{left + 6}" y="{y(limit.value) - 5}">{escape(limit.words)}</text>'
     for line in chart.lines:
         yield from _line(line, x, y)
-    for mark in chart.marks:
-        at, value = x(mark.at), max(y(mark.value), top + 20)
-        side, anchor = (-11, "end") if at > (left + right) / 2 else (11, "start")
-        yield f'<path class="mk" d="M{at} {value - 20}l7 12h-14z"/>'
-        yield (f'<text class="mkt" x="{at + side}" y="{value - 10}" text-anchor="{anchor}">{escape(mark.words)}</text>')
+    yield from _marks(chart, x, y, middle=(left + right) / 2, top=top)
     yield "</svg>"
+
+
+def _marks(chart: Chart, x: _Scale, y: _Scale, *, middle: float, top: int) -> Iterator[str]:
+    """Draw alerts, the newest first; one that is too near to a later one keeps its shape and gives up its words."""
+    taken: list[tuple[float, float]] = []
+    for mark in sorted(chart.marks, key=lambda one: one.at, reverse=True):
+        at, value = x(mark.at), max(y(mark.value), top + 20)
+        side, anchor = (-11, "end") if at > middle else (11, "start")
+        yield f'<path class="mk" d="M{at} {value - 20}l7 12h-14z"/>'
+        width = 7 * len(mark.words) + 20
+        begin = at - width if anchor == "end" else at - 9
+        if all(begin + width < other or other + length < begin for other, length in taken):
+            taken.append((begin, width))
+            yield (
+                f'<text class="mkt" x="{at + side}" y="{value - 10}" text-anchor="{anchor}">{escape(mark.words)}</text>'
+            )
 
 
 def _gaps(chart: Chart, x: _Scale, name: str, top: int, bottom: int) -> Iterator[str]:

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from coordination.database import Moment, Presence
 from coordination.desk.access import Role
 from coordination.desk.chart_limits import thresholds
-from coordination.desk.chart_parts import Sheet
+from coordination.desk.chart_parts import Raised, Sheet
 from coordination.desk.charts import runs, thinned
 from coordination.desk.gap_causes import causes_of
 from coordination.desk.glucose_figures import Figures, TooFew, figures_of
 from coordination.desk.models import Patient, PatientView
 from coordination.desk.patient_charts import charts, in_order
-from coordination.desk.readings import Series
+from coordination.desk.readings import Series, readings_of
 from coordination.desk.shown_values import Ruler
 from coordination.silence import Watch
 from devices.reading import Quantity, Unit
@@ -290,3 +290,16 @@ def test_the_list_says_of_whom_nothing_came_for_longest_and_not_of_their_box(des
     assert page.index(f">{PATIENT}<") < page.index(f">{OTHER_PATIENT}<")
     assert "il y a 5\u00a0j" in page
     assert 'aria-sort="ascending"' in page
+
+
+def test_alerts_that_lie_close_keep_their_shapes_and_the_newest_its_words(desk: Desk) -> None:
+    weights(desk, *range(10), now=START)
+    series = readings_of(Patient.objects.get(pseudonym=PATIENT), begin=START - 30 * DAY, end=START)
+    close = [Raised(at=START - 3 * DAY + hour * HOUR, quantity=Quantity.BODY_WEIGHT) for hour in range(5)]
+    alone = [Raised(at=START - 9 * DAY, quantity=Quantity.BODY_WEIGHT)]
+    sheet = Sheet(found=series, days=14, now=START, zone="Europe/Paris", protocol=None, raised=[*close, *alone])
+    (chart,) = charts(sheet)
+    wide, narrow = str(chart.picture).split("</svg>")[:2]
+    for drawn in (wide, narrow):
+        assert drawn.count('class="mk"') == 6
+        assert drawn.count('class="mkt"') == 2
