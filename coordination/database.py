@@ -4,11 +4,12 @@ SQLite implements it today (sqlite_database.py); a larger team puts PostgreSQL b
 one transaction: when it returns, what it says is on the disk; when it raises, nothing of it is.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from alerting.alert import AlertChange
+from alerting.care_protocol import CareProtocol
 from coordination.attribution import Assignment, TeamChange
 from coordination.audit_log import AuditLog
 from coordination.command_queue import CommandQueue
@@ -129,6 +130,10 @@ class Database(Protocol):
         Raises:
             DatabaseBusyError: nothing was changed.
         """
+        ...
+
+    def protocols_at_desk(self) -> Mapping[str, CareProtocol]:
+        """Return by which care protocols the patients that people took on at the desk are followed: by pseudonym."""
         ...
 
     def store(

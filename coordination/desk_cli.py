@@ -25,7 +25,7 @@ _config = click.option(
 
 def add_commands(group: click.Group) -> None:
     """Add these commands to a group."""
-    for command in (serve, migrate, account):
+    for command in (serve, migrate, account, retention, new_identity_key):
         group.add_command(command)
 
 
@@ -58,6 +58,7 @@ def begin(settings: Settings, clock: Clock) -> None:
             hosts=desk.hosts,
             https=desk.https,
             clock=clock,
+            identity_key=Path(desk.identity_key),
             reading_hours=Sentence(fr=desk.reading_hours_fr, en=desk.reading_hours_en),
         )
     )
@@ -120,3 +121,34 @@ def account(*, config: Path, email: str, name: str, roles: tuple[str, ...], team
     password = click.prompt("Mot de passe / password", hide_input=True, confirmation_prompt=True)
     open_account(email, name=name, password=password, roles=roles, team=team)
     click.echo(f"{email}: {', '.join(roles)}")
+
+
+@click.command()
+@_config
+@click.option("--dry-run", is_flag=True, help="Dire seulement ce qui serait effacé / only say what would be erased.")
+def retention(*, config: Path, dry_run: bool) -> None:
+    """Appliquer les durées de conservation de chaque équipe. / Apply each team's retention."""
+    settings = read_settings(config)
+    clock = SystemClock()
+    begin(settings, clock)
+    from coordination.desk.keeping import apply_retention
+    from coordination.desk.serving import upgrade
+
+    upgrade()
+    for team, kept in apply_retention(now=clock.now_ms(), dry_run=dry_run):
+        words = "à effacer / to be erased" if dry_run else "effacés / erased"
+        click.echo(f"{team}: {kept.patients} patients {words}, {kept.views} consultations oubliées / views forgotten")
+
+
+@click.command("new-identity-key")
+@_config
+def new_identity_key(*, config: Path) -> None:
+    """Remplacer la clé des identités. / Replace the key of identities."""
+    settings = read_settings(config)
+    begin(settings, SystemClock())
+    from coordination.desk.keeping import replace_identity_key
+    from coordination.desk.serving import upgrade
+
+    upgrade()
+    count = replace_identity_key(now=SystemClock().now_ms())
+    click.echo(f"{settings.desk.identity_key}: {count} identités sous la nouvelle clé / identities under the new key")

@@ -1,8 +1,9 @@
 """The table [desk] of `desk.toml`: where the team's pages are reached, and how people sign in."""
 
-from typing import Annotated
+from pathlib import Path as Folder
+from typing import Annotated, Self
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 Port = Annotated[
     int, Meta(ge=1, le=65535, extra={"fr": "un entier de 1 à 65535", "en": "a whole number from 1 to 65535"})
@@ -31,6 +32,7 @@ class DeskSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
         hosts: names under which browsers reach it.
         https: whether they reach it over TLS; without, cookies would travel in clear: for one's own machine only.
         cookie_key: file of what signs cookies; made at the first start, mode 0600.
+        identity_key: file of the key under which patients' identities are kept; made at first use, mode 0600.
         reading_hours_fr: when alerts are read, said on every page.
         reading_hours_en: likewise.
     """
@@ -40,5 +42,12 @@ class DeskSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     hosts: Hosts = ("127.0.0.1", "localhost")
     https: Flag = True
     cookie_key: Path = "desk.key"
+    identity_key: Path = "identity.key"
     reading_hours_fr: Text = "Alertes lues du lundi au samedi, de 8 h à 20 h."
     reading_hours_en: Text = "Alerts are read Monday to Saturday, 8:00 to 20:00."
+
+    def within(self, folder: Folder) -> Self:
+        """Return the same with paths that begin where the settings' file lies."""
+        return structs.replace(
+            self, cookie_key=str(folder / self.cookie_key), identity_key=str(folder / self.identity_key)
+        )

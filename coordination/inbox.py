@@ -222,7 +222,7 @@ class _Inbox:
             for link, queue in zip((line, readings), self._arrived, strict=True):
                 group.create_task(self._open(link, queue), name="open")
             group.create_task(self._look_at_settings(), name="settings")
-            await self._look(store, listening.look(None))
+            await self._look(store, listening.look(None), listening)
             while True:
                 deliveries = await self._next()
                 changed = await self._take_up(store, listening)
@@ -231,7 +231,7 @@ class _Inbox:
                     group.create_task(self._tell(line, receipt), name="receipt")
                 # What has arrived meanwhile comes first: nobody is silent whose message waits here.
                 if changed or (not any(self._arrived) and self._must_look(deliveries, moment)):
-                    await self._look(store, moment)
+                    await self._look(store, moment, listening)
 
     # --- who is known -------------------------------------------------------------------------------------
 
@@ -369,7 +369,10 @@ class _Inbox:
             return True
         return any(_sender(delivery.arrival) in self._watch.silent_boxes for delivery in deliveries)
 
-    async def _look(self, store: DatabaseThread, moment: Moment) -> None:
+    async def _look(self, store: DatabaseThread, moment: Moment, listening: Listening) -> None:
+        at_desk = await store.call(lambda database: database.protocols_at_desk())
+        self._watch.use({**at_desk, **self._settings.protocols})
+        listening.use(self._watch.shortest)
         await store.call(lambda database: database.watch(self._watch.judge, moment=moment))
         await self._acts.settle(store)
 

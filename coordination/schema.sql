@@ -9,12 +9,23 @@ CREATE TABLE team (
 INSERT INTO team (id, name) VALUES (1, 'Équipe de coordination');
 
 -- A pseudonym and nothing else about the person: identity lives in a table of its own, under its own key.
+-- followed_by: the hash of the care protocol that the team follows them by, "" for those whom the settings name.
+-- ended_at: when their follow-up ended; what they measured before is kept and shown.
 CREATE TABLE patient (
     id INTEGER PRIMARY KEY,
     pseudonym TEXT NOT NULL UNIQUE,
     time_zone TEXT NOT NULL,
-    team_id INTEGER NOT NULL DEFAULT 1
+    team_id INTEGER NOT NULL DEFAULT 1,
+    followed_by TEXT NOT NULL DEFAULT '',
+    begun_at INTEGER NOT NULL DEFAULT 0,
+    ended_at INTEGER
 ) STRICT;
+
+-- Pseudonyms of patients who were erased, each as a keyed hash: what their boxes still send is received and not kept.
+CREATE TABLE erased_patient (
+    tag TEXT PRIMARY KEY,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- heard_at: when a message of this box last said something new, by the team's clock; heard_listened: what
 -- inbox_listening showed then. status_at: the latest time, by the box's clock, of the statuses that counted as news.
@@ -33,7 +44,7 @@ CREATE TABLE box (
 ) STRICT;
 
 -- "from" is included, "to" is not, and is null while the assignment lasts. listened: what inbox_listening showed
--- when the assignment began to be watched.
+-- when the assignment began to be watched. origin: who says so, the settings or a person at the desk.
 CREATE TABLE box_assignment (
     id INTEGER PRIMARY KEY,
     box_id INTEGER NOT NULL REFERENCES box (id),
@@ -41,6 +52,7 @@ CREATE TABLE box_assignment (
     "from" INTEGER NOT NULL,
     "to" INTEGER,
     listened INTEGER NOT NULL,
+    origin TEXT NOT NULL DEFAULT 'settings',
     UNIQUE (box_id, patient_id, "from")
 ) STRICT;
 

@@ -185,6 +185,16 @@ _REPEATS_AND_MOVED_GAPS: Final = (
     """INSERT OR IGNORE INTO device_record (device_id, quantity, key, count, validity)
         SELECT device_id, quantity, key, count, validity FROM observation""",
 )
+_PATIENTS_AT_THE_DESK: Final = (
+    "ALTER TABLE patient ADD COLUMN followed_by TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE patient ADD COLUMN begun_at INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE patient ADD COLUMN ended_at INTEGER",
+    "ALTER TABLE box_assignment ADD COLUMN origin TEXT NOT NULL DEFAULT 'settings'",
+    """CREATE TABLE erased_patient (
+    tag TEXT PRIMARY KEY,
+    at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID""",
+)
 STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
     {
         2: _ALERT_WHOLE,
@@ -196,6 +206,7 @@ STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
         8: _REPLACED_KEYS,
         9: _REPEATS_AND_MOVED_GAPS,
         10: _TEAMS,
+        11: _PATIENTS_AT_THE_DESK,
     }
 )
 """Version -> what makes it of the one before."""

@@ -263,7 +263,7 @@ class _Reader:
             protocols=protocols,
             protocol_names=names,
             enrolment=enrolment,
-            desk=msgspec.structs.replace(desk, cookie_key=str(self._folder / desk.cookie_key)),
+            desk=desk.within(self._folder),
             keep_acts_days=inbox.keep_acts_days,
         )
 

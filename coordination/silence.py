@@ -70,10 +70,14 @@ class Watch:
 
     def __init__(self, protocols: Mapping[str, CareProtocol]) -> None:
         """`protocols` maps each patient's pseudonym to the care protocol that the team has for them."""
-        self._protocols = protocols
-        self.shortest = min((protocol.not_transmitted_after for protocol in protocols.values()), default=None)
+        self.use(protocols)
         self.next_at: int | None = None
         self.silent_boxes: frozenset[str] = frozenset()
+
+    def use(self, protocols: Mapping[str, CareProtocol]) -> None:
+        """Watch by these protocols from now on: somebody was taken on, or is followed by another one."""
+        self._protocols = protocols
+        self.shortest = min((protocol.not_transmitted_after for protocol in protocols.values()), default=None)
 
     def judge(self, moment: Listened, watched: Sequence[Watched]) -> tuple[TeamChange, ...]:
         """Return what changes now, and note when to judge next and which boxes are awaited."""

@@ -1,9 +1,10 @@
 """The team's database on SQLite: every call one transaction, of one worker at a time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from alerting.alert import ChangeKind
+from alerting.care_protocol import CareProtocol
 from coordination import canary
 from coordination.attribution import Assignment
 from coordination.audit_log import TEAM, AuditLog
@@ -19,6 +20,7 @@ from coordination.database import (
     SignedReceipt,
     Watched,
 )
+from coordination.followed import ProtocolsAtDesk, still_followed
 from coordination.place import Place
 from coordination.resending import ask_by_itself
 from coordination.silence import NOT_TRANSMITTED
@@ -59,6 +61,7 @@ class SqliteDatabase:
         except ERRORS as error:
             self._connection.close()
             raise as_error(error) from error
+        self._protocols = ProtocolsAtDesk()
         self.commands = SqliteCommands(self._connection, lambda: transaction(self._connection))
         """See `Database.commands`."""
 
@@ -70,6 +73,7 @@ class SqliteDatabase:
         with transaction(self._connection):
             log, before = AuditLog(self._connection), self._held()
             log.begin(at=at)
+            assignments = still_followed(self._connection, assignments)
             for box in boxes:
                 self._connection.execute("INSERT INTO box (name) VALUES (?) ON CONFLICT DO NOTHING", (box,))
             for item in assignments:
@@ -84,7 +88,9 @@ class SqliteDatabase:
                     'INSERT INTO box_assignment (box_id, patient_id, "from", listened)'
                     " SELECT box.id, patient.id, ?, listened FROM box, patient, inbox_listening"
                     " WHERE box.name = ? AND patient.pseudonym = ?"
-                    ' ON CONFLICT (box_id, patient_id, "from") DO UPDATE SET "to" = NULL',
+                    ' ON CONFLICT (box_id, patient_id, "from") DO UPDATE SET "to" = NULL'
+                    # What people ended at the desk does not begin again because a file still says so.
+                    " WHERE box_assignment.origin = 'settings'",
                     (item.since, item.box, item.patient),
                 )
             self._enter_assignments(log, before, at)
@@ -121,7 +127,7 @@ class SqliteDatabase:
         held = self._connection.execute(
             'SELECT box_assignment.id, box.name, pseudonym, "from" FROM box_assignment'
             " JOIN box ON box.id = box_id JOIN patient ON patient.id = patient_id"
-            ' WHERE "to" IS NULL'
+            """ WHERE "to" IS NULL AND box_assignment.origin = 'settings'"""
         ).fetchall()
         for row, box, patient, since in held:
             if (box, patient, since) in listed:
@@ -132,6 +138,10 @@ class SqliteDatabase:
                 # The same box from another time on is a correction: the first assignment never was.
                 until = since
             self._connection.execute('UPDATE box_assignment SET "to" = ? WHERE id = ?', (max(since, until), row))
+
+    def protocols_at_desk(self) -> Mapping[str, CareProtocol]:
+        """See `Database.protocols_at_desk`."""
+        return self._protocols.of(self._connection)
 
     # --- storing ------------------------------------------------------------------------------------------
 

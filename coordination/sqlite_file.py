@@ -19,7 +19,8 @@ BUSY_S = 10.0
 """How long a turn is waited for: workers, and people at the desk, write one after the other."""
 WAL_BYTES = 1 << 22
 # synchronous 2 is FULL: a commit is on the disk before it returns, and only then is anything receipted.
-_PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+# What is deleted is overwritten: a patient who was erased, a record that was attributed.
+_PRAGMAS = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "secure_delete": 1}
 # What SQLite says of a disk that is full, locked or failing; everything else it says needs a person.
 _TRANSIENT = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
 

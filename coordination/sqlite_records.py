@@ -18,6 +18,7 @@ import msgspec
 from coordination.alert_events import AlertEvent
 from coordination.attribution import TO_ATTRIBUTE, Assignment, Reason, assigned, reason_to_set_apart, unassigned
 from coordination.audit_witness import Witness
+from coordination.erased_patients import is_erased
 from coordination.ranges import add, merge
 from coordination.sql import Sql
 from coordination.sqlite_alerts import Alerts
@@ -303,7 +304,7 @@ class Records:
 
     def _set_apart(self, item: _Item, reason: Reason) -> None:
         record = item.record
-        if not isinstance(record, PatientRecord):
+        if not isinstance(record, PatientRecord) or is_erased(self._connection, record.patient):
             return
         if reason is Reason.PATIENT:
             self._strangers.add(item.box)

@@ -3,6 +3,7 @@
 import msgspec
 
 from coordination.database import Presence, Refused
+from coordination.erased_patients import without_erased
 from coordination.sql import Sql
 from exchange.messages import Status
 
@@ -79,7 +80,7 @@ def _keep(connection: Sql, box: int, status: Status, at: int) -> None:
             status.next_seq,
             status.backlog,
             status.version,
-            msgspec.json.encode(status.protocols).decode(),
+            msgspec.json.encode(without_erased(connection, status.protocols)).decode(),
             status.at,
             at,
         ),

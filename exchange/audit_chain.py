@@ -95,6 +95,13 @@ class Act(StrEnum):
     SIGNED_IN = "signed_in"
     SIGN_IN_REFUSED = "sign_in_refused"
     IDENTITY_SHOWN = "identity_shown"
+    IDENTITY_CHANGED = "identity_changed"
+    CONSENT_RECORDED = "consent_recorded"
+    CONSENT_WITHDRAWN = "consent_withdrawn"
+    PATIENT_TAKEN_ON = "patient_taken_on"
+    PATIENT_EXPORTED = "patient_exported"
+    FOLLOW_UP_ENDED = "follow_up_ended"
+    RETENTION_SET = "retention_set"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,6 +50,13 @@ _WORDS: Final = {
     Act.SIGNED_IN: ("connexion", "signed in"),
     Act.SIGN_IN_REFUSED: ("connexion refusée", "sign-in refused"),
     Act.IDENTITY_SHOWN: ("identité affichée", "identity shown"),
+    Act.IDENTITY_CHANGED: ("identité modifiée", "identity changed"),
+    Act.CONSENT_RECORDED: ("consentement enregistré", "consent recorded"),
+    Act.CONSENT_WITHDRAWN: ("consentement retiré", "consent withdrawn"),
+    Act.PATIENT_TAKEN_ON: ("suivi commencé", "follow-up begun"),
+    Act.PATIENT_EXPORTED: ("données remises au patient", "data handed to the patient"),
+    Act.FOLLOW_UP_ENDED: ("suivi terminé", "follow-up ended"),
+    Act.RETENTION_SET: ("durées de conservation changées", "retention changed"),
 }
 ACT_WORDS: Final = MappingProxyType({act.value: Sentence(fr=fr, en=en) for act, (fr, en) in _WORDS.items()})
 """The value of an act -> its words; an act of a newer version has none."""

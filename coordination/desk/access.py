@@ -31,7 +31,10 @@ class Action(StrEnum):
     SIGN_FIRST = "sign_first"
     SIGN_SECOND = "sign_second"
     SEND_PROTOCOL = "send_protocol"
+    TAKE_ON_PATIENT = "take_on_patient"
     END_FOLLOW_UP = "end_follow_up"
+    EXPORT_PATIENT = "export_patient"
+    ERASE_PATIENT = "erase_patient"
     EXPORT_FHIR = "export_fhir"
     EXPORT_EVALUATION = "export_evaluation"
     ENROL_BOX = "enrol_box"
@@ -56,6 +59,9 @@ _CARE = {
     Action.REVEAL_IDENTITY,
     Action.PROPOSE_PROTOCOL,
     Action.SEND_PROTOCOL,
+    Action.TAKE_ON_PATIENT,
+    Action.EXPORT_PATIENT,
+    Action.ERASE_PATIENT,
 }
 ALLOWED: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
     {

@@ -34,6 +34,8 @@ class Size:
 WIDE = Size(css="wide", width=860, height=240)
 NARROW = Size(css="narrow", width=360, height=230, left=38, right=8)
 SIZES = (WIDE, NARROW)
+_LETTER = 6.0
+"""About how wide a letter is; a gap that is narrower than its words is named beside the chart alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """A stretch without data, and why."""
+    """A stretch without data, and why; named in it where there is room."""
 
     begin: float
     end: float
@@ -121,6 +123,10 @@ class Chart:
     marks: Sequence[Mark] = ()
 
 
+_MOST_POINTS = 1500
+"""Of one run: about two a place on a wide screen; more would be drawn over each other."""
+
+
 def runs(points: Iterable[Point], *, longest: float) -> tuple[tuple[Point, ...], ...]:
     """Return points in stretches, parted wherever two lie further apart than `longest` (exclusive)."""
     ordered = sorted(points)
@@ -132,6 +138,25 @@ def runs(points: Iterable[Point], *, longest: float) -> tuple[tuple[Point, ...],
             found.append([])
         found[-1].append(after)
     return tuple(map(tuple, found))
+
+
+def thinned(run: Sequence[Point], most: int) -> Sequence[Point]:
+    """Return a run of no more than about `most` points: of each stretch its lowest and its highest, in their order.
+
+    What was extreme stays; a run that is short enough stays as it is.
+    """
+    if len(run) <= most:
+        return run
+    size = -(-2 * len(run) // most)
+    found: list[Point] = [run[0]]
+    for first in range(0, len(run), size):
+        part = run[first : first + size]
+        found += sorted({min(part, key=_height), max(part, key=_height)})
+    return [*found, run[-1]]
+
+
+def _height(point: Point) -> float:
+    return point[1]
 
 
 def ticks(low: float, high: float, *, about: int = 5) -> tuple[float, ...]:
@@ -188,11 +213,7 @@ def _drawn(chart: Chart, size: Size) -> Iterator[str]:
         yield f'<text class="ax" x="{left - 8}" y="{y(value) + 4}" text-anchor="end">{escape(words)}</text>'
     for at, words in _spaced(chart.x.ticks, x, size):
         yield f'<text class="ax" x="{x(at)}" y="{size.height - 9}" text-anchor="middle">{escape(words)}</text>'
-    for gap in chart.gaps:
-        width = round(x(gap.end) - x(gap.begin), 1)
-        yield f'<rect fill="url(#{name}-h)" x="{x(gap.begin)}" width="{width}" y="{top}" height="{bottom - top}"/>'
-        middle = min(max((x(gap.begin) + x(gap.end)) / 2, left + 30), right - 30)
-        yield f'<text class="gapt" x="{middle:.0f}" y="{top + 14}" text-anchor="middle">{escape(gap.why)}</text>'
+    yield from _gaps(chart, x, name, top, bottom)
     for area in chart.areas:
         around = [*area.upper, *reversed(area.lower)]
         yield f'<path class="{area.css}" d="{_path((x(at), y(value)) for at, value in around)}Z"/>'
@@ -201,16 +222,38 @@ def _drawn(chart: Chart, size: Size) -> Iterator[str]:
         yield f'<text class="thrt" x="{left + 6}" y="{y(limit.value) - 5}">{escape(limit.words)}</text>'
     for line in chart.lines:
         yield from _line(line, x, y)
-    for mark in chart.marks:
-        at, value = x(mark.at), max(y(mark.value), top + 20)
-        side, anchor = (-11, "end") if at > (left + right) / 2 else (11, "start")
-        yield f'<path class="mk" d="M{at} {value - 20}l7 12h-14z"/>'
-        yield (f'<text class="mkt" x="{at + side}" y="{value - 10}" text-anchor="{anchor}">{escape(mark.words)}</text>')
+    yield from _marks(chart, x, y, middle=(left + right) / 2, top=top)
     yield "</svg>"
 
 
+def _marks(chart: Chart, x: _Scale, y: _Scale, *, middle: float, top: int) -> Iterator[str]:
+    """Draw alerts, the newest first; one that is too near to a later one keeps its shape and gives up its words."""
+    taken: list[tuple[float, float]] = []
+    for mark in sorted(chart.marks, key=lambda one: one.at, reverse=True):
+        at, value = x(mark.at), max(y(mark.value), top + 20)
+        side, anchor = (-11, "end") if at > middle else (11, "start")
+        yield f'<path class="mk" d="M{at} {value - 20}l7 12h-14z"/>'
+        width = 7 * len(mark.words) + 20
+        begin = at - width if anchor == "end" else at - 9
+        if all(begin + width < other or other + length < begin for other, length in taken):
+            taken.append((begin, width))
+            yield (
+                f'<text class="mkt" x="{at + side}" y="{value - 10}" text-anchor="{anchor}">{escape(mark.words)}</text>'
+            )
+
+
+def _gaps(chart: Chart, x: _Scale, name: str, top: int, bottom: int) -> Iterator[str]:
+    for gap in chart.gaps:
+        width = round(x(gap.end) - x(gap.begin), 1)
+        yield f'<rect fill="url(#{name}-h)" x="{x(gap.begin)}" width="{width}" y="{top}" height="{bottom - top}"/>'
+        if width >= _LETTER * len(gap.why):
+            middle = (x(gap.begin) + x(gap.end)) / 2
+            yield f'<text class="gapt" x="{middle:.0f}" y="{top + 14}" text-anchor="middle">{escape(gap.why)}</text>'
+
+
 def _line(line: Line, x: _Scale, y: _Scale) -> Iterator[str]:
-    for run in line.runs:
+    for whole in line.runs:
+        run = thinned(whole, _MOST_POINTS)
         if len(run) > 1:
             yield f'<path class="ln {line.css}" d="{_path((x(at), y(value)) for at, value in run)}"/>'
         if line.dots or len(run) == 1:

@@ -6,7 +6,7 @@ side by side, French first: `t("Alertes", "Alerts")`.
 
 import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -48,8 +48,8 @@ def environment(**options: Any) -> Environment:
     options["undefined"] = StrictUndefined
     made = Environment(trim_blocks=True, lstrip_blocks=True, **options)  # noqa: S701 - Django passes autoescape=True
     made.globals.update(
-        t=t, said=said, url=reverse, static=static, span=span, day=day, clock_time=clock_time, moment=moment,
-        number=number, nb=NB, Action=Action, ROLES=ROLES, ENTRIES=ENTRIES,
+        t=t, said=said, url=reverse, static=static, span=span, day=day, whole_day=whole_day, clock_time=clock_time,
+        moment=moment, number=number, nb=NB, Action=Action, ROLES=ROLES, ENTRIES=ENTRIES,
     )  # fmt: skip
     return made
 
@@ -112,6 +112,18 @@ def day(at: int, zone: str = "Europe/Paris") -> str:
     return f"{local:%d/%m}" if french() else f"{local.day} {local:%b}"
 
 
+def iso_day(text: str) -> str:
+    """Return an ISO date as the reader writes it."""
+    found = date.fromisoformat(text)
+    return f"{found:%d/%m/%Y}" if french() else f"{found.day} {found:%b %Y}"
+
+
+def whole_day(at: int, zone: str = "Europe/Paris") -> str:
+    """Return a date with its year: 12/11/2026 or 12 Nov 2026."""
+    local = _local(at, zone)
+    return f"{local:%d/%m/%Y}" if french() else f"{local.day} {local:%b %Y}"
+
+
 def clock_time(at: int, zone: str = "Europe/Paris") -> str:
     """Return a time of day, 14:32."""
     return f"{_local(at, zone):%H:%M}"
@@ -122,6 +134,11 @@ def moment(at: int, zone: str = "Europe/Paris") -> Markup:
     local = _local(at, zone)
     text = f"{day(at, zone)} {t('à', 'at')} {local:%H:%M}"
     return Markup('<time datetime="{}">{}</time>').format(local.isoformat(timespec="seconds"), text)
+
+
+def typed_moment(at: int, zone: str) -> str:
+    """Return a date and time as a form's field has it: 2026-11-30T08:05."""
+    return f"{_local(at, zone):%Y-%m-%dT%H:%M}"
 
 
 def number(value: float | str, decimals: int | None = None) -> str:

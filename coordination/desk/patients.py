@@ -1,69 +1,30 @@
-"""What the team knows of a patient: alerts, devices and their silence, the way of their last reading, their protocol.
+"""What the team knows of its patients: the list, one of them, their alerts, their protocol.
 
 Everything is of one team: whoever asks names theirs, and a patient of another is as if there were none.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 from django.db import connection
-from django.db.models import Max, Min
+from django.db.models import OuterRef, Subquery
 
 from alerting.care_protocol import CareProtocol
 from alerting.errors import ProtocolError
 from alerting.protocol_file import read_protocol
+from coordination.desk.chart_parts import Raised
 from coordination.desk.models import (
     Alert,
-    AlertEvent,
-    BoxAssignment,
     BoxStatus,
-    DeviceSilence,
     Observation,
     Patient,
     Team,
 )
-from coordination.desk.patient_charts import Raised
+from coordination.desk.pages import said
 from coordination.desk.worklist import Row, problems_of
 from exchange.messages import AlertRecord
-
-HOUR = 3_600_000
-SILENT_AFTER = 26 * HOUR
-"""A device of which nothing came for so long is shown as silent, when nobody says more often than daily."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceState:
-    """A device in the home: when it last said something (ms UTC), and whether that is too long ago."""
-
-    name: str
-    quantities: tuple[str, ...]
-    last_at: int
-    silent: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoxState:
-    """The box in the home, as it last said of itself."""
-
-    name: str
-    heard_at: int | None
-    backlog: int | None
-    version: str
-    silent_since: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """How far the last reading has come: ms UTC of each stage; `read_by` is who saw the newest alert, "" for nobody."""
-
-    measured_at: int
-    kept_at: int
-    stored_at: int
-    device: str
-    box: str
-    read_at: int | None
-    read_by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,29 +43,49 @@ def patient_of(team: Team, pseudonym: str) -> Patient | None:
     return Patient.objects.filter(team=team, pseudonym=pseudonym).first()
 
 
-def listed(team: Team, search: str) -> list[Listed]:
-    """Return the team's patients whose pseudonym contains `search`, those with the gravest problems first."""
-    patients = Patient.objects.filter(team=team, pseudonym__icontains=search).order_by("pseudonym")[:500]
-    rows = problems_of(team)
-    devices = dict(
-        BoxAssignment.objects.filter(patient__in=patients, until=None)
-        .annotate(last=Max("box__device__last_data_at"))
-        .values_list("patient_id", "last")
-    )
-    found = []
-    for patient in patients:
-        theirs = [row for row in rows if row.alert.patient_id == patient.pk]
-        newest = Alert.objects.filter(patient=patient).order_by("-raised_at").values_list("protocol", flat=True).first()
-        found.append(
-            Listed(
-                patient=patient,
-                waiting=len(theirs),
-                gravest=min((row.priority for row in theirs), default=None),
-                last_at=devices.get(patient.pk),
-                protocol=newest or "",
-            )
+def listed(team: Team, search: str, *, silent_first: bool = False) -> list[Listed]:
+    """Return the team's patients whose pseudonym contains `search`.
+
+    Those with the gravest problems come first; `silent_first`: those of whom the last data is oldest.
+    """
+    last = Observation.objects.filter(patient=OuterRef("pk")).order_by("-t").values("t")[:1]
+    of_box = Alert.objects.filter(patient=OuterRef("pk"), origin="box").exclude(protocol="").order_by("-raised_at")
+    patients = (
+        Patient.objects.filter(team=team, pseudonym__icontains=search, ended_at=None)
+        .annotate(
+            last_at=Subquery(last),
+            protocol=Subquery(of_box.values("protocol")[:1]),
+            judged_by=Subquery(of_box.values("protocol_hash")[:1]),
         )
+        .order_by("pseudonym")[:500]
+    )
+    titles = _titles({one for patient in patients for one in (patient.followed_by, patient.judged_by or "")})
+    rows: dict[int | None, list[Row]] = {}
+    for row in problems_of(team):
+        rows.setdefault(row.alert.patient_id, []).append(row)
+    found = [
+        Listed(
+            patient=patient,
+            waiting=len(rows.get(patient.pk, ())),
+            gravest=min((row.priority for row in rows.get(patient.pk, ())), default=None),
+            last_at=patient.last_at,
+            protocol=titles.get(patient.judged_by) or titles.get(patient.followed_by) or patient.protocol or "",
+        )
+        for patient in patients
+    ]
+    if silent_first:
+        return sorted(found, key=lambda one: (one.last_at or 0, one.patient.pseudonym))
     return sorted(found, key=lambda one: (one.gravest or 9, one.patient.pseudonym))
+
+
+def _titles(hashes: set[str]) -> dict[str, str]:
+    """Return what the protocols of these hashes are for, in words."""
+    found = {}
+    for chosen in hashes - {""}:
+        protocol = _kept(chosen)
+        if protocol is not None:
+            found[chosen] = said(protocol.title)
+    return found
 
 
 def waiting_of(patient: Patient) -> tuple[Row, ...]:
@@ -129,76 +110,28 @@ def raised_of(alerts: Sequence[Alert]) -> list[Raised]:
 
 
 def protocol_of(patient: Patient) -> tuple[CareProtocol | None, str]:
-    """Return the care protocol that the box says it applies, and its hash; None when the team does not know it."""
+    """Return the care protocol that the box applies, or that the team chose, and its hash; None: it is not known."""
     name = patient.pseudonym
+    chosen = patient.followed_by
     status = BoxStatus.objects.filter(box__boxassignment__patient=patient, box__boxassignment__until=None).first()
     applied = "" if status is None else msgspec.json.decode(status.protocols, type=dict[str, str]).get(name, "")
     if not applied:
         newest = Alert.objects.filter(patient=patient, origin="box").order_by("-raised_at").first()
-        applied = "" if newest is None else newest.protocol_hash
+        applied = chosen if newest is None else newest.protocol_hash
+    return _kept(applied), applied
+
+
+def _kept(chosen: str) -> CareProtocol | None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT text FROM care_protocol WHERE hash = %s", [applied])
+        cursor.execute("SELECT text FROM care_protocol WHERE hash = %s", [chosen])
         row = cursor.fetchone()
-    if row is None:
-        return None, applied
+    return None if row is None else _read(chosen, row[0])
+
+
+@lru_cache(maxsize=256)
+def _read(_hash: str, text: str) -> CareProtocol | None:
+    """Return a protocol as it is kept; what has a hash never changes, so that it is read once."""
     try:
-        return read_protocol(row[0].encode(), name_hint=name), applied
+        return read_protocol(text.encode(), name_hint="care_protocol")
     except ProtocolError:
-        return None, applied
-
-
-def devices_of(patient: Patient, now: int) -> list[DeviceState]:
-    """Return the devices of whom the patient has readings, those silent for longest first."""
-    measured = (
-        Observation.objects.filter(patient=patient)
-        .values("device__name", "quantity")
-        .annotate(last=Max("t"), first=Min("t"))
-    )
-    by_device: dict[str, list[tuple[str, int]]] = {}
-    for row in measured:
-        by_device.setdefault(row["device__name"], []).append((row["quantity"], row["last"]))
-    found = [
-        DeviceState(
-            name=name,
-            quantities=tuple(sorted(quantity for quantity, _ in rows)),
-            last_at=max(at for _, at in rows),
-            silent=now - max(at for _, at in rows) > SILENT_AFTER,
-        )
-        for name, rows in by_device.items()
-    ]
-    return sorted(found, key=lambda one: one.last_at)
-
-
-def box_of(patient: Patient) -> BoxState | None:
-    """Return the state of the box that transmits for the patient, None without one."""
-    assignment = BoxAssignment.objects.filter(patient=patient, until=None).select_related("box").first()
-    if assignment is None:
         return None
-    box = assignment.box
-    status = BoxStatus.objects.filter(box=box).first()
-    silence = DeviceSilence.objects.filter(box=box, device=None, until=None).first()
-    return BoxState(
-        name=box.name,
-        heard_at=box.heard_at,
-        backlog=None if status is None else status.backlog,
-        version="" if status is None else status.version,
-        silent_since=None if silence is None else silence.since,
-    )
-
-
-def way_of(patient: Patient) -> Way | None:
-    """Return how far the patient's last reading has come, None before there is one."""
-    last = Observation.objects.filter(patient=patient).select_related("device", "box").order_by("-t").first()
-    if last is None:
-        return None
-    seen = AlertEvent.objects.filter(alert__patient=patient, epoch="desk").order_by("-created").first()
-    by = msgspec.json.decode(seen.content, type=dict[str, object]) if seen is not None else {}
-    return Way(
-        measured_at=last.t,
-        kept_at=last.received_at,
-        stored_at=last.stored_at,
-        device=last.device.name,
-        box=last.box.name,
-        read_at=None if seen is None else seen.created,
-        read_by=str(by.get("by", "")),
-    )

@@ -10,7 +10,7 @@ from django.urls import URLPattern, include, path
 from django.views.decorators.http import require_http_methods
 
 from coordination.desk.access import Action
-from coordination.desk.views import account, alerts, events, health, patients
+from coordination.desk.views import account, alerts, dossier, events, follow_up, health, patients, summary
 
 handler403 = "coordination.desk.errors.forbidden"
 handler404 = "coordination.desk.errors.missing"
@@ -41,6 +41,24 @@ urlpatterns = [
     act("alertes/<str:alert>/prendre", alerts.take, Action.HANDLE_ALERTS, "take"),
     act("alertes/<str:alert>/rendre", alerts.give_back, Action.HANDLE_ALERTS, "give_back"),
     page("patients", patients.show_all, Action.READ_PATIENTS, "patients"),
+    page("patients/nouveau", follow_up.new, Action.TAKE_ON_PATIENT, "new_patient", methods=("GET", "POST")),
+    page("patients/a-attribuer", follow_up.apart, Action.TAKE_ON_PATIENT, "to_attribute"),
+    act("patients/a-attribuer/resoudre", follow_up.resolve, Action.TAKE_ON_PATIENT, "resolve_apart"),
+    page("patients/archives", follow_up.archives, Action.READ_PATIENTS, "archives"),
+    page("conservation", follow_up.retention, Action.MANAGE_TEAM, "retention", methods=("GET", "POST")),
+    page("patients/<str:pseudonym>/dossier", dossier.show, Action.READ_PATIENTS, "dossier"),
+    act("patients/<str:pseudonym>/identite", dossier.reveal, Action.REVEAL_IDENTITY, "reveal"),
+    act("patients/<str:pseudonym>/identite/masquer", dossier.hide, Action.REVEAL_IDENTITY, "hide_identity"),
+    act("patients/<str:pseudonym>/identite/modifier", dossier.change, Action.REVEAL_IDENTITY, "change_identity"),
+    act("patients/<str:pseudonym>/consentement", dossier.consent, Action.TAKE_ON_PATIENT, "consent"),
+    act("patients/<str:pseudonym>/consentement/retirer", dossier.withdraw, Action.TAKE_ON_PATIENT, "withdraw"),
+    act("patients/<str:pseudonym>/boitier", dossier.assign, Action.TAKE_ON_PATIENT, "assign_box"),
+    act("patients/<str:pseudonym>/boitier/reprendre", dossier.release, Action.TAKE_ON_PATIENT, "release_box"),
+    act("patients/<str:pseudonym>/donnees", dossier.export, Action.EXPORT_PATIENT, "export_patient"),
+    act("patients/<str:pseudonym>/terminer", dossier.end, Action.END_FOLLOW_UP, "end_follow_up"),
+    act("patients/<str:pseudonym>/reprendre", dossier.begin_again, Action.TAKE_ON_PATIENT, "resume"),
+    act("patients/<str:pseudonym>/effacer", dossier.erase, Action.ERASE_PATIENT, "erase_patient"),
+    page("patients/<str:pseudonym>/resume", summary.show, Action.READ_PATIENTS, "summary"),
     page("patients/<str:pseudonym>", patients.show, Action.READ_PATIENTS, "patient"),
     path("compte/", include("allauth.urls")),
 ]

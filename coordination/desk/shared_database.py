@@ -32,3 +32,16 @@ def _of(raw: Any) -> Sql:
     # Who acts takes a turn with the workers of the inbox, so that both see what the other has done.
     opened.execute("SELECT pg_advisory_xact_lock(?)", (WRITER,))
     return opened
+
+
+@contextmanager
+def outside() -> Iterator[Sql]:
+    """Run the block on the same connection without a transaction: for what reads, or cannot run inside one."""
+    connection.ensure_connection()
+    raw = connection.connection
+    if isinstance(raw, sqlite3.Connection):
+        yield sqlite_file.learn(raw)
+        return
+    from coordination.postgresql import Postgres  # noqa: PLC0415 - an extra
+
+    yield Postgres(raw)

@@ -36,6 +36,8 @@ class DeskSite:
         https: whether it is reached over TLS: cookies are then for TLS only. False on this machine alone.
         clock: ages and deadlines are told by it.
         reading_hours: when alerts are read, on every page.
+        identity_key: file of the key under which patients' keys are wrapped, made when it is first needed; None where
+            this desk keeps no identities.
         oidc: OpenID Connect providers as django-allauth names their settings; none by default.
     """
 
@@ -45,6 +47,7 @@ class DeskSite:
     https: bool
     clock: Clock
     reading_hours: Sentence
+    identity_key: Path | None = None
     oidc: tuple[dict[str, Any], ...] = ()
 
 

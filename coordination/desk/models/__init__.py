@@ -1,5 +1,6 @@
 """Tables, as Django reads them: the desk's own, and those that the inbox shares with it."""
 
+from coordination.desk.models.care import Consent, Identity, PatientKey, PatientView, Retention
 from coordination.desk.models.people import Membership, User
 from coordination.desk.models.shared import (
     Alert,
@@ -23,12 +24,17 @@ __all__ = [
     "Box",
     "BoxAssignment",
     "BoxStatus",
+    "Consent",
     "DeclaredGap",
     "Device",
     "DeviceSilence",
+    "Identity",
     "Membership",
     "Observation",
     "Patient",
+    "PatientKey",
+    "PatientView",
+    "Retention",
     "Team",
     "User",
 ]

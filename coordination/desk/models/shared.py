@@ -26,6 +26,9 @@ class Patient(models.Model):
     team = models.ForeignKey(Team, models.DO_NOTHING)
     pseudonym = models.TextField(unique=True)
     time_zone = models.TextField()
+    followed_by = models.TextField(default="")
+    begun_at = models.BigIntegerField(default=0)
+    ended_at = models.BigIntegerField(null=True)
     Meta = _of("patient")
 
 
@@ -46,6 +49,7 @@ class BoxAssignment(models.Model):
     patient = models.ForeignKey(Patient, models.DO_NOTHING)
     since = models.BigIntegerField(db_column="from")
     until = models.BigIntegerField(db_column="to", null=True)
+    origin = models.TextField(default="settings")
     Meta = _of("box_assignment")
 
 

@@ -1,6 +1,7 @@
 """Fixtures of the desk's tests. Django is set up once a process, here; each test has a database of its own."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -26,6 +27,7 @@ if not settings.configured:
             hosts=("testserver", "127.0.0.1", "localhost"),
             https=False,
             clock=_CLOCK,
+            identity_key=Path(tempfile.mkdtemp()) / "identity.key",
             reading_hours=Sentence(fr="Alertes lues de 8 h à 20 h.", en="Alerts are read from 8:00 to 20:00."),
         )
     )
