@@ -21,7 +21,7 @@ from psycopg.pq import TransactionStatus
 from alerting.alert import Sentence
 from coordination.errors import CoordinationError, DatabaseBusyError, DatabaseUnusableError
 from coordination.schema_steps import STEPS, VERSION
-from coordination.sql import Rows
+from coordination.sql import Rows, storable
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 WRITER = 0x5665696C
@@ -64,6 +64,14 @@ class Postgres:
             cursor.executemany(translated(statement), many)
         return cursor if many else _Nothing()
 
+    def copy(self, table: str, columns: Sequence[str], types: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Insert rows by COPY, which takes thousands as fast as INSERT takes a few; names are this program's own."""
+        statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
+        with self._connection.cursor() as cursor, cursor.copy(statement) as target:
+            target.set_types(types)
+            for row in rows:
+                target.write_row([storable(value) if value.__class__ is str else value for value in row])
+
     def close(self) -> None:
         """Close it; what was not committed is gone."""
         self._connection.close()
@@ -101,12 +109,8 @@ def translated(statement: str) -> str:
 
 def _without_nul(parameters: Any) -> Any:  # noqa: ANN401 - a sequence or a mapping
     if isinstance(parameters, Mapping):
-        return {name: _cleaned(value) for name, value in parameters.items()}
-    return [_cleaned(value) for value in parameters]
-
-
-def _cleaned(value: object) -> object:
-    return value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
+        return {name: storable(value) for name, value in parameters.items()}
+    return [storable(value) for value in parameters]
 
 
 # --- opening ----------------------------------------------------------------------------------------------
@@ -289,10 +293,17 @@ _WORDS = (
     (r"\bBLOB\b", "BYTEA"),
     (r"\bifnull\(", "coalesce("),
 )
+_OF_MANY = re.compile(r"CREATE TABLE (observation|observation_key|device_record) ")
 
 
 def of_postgresql(statement: str) -> str:
-    """Return a statement of the schema as PostgreSQL writes it."""
+    """Return a statement of the schema as PostgreSQL writes it.
+
+    It would look up each foreign key of each row by a query of its own. What is written by the thousand does without:
+    the same transaction has just read, or made, what the rows refer to.
+    """
+    if _OF_MANY.match(statement):
+        statement = re.sub(r" REFERENCES \w+ \(id\)", "", statement)
     for pattern, words in _WORDS:
         statement = re.sub(pattern, words, statement)
     return statement
@@ -303,8 +314,3 @@ def schema() -> Iterable[str]:
     text = files("coordination").joinpath("schema.sql").read_text(encoding="utf-8")
     without_comments = re.sub(r"--[^\n]*", "", text)
     return [of_postgresql(part.strip()) for part in without_comments.split(";") if part.strip()]
-
-
-def many(rows: Iterable[Sequence[object]]) -> list[list[object]]:
-    """Return rows as COPY takes them."""
-    return [[_cleaned(value) for value in row] for row in rows]
