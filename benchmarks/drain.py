@@ -18,8 +18,6 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 
-import psycopg
-
 from agent.counts import Counts
 from agent.database import immediate
 from agent.forwarder import Forwarder
@@ -130,14 +128,7 @@ def database_on(engine: str, folder: Path) -> Iterator[Place]:
         yield folder / "desk.db"
         return
     with Postgres(folder / "postgres", settings={"shared_buffers": "256MB", "max_wal_size": "2GB"}) as server:
-        yield new_database(server)
-
-
-def new_database(server: Postgres) -> str:
-    """Return the address of a new database on a server."""
-    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
-        connection.execute("CREATE DATABASE drained TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'")
-    return server.url("drained")
+        yield server.new_database("drained")
 
 
 async def drain(folder: Path, *, records: int, workers: int, engine: str) -> dict[str, object]:
