@@ -9,6 +9,7 @@
 """
 
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
@@ -20,6 +21,7 @@ from psycopg.pq import TransactionStatus
 
 from alerting.alert import Sentence
 from coordination.errors import CoordinationError, DatabaseBusyError, DatabaseUnusableError
+from coordination.postgresql_months import by_month, make_months
 from coordination.schema_steps import STEPS, VERSION
 from coordination.sql import Rows, storable
 
@@ -130,6 +132,7 @@ def connect(url: str) -> Postgres:
         with with_lock:
             connection.execute("SELECT pg_advisory_xact_lock(?)", (WRITER,))
             _upgrade(connection)
+            make_months(connection, time.time_ns() // 1_000_000)
     except CoordinationError:
         connection.close()
         raise
@@ -313,4 +316,8 @@ def schema() -> Iterable[str]:
     """Return the statements that make the newest schema."""
     text = files("coordination").joinpath("schema.sql").read_text(encoding="utf-8")
     without_comments = re.sub(r"--[^\n]*", "", text)
-    return [of_postgresql(part.strip()) for part in without_comments.split(";") if part.strip()]
+    made: list[str] = []
+    for part in without_comments.split(";"):
+        if statement := of_postgresql(part.strip()):
+            made += by_month(statement) if statement.startswith("CREATE TABLE observation ") else (statement,)
+    return made

@@ -18,6 +18,7 @@ ALSO = (
     "test_enrolments",
     "test_gaps",
     "test_of_boxes",
+    "test_postgresql_months",
     "test_refused_and_statuses",
     "test_silence",
     "test_store_once",
