@@ -164,6 +164,20 @@ def connect_to_read(url: str) -> Postgres:
     return connection
 
 
+def is_empty(url: str) -> bool:
+    """Return whether nothing is in a database.
+
+    Raises:
+        DatabaseBusyError: it does not answer.
+    """
+    connection = _reached(url)
+    try:
+        query = "SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()"
+        return not connection.execute(query).fetchone()[0]
+    finally:
+        connection.close()
+
+
 def begin(connection: Postgres) -> None:
     """Begin a write transaction once no other is under way.
 

@@ -14,6 +14,7 @@ LEFT_OPEN = ("-W", "ignore::ResourceWarning", "-W", "ignore::pytest.PytestUnrais
 ALSO = (
     "test_alert_events",
     "test_attribution",
+    "test_backup",
     "test_command_queue",
     "test_enrolments",
     "test_gaps",
