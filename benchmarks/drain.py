@@ -1,20 +1,21 @@
 """What waits at a box after an outage, until the team's database has it and the box knows: outbox to receipt.
 
 The box's forwarder and its store are those of the box, in this process; mosquitto with mutual TLS, and one or two
-workers of the inbox with one SQLite database, are processes of their own. A week of a glucose sensor waits one reading
-an envelope, as it was kept; a week at one value a second waits 600 an envelope, as dense streams are.
+workers of the inbox with one database, are processes of their own; so is PostgreSQL, which is made and started for it.
+A week of a glucose sensor waits one reading an envelope, as it was kept; a week at one value a second waits 600 an
+envelope, as dense streams are. The clock starts when every worker is ready and the box is connected.
 
-DRAIN=2016,604800 and DRAIN_WORKERS=1,2 by default.
+DRAIN=2016,604800, DRAIN_WORKERS=1,2 and DRAIN_ENGINES=sqlite,postgresql by default.
 """
 
 import asyncio
 import json
 import os
-import sqlite3
 import sys
 import tempfile
 import time
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 
 from agent.counts import Counts
@@ -26,6 +27,8 @@ from agent.store import Store
 from agent.store_thread import StoreThread
 from agent.vault import Vault
 from benchmarks.figure import machine
+from coordination.place import Place
+from coordination.team_database import connect_to_read
 from devices.clock import SystemClock
 from devices.reading import ClockTrust, Quantity, Unit, Validity
 from exchange.connection import LinkSettings
@@ -34,9 +37,11 @@ from exchange.link import Link
 from exchange.messages import ObservationRecord
 from exchange.sealing import LANE_DENSE, LANE_SPARSE, Sealer
 from simulators.broker import Broker
+from simulators.postgres import Postgres
 
 RECORDS = tuple(int(count) for count in os.environ.get("DRAIN", "2016,604800").split(","))
 WORKERS = tuple(int(count) for count in os.environ.get("DRAIN_WORKERS", "1,2").split(","))
+ENGINES = tuple(os.environ.get("DRAIN_ENGINES", "sqlite,postgresql").split(","))
 BOX, PATIENT = "box-0001", "patient-7f3a"
 BEGAN = 1_763_800_000_000
 DENSE = 600
@@ -47,6 +52,8 @@ FEW = 10_000
 def record(number: int, step_ms: int) -> ObservationRecord:
     """One value of a stream or of a sensor, `step_ms` after the one numbered before it."""
     at = BEGAN + number * step_ms
+    # A sensor dates its readings; a value of a stream is of when it was heard.
+    heard_at = at if step_ms < 60_000 else at + 40
     count = 700 + (number * 7919) % 600
     return ObservationRecord(
         patient=PATIENT,
@@ -56,7 +63,7 @@ def record(number: int, step_ms: int) -> ObservationRecord:
         validity=Validity.VALID,
         measured_at=at,
         clock=ClockTrust.TRUSTED,
-        received_at=at + 40,
+        received_at=heard_at,
         device="C4:B0:00:00:00:01",
         key=f"{at}",
         quality=0,
@@ -71,18 +78,18 @@ def record(number: int, step_ms: int) -> ObservationRecord:
 class Team:
     """The team's folder: keys and settings for its workers."""
 
-    def __init__(self, folder: Path, broker: Broker) -> None:
+    def __init__(self, folder: Path, broker: Broker, database: Place) -> None:
         self.folder = folder
         self.opening, self.receipt, self.box = OpeningKey.generate(), SigningKey.generate(), SigningKey.generate()
         self.opening.save(folder / "opening.key")
         self.receipt.save(folder / "receipt.key")
         place = {broker.certificates.client(f"inbox-{number}").certificate.parent for number in (1, 2)}.pop()
         self.config = folder / "desk.toml"
-        self.database = folder / "desk.db"
+        self.database = database
         self.config.write_text(
             f"[broker]\nhost = '{broker.host}'\nport = {broker.port}\nca = '{broker.certificates.ca}'\n"
             f"certificate = '{place}/{{worker}}.pem'\nkey = '{place}/{{worker}}.key'\n\n"
-            "[inbox]\ndatabase = 'desk.db'\nopening_keys = ['opening.key']\nreceipt_key = 'receipt.key'\n\n"
+            f"[inbox]\ndatabase = '{database}'\nopening_keys = ['opening.key']\nreceipt_key = 'receipt.key'\n\n"
             f"[[boxes]]\nid = '{BOX}'\nsigning_keys = ['{self.box.public.hex()}']\n\n"
             f"[[patients]]\npseudonym = '{PATIENT}'\nbox = '{BOX}'\nfrom = 2025-11-01T00:00:00Z\n"
             "protocol = 'diabetes_cgm'\n",
@@ -93,11 +100,11 @@ class Team:
         code = "from coordination.cli import main; main()"
         arguments = ("inbox", "--config", str(self.config), "--worker", f"inbox-{number}")
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-c", code, *arguments, stderr=asyncio.subprocess.DEVNULL
+            sys.executable, "-c", code, *arguments, stderr=asyncio.subprocess.PIPE
         )
 
     def stored(self) -> int:
-        connection = sqlite3.connect(self.database)
+        connection = connect_to_read(self.database)
         try:
             return int(connection.execute("SELECT count(*) FROM observation").fetchone()[0])
         finally:
@@ -114,10 +121,20 @@ def fill(store: Store, sealer: Sealer, records: int) -> None:
                 store.outbox.add(batch, lane, sealer, now_ms=BEGAN)
 
 
-async def drain(folder: Path, *, records: int, workers: int) -> dict[str, object]:
+@contextmanager
+def database_on(engine: str, folder: Path) -> Iterator[Place]:
+    """Yield where a new database is; a server is there for as long as the block lasts."""
+    if engine == "sqlite":
+        yield folder / "desk.db"
+        return
+    with Postgres(folder / "postgres", settings={"shared_buffers": "256MB", "max_wal_size": "2GB"}) as server:
+        yield server.new_database("drained")
+
+
+async def drain(folder: Path, *, records: int, workers: int, engine: str) -> dict[str, object]:
     """Return how long it took to seal and keep the records, and to drain them."""
-    with Broker(folder / "broker") as broker:
-        team = Team(folder, broker)
+    with Broker(folder / "broker") as broker, database_on(engine, folder) as place:
+        team = Team(folder, broker, place)
         async with AsyncExitStack() as stack:
             store = StoreThread()
             await store.open(lambda: Store(folder / "box.db", Vault(bytes(32), box=BOX), now_ms=BEGAN))
@@ -130,6 +147,7 @@ async def drain(folder: Path, *, records: int, workers: int) -> dict[str, object
             processes = [await team.worker(number + 1) for number in range(workers)]
             for process in processes:
                 stack.push_async_callback(_end, process)
+                await _ready(process)
             drained_s, counts = await _drained(stack, broker, team, store)
         stored = team.stored()
     if stored != records:
@@ -138,6 +156,7 @@ async def drain(folder: Path, *, records: int, workers: int) -> dict[str, object
         "figure": "drain",
         "records": records,
         "workers": workers,
+        "engine": engine,
         "sealed_s": round(sealed_s, 2),
         "drained_s": round(drained_s, 2),
         "records_a_second": round(records / drained_s),
@@ -189,6 +208,15 @@ async def _drained(
     return took, counts.take()
 
 
+async def _ready(process: asyncio.subprocess.Process) -> None:
+    """Return once a worker says that it is ready: what it does until then is no part of the figure."""
+    assert process.stderr is not None
+    while line := await process.stderr.readline():
+        if b"ready" in line:
+            return
+    raise RuntimeError("a worker ended instead of being ready")
+
+
 async def _end(process: asyncio.subprocess.Process) -> None:
     process.terminate()
     await process.wait()
@@ -197,6 +225,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 def figures() -> None:
     for records in RECORDS:
         for workers in WORKERS:
-            with tempfile.TemporaryDirectory(prefix="veilleur-") as name:
-                line = asyncio.run(drain(Path(name), records=records, workers=workers))
-            print(json.dumps(line, ensure_ascii=False), flush=True)
+            for engine in ENGINES:
+                with tempfile.TemporaryDirectory(prefix="veilleur-") as name:
+                    line = asyncio.run(drain(Path(name), records=records, workers=workers, engine=engine))
+                print(json.dumps(line, ensure_ascii=False), flush=True)

@@ -67,10 +67,15 @@ def reason_to_set_apart(record: PatientRecord, box: str, assignments: Sequence[A
         at = record.measured_at
     else:
         at = record.raised_at
-    given = [item for item in assignments if item.patient == record.patient and item.box == box]
-    if any(item.since <= at and (item.until is None or at < item.until) for item in given):
-        return None
-    return Reason.DATES if any(item.until is None for item in given) else Reason.PATIENT
+    reason = Reason.PATIENT
+    for item in assignments:
+        if item.patient != record.patient or item.box != box:
+            continue
+        if item.since <= at and (item.until is None or at < item.until):
+            return None
+        if item.until is None:
+            reason = Reason.DATES
+    return reason
 
 
 def unassigned(box: str, at: int) -> TeamChange:

@@ -13,7 +13,7 @@ from typing import TextIO
 import click
 
 from alerting.alert import Acknowledgement, Sentence
-from coordination import audit_command, desk_cli
+from coordination import audit_command, backup_command, desk_cli
 from coordination.acknowledging import acknowledge as keep_acknowledgement
 from coordination.alert_page import page
 from coordination.command_cli import add_commands
@@ -122,6 +122,7 @@ for _command in IDENTITY_COMMANDS:
     main.add_command(_command)
 add_commands(main)
 desk_cli.add_commands(main)
+backup_command.add_commands(main)
 
 
 @main.command(epilog=NOT_A_DEVICE)

@@ -214,6 +214,7 @@ class _Inbox:
         listening = Listening(self._clock, shortest=self._watch.shortest)
         await line.subscribe([every_box(STATUS), shared(ALERTS), shared(COMMAND_ACKS)])
         await readings.subscribe([shared(OBSERVATIONS)])
+        logger.info("ready: %d boxes may write", len(self._settings.signers))
         self._sender = CommandSender(
             store=store, line=line, signer=lambda: self._keys.receipt, reader_of=self._reader_of
         )

@@ -53,3 +53,8 @@ class Sql(Protocol):
     def close(self) -> None:
         """Close it; what was not committed is gone."""
         ...
+
+
+def storable(value: object) -> object:
+    """Return a value as PostgreSQL can keep it: a text has no NUL."""
+    return value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value

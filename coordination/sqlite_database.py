@@ -30,7 +30,7 @@ from coordination.sqlite_commands import SqliteCommands
 from coordination.sqlite_of_boxes import sung
 from coordination.sqlite_records import Records, Roster
 from coordination.sqlite_signs import keep_presence, refuse
-from coordination.team_database import ERRORS, as_error, connect, transaction
+from coordination.team_database import ERRORS, as_error, connect, prepare, transaction
 from exchange.audit_chain import Act, Erasable
 from exchange.identity import SigningKey
 from exchange.messages import Range, lineage
@@ -252,6 +252,7 @@ class SqliteDatabase:
     def settle_audit(self, key: SigningKey, *, at: int, before: int) -> None:
         """See `Database.settle_audit`."""
         with transaction(self._connection):
+            prepare(self._connection, at)
             log = AuditLog(self._connection)
             log.checkpoint(key, at=at)
             log.shorten(before=before, at=at)

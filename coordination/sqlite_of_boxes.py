@@ -51,7 +51,9 @@ def keep_correction(connection: Sql, box: int, record: ClockCorrection, *, store
         "UPDATE observation SET received_at = received_at + :offset,"
         " t = CASE WHEN clock = 'unknown' OR t = received_at THEN t + :offset ELSE t END,"
         " clock = CASE WHEN clock = 'unknown' OR t = received_at THEN 'corrected' ELSE clock END"
-        " WHERE box_id = :box AND epoch = :epoch AND seq BETWEEN :first AND :last",
+        # The patients are named for their index: a correction must not read what every other box measured.
+        " WHERE patient_id IN (SELECT patient_id FROM box_assignment WHERE box_id = :box)"
+        " AND box_id = :box AND epoch = :epoch AND seq BETWEEN :first AND :last",
         {"offset": record.offset, "box": box, "epoch": record.epoch, "first": record.first, "last": record.last},
     )
     connection.execute("UPDATE box SET status_at = ? WHERE id = ? AND status_at > ?", (record.at, box, record.at))
@@ -71,7 +73,7 @@ class Corrections:
 
     def applied(self, box: int, epoch: str, seq: int, record: ObservationRecord) -> ObservationRecord:
         """Return an observation of a box (its row) by the time that its box has found out since."""
-        offset = self.offset(box, epoch, seq)
+        offset = self.offset(box, epoch, seq) if self.within(box, epoch) else None
         if offset is None:
             return record
         received_at = record.received_at + offset

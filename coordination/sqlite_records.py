@@ -19,6 +19,7 @@ from coordination.alert_events import AlertEvent
 from coordination.attribution import TO_ATTRIBUTE, Assignment, Reason, assigned, reason_to_set_apart, unassigned
 from coordination.audit_witness import Witness
 from coordination.erased_patients import is_erased
+from coordination.observation_rows import ObservationRows
 from coordination.ranges import add, merge
 from coordination.sql import Sql
 from coordination.sqlite_alerts import Alerts
@@ -27,20 +28,22 @@ from coordination.sqlite_of_boxes import Corrections, keep_canary, keep_correcti
 from exchange.audit_chain import CheckpointRecord
 from exchange.box_records import CanaryRecord, ClockCorrection
 from exchange.gaps import GapRecord
-from exchange.messages import ObservationRecord, PatientRecord, Range, Record, is_by_arrival
+from exchange.messages import AlertRecord, ObservationRecord, PatientRecord, Range, Record, is_by_arrival
 from exchange.sealing import LANE_DENSE, LANE_SPARSE, Opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Item:
-    """One record with its place: `created` and `stored_at` are ms UTC, by the box's clock and by the team's."""
+class _Place:
+    """Where records come from: `created` and `stored_at` are ms UTC, by the box's clock and by the team's.
+
+    `row` is the box's.
+    """
 
     box: str
+    row: int
     epoch: str
-    seq: int
     created: int
     stored_at: int
-    record: Record
     lane: int = LANE_SPARSE
 
 
@@ -83,6 +86,7 @@ class Records:
         self._connection = connection
         self._alerts = Alerts(connection)
         self._witness = Witness(connection)
+        self._observations = ObservationRows(connection)
         self._stored_at = stored_at
         self._boxes = roster.boxes
         self._patients = roster.patients
@@ -102,20 +106,20 @@ class Records:
         part = Range(first=header.first, last=header.last)
         self._received[header.box, header.epoch].append(part)
         missing = self._take(self._boxes[header.box], header.epoch, part)
+        place = _Place(
+            box=header.box,
+            row=self._boxes[header.box],
+            epoch=header.epoch,
+            created=header.created,
+            stored_at=self._stored_at,
+            lane=header.lane,
+        )
         for new in missing:
-            for seq in range(new.first, new.last + 1):
-                item = _Item(
-                    box=header.box,
-                    epoch=header.epoch,
-                    seq=seq,
-                    created=header.created,
-                    stored_at=self._stored_at,
-                    record=opened.records[seq - header.first],
-                    lane=header.lane,
-                )
-                reason = self._store(item)
+            records = opened.records[new.first - header.first : new.last + 1 - header.first]
+            for seq, record in enumerate(records, new.first):
+                reason = self._store(place, seq, record)
                 if reason is not None:
-                    self._set_apart(item, reason)
+                    self._set_apart(place, seq, record, reason)
         return bool(missing)
 
     def attribute_again(self) -> None:
@@ -127,10 +131,9 @@ class Records:
         ).fetchall()
         for box, epoch, seq, created, stored_at, content in apart:
             record = msgspec.json.decode(content, type=PatientRecord)
-            reason = self._store(
-                _Item(box=box, epoch=epoch, seq=seq, created=created, stored_at=stored_at, record=record)
-            )
-            at = (self._boxes[box], epoch, seq)
+            place = _Place(box=box, row=self._boxes[box], epoch=epoch, created=created, stored_at=stored_at)
+            reason = self._store(place, seq, record)
+            at = (place.row, epoch, seq)
             if reason is None:
                 self._connection.execute("DELETE FROM to_attribute WHERE (box_id, epoch, seq) = (?, ?, ?)", at)
             else:
@@ -140,6 +143,7 @@ class Records:
         for team in self._alerts.standing(TO_ATTRIBUTE):
             if not self._asks_for_assignment(team.box):
                 self._alerts.say(assigned(team, self._stored_at), self._stored_at)
+        self._observations.flush()
         self._keep_devices()
 
     def _keep_devices(self) -> None:
@@ -159,6 +163,7 @@ class Records:
         if self._corrected:
             # What was of no time of an assignment may be of one by the right time.
             self.attribute_again()
+        self._observations.flush()
         for row in self._corrected | self._gaps:
             move_gaps(self._connection, self._corrections, box=row)
         self._keep_devices()
@@ -191,102 +196,80 @@ class Records:
             )
         return missing
 
-    def _store(self, item: _Item) -> Reason | None:
+    def _store(self, place: _Place, seq: int, record: Record) -> Reason | None:
         """Store a record as its patient's, or as its box's own; return why not when it is to be set apart."""
-        record, box = item.record, self._boxes[item.box]
-        if not isinstance(record, PatientRecord):
-            self._of_box(item, box, record)
-            return None
         if isinstance(record, ObservationRecord):
-            record = self._corrections.applied(box, item.epoch, item.seq, record)
-        reason = reason_to_set_apart(record, item.box, self._assignments.get(item.box, ()))
+            record = self._corrections.applied(place.row, place.epoch, seq, record)
+        elif not isinstance(record, AlertRecord):
+            self._of_box(place, seq, record)
+            return None
+        reason = reason_to_set_apart(record, place.box, self._assignments.get(place.box, ()))
         if reason is not None:
             return reason
         if isinstance(record, ObservationRecord):
-            self._observation(item, record)
+            self._observation(place, seq, record)
             return None
         patient = self._patients.get(record.patient)
         if not self._alerts.owner_is(record.alert_id, patient):
             return Reason.ALERT
-        event = AlertEvent(box=box, epoch=item.epoch, seq=item.seq, created=item.created, record=record)
-        self._alerts.keep(event, patient, stored_at=item.stored_at)
+        event = AlertEvent(box=place.row, epoch=place.epoch, seq=seq, created=place.created, record=record)
+        self._alerts.keep(event, patient, stored_at=place.stored_at)
         return None
 
     def _of_box(
-        self, item: _Item, box: int, record: ClockCorrection | CanaryRecord | CheckpointRecord | GapRecord
+        self, place: _Place, seq: int, record: ClockCorrection | CanaryRecord | CheckpointRecord | GapRecord
     ) -> None:
-        """Store what a box (its row) says of itself."""
+        """Store what a box says of itself."""
+        box, at = place.row, place.stored_at
         match record:
             case CheckpointRecord():
-                self._witness.keep(item.box, record, stored_at=item.stored_at)
+                self._witness.keep(place.box, record, stored_at=at)
             case ClockCorrection():
-                keep_correction(self._connection, box, record, stored_at=item.stored_at)
+                self._observations.flush()
+                keep_correction(self._connection, box, record, stored_at=at)
                 self._corrections.forget()
                 self._corrected.add(box)
             case CanaryRecord():
-                keep_canary(self._connection, box, item.epoch, item.seq, record, stored_at=item.stored_at)
-                self.sang.add(item.box)
+                keep_canary(self._connection, box, place.epoch, seq, record, stored_at=at)
+                self.sang.add(place.box)
             case GapRecord():
-                known = any(given.patient == record.patient for given in self._assignments.get(item.box, ()))
+                known = any(given.patient == record.patient for given in self._assignments.get(place.box, ()))
                 patient = self._patients.get(record.patient) if known else None
-                said = (item.epoch, item.seq)
-                keep_gap(self._connection, record, box=box, patient=patient, at=item.stored_at, said=said)
+                keep_gap(self._connection, record, box=box, patient=patient, at=at, said=(place.epoch, seq))
                 self._gaps.add(box)
 
-    def _observation(self, item: _Item, record: ObservationRecord) -> None:
-        box = self._boxes[item.box]
-        new = self._connection.execute(
-            "INSERT INTO observation_key (box_id, epoch, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-            (box, item.epoch, item.seq),
-        ).rowcount
-        if not new or self._is_repeat(item, record, self._device(box, record)):
-            return
-        self._connection.execute(
-            "INSERT INTO observation (patient_id, box_id, epoch, seq, device_id, quantity, count, unit, validity, t,"
-            " clock, received_at, stored_at, key, quality, source, device_value, device_unit, device_time, frame)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    def _observation(self, place: _Place, seq: int, record: ObservationRecord) -> None:
+        # As plain texts: both engines look twice at an enumeration.
+        quantity, validity = str(record.quantity), str(record.validity)
+        device = self._device(place.row, record)
+        # What a stream brought has no memory: it was heard when it was sent, and never again.
+        remembered = place.lane != LANE_DENSE or not is_by_arrival(record)
+        self._observations.add(
+            (place.row, place.epoch, seq),
             (
                 self._patients[record.patient],
-                box,
-                item.epoch,
-                item.seq,
-                self._device(box, record),
-                record.quantity.value,
+                place.row,
+                place.epoch,
+                seq,
+                device,
+                quantity,
                 record.count,
-                record.unit.value,
-                record.validity.value,
+                str(record.unit),
+                validity,
                 record.measured_at,
-                record.clock.value,
+                str(record.clock),
                 record.received_at,
-                item.stored_at,
+                place.stored_at,
                 record.key,
                 record.quality,
                 record.source,
                 record.device_value,
-                record.device_unit.value,
+                str(record.device_unit),
                 record.device_time,
                 record.frame,
             ),
+            (device, record.key, quantity, record.count, validity) if remembered else None,
         )
-
-    def _is_repeat(self, item: _Item, record: ObservationRecord, device: int) -> bool:
-        """Return whether a reading came before under another number, and take note of it for when it comes again."""
-        if item.lane == LANE_DENSE and is_by_arrival(record):
-            # Of no memory: heard when it was sent, and never again.
-            return False
-        what = (device, record.key, record.quantity.value, record.count, record.validity.value)
-        if self._connection.execute(
-            "INSERT INTO device_record (device_id, key, quantity, count, validity) VALUES (?, ?, ?, ?, ?)"
-            " ON CONFLICT DO NOTHING",
-            what,
-        ).rowcount:
-            return False
-        self._connection.execute(
-            "UPDATE device_record SET repeats = repeats + 1"
-            " WHERE (device_id, key, quantity, count, validity) = (?, ?, ?, ?, ?)",
-            what,
-        )
-        return True
 
     def _device(self, box: int, record: ObservationRecord) -> int:
         at = record.measured_at
@@ -299,26 +282,27 @@ class Records:
             )
             query = "SELECT id FROM device WHERE box_id = ? AND name = ?"
             known = (self._connection.execute(query, (box, record.device)).fetchone()[0], at, at)
+        elif known[1] <= at <= known[2]:
+            return known[0]
         self._devices[box, record.device] = (known[0], min(known[1], at), max(known[2], at))
         return known[0]
 
-    def _set_apart(self, item: _Item, reason: Reason) -> None:
-        record = item.record
+    def _set_apart(self, place: _Place, seq: int, record: Record, reason: Reason) -> None:
         if not isinstance(record, PatientRecord) or is_erased(self._connection, record.patient):
             return
         if reason is Reason.PATIENT:
-            self._strangers.add(item.box)
+            self._strangers.add(place.box)
         self._connection.execute(
             "INSERT INTO to_attribute (box_id, epoch, seq, patient, reason, created, stored_at, content)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (
-                self._boxes[item.box],
-                item.epoch,
-                item.seq,
+                place.row,
+                place.epoch,
+                seq,
                 record.patient,
                 reason.value,
-                item.created,
-                item.stored_at,
+                place.created,
+                place.stored_at,
                 msgspec.json.encode(record).decode(),
             ),
         )

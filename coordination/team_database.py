@@ -93,6 +93,12 @@ def transaction(connection: Sql) -> Iterator[None]:
         raise as_error(error) from error
 
 
+def prepare(connection: Sql, at: int) -> None:
+    """Make room for what will be stored soon after a time (ms UTC); in a transaction. SQLite needs none."""
+    if not isinstance(connection, sqlite3.Connection):
+        _postgresql().make_months(connection, at)
+
+
 def as_error(error: Exception) -> CoordinationError:
     """Return what an error of either engine means for the team."""
     if isinstance(error, sqlite3.Error):

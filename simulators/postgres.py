@@ -130,6 +130,14 @@ class Postgres:
         """Return the address of a database of it."""
         return f"postgresql://veilleur:{self._password}@127.0.0.1:{self._port}/{database}"
 
+    def new_database(self, name: str) -> str:
+        """Return the address of a new database, which compares texts by their bytes; the name is the caller's own."""
+        self._run(
+            ["createdb", "--maintenance-db", self.url("postgres"), "--template", "template0", "--encoding", "UTF8",
+             "--locale", "C", name]
+        )  # fmt: skip
+        return self.url(name)
+
     def program(self, name: str) -> Path:
         """Return one of its programs, such as "pg_dump"."""
         return self._programs / name

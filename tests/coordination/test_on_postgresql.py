@@ -14,10 +14,12 @@ LEFT_OPEN = ("-W", "ignore::ResourceWarning", "-W", "ignore::pytest.PytestUnrais
 ALSO = (
     "test_alert_events",
     "test_attribution",
+    "test_backup",
     "test_command_queue",
     "test_enrolments",
     "test_gaps",
     "test_of_boxes",
+    "test_postgresql_months",
     "test_refused_and_statuses",
     "test_silence",
     "test_store_once",

@@ -1,0 +1,79 @@
+"""Many rows in one go, on either engine.
+
+SQLite runs in this process and takes rows one after the other; to PostgreSQL each statement is a journey, so rows go
+by COPY, and those that may be known already as arrays in one statement.
+
+Not here: which rows (observation_rows), and any transaction.
+"""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, cast
+
+from coordination.sql import Sql, storable
+
+if TYPE_CHECKING:
+    from coordination.postgresql import Postgres
+
+Value = int | str | bytes | None
+
+
+def insert(connection: Sql, table: str, columns: Mapping[str, str], rows: Sequence[Sequence[Value]]) -> None:
+    """Insert rows, in their order.
+
+    Args:
+        connection: in a transaction.
+        table: a name of this program's own, as are the columns.
+        columns: of the values, each with its type on PostgreSQL.
+        rows: the values of each.
+    """
+    if not rows:
+        return
+    if isinstance(connection, sqlite3.Connection):
+        places = ", ".join("?" for _ in columns)
+        connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)  # noqa: S608
+        return
+    cast("Postgres", connection).copy(table, list(columns), list(columns.values()), rows)
+
+
+def insert_new(
+    connection: Sql, table: str, columns: Sequence[str], rows: Sequence[tuple[int | str, ...]]
+) -> set[tuple[int | str, ...]]:
+    """Insert the rows that are not known, and return these.
+
+    Args:
+        connection: in a transaction.
+        table: a name of this program's own, as are the columns.
+        columns: the whole of the table's key.
+        rows: each once.
+    """
+    if not rows:
+        return set()
+    names = ", ".join(columns)
+    if isinstance(connection, sqlite3.Connection):
+        places = ", ".join("?" for _ in columns)
+        statement = f"INSERT INTO {table} ({names}) VALUES ({places}) ON CONFLICT DO NOTHING"  # noqa: S608
+        return {row for row in rows if connection.execute(statement, row).rowcount}
+    arrays = ", ".join("?::bigint[]" if isinstance(value, int) else "?::text[]" for value in rows[0])
+    columned = [_storable(column) for column in zip(*rows, strict=True)]
+    # What it keeps of a text without its NUL is found by that.
+    kept = dict(zip(zip(*columned, strict=True), rows, strict=True))
+    found = connection.execute(
+        f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING RETURNING {names}",  # noqa: S608
+        [_array(column) for column in columned],
+    )
+    return {kept[tuple(row)] for row in found}
+
+
+def _storable(column: Sequence[int | str]) -> Sequence[int | str]:
+    if isinstance(column[0], str) and "\0" in "".join(map(str, column)):
+        return [str(storable(value)) for value in column]
+    return column
+
+
+def _array(values: Sequence[int | str]) -> str:
+    """Return values of one kind as PostgreSQL writes an array."""
+    if isinstance(values[0], int):
+        return "{" + ",".join(map(str, values)) + "}"
+    escaped = [str(value).replace("\\", "\\\\").replace('"', '\\"') for value in values]
+    return '{"' + '","'.join(escaped) + '"}'
