@@ -46,6 +46,7 @@ UNDO_MS = 15 * 60_000
 """For how long, from an act on, whoever did it can undo it."""
 LONGEST_NOTE = 1000
 """Characters of a note; what is longer is cut."""
+_NOTHING = Detail()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,7 @@ class _Step:
     after: Standing
     handled: int
     kind: Done
-    detail: Detail = Detail()
+    detail: Detail = _NOTHING
     outcome: Outcome | None = None
 
 

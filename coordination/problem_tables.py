@@ -20,7 +20,7 @@ WORKED_OUT: Final = f"""SELECT CASE WHEN patient_id IS NULL THEN 'b' || box_id E
         || '/' || rule_id, team_id, patient_id, box_id, rule_id, protocol, id, raised_at, priority, any_state, many - 1,
         due, lapses_at, escalated, physician, holder_row, holder_name, stamp, stamp
     FROM (SELECT id, team_id, patient_id, box_id, rule_id, protocol, raised_at,
-        row_number() OVER (same ORDER BY raised_at DESC, id DESC) AS place,
+        row_number() OVER (same ORDER BY state, raised_at DESC, id DESC) AS place,
         count(*) OVER same AS many,
         min(CASE WHEN category = 'technical' THEN 4 ELSE prio END) OVER same AS priority,
         min(state) OVER same AS any_state,
@@ -48,8 +48,8 @@ PROBLEMS: Final = (
     "ALTER TABLE alert ADD COLUMN physician_at INTEGER",
     "ALTER TABLE alert ADD COLUMN closed_at INTEGER",
     "ALTER TABLE alert_outcome ADD COLUMN said TEXT NOT NULL DEFAULT ''",
-    "UPDATE alert SET closed_at ="
-     " coalesce((SELECT at FROM alert_outcome WHERE alert_id = alert.id), raised_at) WHERE state = 2",
+    """UPDATE alert SET closed_at =
+        coalesce((SELECT at FROM alert_outcome WHERE alert_id = alert.id), raised_at) WHERE state = 2""",
     """CREATE TABLE alert_act (
     id INTEGER PRIMARY KEY,
     alert_id TEXT NOT NULL REFERENCES alert (id),

@@ -245,9 +245,9 @@ CREATE INDEX alert_act_turn ON alert_act (turn);
 CREATE INDEX alert_act_at ON alert_act (at);
 
 -- What waits for somebody: one row a patient (or box) and rule, worked out of the alerts that wait
--- (coordination/problem_tables.py) whenever one of them changes. alert_id: the newest; state: the least of them; due,
--- lapses_at: 2^53 for never. lapses_at: when the inbox has something to do about it. stamp: grows with every change;
--- arrived: what it was when the row last came to ask for somebody.
+-- (coordination/problem_tables.py) whenever one of them changes. alert_id: the newest of those that ask most,
+-- with its state; due, lapses_at: 2^53 for never. lapses_at: when the inbox has something to do about it. stamp: grows
+-- with every change; arrived: what it was when the row last came to ask for somebody.
 CREATE TABLE problem (
     id TEXT PRIMARY KEY,
     team_id INTEGER NOT NULL,

@@ -24,7 +24,7 @@ from coordination.desk.models import (
     Team,
 )
 from coordination.desk.patient_charts import Raised
-from coordination.desk.worklist import Row, problems_of
+from coordination.desk.worklist import Row, problems_of, waiting_by_patient
 from exchange.messages import AlertRecord
 
 HOUR = 3_600_000
@@ -85,7 +85,7 @@ def patient_of(team: Team, pseudonym: str) -> Patient | None:
 def listed(team: Team, search: str) -> list[Listed]:
     """Return the team's patients whose pseudonym contains `search`, those with the gravest problems first."""
     patients = Patient.objects.filter(team=team, pseudonym__icontains=search).order_by("pseudonym")[:500]
-    rows = problems_of(team)
+    rows = waiting_by_patient(team)
     devices = dict(
         BoxAssignment.objects.filter(patient__in=patients, until=None)
         .annotate(last=Max("box__device__last_data_at"))
@@ -93,13 +93,13 @@ def listed(team: Team, search: str) -> list[Listed]:
     )
     found = []
     for patient in patients:
-        theirs = [row for row in rows if row.alert.patient_id == patient.pk]
+        number, gravest = rows.get(patient.pk, (0, None))
         newest = Alert.objects.filter(patient=patient).order_by("-raised_at").values_list("protocol", flat=True).first()
         found.append(
             Listed(
                 patient=patient,
-                waiting=len(theirs),
-                gravest=min((row.priority for row in theirs), default=None),
+                waiting=number,
+                gravest=gravest,
                 last_at=devices.get(patient.pk),
                 protocol=newest or "",
             )
@@ -109,7 +109,7 @@ def listed(team: Team, search: str) -> list[Listed]:
 
 def waiting_of(patient: Patient) -> tuple[Row, ...]:
     """Return the problems of a patient that wait."""
-    return tuple(row for row in problems_of(patient.team) if row.alert.patient_id == patient.pk)
+    return problems_of(patient.team, patient=patient)
 
 
 def history_of(patient: Patient, most: int = 50) -> list[Alert]:

@@ -10,7 +10,7 @@ from django.urls import URLPattern, include, path
 from django.views.decorators.http import require_http_methods
 
 from coordination.desk.access import Action
-from coordination.desk.views import account, alerts, events, health, patients
+from coordination.desk.views import account, alerts, events, handling, health, patients
 
 handler403 = "coordination.desk.errors.forbidden"
 handler404 = "coordination.desk.errors.missing"
@@ -38,8 +38,15 @@ urlpatterns = [
     act("equipe/choisir", account.choose_team, Action.OWN_ACCOUNT, "choose_team"),
     page("alertes", alerts.show, Action.READ_PATIENTS, "worklist"),
     page("evenements", events.stream, Action.READ_PATIENTS, "events"),
-    act("alertes/<str:alert>/prendre", alerts.take, Action.HANDLE_ALERTS, "take"),
-    act("alertes/<str:alert>/rendre", alerts.give_back, Action.HANDLE_ALERTS, "give_back"),
+    act("alertes/ensemble", handling.together, Action.HANDLE_ALERTS, "together"),
+    page("alertes/<str:alert>", alerts.show_one, Action.READ_PATIENTS, "alert"),
+    act("alertes/<str:alert>/prendre", handling.take, Action.HANDLE_ALERTS, "take"),
+    act("alertes/<str:alert>/rendre", handling.give_back, Action.HANDLE_ALERTS, "give_back"),
+    act("alertes/<str:alert>/affecter", handling.assign, Action.HANDLE_ALERTS, "assign"),
+    act("alertes/<str:alert>/prevenir", handling.tell_physician, Action.HANDLE_ALERTS, "tell_physician"),
+    act("alertes/<str:alert>/clore", handling.close, Action.HANDLE_ALERTS, "close"),
+    act("alertes/<str:alert>/rouvrir", handling.reopen, Action.HANDLE_ALERTS, "reopen"),
+    act("alertes/<str:alert>/annuler", handling.undo, Action.HANDLE_ALERTS, "undo"),
     page("patients", patients.show_all, Action.READ_PATIENTS, "patients"),
     page("patients/<str:pseudonym>", patients.show, Action.READ_PATIENTS, "patient"),
     path("compte/", include("allauth.urls")),

@@ -1,5 +1,7 @@
 """Tables, as Django reads them: the desk's own, and those that the inbox shares with it."""
 
+from coordination.desk.models.handling import AlertAct, Problem
+from coordination.desk.models.pace import TeamMinutes, WeeklyBudget
 from coordination.desk.models.people import Membership, User
 from coordination.desk.models.shared import (
     Alert,
@@ -18,6 +20,7 @@ from coordination.desk.models.shared import (
 
 __all__ = [
     "Alert",
+    "AlertAct",
     "AlertEvent",
     "AlertOutcome",
     "Box",
@@ -29,6 +32,9 @@ __all__ = [
     "Membership",
     "Observation",
     "Patient",
+    "Problem",
     "Team",
+    "TeamMinutes",
     "User",
+    "WeeklyBudget",
 ]
