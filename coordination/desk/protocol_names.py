@@ -1,7 +1,7 @@
 """What a protocol and its rules are called, as their authors wrote it; the team keeps the texts by their hash."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import msgspec
@@ -26,18 +26,23 @@ MOST_KNOWN = 4096
 
 def names_of(protocol_hash: str) -> Names:
     """Return the names in a protocol; nothing of one that the team never had."""
-    if protocol_hash in _known:
-        return _known[protocol_hash]
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT text FROM care_protocol WHERE hash = %s", [protocol_hash])
-        row = cursor.fetchone()
-    if row is None:
-        return NONE
-    if len(_known) >= MOST_KNOWN:
+    return names_of_many((protocol_hash,))[protocol_hash]
+
+
+def names_of_many(hashes: Iterable[str]) -> dict[str, Names]:
+    """Return the names in each of these protocols, asked for at once."""
+    wanted = set(hashes)
+    unknown = sorted(wanted - _known.keys())
+    if len(_known) + len(unknown) > MOST_KNOWN:
         _known.clear()
-    # A hash names one text for good.
-    found = _known[protocol_hash] = read_names(row[0])
-    return found
+        unknown = sorted(wanted)
+    if unknown:
+        marks = ", ".join(["%s"] * len(unknown))
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT hash, text FROM care_protocol WHERE hash IN ({marks})", unknown)  # noqa: S608
+            # A hash names one text for good.
+            _known.update((found, read_names(text)) for found, text in cursor.fetchall())
+    return {one: _known.get(one, NONE) for one in wanted}
 
 
 def read_names(text: str) -> Names:

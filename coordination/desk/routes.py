@@ -10,7 +10,7 @@ from django.urls import URLPattern, include, path
 from django.views.decorators.http import require_http_methods
 
 from coordination.desk.access import Action
-from coordination.desk.views import account, alerts, events, handling, health, patients
+from coordination.desk.views import account, alerts, charge, events, handling, health, patients
 
 handler403 = "coordination.desk.errors.forbidden"
 handler404 = "coordination.desk.errors.missing"
@@ -47,6 +47,9 @@ urlpatterns = [
     act("alertes/<str:alert>/clore", handling.close, Action.HANDLE_ALERTS, "close"),
     act("alertes/<str:alert>/rouvrir", handling.reopen, Action.HANDLE_ALERTS, "reopen"),
     act("alertes/<str:alert>/annuler", handling.undo, Action.HANDLE_ALERTS, "undo"),
+    page("charge", charge.show, Action.READ_PATIENTS, "charge"),
+    act("charge/minutes", charge.set_minutes, Action.SET_PACE, "set_minutes"),
+    act("charge/delais", charge.set_deadlines, Action.SET_PACE, "set_deadlines"),
     page("patients", patients.show_all, Action.READ_PATIENTS, "patients"),
     page("patients/<str:pseudonym>", patients.show, Action.READ_PATIENTS, "patient"),
     path("compte/", include("allauth.urls")),

@@ -1,5 +1,8 @@
 """/alertes: the worklist, and one alert whole. What is done with alerts from there: views.handling."""
 
+from collections.abc import Mapping
+from functools import partial
+
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
 
@@ -8,7 +11,7 @@ from coordination.desk import pages
 from coordination.desk.alert_story import HOW, Shown, colleagues, outcome_words, shown, story_of
 from coordination.desk.feedback import tally_of
 from coordination.desk.heard import heard
-from coordination.desk.protocol_names import names_of
+from coordination.desk.protocol_names import Names, names_of, names_of_many
 from coordination.desk.views.handling import RECALLS, handler_of
 from coordination.desk.worklist import (
     Asked,
@@ -55,7 +58,7 @@ def show(request: HttpRequest) -> HttpResponse:
             "asked": asked,
             "Tab": Tab,
             "pathways": pathways(visit.team),
-            "pathway_of": pathway_of,
+            "pathway_of": partial(pathway_of, names_of_many(row.alert.protocol_hash for row in found.rows)),
             "outcome_words": outcome_words,
             "readings_shown": readings_shown,
             "heard": heard(visit.team) if not found.rows else None,
@@ -102,9 +105,9 @@ def show_one(request: HttpRequest, alert: str) -> HttpResponse:
     )
 
 
-def pathway_of(protocol_hash: str, name: str) -> Sentence:
+def pathway_of(names: Mapping[str, Names], protocol_hash: str, name: str) -> Sentence:
     """Return what a patient is followed for, as a person reads it."""
-    title = names_of(protocol_hash).title if protocol_hash else None
+    title = names[protocol_hash].title
     return title if title is not None and title.fr else Sentence(fr=name, en=name)
 
 
