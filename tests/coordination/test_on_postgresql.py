@@ -17,6 +17,7 @@ ALSO = (
     "test_command_queue",
     "test_enrolments",
     "test_gaps",
+    "test_handling",
     "test_of_boxes",
     "test_refused_and_statuses",
     "test_silence",

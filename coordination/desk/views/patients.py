@@ -2,8 +2,8 @@
 
 from django.http import Http404, HttpRequest, HttpResponse
 
-from alerting.alert import Outcome
 from coordination.desk import pages
+from coordination.desk.alert_story import outcome_words
 from coordination.desk.pages import DAY
 from coordination.desk.patient_charts import PERIODS, USUAL_DAYS, charts, time_in_ranges
 from coordination.desk.patients import (
@@ -58,6 +58,6 @@ def show(request: HttpRequest, pseudonym: str) -> HttpResponse:
             "devices": devices_of(patient, visit.now),
             "box": box_of(patient),
             "way": way_of(patient),
-            "outcomes": tuple(Outcome),
+            "outcome_words": outcome_words,
         },
     )
