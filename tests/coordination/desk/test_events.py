@@ -1,16 +1,23 @@
 """An open page hears of what changes in its team, and of nothing else."""
 
 import asyncio
+import http.client
+import json
 import threading
-from contextlib import aclosing
+from collections.abc import Iterator
+from contextlib import aclosing, contextmanager
 
 import pytest
+import uvicorn
+from django.core.asgi import get_asgi_application
+from django.test import Client
 
 from alerting.alert import ChangeKind
 from coordination.desk import changes
 from coordination.desk.access import Role
 from coordination.desk.changes import Looking, News, news_of
 from coordination.desk.worklist import Asked, worklist
+from simulators.broker import free_port
 from tests.coordination.desk.kit import Desk
 from tests.coordination.kit import MINUTE, OTHER_PATIENT, START, hypo
 
@@ -107,3 +114,74 @@ def test_when_the_database_goes_away_every_page_is_let_go(desk: Desk, monkeypatc
 
     assert len(asyncio.run(heard())) == 1
     assert gone.closed
+
+
+@contextmanager
+def served() -> Iterator[int]:
+    """Serve the desk as it is served to browsers; yields its port."""
+    port = free_port()
+    config = uvicorn.Config(
+        get_asgi_application(),
+        host="127.0.0.1",
+        port=port,
+        log_level="error",
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    ready = threading.Event()
+    begin = server.startup
+
+    async def startup(*arguments: object, **named: object) -> None:
+        await begin(*arguments, **named)  # type: ignore[arg-type]
+        ready.set()
+
+    server.startup = startup  # type: ignore[method-assign]
+    thread = threading.Thread(target=server.run, name="served")
+    thread.start()
+    try:
+        assert ready.wait(30)
+        yield port
+    finally:
+        server.should_exit = True
+        thread.join(30)
+
+
+def listening(port: int, client: Client, address: str) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", address, headers={"Cookie": f"veilleur={client.cookies['veilleur'].value}"})
+    return connection, connection.getresponse()
+
+
+def next_state(response: http.client.HTTPResponse) -> dict[str, object]:
+    while not (line := response.readline()).startswith(b"data: "):
+        assert line, "the line ended"
+    found: dict[str, object] = json.loads(line.removeprefix(b"data: "))
+    return found
+
+
+def test_a_browser_hears_how_many_rows_are_new_to_the_page_that_it_has(desk: Desk) -> None:
+    alert = desk.alert()
+    user = desk.user(Role.NURSE)
+    page = worklist(alert.team, Asked(user=user.pk), now=START)
+    with served() as port:
+        address = f"/evenements?depuis={page.since}&marque={page.mark}"
+        connection, response = listening(port, desk.client(Role.NURSE), address)
+        assert response.headers["Content-Type"].startswith("text/event-stream")
+        assert response.headers["Cache-Control"] == "no-store"
+        assert next_state(response) == {"new": 0, "changed": False}
+        desk.alert(patient=OTHER_PATIENT)
+        assert next_state(response) == {"new": 1, "changed": True}
+        connection.close()
+
+
+def test_nobody_hears_of_another_team_and_whoever_is_not_signed_in_hears_nothing(desk: Desk) -> None:
+    desk.alert()
+    with served() as port:
+        connection, response = listening(port, desk.client(Role.NURSE, team=2), "/evenements?depuis=0&marque=0")
+        assert next_state(response) == {"new": 0, "changed": False}
+        connection.close()
+        nobody = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        nobody.request("GET", "/evenements")
+        assert nobody.getresponse().status == 302
+        nobody.close()
