@@ -8,6 +8,8 @@
 - What nobody takes by the first one, and what went back, is told to the physicians, on their page. Technical alerts
   are not: a physician cannot plug a box in.
 
+- They count the hours in which the team reads its alerts (reading_hours), when it says which those are.
+
 The spans below are what a team begins with; each sets its own (`team_deadline`). Times are ms UTC by the team's clock.
 """
 
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from coordination.reading_hours import ReadingHours, after, hours_of, open_at
 from coordination.sql import Sql
 
 TECHNICAL: Final = 4
@@ -61,16 +64,21 @@ def keep_spans(connection: Sql, team: int, priority: int, spans: Spans) -> None:
     )
 
 
-def first_deadlines(spans: Spans, *, at: int, due_by: int | None) -> tuple[int, int]:
+def first_deadlines(spans: Spans, *, at: int, due_by: int | None, hours: ReadingHours | None = None) -> tuple[int, int]:
     """Return by when an alert that the team has since `at` is to be taken, and closed.
 
     Args:
         spans: of its priority.
         at: ms UTC.
         due_by: by when its protocol wants somebody to look, None when it does not say.
+        hours: when the team reads its alerts, None around the clock.
     """
-    ack = at + spans.ack if due_by is None else max(due_by, at + LEAST_TIME)
-    return ack, ack + spans.act
+    ack = after(at, spans.ack, hours)
+    if due_by is not None:
+        ack = max(due_by, after(at, LEAST_TIME, hours))
+        if not open_at(ack, hours):
+            ack = after(ack, LEAST_TIME, hours)
+    return ack, after(ack, spans.act, hours)
 
 
 def set_deadlines(connection: Sql, alert: str, *, at: int) -> None:
@@ -83,5 +91,6 @@ def set_deadlines(connection: Sql, alert: str, *, at: int) -> None:
     if row is None:
         return
     team, priority, due_by = row
-    ack, act = first_deadlines(spans_of(connection, team)[priority], at=at, due_by=due_by)
+    hours = hours_of(connection, team)
+    ack, act = first_deadlines(spans_of(connection, team)[priority], at=at, due_by=due_by, hours=hours)
     connection.execute("UPDATE alert SET ack_due = ?, act_due = ? WHERE id = ?", (ack, act, alert))

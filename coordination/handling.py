@@ -33,6 +33,8 @@ from coordination.deadlines import RECALL_GRACE, spans_of
 from coordination.dispositions import tell_box
 from coordination.outcomes import MEANINGS, Said
 from coordination.problems import work_out
+from coordination.reading_hours import after as after_hours
+from coordination.reading_hours import hours_of
 from coordination.sql import Sql
 from coordination.sqlite_alerts import Alerts
 from devices.clock import SystemClock
@@ -241,7 +243,7 @@ def _in_hands(connection: Sql, alert: str, before: Standing, of: Handler, at: in
     team, priority = connection.execute(
         "SELECT team_id, CASE WHEN category = 'technical' THEN 4 ELSE prio END FROM alert WHERE id = ?", (alert,)
     ).fetchone()
-    act_due = at + spans_of(connection, team)[priority].act
+    act_due = after_hours(at, spans_of(connection, team)[priority].act, hours_of(connection, team))
     return replace(
         before,
         state=TAKEN,

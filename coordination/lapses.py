@@ -13,6 +13,7 @@ from coordination.audit_log import TEAM
 from coordination.deadlines import TECHNICAL, spans_of
 from coordination.handling import NEW, TAKEN, Handler, Turn, put_back, turn
 from coordination.problem_tables import NO_DEADLINE
+from coordination.reading_hours import after, hours_of
 from coordination.sql import Sql
 
 MOST_AT_ONCE = 500
@@ -42,7 +43,7 @@ def lapse(connection: Sql, *, at: int) -> int | None:
             " AND kind <> 'retracted' ORDER BY raised_at, id",
             (key, rule),
         ).fetchall()
-        ack = spans_of(connection, team)[priority].ack
+        ack = after(at, spans_of(connection, team)[priority].ack, hours_of(connection, team))
         for (alert,) in alerts:
             _settle(connection, alert, this, technical=priority == TECHNICAL, ack=ack)
     (next_at,) = connection.execute("SELECT min(lapses_at) FROM problem").fetchone()
@@ -60,7 +61,7 @@ def _settle(connection: Sql, alert: str, this: Turn, *, technical: bool, ack: in
 
 
 def _after(before: Standing, *, at: int, technical: bool, ack: int) -> Standing | None:
-    """Return how an alert stands once `at` has come, None as it does already."""
+    """Return how an alert stands once `at` has come, to be taken by `ack` if it goes back; None as it does already."""
     told = before.escalated_at if technical or before.escalated_at is not None else at
     if before.state == TAKEN and before.act_due is not None and before.act_due <= at:
         return replace(
@@ -70,7 +71,7 @@ def _after(before: Standing, *, at: int, technical: bool, ack: int) -> Standing 
             holder_id=None,
             taken_at=None,
             recall_at=None,
-            ack_due=at + ack,
+            ack_due=ack,
             escalated_at=told,
         )
     if before.state == NEW and before.ack_due is not None and before.ack_due <= at and told != before.escalated_at:

@@ -97,6 +97,13 @@ PROBLEMS: Final = (
     act_ms INTEGER NOT NULL CHECK (act_ms > 0),
     PRIMARY KEY (team_id, priority)
 ) STRICT, WITHOUT ROWID""",
+    """CREATE TABLE team_hours (
+    team_id INTEGER PRIMARY KEY,
+    zone TEXT NOT NULL,
+    days TEXT NOT NULL,
+    opens INTEGER NOT NULL,
+    closes INTEGER NOT NULL CHECK (closes > opens)
+) STRICT""",
     "DROP INDEX alert_worklist",
     "CREATE INDEX alert_open ON alert (patient_id, box_id, rule_id) WHERE state < 2",
     "CREATE INDEX alert_closed ON alert (team_id, closed_at)",

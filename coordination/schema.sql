@@ -282,6 +282,15 @@ CREATE TABLE team_deadline (
     PRIMARY KEY (team_id, priority)
 ) STRICT, WITHOUT ROWID;
 
+-- When a team reads its alerts; without a row around the clock. days: digits, 0 Monday; opens, closes: local minutes.
+CREATE TABLE team_hours (
+    team_id INTEGER PRIMARY KEY,
+    zone TEXT NOT NULL,
+    days TEXT NOT NULL,
+    opens INTEGER NOT NULL,
+    closes INTEGER NOT NULL CHECK (closes > opens)
+) STRICT;
+
 -- The last receipt signed for each epoch, as it was sent.
 CREATE TABLE receipt (
     box_id INTEGER NOT NULL REFERENCES box (id),

@@ -1,10 +1,12 @@
 """/charge: how much work the team's alerts are, how often they were of use, and what the team sets about both."""
 
+import re
 from functools import partial
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
+from alerting.alert import Sentence
 from coordination.audit_log import AuditLog
 from coordination.deadlines import MINUTE, Spans, keep_spans, spans_of
 from coordination.desk import pages
@@ -18,9 +20,24 @@ from coordination.desk.protocol_names import names_of_many
 from coordination.desk.shared_database import acting
 from coordination.desk.views.alerts import is_page, pathway_of
 from coordination.outcomes import MEANINGS, RECALL, RECALL_WORDS
+from coordination.reading_hours import SHORTEST, ReadingHours, hours_of, keep_hours
 from exchange.audit_chain import Act
 
 PERIODS = (7, 28, 90)
+ZONE = "Europe/Paris"
+"""Of the hours that a team reads in."""
+DAYS = tuple(
+    Sentence(fr=fr, en=en)
+    for fr, en in (
+        ("lun.", "Mon"),
+        ("mar.", "Tue"),
+        ("mer.", "Wed"),
+        ("jeu.", "Thu"),
+        ("ven.", "Fri"),
+        ("sam.", "Sat"),
+        ("dim.", "Sun"),
+    )
+)
 LONGEST_SPAN_MINUTES = 14 * 24 * 60
 
 
@@ -30,7 +47,7 @@ def show(request: HttpRequest) -> HttpResponse:
     asked = request.GET.get("jours", "")
     days = int(asked) if asked in {str(period) for period in PERIODS} else PERIODS[1]
     with acting() as database:
-        spans = spans_of(database, visit.team.pk)
+        spans, read_in = spans_of(database, visit.team.pk), hours_of(database, visit.team.pk)
     counted, seldom = tallies(visit.team, now=visit.now), worth_trying(visit.team, now=visit.now)
     names = names_of_many([one.protocol_hash for one in counted] + [one.protocol_hash for one in seldom])
     return pages.page(
@@ -51,6 +68,9 @@ def show(request: HttpRequest) -> HttpResponse:
             "hours": hours,
             "pathway_of": partial(pathway_of, names),
             "is_page": is_page,
+            "read_in": read_in,
+            "day_names": DAYS,
+            "clock": clock,
             "may_set": visit.may(Action.SET_PACE),
         },
     )
@@ -94,14 +114,43 @@ def set_deadlines(request: HttpRequest) -> HttpResponse:
         if not ack or not act:
             return _refused(request)
         wanted[priority] = Spans(ack=ack * MINUTE, act=act * MINUTE)
+    read_in, fault = _hours(request)
+    if fault:
+        messages.warning(request, fault)
+        return HttpResponseRedirect("/charge#reglages")
     team = request.visit.team.pk
     with acting() as database:
-        if spans_of(database, team) != wanted:
+        if spans_of(database, team) != wanted or hours_of(database, team) != read_in:
+            keep_hours(database, team, read_in)
             for priority, spans in wanted.items():
                 keep_spans(database, team, priority, spans)
             _enter(AuditLog(database), request, "deadlines")
     messages.success(request, t("Échéances enregistrées.", "Deadlines saved."))
     return HttpResponseRedirect("/charge#reglages")
+
+
+def _hours(request: HttpRequest) -> tuple[ReadingHours | None, str]:
+    """Return the hours that were chosen, None for around the clock, and what is wrong with them, "" for nothing."""
+    if request.POST.get("heures", "") != "limitees":
+        return None, ""
+    days = frozenset(int(day) for day in request.POST.getlist("jours") if day in set("0123456"))
+    opens, closes = (_clock(request.POST.get(name, "").strip()) for name in ("ouvre", "ferme"))
+    if not days or opens is None or closes is None or closes - opens < SHORTEST:
+        return None, t(
+            "Choisir au moins un jour, et une fin au moins une heure après le début : rien n'a été changé.",
+            "Choose a day at least, and an end at least an hour after the beginning: nothing was changed.",
+        )
+    return ReadingHours(zone=ZONE, days=days, opens=opens, closes=closes), ""
+
+
+def _clock(text: str) -> int | None:
+    found = re.fullmatch(r"([01][0-9]|2[0-3]):([0-5][0-9])", text, re.ASCII)
+    return None if found is None else 60 * int(found.group(1)) + int(found.group(2))
+
+
+def clock(minutes: int) -> str:
+    """Return minutes from midnight as a form's field for times has them, 08:00."""
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
 
 
 def _number(request: HttpRequest, name: str, most: int) -> int | None:

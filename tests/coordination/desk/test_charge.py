@@ -10,6 +10,7 @@ from coordination.desk.models import Alert, Team, TeamMinutes, WeeklyBudget
 from coordination.desk.pace import minutes_of, pace
 from coordination.desk.shared_database import acting
 from coordination.outcomes import MEANINGS, Said
+from coordination.reading_hours import hours_of
 from devices.reading import Quantity
 from exchange.messages import AlertRecord, EvidenceItem, FindingItem
 from tests.coordination.desk.kit import Desk
@@ -149,3 +150,21 @@ def test_a_team_sets_its_deadlines(desk: Desk) -> None:
     desk.client(Role.PHYSICIAN).post("/charge/delais", deadlines)
     alert = desk.alert()
     assert (alert.ack_due, alert.act_due) == (START + 45 * MINUTE, START + 90 * MINUTE)
+
+
+def test_a_team_says_when_it_reads_and_deadlines_count_that_time_alone(desk: Desk) -> None:
+    deadlines = {f"{name}-{priority}": "45" for name in ("prendre", "clore") for priority in (1, 2, 3, 4)}
+    hours = {"heures": "limitees", "jours": ["0", "1", "2", "3", "4"], "ouvre": "08:00", "ferme": "18:00"}
+    nurse = desk.client(Role.NURSE)
+    for wrong in ({"jours": []}, {"ouvre": "25:00"}, {"ferme": "08:30"}, {"ouvre": "\u0660\u0668:00"}):
+        page = nurse.post("/charge/delais", deadlines | hours | wrong, follow=True).content.decode()
+        assert "une fin au moins une heure après le début" in page
+    with acting() as database:
+        assert hours_of(database, 1) is None
+    nurse.post("/charge/delais", deadlines | hours)
+    alert = desk.alert()
+    # START is a Saturday morning: the next reading hours begin on Monday at eight, seven in UTC.
+    assert alert.ack_due == 1_763_967_600_000 + 45 * MINUTE
+    nurse.post("/charge/delais", deadlines | {"heures": "toujours"})
+    with acting() as database:
+        assert hours_of(database, 1) is None
