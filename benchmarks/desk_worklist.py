@@ -116,6 +116,8 @@ def fill(connection: Sql, alerts: int, waiting: int, now: int) -> None:
 
 def _write(connection: Sql, table: str, columns: str, rows: Iterator[Sequence[object]]) -> None:
     if isinstance(connection, sqlite3.Connection):
+        # Ids are in no order: their index has to fit while it is made.
+        connection.execute("PRAGMA cache_size = -400000")
         marks = ", ".join("?" * len(columns.split(",")))
         connection.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
         return
