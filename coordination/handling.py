@@ -288,7 +288,9 @@ def _enter(connection: Sql, alert: str, this: Turn, step: _Step) -> None:
     log = AuditLog(connection)
     log.begin(at=this.at)
     detail = step.detail
-    more = {"outcome": detail.outcome, "to": detail.to, "undone": detail.undone}
+    # Who was told is free text: it stays where a patient's erasure reaches it.
+    to = "" if step.kind is Done.PHYSICIAN_TOLD else detail.to
+    more = {"outcome": detail.outcome, "to": to, "undone": detail.undone}
     said = {name: value for name, value in more.items() if value}
     if step.kind not in {Done.TAKEN, Done.CLOSED}:
         said["act"] = step.kind.value

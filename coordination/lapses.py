@@ -40,7 +40,8 @@ def lapse(connection: Sql, *, at: int) -> int | None:
         about, key = ("patient_id = ?", patient) if patient is not None else ("patient_id IS NULL AND box_id = ?", box)
         alerts = connection.execute(
             f"SELECT id FROM alert WHERE {about} AND rule_id = ? AND state < 2 AND told_at IS NOT NULL"  # noqa: S608
-            " AND kind <> 'retracted' ORDER BY raised_at, id",
+            " AND kind <> 'retracted' AND NOT EXISTS (SELECT 1 FROM alert AS later WHERE later.supersedes = alert.id)"
+            " ORDER BY raised_at, id",
             (key, rule),
         ).fetchall()
         ack = after(at, spans_of(connection, team)[priority].ack, hours_of(connection, team))

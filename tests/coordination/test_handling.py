@@ -181,7 +181,9 @@ def test_a_note_is_in_the_history_and_in_no_record_of_acts_and_no_command(team: 
     note = "Essoufflée depuis hier, jambes gonflées"
     with acting(team) as connection:
         this = turn(CLAIRE, NOW, note)
-        handling.close(connection, alert.alert_id, this, handled=0, said=Said.ADVISED)
+        handling.tell_physician(connection, alert.alert_id, this, handled=0, who="Dr jambes", how="telephone")
+        this = turn(CLAIRE, NOW, note)
+        handling.close(connection, alert.alert_id, this, handled=1, said=Said.ADVISED)
         act = last_act(connection, alert.alert_id)
         entries = " ".join(row[0] for row in connection.execute("SELECT body FROM audit").fetchall())
         commands = b"".join(bytes(row[0]) for row in connection.execute("SELECT content FROM command").fetchall())
@@ -300,6 +302,17 @@ def test_a_technical_alert_is_shown_to_no_physician(team: Team) -> None:
             None,
             NO_DEADLINE,
         )
+
+
+def test_what_goes_on_under_another_id_is_shown_to_the_physicians_once(team: Team) -> None:
+    alert = hypo(ChangeKind.RAISED)
+    moved = hypo(ChangeKind.REVISED, onset=START + 5 * MINUTE, supersedes=alert.alert_id)
+    raised(team, alert, moved)
+    with acting(team) as connection:
+        assert standing(connection, moved.alert_id).ack_due == standing(connection, alert.alert_id).ack_due
+        lapse(connection, at=NOW + DEFAULTS[1].ack)
+        acts = connection.execute("SELECT alert_id, kind FROM alert_act").fetchall()
+    assert [tuple(row) for row in acts] == [(moved.alert_id, "escalated")]
 
 
 def test_the_inbox_does_it_when_it_looks(team: Team) -> None:
