@@ -6,16 +6,15 @@ Not here: closing an alert (closing); taking it in hand and giving it back belon
 """
 
 from alerting.alert import Acknowledgement, Sentence
+from coordination.alert_acts import standing_of
 from coordination.audit_log import AuditLog
-from coordination.dispositions import tell_box
 from coordination.errors import CoordinationError
+from coordination.handling import Handler, take, turn
 from coordination.place import Place
 from coordination.sql import Sql
 from coordination.sqlite_alerts import Alerts
 from coordination.team_database import ERRORS, as_error, connect, connect_to_read, transaction
-from devices.clock import SystemClock
 from exchange.audit_chain import Act
-from exchange.command_bodies import DispositionBody, DispositionState
 
 SHORTEST_ID = 6
 """Characters of an alert's id that must be given; a table shows eight."""
@@ -36,13 +35,15 @@ def acknowledge(database: Place, alert: str, acknowledgement: Acknowledgement) -
     try:
         with transaction(connection):
             whole = named(connection, alert)
+            found = standing_of(connection, whole)
+            this = turn(Handler(name=acknowledgement.by, row=None), acknowledgement.at)
+            taken = found is not None and take(connection, whole, this, handled=found[1])
             first = Alerts(connection).acknowledge(whole, acknowledgement)
-            log = AuditLog(connection)
-            log.begin(at=acknowledgement.at)
-            log.enter(Act.ALERT_ACKNOWLEDGED, at=acknowledgement.at, by=acknowledgement.by, reference=whole)
-            if first == acknowledgement:
-                body = DispositionBody(alert=whole, state=DispositionState.TAKEN, by=first.by, at=first.at)
-                tell_box(connection, body, now=SystemClock().now_ms())
+            if not taken:
+                # Somebody else had it in hand: that this person saw it too changes nothing, and is kept all the same.
+                log = AuditLog(connection)
+                log.begin(at=acknowledgement.at)
+                log.enter(Act.ALERT_ACKNOWLEDGED, at=acknowledgement.at, by=acknowledgement.by, reference=whole)
     except ERRORS as error:
         raise as_error(error) from error
     finally:

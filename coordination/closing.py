@@ -1,23 +1,18 @@
-"""A named person closes an alert: she says what came of it. The last word counts, and the box is told.
+"""A named person closes an alert from the command line: she says what came of it. The last word counts.
 
-Not here: acknowledging (acknowledging), and taking in hand and giving back, which belong to the desk.
+Not here: what closing does (handling), and acknowledging (acknowledging).
 """
 
 from dataclasses import dataclass
 
-from alerting.alert import Acknowledgement, Outcome
+from alerting.alert import Outcome
+from coordination import handling
 from coordination.acknowledging import named
-from coordination.audit_log import AuditLog
-from coordination.dispositions import tell_box
+from coordination.alert_acts import standing_of
+from coordination.dispositions import is_a_boxs
+from coordination.handling import Handler, turn
 from coordination.place import Place
-from coordination.sqlite_alerts import Alerts
 from coordination.team_database import ERRORS, as_error, connect, connect_to_read, transaction
-from devices.clock import SystemClock
-from exchange.audit_chain import Act
-from exchange.command_bodies import DispositionBody, DispositionState
-
-CLOSED = 2
-"""`alert.state` of an alert of which somebody said what came of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,19 +38,11 @@ def close(database: Place, alert: str, *, by: str, outcome: Outcome, at: int) ->
     try:
         with transaction(connection):
             whole = named(connection, alert)
-            Alerts(connection).acknowledge(whole, Acknowledgement(by=by, at=at))
-            connection.execute(
-                "INSERT INTO alert_outcome (alert_id, outcome, person, at) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (alert_id) DO UPDATE SET outcome = excluded.outcome, person = excluded.person,"
-                " at = excluded.at WHERE excluded.at >= alert_outcome.at",
-                (whole, outcome.value, by, at),
-            )
-            connection.execute("UPDATE alert SET state = ? WHERE id = ?", (CLOSED, whole))
-            log = AuditLog(connection)
-            log.begin(at=at)
-            log.enter(Act.ALERT_DISPOSED, at=at, by=by, reference=whole, detail={"outcome": outcome.value})
-            body = DispositionBody(alert=whole, state=DispositionState.CLOSED, by=by, at=at, outcome=outcome)
-            told = tell_box(connection, body, now=SystemClock().now_ms())
+            found = standing_of(connection, whole)
+            if found is not None:
+                this = turn(Handler(name=by, row=None), at)
+                handling.close(connection, whole, this, handled=found[1], outcome=outcome)
+            told = is_a_boxs(connection, whole)
     except ERRORS as error:
         raise as_error(error) from error
     finally:

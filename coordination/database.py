@@ -161,8 +161,11 @@ class Database(Protocol):
         """
         ...
 
-    def watch(self, judge: Judge, *, moment: Moment) -> None:
-        """Let `judge` see every watched patient, and keep the changes that it returns.
+    def watch(self, judge: Judge, *, moment: Moment) -> int | None:
+        """Let `judge` see every watched patient, and keep the changes that it returns; put back what nobody handled.
+
+        Returns:
+            When the next alert goes back to the list or is told to the physicians, ms UTC; None for never.
 
         Several workers may do so one after the other: each sees what the ones before it kept.
 

@@ -46,5 +46,10 @@ def tell_box(connection: Sql, disposition: DispositionBody, *, now: int) -> bool
     return True
 
 
+def is_a_boxs(connection: Sql, alert: str) -> bool:
+    """Return whether a box raised an alert, and so is told what the team does with it."""
+    return connection.execute("SELECT 1 FROM alert WHERE id = ? AND origin = 'box'", (alert,)).fetchone() is not None
+
+
 def _already_in_one() -> AbstractContextManager[None]:
     return nullcontext()

@@ -195,6 +195,8 @@ class _Inbox:
         self._pacing = Pacing()
         self._told: set[str] = set()
         self._sender: CommandSender | None = None
+        self._lapses_at: int | None = None
+        self._looked_at = time.monotonic()
         self.enrolled = enrolled
         self.stored_anything = False
 
@@ -363,18 +365,24 @@ class _Inbox:
             waits.append(self._clock.seconds_until(now + self._watch.shortest // LOOKS))
         if self._watch.next_at is not None:
             waits.append(self._clock.seconds_until(self._watch.next_at))
+        if self._lapses_at is not None:
+            waits.append(self._clock.seconds_until(self._lapses_at))
         return min(waits)
 
     def _must_look(self, deliveries: tuple[_Delivery, ...], moment: Moment) -> bool:
         if not deliveries or (self._watch.next_at is not None and self._watch.next_at <= moment.at):
             return True
+        # Boxes that speak without a pause keep nobody's deadline from passing.
+        lapsed = self._lapses_at is not None and self._lapses_at <= moment.at
+        if lapsed or time.monotonic() - self._looked_at >= LONGEST_LOOK_S:
+            return True
         return any(_sender(delivery.arrival) in self._watch.silent_boxes for delivery in deliveries)
 
     async def _look(self, store: DatabaseThread, moment: Moment, listening: Listening) -> None:
-        at_desk = await store.call(lambda database: database.protocols_at_desk())
-        self._watch.use({**at_desk, **self._settings.protocols})
+        self._looked_at = time.monotonic()
+        self._watch.use({**await store.call(lambda database: database.protocols_at_desk()), **self._settings.protocols})
         listening.use(self._watch.shortest)
-        await store.call(lambda database: database.watch(self._watch.judge, moment=moment))
+        self._lapses_at = await store.call(lambda database: database.watch(self._watch.judge, moment=moment))
         await self._acts.settle(store)
 
 

@@ -175,6 +175,9 @@ CREATE TABLE to_attribute (
 -- told, null while it is held back. record: the last change as it travelled (JSON). holder: the name of who has it in
 -- hand since taken_at, "" when nobody has; holder_id: their row in the desk's table of people, when they have one.
 -- handled: counts what people did with it, so that of two who act at once one is told that the other was first.
+-- recall_at: when its holder will call again somebody who could not be reached; escalated_at: when it was told to the
+-- physicians because nobody had taken or closed it in time; physician_at: when somebody told one; closed_at: when it was
+-- closed, null while it is not.
 CREATE TABLE alert (
     id TEXT PRIMARY KEY,
     patient_id INTEGER REFERENCES patient (id),
@@ -208,9 +211,14 @@ CREATE TABLE alert (
     holder TEXT NOT NULL DEFAULT '',
     holder_id INTEGER,
     taken_at INTEGER,
-    handled INTEGER NOT NULL DEFAULT 0
+    handled INTEGER NOT NULL DEFAULT 0,
+    recall_at INTEGER,
+    escalated_at INTEGER,
+    physician_at INTEGER,
+    closed_at INTEGER
 ) STRICT;
-CREATE INDEX alert_worklist ON alert (team_id, prio, raised_at) WHERE state < 2;
+CREATE INDEX alert_open ON alert (patient_id, box_id, rule_id) WHERE state < 2;
+CREATE INDEX alert_closed ON alert (team_id, closed_at);
 CREATE INDEX alert_patient ON alert (patient_id, raised_at);
 CREATE INDEX alert_supersedes ON alert (supersedes) WHERE supersedes IS NOT NULL;
 
@@ -226,6 +234,73 @@ CREATE TABLE alert_event (
     stored_at INTEGER NOT NULL,
     content TEXT NOT NULL,
     UNIQUE (alert_id, box_id, epoch, seq)
+) STRICT;
+
+-- What people, and the team's programs in their place ("team"), did with an alert. handled: the alert's after it; turn:
+-- what was done at once with several. detail (JSON): to whom, how, what came of it. note: health data, in nobody's record
+-- of acts; whoever erases a patient erases it here. before (JSON): how the alert stood, so that it can be undone.
+CREATE TABLE alert_act (
+    id INTEGER PRIMARY KEY,
+    alert_id TEXT NOT NULL REFERENCES alert (id),
+    turn TEXT NOT NULL,
+    handled INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    person TEXT NOT NULL,
+    person_id INTEGER,
+    detail TEXT NOT NULL,
+    note TEXT NOT NULL DEFAULT '',
+    before TEXT NOT NULL,
+    UNIQUE (alert_id, handled)
+) STRICT;
+CREATE INDEX alert_act_turn ON alert_act (turn);
+CREATE INDEX alert_act_at ON alert_act (at);
+
+-- What waits for somebody: one row a patient (or box) and rule, worked out of the alerts that wait
+-- (coordination/problem_tables.py) whenever one of them changes. alert_id: the newest of those that ask most,
+-- with its state; due, lapses_at: 2^53 for never. lapses_at: when the inbox has something to do about it. stamp: grows
+-- with every change; arrived: what it was when the row last came to ask for somebody.
+CREATE TABLE problem (
+    id TEXT PRIMARY KEY,
+    team_id INTEGER NOT NULL,
+    patient_id INTEGER REFERENCES patient (id),
+    box_id INTEGER NOT NULL REFERENCES box (id),
+    rule_id TEXT NOT NULL,
+    protocol TEXT NOT NULL,
+    alert_id TEXT NOT NULL REFERENCES alert (id),
+    raised_at INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    repeats INTEGER NOT NULL,
+    due INTEGER NOT NULL,
+    lapses_at INTEGER NOT NULL,
+    escalated_at INTEGER,
+    physician_at INTEGER,
+    holder_id INTEGER,
+    holder TEXT NOT NULL,
+    stamp INTEGER NOT NULL,
+    arrived INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX problem_order ON problem (team_id, priority, state, due, raised_at);
+CREATE INDEX problem_patient ON problem (patient_id);
+CREATE INDEX problem_lapses ON problem (lapses_at);
+
+-- How soon a team takes and closes alerts of a priority (4: technical); without a row coordination/deadlines.py says.
+CREATE TABLE team_deadline (
+    team_id INTEGER NOT NULL,
+    priority INTEGER NOT NULL CHECK (priority BETWEEN 1 AND 4),
+    ack_ms INTEGER NOT NULL CHECK (ack_ms > 0),
+    act_ms INTEGER NOT NULL CHECK (act_ms > 0),
+    PRIMARY KEY (team_id, priority)
+) STRICT, WITHOUT ROWID;
+
+-- When a team reads its alerts; without a row around the clock. days: digits, 0 Monday; opens, closes: local minutes.
+CREATE TABLE team_hours (
+    team_id INTEGER PRIMARY KEY,
+    zone TEXT NOT NULL,
+    days TEXT NOT NULL,
+    opens INTEGER NOT NULL,
+    closes INTEGER NOT NULL CHECK (closes > opens)
 ) STRICT;
 
 -- The last receipt signed for each epoch, as it was sent.
@@ -414,12 +489,14 @@ CREATE TABLE care_protocol (
     first_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- What a named person said came of an alert, the last word.
+-- What a named person said came of an alert, the last word. outcome: as its box is told; said: as the desk calls it, ""
+-- when it was not said there.
 CREATE TABLE alert_outcome (
     alert_id TEXT PRIMARY KEY REFERENCES alert (id),
     outcome TEXT NOT NULL,
     person TEXT NOT NULL,
-    at INTEGER NOT NULL
+    at INTEGER NOT NULL,
+    said TEXT NOT NULL DEFAULT ''
 ) STRICT, WITHOUT ROWID;
 
 -- The team's record of acts, hash-chained (exchange/audit_chain.py). body is an entry in its canonical encoding; no

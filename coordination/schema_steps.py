@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from coordination.command_tables import COMMANDS
+from coordination.problem_tables import PROBLEMS
 
 _ALERT_WHOLE: Final = (
     "ALTER TABLE alert ADD COLUMN audience TEXT NOT NULL DEFAULT 'nurse'",
@@ -207,6 +208,7 @@ STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
         9: _REPEATS_AND_MOVED_GAPS,
         10: _TEAMS,
         11: _PATIENTS_AT_THE_DESK,
+        12: PROBLEMS,
     }
 )
 """Version -> what makes it of the one before."""

@@ -8,6 +8,8 @@ import msgspec
 from alerting.alert import Acknowledgement
 from coordination.alert_events import PRIO, AlertEvent, latest
 from coordination.attribution import TeamChange
+from coordination.deadlines import set_deadlines
+from coordination.problems import work_out
 from coordination.sql import Sql
 from exchange.messages import AlertRecord, alert_change
 from exchange.messages import alert as alert_record
@@ -52,7 +54,7 @@ class Alerts:
                 msgspec.json.encode(record).decode(),
             ),
         )
-        self._settle(record.alert_id, patient)
+        self._settle(record.alert_id, patient, stored_at)
 
     def say(self, team: TeamChange, at: int) -> None:
         """Keep a change that the inbox itself makes, at `at` (ms UTC)."""
@@ -83,6 +85,7 @@ class Alerts:
             "UPDATE alert SET state = ?, holder = ?, taken_at = ?, handled = handled + 1 WHERE id = ? AND state = 0",
             (TAKEN, acknowledgement.by, acknowledgement.at, alert),
         )
+        work_out(self._connection, alert)
         row = self._connection.execute(
             "SELECT content FROM alert_event WHERE alert_id = ? AND epoch = ?", (alert, PERSON)
         ).fetchone()
@@ -99,7 +102,7 @@ class Alerts:
             TeamChange(box=box, change=alert_change(latest(self._events(alert)).record)) for alert, box in rows
         )
 
-    def _settle(self, alert: str, patient: int | None) -> None:
+    def _settle(self, alert: str, patient: int | None, at: int) -> None:
         events = self._events(alert)
         now = latest(events)
         record = now.record
@@ -135,13 +138,33 @@ class Alerts:
                 msgspec.json.encode(record).decode(),
             ),
         )
-        # A moved onset makes a new alert of the same matter: whoever has seen the one has seen the other.
+        # Whose team looks after it, and by when, is settled when it first comes.
+        self._connection.execute(
+            "UPDATE alert SET team_id = coalesce((SELECT team_id FROM patient WHERE patient.id = patient_id),"
+            " (SELECT team_id FROM box WHERE box.id = box_id)) WHERE id = ? AND version = 1",
+            (alert,),
+        )
+        if record.supersedes is not None:
+            self._carry_along(alert, record.supersedes)
+        set_deadlines(self._connection, alert, at=at)
+        work_out(self._connection, alert)
+
+    def _carry_along(self, alert: str, before: str) -> None:
+        """A moved onset makes a new alert of the same matter: whoever has seen the one has seen the other."""
         self._connection.execute(
             "UPDATE alert SET state = before.state, holder = before.holder, holder_id = before.holder_id,"
-            " taken_at = before.taken_at FROM alert AS before"
-            " WHERE alert.id = ? AND before.id = ? AND before.state > alert.state",
-            (alert, record.supersedes),
+            " taken_at = before.taken_at, recall_at = before.recall_at, closed_at = before.closed_at"
+            " FROM alert AS before WHERE alert.id = ? AND before.id = ? AND before.state > alert.state",
+            (alert, before),
         )
+        self._connection.execute(
+            "UPDATE alert SET ack_due = before.ack_due, act_due = before.act_due,"
+            " escalated_at = before.escalated_at, physician_at = before.physician_at"
+            " FROM alert AS before WHERE alert.id = ? AND before.id = ? AND alert.ack_due IS NULL",
+            (alert, before),
+        )
+        # By another rule's name it would be another problem, which no longer waits.
+        work_out(self._connection, before)
 
     def _events(self, alert: str) -> tuple[AlertEvent, ...]:
         return tuple(

@@ -21,6 +21,7 @@ from coordination.database import (
     Watched,
 )
 from coordination.followed import ProtocolsAtDesk, still_followed
+from coordination.lapses import lapse
 from coordination.place import Place
 from coordination.resending import ask_by_itself
 from coordination.silence import NOT_TRANSMITTED
@@ -260,7 +261,7 @@ class SqliteDatabase:
 
     # --- silence ------------------------------------------------------------------------------------------
 
-    def watch(self, judge: Judge, *, moment: Moment) -> None:
+    def watch(self, judge: Judge, *, moment: Moment) -> int | None:
         """See `Database.watch`."""
         with transaction(self._connection):
             self._learn_roster()
@@ -283,6 +284,7 @@ class SqliteDatabase:
                 'UPDATE device_silence SET "to" = box.heard_at FROM box'
                 ' WHERE box.id = box_id AND device_id IS NULL AND "to" IS NULL AND box.heard_at > "from"'
             )
+            return lapse(self._connection, at=moment.at)
 
     def _watched(self, alerts: Alerts, at: int) -> tuple[Watched, ...]:
         """Return who is watched now, and those whose alert outlived their assignment."""

@@ -25,6 +25,8 @@ class Action(StrEnum):
 
     READ_PATIENTS = "read_patients"
     HANDLE_ALERTS = "handle_alerts"
+    SET_PACE = "set_pace"
+    """By when the team takes and closes alerts, and how much work they are counted as."""
     REVEAL_IDENTITY = "reveal_identity"
     PROPOSE_PROTOCOL = "propose_protocol"
     SET_LIMITS = "set_limits"
@@ -56,6 +58,7 @@ class Action(StrEnum):
 _CARE = {
     Action.READ_PATIENTS,
     Action.HANDLE_ALERTS,
+    Action.SET_PACE,
     Action.REVEAL_IDENTITY,
     Action.PROPOSE_PROTOCOL,
     Action.SEND_PROTOCOL,

@@ -28,5 +28,6 @@ def _entry(address: str, fr: str, en: str, *actions: Action) -> Entry:
 ENTRIES = (
     _entry("/alertes", "Alertes", "Alerts", Action.READ_PATIENTS),
     _entry("/patients", "Patients", "Patients", Action.READ_PATIENTS),
+    _entry("/charge", "Charge", "Load", Action.READ_PATIENTS),
     _entry("/conservation", "Conservation", "Retention", Action.MANAGE_TEAM),
 )

@@ -56,7 +56,11 @@ def environment(**options: Any) -> Environment:
 
 def visited(request: HttpRequest) -> dict[str, Any]:
     """Return what every template may use of the request."""
+    fr = french()
     return {
+        # A page asks a thousand times: the reader's language is looked up once for it.
+        "t": _in_french if fr else _in_english,
+        "said": (lambda sentence: sentence.fr) if fr else (lambda sentence: sentence.en),
         "visit": getattr(request, "visit", None),
         "language": get_language() or "fr",
         "reading_hours": settings.DESK.reading_hours,
@@ -74,6 +78,14 @@ def t(fr: str, en: str, **values: object) -> str:
     """Return a sentence in the reader's language, with its values; what is passed in is escaped by the template."""
     text = fr if french() else en
     return text.format(**values) if values else text
+
+
+def _in_french(fr: str, _en: str, **values: object) -> str:
+    return fr.format(**values) if values else fr
+
+
+def _in_english(_fr: str, en: str, **values: object) -> str:
+    return en.format(**values) if values else en
 
 
 def said(sentence: Sentence) -> str:

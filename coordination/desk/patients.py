@@ -23,7 +23,7 @@ from coordination.desk.models import (
     Team,
 )
 from coordination.desk.pages import said
-from coordination.desk.worklist import Row, problems_of
+from coordination.desk.worklist import Row, problems_of, waiting_by_patient
 from exchange.messages import AlertRecord
 
 
@@ -60,14 +60,12 @@ def listed(team: Team, search: str, *, silent_first: bool = False) -> list[Liste
         .order_by("pseudonym")[:500]
     )
     titles = _titles({one for patient in patients for one in (patient.followed_by, patient.judged_by or "")})
-    rows: dict[int | None, list[Row]] = {}
-    for row in problems_of(team):
-        rows.setdefault(row.alert.patient_id, []).append(row)
+    rows = waiting_by_patient(team)
     found = [
         Listed(
             patient=patient,
-            waiting=len(rows.get(patient.pk, ())),
-            gravest=min((row.priority for row in rows.get(patient.pk, ())), default=None),
+            waiting=rows.get(patient.pk, (0, None))[0],
+            gravest=rows.get(patient.pk, (0, None))[1],
             last_at=patient.last_at,
             protocol=titles.get(patient.judged_by) or titles.get(patient.followed_by) or patient.protocol or "",
         )
@@ -90,7 +88,7 @@ def _titles(hashes: set[str]) -> dict[str, str]:
 
 def waiting_of(patient: Patient) -> tuple[Row, ...]:
     """Return the problems of a patient that wait."""
-    return tuple(row for row in problems_of(patient.team) if row.alert.patient_id == patient.pk)
+    return problems_of(patient.team, patient=patient)
 
 
 def history_of(patient: Patient, most: int = 50) -> list[Alert]:

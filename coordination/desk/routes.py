@@ -10,7 +10,18 @@ from django.urls import URLPattern, include, path
 from django.views.decorators.http import require_http_methods
 
 from coordination.desk.access import Action
-from coordination.desk.views import account, alerts, dossier, events, follow_up, health, patients, summary
+from coordination.desk.views import (
+    account,
+    alerts,
+    charge,
+    dossier,
+    events,
+    follow_up,
+    handling,
+    health,
+    patients,
+    summary,
+)
 
 handler403 = "coordination.desk.errors.forbidden"
 handler404 = "coordination.desk.errors.missing"
@@ -38,8 +49,18 @@ urlpatterns = [
     act("equipe/choisir", account.choose_team, Action.OWN_ACCOUNT, "choose_team"),
     page("alertes", alerts.show, Action.READ_PATIENTS, "worklist"),
     page("evenements", events.stream, Action.READ_PATIENTS, "events"),
-    act("alertes/<str:alert>/prendre", alerts.take, Action.HANDLE_ALERTS, "take"),
-    act("alertes/<str:alert>/rendre", alerts.give_back, Action.HANDLE_ALERTS, "give_back"),
+    act("alertes/ensemble", handling.together, Action.HANDLE_ALERTS, "together"),
+    page("alertes/<str:alert>", alerts.show_one, Action.READ_PATIENTS, "alert"),
+    act("alertes/<str:alert>/prendre", handling.take, Action.HANDLE_ALERTS, "take"),
+    act("alertes/<str:alert>/rendre", handling.give_back, Action.HANDLE_ALERTS, "give_back"),
+    act("alertes/<str:alert>/affecter", handling.assign, Action.HANDLE_ALERTS, "assign"),
+    act("alertes/<str:alert>/prevenir", handling.tell_physician, Action.HANDLE_ALERTS, "tell_physician"),
+    act("alertes/<str:alert>/clore", handling.close, Action.HANDLE_ALERTS, "close"),
+    act("alertes/<str:alert>/rouvrir", handling.reopen, Action.HANDLE_ALERTS, "reopen"),
+    act("alertes/<str:alert>/annuler", handling.undo, Action.HANDLE_ALERTS, "undo"),
+    page("charge", charge.show, Action.READ_PATIENTS, "charge"),
+    act("charge/minutes", charge.set_minutes, Action.SET_PACE, "set_minutes"),
+    act("charge/delais", charge.set_deadlines, Action.SET_PACE, "set_deadlines"),
     page("patients", patients.show_all, Action.READ_PATIENTS, "patients"),
     page("patients/nouveau", follow_up.new, Action.TAKE_ON_PATIENT, "new_patient", methods=("GET", "POST")),
     page("patients/a-attribuer", follow_up.apart, Action.TAKE_ON_PATIENT, "to_attribute"),

@@ -13,6 +13,9 @@ from coordination.desk.access import Role
 from coordination.desk.models import Membership, Team, User
 from coordination.errors import CoordinationError
 
+LET_GO_S = 3
+"""Seconds that what is being answered has to end when the server is told to stop."""
+
 
 def upgrade() -> None:
     """Make the desk's own tables, or bring them up to date."""
@@ -60,5 +63,7 @@ def serve_until_told(host: str, port: int) -> None:
         server_header=False,
         date_header=True,
         lifespan="off",
+        # Pages keep a line open for as long as they are: they are let go when the server stops.
+        timeout_graceful_shutdown=LET_GO_S,
     )
     uvicorn.Server(config).run()

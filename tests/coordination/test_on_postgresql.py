@@ -18,6 +18,7 @@ ALSO = (
     "test_command_queue",
     "test_enrolments",
     "test_gaps",
+    "test_handling",
     "test_of_boxes",
     "test_postgresql_months",
     "test_refused_and_statuses",

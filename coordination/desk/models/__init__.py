@@ -1,6 +1,8 @@
 """Tables, as Django reads them: the desk's own, and those that the inbox shares with it."""
 
 from coordination.desk.models.care import Consent, Identity, PatientKey, PatientView, Retention
+from coordination.desk.models.handling import AlertAct, Problem
+from coordination.desk.models.pace import TeamMinutes, WeeklyBudget
 from coordination.desk.models.people import Membership, User
 from coordination.desk.models.shared import (
     Alert,
@@ -19,6 +21,7 @@ from coordination.desk.models.shared import (
 
 __all__ = [
     "Alert",
+    "AlertAct",
     "AlertEvent",
     "AlertOutcome",
     "Box",
@@ -34,7 +37,10 @@ __all__ = [
     "Patient",
     "PatientKey",
     "PatientView",
+    "Problem",
     "Retention",
     "Team",
+    "TeamMinutes",
     "User",
+    "WeeklyBudget",
 ]

@@ -13,6 +13,9 @@ def _of(table: str) -> type:
     return type("Meta", (), {"managed": False, "db_table": table, "app_label": "desk"})
 
 
+unmanaged = _of
+
+
 class Team(models.Model):
     """A coordination team."""
 
@@ -131,6 +134,10 @@ class Alert(models.Model):
     holder = models.TextField()
     taken_at = models.BigIntegerField(null=True)
     handled = models.BigIntegerField()
+    recall_at = models.BigIntegerField(null=True)
+    escalated_at = models.BigIntegerField(null=True)
+    physician_at = models.BigIntegerField(null=True)
+    closed_at = models.BigIntegerField(null=True)
     Meta = _of("alert")
 
 
@@ -155,6 +162,7 @@ class AlertOutcome(models.Model):
     outcome = models.TextField()
     person = models.TextField()
     at = models.BigIntegerField()
+    said = models.TextField()
     Meta = _of("alert_outcome")
 
 

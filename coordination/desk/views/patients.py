@@ -2,8 +2,8 @@
 
 from django.http import Http404, HttpRequest, HttpResponse
 
-from alerting.alert import Outcome
 from coordination.desk import pages
+from coordination.desk.alert_story import outcome_words
 from coordination.desk.apart import apart_of
 from coordination.desk.chart_parts import Sheet
 from coordination.desk.devices_at_home import boxes_of, devices_of, measured_by
@@ -58,7 +58,7 @@ def show(request: HttpRequest, pseudonym: str) -> HttpResponse:
             "way": way,
             "way_value": "" if way is None else sheet.ruler(way.quantity).words(way.count),
             "QUANTITIES": QUANTITIES,
-            "outcomes": tuple(Outcome),
+            "outcome_words": outcome_words,
         },
     )
 

@@ -26,6 +26,15 @@ addEventListener("keydown", (event) => {
     case "Enter":
       current()?.querySelector("th a")?.click();
       break;
+    case "o":
+      current()?.querySelector("a.open")?.click();
+      break;
+    case "?": {
+      const help = document.getElementById("help");
+      if (help?.open) help.close();
+      else help?.showModal();
+      break;
+    }
     case "p":
       current()?.querySelector("form[action$='/prendre']")?.requestSubmit();
       break;
@@ -34,25 +43,3 @@ addEventListener("keydown", (event) => {
   }
   event.preventDefault();
 });
-
-// What is new is announced; the list never changes under the hand.
-const live = document.getElementById("live");
-if (live) {
-  const news = document.getElementById("news");
-  const said = live.querySelector(".said");
-  const before = said.textContent;
-  const source = new EventSource("/evenements");
-  let first = null;
-  source.addEventListener("change", (event) => {
-    live.classList.remove("off");
-    said.textContent = before;
-    if (first === null) first = event.data;
-    else if (event.data !== first) news.hidden = false;
-  });
-  source.onerror = () => {
-    live.classList.add("off");
-    said.textContent = live.dataset.lost;
-  };
-  news.querySelector("button").onclick = () => location.reload();
-  addEventListener("pagehide", () => source.close());
-}
