@@ -95,6 +95,11 @@ class Act(StrEnum):
     SIGNED_IN = "signed_in"
     SIGN_IN_REFUSED = "sign_in_refused"
     IDENTITY_SHOWN = "identity_shown"
+    ACCOUNT_OPENED = "account_opened"
+    ACCOUNT_CHANGED = "account_changed"
+    ACCOUNT_CLOSED = "account_closed"
+    ROLE_CHANGED = "role_changed"
+    TEAM_MADE = "team_made"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,6 +50,11 @@ _WORDS: Final = {
     Act.SIGNED_IN: ("connexion", "signed in"),
     Act.SIGN_IN_REFUSED: ("connexion refusée", "sign-in refused"),
     Act.IDENTITY_SHOWN: ("identité affichée", "identity shown"),
+    Act.ACCOUNT_OPENED: ("compte ouvert", "account opened"),
+    Act.ACCOUNT_CHANGED: ("compte modifié", "account changed"),
+    Act.ACCOUNT_CLOSED: ("compte fermé", "account closed"),
+    Act.ROLE_CHANGED: ("rôle donné ou retiré", "role given or taken"),
+    Act.TEAM_MADE: ("équipe créée", "team made"),
 }
 ACT_WORDS: Final = MappingProxyType({act.value: Sentence(fr=fr, en=en) for act, (fr, en) in _WORDS.items()})
 """The value of an act -> its words; an act of a newer version has none."""

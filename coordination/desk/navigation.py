@@ -28,4 +28,5 @@ def _entry(address: str, fr: str, en: str, *actions: Action) -> Entry:
 ENTRIES = (
     _entry("/alertes", "Alertes", "Alerts", Action.READ_PATIENTS),
     _entry("/patients", "Patients", "Patients", Action.READ_PATIENTS),
+    _entry("/equipe", "Équipe", "Team", Action.MANAGE_TEAM),
 )

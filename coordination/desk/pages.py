@@ -5,6 +5,7 @@ side by side, French first: `t("Alertes", "Alerts")`.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -49,7 +50,8 @@ def environment(**options: Any) -> Environment:
     made = Environment(trim_blocks=True, lstrip_blocks=True, **options)  # noqa: S701 - Django passes autoescape=True
     made.globals.update(
         t=t, said=said, url=reverse, static=static, span=span, day=day, clock_time=clock_time, moment=moment,
-        number=number, nb=NB, Action=Action, ROLES=ROLES, ENTRIES=ENTRIES,
+        number=number, nb=NB, Action=Action, ROLES=ROLES, ENTRIES=ENTRIES, providers=lambda: settings.DESK.oidc,
+        as_json=as_json,
     )  # fmt: skip
     return made
 
@@ -79,6 +81,11 @@ def t(fr: str, en: str, **values: object) -> str:
 def said(sentence: Sentence) -> str:
     """Return a sentence in the reader's language."""
     return sentence.fr if french() else sentence.en
+
+
+def as_json(value: object) -> str:
+    """Return what a script of ours reads in a data- attribute; the template escapes it."""
+    return json.dumps(value, default=dict)
 
 
 @lru_cache

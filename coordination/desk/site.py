@@ -12,6 +12,8 @@ from django.conf import settings as of_django
 from psycopg.conninfo import conninfo_to_dict
 
 from alerting.alert import Sentence
+from coordination.desk.account_settings import account_settings
+from coordination.desk_settings import OidcSettings
 from coordination.place import Place
 from devices.clock import Clock
 
@@ -36,7 +38,8 @@ class DeskSite:
         https: whether it is reached over TLS: cookies are then for TLS only. False on this machine alone.
         clock: ages and deadlines are told by it.
         reading_hours: when alerts are read, on every page.
-        oidc: OpenID Connect providers as django-allauth names their settings; none by default.
+        second_factor: "required" of whoever acts on patients or administers a team, or "offered".
+        oidc: identity providers by which people may sign in besides; none by default.
     """
 
     database: Place
@@ -45,7 +48,8 @@ class DeskSite:
     https: bool
     clock: Clock
     reading_hours: Sentence
-    oidc: tuple[dict[str, Any], ...] = ()
+    second_factor: str = "required"
+    oidc: tuple[OidcSettings, ...] = ()
 
 
 def configure(site: DeskSite) -> None:
@@ -80,8 +84,10 @@ def configure(site: DeskSite) -> None:
             "django.contrib.auth.middleware.AuthenticationMiddleware",
             "allauth.account.middleware.AccountMiddleware",
             "coordination.desk.visits.VisitMiddleware",
+            "coordination.desk.visits.BusyMiddleware",
             "django.contrib.messages.middleware.MessageMiddleware",
         ],
+        MESSAGE_TAGS={20: "ok", 25: "ok", 30: "warn", 40: "warn"},
         TEMPLATES=[
             {
                 "BACKEND": "django.template.backends.jinja2.Jinja2",
@@ -106,7 +112,7 @@ def configure(site: DeskSite) -> None:
         STATICFILES_FINDERS=["django.contrib.staticfiles.finders.FileSystemFinder"],
         LOGGING=_LOGGING,
         DESK=site,
-        **_sign_in(site),
+        **account_settings(site.oidc),
         **_cookies(https=site.https),
     )
     django.setup()
@@ -131,34 +137,6 @@ def _database(place: Place) -> dict[str, Any]:
             "transaction_mode": "IMMEDIATE",
             "init_command": "PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;",
         },
-    }
-
-
-def _sign_in(site: DeskSite) -> dict[str, Any]:
-    return {
-        "AUTH_USER_MODEL": "desk.User",
-        "AUTHENTICATION_BACKENDS": ["allauth.account.auth_backends.AuthenticationBackend"],
-        "PASSWORD_HASHERS": ["django.contrib.auth.hashers.Argon2PasswordHasher"],
-        "AUTH_PASSWORD_VALIDATORS": [
-            {
-                "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-                "OPTIONS": {"min_length": 12},
-            },
-            {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-            {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-        ],
-        "LOGIN_REDIRECT_URL": "/",
-        "LOGIN_URL": "account_login",
-        "ACCOUNT_LOGIN_METHODS": {"email"},
-        "ACCOUNT_SIGNUP_FIELDS": ["email*", "password1*"],
-        "ACCOUNT_USER_MODEL_USERNAME_FIELD": None,
-        "ACCOUNT_EMAIL_VERIFICATION": "none",
-        "ACCOUNT_ADAPTER": "coordination.desk.accounts.AccountAdapter",
-        "MFA_SUPPORTED_TYPES": ["totp", "webauthn", "recovery_codes"],
-        "MFA_PASSKEY_LOGIN_ENABLED": True,
-        "MFA_TOTP_ISSUER": "Veilleur",
-        "SOCIALACCOUNT_PROVIDERS": {"openid_connect": {"APPS": list(site.oidc)}} if site.oidc else {},
-        "SOCIALACCOUNT_STORE_TOKENS": False,
     }
 
 

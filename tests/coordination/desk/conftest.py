@@ -27,6 +27,7 @@ if not settings.configured:
             https=False,
             clock=_CLOCK,
             reading_hours=Sentence(fr="Alertes lues de 8 h à 20 h.", en="Alerts are read from 8:00 to 20:00."),
+            second_factor="offered",
         )
     )
 
