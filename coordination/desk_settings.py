@@ -30,6 +30,9 @@ _ID = r"^[a-z][a-z0-9-]{0,31}\Z"
 _SERVER = r"^(https://[^\s?#]{1,500}|http://(127\.0\.0\.1|localhost):[0-9]{1,5}(/[^\s?#]{0,200})?)\Z"
 
 
+Scope = Annotated[str, Meta(pattern=r"^[!-~]{1,64}\Z")]
+
+
 class OidcSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """One identity provider by which people may sign in (OpenID Connect), Pro Santé Connect for instance.
 
@@ -50,13 +53,15 @@ class OidcSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     server: Annotated[str, Meta(pattern=_SERVER)]
     client_id: Annotated[str, Meta(min_length=1, max_length=200)]
     secret: Annotated[str, Meta(min_length=1, max_length=4096)]
-    scopes: Annotated[tuple[Annotated[str, Meta(pattern=r"^[!-~]{1,64}\Z")], ...], Meta(min_length=1, max_length=16)] = (
+    scopes: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^[!-~]{1,64}\Z")], ...], Meta(min_length=1, max_length=16)
+    ] = (
         "openid",
         "scope_all",
     )
     acr_values: Annotated[str, Meta(pattern=r"^[!-~ ]{0,200}\Z")] = "eidas1"
     number_claim: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:/-]{0,100}\Z")] = "SubjectNameID"
-    token_auth: Literal["client_secret_post", "client_secret_basic"] = "client_secret_post"
+    token_auth: Literal["client_secret_post", "client_secret_basic"] = "client_secret_post"  # noqa: S105 - a word
 
 
 Providers = Annotated[

@@ -61,4 +61,6 @@ def svg_qr(text: str) -> str:
     import segno  # noqa: PLC0415 - of an extra that is not always there
 
     drawn = segno.make(text, error="m", micro=False)
-    return str(drawn.svg_inline(scale=4, border=4, dark="#000", light="#fff", omitsize=True, svgclass="qr", lineclass=None))
+    return str(
+        drawn.svg_inline(scale=4, border=4, dark="#000", light="#fff", omitsize=True, svgclass="qr", lineclass=None)
+    )

@@ -44,6 +44,7 @@ ACCOUNT_ROUTES = [
     page("compte/oidc/<str:provider_id>/login/", oidc.begin, _OPEN, "openid_connect_login"),
     page("compte/oidc/<str:provider_id>/login/callback/", oidc.back, _OPEN, "openid_connect_callback"),
     form("compte/lien/<str:secret>", my_account.use_link, _OPEN, "password_link"),
+    page("compte/encore", my_account.again, _OWN, "sign_in_again"),
     page("compte", my_account.show, _OWN, "account"),
     act("compte/modifier", my_account.change, _OWN, "change_account"),
     act("compte/sessions/fermer", my_account.end_session, _OWN, "end_session"),

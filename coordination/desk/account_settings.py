@@ -27,7 +27,10 @@ def account_settings(oidc: Sequence[OidcSettings]) -> dict[str, Any]:
         "AUTH_PASSWORD_VALIDATORS": [
             {"NAME": f"{_VALIDATORS}.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
             {"NAME": f"{_VALIDATORS}.CommonPasswordValidator"},
-            {"NAME": f"{_VALIDATORS}.UserAttributeSimilarityValidator", "OPTIONS": {"user_attributes": ["name", "email"]}},
+            {
+                "NAME": f"{_VALIDATORS}.UserAttributeSimilarityValidator",
+                "OPTIONS": {"user_attributes": ["name", "email"]},
+            },
         ],
         # Codes that were used and how often somebody asked outlive a restart, and count in every process.
         "CACHES": {

@@ -123,6 +123,13 @@ class AccountAdapter(DefaultAccountAdapter):
         fresh = bool(records) and time.time() - records[-1]["at"] < FRESH_S
         return not (fresh and app == "allauth.mfa" and not second_factor.factors_of(user).exists())
 
+    def get_reauthentication_methods(self, user: User) -> list[dict[str, Any]]:
+        """Return how somebody may show once more who they are; whoever has neither password nor factor signs in anew."""
+        found: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        if not found and user.is_authenticated:
+            found = [{"id": "again", "url": reverse("sign_in_again")}]
+        return found
+
     def login(self, request: HttpRequest, user: User) -> None:
         """Begin a session, and enter it in the record of acts, both or neither."""
         records = get_authentication_records(request, user)

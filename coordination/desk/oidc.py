@@ -46,6 +46,8 @@ LEEWAY_S: Final = 30
 """How far the provider's clock may be from the desk's."""
 LONGEST_SUBJECT: Final = 191
 NONCE: Final = "nonce"
+_UNANSWERED: Final = (RequestException, OAuth2Error, KeyError, TypeError, ValueError)
+"""What comes of a provider that is down, or that answers something else than it should."""
 _FAILED = Sentence(
     fr="La connexion par ce fournisseur n'a pas abouti. Réessayer, ou utiliser votre mot de passe.",
     en="Signing in by this provider did not work. Try again, or use your password.",
@@ -135,6 +137,7 @@ class Exchange(OpenIDConnectOAuth2Adapter):
 class Provider(OpenIDConnectProvider):
     """A provider of the settings."""
 
+    package = "allauth.socialaccount.providers.openid_connect"
     oauth2_adapter_class = Exchange
 
     def extract_uid(self, data: Any) -> str:
@@ -222,7 +225,7 @@ def begin(request: HttpRequest, provider_id: str) -> HttpResponse:
             data={NONCE: nonce},
             auth_params={**provider.get_auth_params(), NONCE: nonce},
         )
-    except (RequestException, KeyError, ValueError):
+    except _UNANSWERED:
         messages.warning(request, said(_FAILED))
         return HttpResponseRedirect(reverse("account_login"))
 
@@ -240,8 +243,7 @@ def back(request: HttpRequest, provider_id: str) -> HttpResponse:
     provider = _provider(request, provider_id)
     try:
         return _Back.adapter_view(Exchange(request, provider_id))(request)
-    except (KeyError, TypeError, ValueError):
-        # What a provider answers is not always what it should be.
+    except _UNANSWERED:
         try:
             SocialAdapter(request).on_authentication_error(request, provider)
         except ImmediateHttpResponse as answer:
@@ -253,4 +255,3 @@ def _provider(request: HttpRequest, provider_id: str) -> Provider:
     if provider_id not in {one.id for one in providers()}:
         raise Http404
     return get_adapter(request).get_provider(request, provider=provider_id)
-

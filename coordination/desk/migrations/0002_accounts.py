@@ -6,62 +6,97 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('desk', '0001_people'),
+        ("desk", "0001_people"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='PasswordLink',
+            name="PasswordLink",
             fields=[
-                ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, serialize=False, to=settings.AUTH_USER_MODEL)),
-                ('digest', models.CharField(max_length=64, unique=True)),
-                ('expires_at', models.BigIntegerField()),
-                ('made_by', models.CharField(max_length=60)),
+                (
+                    "user",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        serialize=False,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                ("digest", models.CharField(max_length=64, unique=True)),
+                ("expires_at", models.BigIntegerField()),
+                ("made_by", models.CharField(max_length=60)),
             ],
         ),
         migrations.CreateModel(
-            name='Remembered',
+            name="Remembered",
             fields=[
-                ('cache_key', models.CharField(max_length=255, primary_key=True, serialize=False)),
-                ('value', models.TextField()),
-                ('expires', models.DateTimeField(db_index=True)),
+                ("cache_key", models.CharField(max_length=255, primary_key=True, serialize=False)),
+                ("value", models.TextField()),
+                ("expires", models.DateTimeField(db_index=True)),
             ],
             options={
-                'db_table': 'desk_remembered',
+                "db_table": "desk_remembered",
             },
         ),
         migrations.CreateModel(
-            name='LinkedPerson',
+            name="LinkedPerson",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('provider', models.CharField(max_length=32)),
-                ('subject', models.CharField(default='', max_length=191)),
-                ('number', models.CharField(default='', max_length=40)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='linked', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("provider", models.CharField(max_length=32)),
+                ("subject", models.CharField(default="", max_length=191)),
+                ("number", models.CharField(default="", max_length=40)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="linked", to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('user', 'provider'), name='linked_once'), models.UniqueConstraint(condition=models.Q(('subject', ''), _negated=True), fields=('provider', 'subject'), name='linked_subject'), models.UniqueConstraint(condition=models.Q(('number', ''), _negated=True), fields=('provider', 'number'), name='linked_number')],
+                "constraints": [
+                    models.UniqueConstraint(fields=("user", "provider"), name="linked_once"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("subject", ""), _negated=True),
+                        fields=("provider", "subject"),
+                        name="linked_subject",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("number", ""), _negated=True),
+                        fields=("provider", "number"),
+                        name="linked_number",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='LoginEvent',
+            name="LoginEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.BigIntegerField(db_index=True)),
-                ('subject', models.CharField(max_length=64)),
-                ('source', models.CharField(max_length=64)),
-                ('way', models.CharField(max_length=12)),
-                ('outcome', models.CharField(max_length=12)),
-                ('browser', models.CharField(default='', max_length=32)),
-                ('session', models.CharField(db_index=True, default='', max_length=40)),
-                ('agent', models.CharField(default='', max_length=120)),
-                ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='login_events', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.BigIntegerField(db_index=True)),
+                ("subject", models.CharField(max_length=64)),
+                ("source", models.CharField(max_length=64)),
+                ("way", models.CharField(max_length=12)),
+                ("outcome", models.CharField(max_length=12)),
+                ("browser", models.CharField(default="", max_length=32)),
+                ("session", models.CharField(db_index=True, default="", max_length=40)),
+                ("agent", models.CharField(default="", max_length=120)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="login_events",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'db_table': 'login_event',
-                'indexes': [models.Index(fields=['subject', 'at'], name='login_event_subject'), models.Index(fields=['source', 'at'], name='login_event_source')],
+                "db_table": "login_event",
+                "indexes": [
+                    models.Index(fields=["subject", "at"], name="login_event_subject"),
+                    models.Index(fields=["source", "at"], name="login_event_source"),
+                ],
             },
         ),
     ]

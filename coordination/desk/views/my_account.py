@@ -134,6 +134,18 @@ def no_password(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(_HERE)
 
 
+def again(request: HttpRequest) -> HttpResponse:
+    """Tell somebody who can show nothing else to sign in anew."""
+    messages.warning(
+        request,
+        t(
+            "Pour changer cela, se déconnecter et se reconnecter : c'est possible pendant les cinq minutes qui suivent.",
+            "To change this, sign out and in again: it is possible for the five minutes that follow.",
+        ),
+    )
+    return HttpResponseRedirect(_HERE)
+
+
 def remove_passkey(request: HttpRequest, pk: int) -> HttpResponse:
     """Remove a passkey, unless it is the last second factor of somebody who needs one."""
     found = get_object_or_404(Authenticator, pk=pk, user_id=request.visit.user.pk, type=Authenticator.Type.WEBAUTHN)
