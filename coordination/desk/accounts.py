@@ -117,11 +117,9 @@ class AccountAdapter(DefaultAccountAdapter):
         return found is not None and found.pk == user.pk
 
     def is_reauthentication_required(self, *, app: str, **more: Any) -> bool:
-        """Return whether to ask once more: not of whoever signed in just now and sets up a first second factor."""
-        user = self.request.user
-        records = get_authentication_records(self.request, user)
-        fresh = bool(records) and time.time() - records[-1]["at"] < FRESH_S
-        return not (fresh and app == "allauth.mfa" and not second_factor.factors_of(user).exists())
+        """Return whether to ask once more: not of whoever showed just now who they are."""
+        records = get_authentication_records(self.request, self.request.user)
+        return not records or time.time() - records[-1]["at"] >= FRESH_S
 
     def get_reauthentication_methods(self, user: User) -> list[dict[str, Any]]:
         """Return how somebody may show once more who they are; whoever has neither password nor factor signs in anew."""
