@@ -219,7 +219,7 @@ def _single(text: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(text).items() if len(values) == 1}
 
 
-def _handler(provider: OidcProvider) -> type[BaseHTTPRequestHandler]:
+def _handler(provider: OidcProvider) -> type[BaseHTTPRequestHandler]:  # noqa: C901 - one address after the other
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             address = urlsplit(self.path)

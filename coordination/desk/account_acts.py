@@ -1,9 +1,9 @@
-"""What administrators do with accounts: open, close, roles, links, identities. Each is an act, with its change or not at all.
+"""What administrators do with accounts: open, close, roles, links, identities. Each is an act, kept with its change.
 
 Rules of this room:
 
 - A team always keeps an administrator with an open account.
-- Nobody gives themselves a role: an administrator who would read patients needs another one, or whoever has the machine.
+- Nobody gives themselves a role: to read patients, an administrator needs another one, or whoever has the machine.
 - What holds everywhere (closing an account, a link for its password, its second factor, its identity) is done by
   somebody who administers every team of that account: an administrator of one team cannot become a nurse of another.
 - A link is good for one password within a day, and the newest one only; a hash of it is kept.

@@ -122,7 +122,7 @@ class AccountAdapter(DefaultAccountAdapter):
         return not records or time.time() - records[-1]["at"] >= FRESH_S
 
     def get_reauthentication_methods(self, user: User) -> list[dict[str, Any]]:
-        """Return how somebody may show once more who they are; whoever has neither password nor factor signs in anew."""
+        """Return how somebody may show once more who they are; who has neither password nor factor signs in anew."""
         found: list[dict[str, Any]] = super().get_reauthentication_methods(user)
         if not found and user.is_authenticated:
             found = [{"id": "again", "url": reverse("sign_in_again")}]
@@ -170,7 +170,7 @@ class AccountAdapter(DefaultAccountAdapter):
             about = sign_in.reference_of(user)
             log.enter(Act.ACCOUNT_CHANGED, at=at, by=user.name, reference=about, detail={"what": "password"})
 
-    def add_message(
+    def add_message(  # noqa: PLR0917 - as allauth calls it
         self,
         request: HttpRequest,
         level: int,
@@ -181,8 +181,9 @@ class AccountAdapter(DefaultAccountAdapter):
     ) -> None:
         """Say what was done, in the reader's language; what has no words of ours is not said."""
         words = _DONE.get(message_template or "")
-        if message or words:
-            messages.add_message(request, level, message or said(words), extra_tags=extra_tags)
+        text = message or (said(words) if words is not None else "")
+        if text:
+            messages.add_message(request, level, text, extra_tags=extra_tags)
 
 
 def _way(records: list[dict[str, Any]]) -> tuple[Way, bool]:

@@ -14,6 +14,7 @@ from django.shortcuts import get_object_or_404
 
 from coordination.audit_log import AuditLog
 from coordination.desk import account_acts, oidc, pages, second_factor, sign_in
+from coordination.desk.browser_name import browser_name
 from coordination.desk.models import PasswordLink, User
 from coordination.desk.pages import t
 from coordination.desk.passwords import LONGEST
@@ -66,6 +67,7 @@ def show(request: HttpRequest, form: AccountForm | None = None, status: int = 20
             "missing": second_factor.missing(request),
             "needed": second_factor.needed(user),
             "sessions": sign_in.sessions_of(user),
+            "browser_name": browser_name,
             "this_session": request.session.session_key,
             "linked": {one.provider: one for one in user.linked.all()},
             "providers": oidc.providers(),
@@ -139,7 +141,7 @@ def again(request: HttpRequest) -> HttpResponse:
     messages.warning(
         request,
         t(
-            "Pour changer cela, se déconnecter et se reconnecter : c'est possible pendant les cinq minutes qui suivent.",
+            "Pour changer cela, se déconnecter et se reconnecter : c'est possible dans les cinq minutes qui suivent.",
             "To change this, sign out and in again: it is possible for the five minutes that follow.",
         ),
     )

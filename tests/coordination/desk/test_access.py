@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pytest
+from django.test import Client
 from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, reverse
 
 from coordination.desk.access import ALLOWED, Action, Role
@@ -158,8 +159,6 @@ def test_no_page_may_be_kept_or_framed_or_run_anything_of_others(desk: Desk, eve
 
 
 def test_no_form_is_believed_that_is_not_of_its_own_session(desk: Desk, every: list[Address]) -> None:
-    from django.test import Client
-
     client = Client(enforce_csrf_checks=True)
     client.force_login(desk.user(*Role))
     for one in every:
@@ -182,7 +181,7 @@ GONE = (
 
 
 def test_of_allauths_own_addresses_only_those_exist_that_the_desk_has(desk: Desk, every: list[Address]) -> None:
-    import allauth.urls
+    import allauth.urls  # noqa: PLC0415 - it needs the settings
 
     ours = {one.name for one in every}
     for name in GONE:

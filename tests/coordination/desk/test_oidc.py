@@ -37,11 +37,16 @@ def provider(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         yield made
 
 
-def configured(provider: OidcProvider, folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: str) -> None:
+def configured(provider: OidcProvider, folder: Path, monkeypatch: pytest.MonkeyPatch, *, basic: bool = False) -> None:
     secret = folder / f"psc{len(list(folder.glob('psc*')))}.secret"
     write_new(secret, f"{SECRET}\n".encode())
     one = OidcSettings(
-        id="psc", name="Pro Santé Connect", server=provider.base, client_id="veilleur", secret=str(secret), **changes
+        id="psc",
+        name="Pro Santé Connect",
+        server=provider.base,
+        client_id="veilleur",
+        secret=str(secret),
+        token_auth="client_secret_basic" if basic else "client_secret_post",
     )
     monkeypatch.setattr(settings, "DESK", replace(settings.DESK, oidc=(one,)))
     monkeypatch.setattr(settings, "SOCIALACCOUNT_PROVIDERS", account_settings((one,))["SOCIALACCOUNT_PROVIDERS"])
@@ -197,7 +202,9 @@ def test_a_visitors_address_line_changes_nothing_of_what_is_asked(
     desk: Desk, provider: OidcProvider, nurse: User
 ) -> None:
     linked(nurse, subject=SUBJECT)
-    hostile = "process=connect&scope=offline_access&auth_params=acr_values%3Dnone%26prompt%3Dnone&next=https://evil.example"
+    hostile = (
+        "process=connect&scope=offline_access&auth_params=acr_values%3Dnone%26prompt%3Dnone&next=https://evil.example"
+    )
     client = desk.client()
     answer = go(client, f"{START}?{hostile}")
     assert answer.headers["Location"] == "/"
@@ -219,7 +226,7 @@ def test_whoever_is_signed_in_cannot_take_another_persons_identity_for_their_own
 def test_a_desk_that_shows_its_secret_in_the_header_is_understood(
     desk: Desk, provider: OidcProvider, nurse: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    configured(provider, tmp_path, monkeypatch, token_auth="client_secret_basic")
+    configured(provider, tmp_path, monkeypatch, basic=True)
     linked(nurse, subject=SUBJECT)
     client = desk.client()
     go(client)
@@ -232,7 +239,14 @@ def test_a_provider_that_the_settings_do_not_name_is_not_there(desk: Desk, provi
 
 
 def test_the_answer_of_a_stranger_is_no_sign_in(desk: Desk, provider: OidcProvider) -> None:
-    for query in ("", "?code=x", "?state=y", "?code=x&state=y", "?error=access_denied", f"?code={'x' * 50_000}&state=y"):
+    for query in (
+        "",
+        "?code=x",
+        "?state=y",
+        "?code=x&state=y",
+        "?error=access_denied",
+        f"?code={'x' * 50_000}&state=y",
+    ):
         client = desk.client()
         assert client.get(BACK + query).headers["Location"] == "/compte/login/", query[:40]
         assert not is_in(client)
@@ -251,7 +265,9 @@ def test_the_simulated_provider_refuses_what_the_standard_refuses(desk: Desk, pr
         some = {name: value for name, value in asked.items() if name != left_out}
         answer = requests.get(address, params=some, allow_redirects=False, timeout=10)
         assert "error=invalid_request" in answer.headers["Location"], left_out
-    code = parse_qs(urlsplit(requests.get(address, params=asked, allow_redirects=False, timeout=10).headers["Location"]).query)
+    code = parse_qs(
+        urlsplit(requests.get(address, params=asked, allow_redirects=False, timeout=10).headers["Location"]).query
+    )
     form = {
         "grant_type": "authorization_code", "code": code["code"][0], "redirect_uri": asked["redirect_uri"],
         "client_id": "veilleur", "client_secret": SECRET, "code_verifier": "not the one",

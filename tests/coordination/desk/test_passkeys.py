@@ -1,4 +1,4 @@
-"""Passkeys in a real browser with its virtual authenticator: made, used instead of a password, and as a second factor."""
+"""Passkeys in a real browser with its virtual authenticator: made, used alone, and used after a password."""
 
 import shutil
 import socket

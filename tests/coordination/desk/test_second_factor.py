@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value
 from django.conf import settings
 from django.core.cache import cache
@@ -19,7 +20,7 @@ from coordination.desk.sign_in import MOST_OF_AN_ACCOUNT, Outcome, Way
 from coordination.team_database import connect_to_read
 from exchange.audit_chain import Act
 from tests.coordination.desk.kit import PASSWORD, Desk
-from tests.coordination.desk.test_sign_in import acts, hashed, tries
+from tests.coordination.desk.test_sign_in import acts, hashed, quick, tries  # noqa: F401 - a fixture
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 AUTHENTICATE = "/compte/2fa/authenticate/"
@@ -41,6 +42,7 @@ def code(secret: str = SECRET, step: int = 0) -> str:
     return format_hotp_value(hotp_value(secret, int(time.time()) // 30 + step))
 
 
+@pytest.mark.usefixtures("quick")
 def test_whoever_acts_on_patients_sets_up_a_second_factor_before_anything_else(
     desk: Desk, nurse: User, required: None
 ) -> None:
@@ -73,6 +75,7 @@ def test_an_installer_is_not_asked(desk: Desk, required: None) -> None:
     assert desk.client(Role.AUDITOR).get("/").status_code == 200
 
 
+@pytest.mark.usefixtures("quick")
 def test_the_password_alone_opens_nothing_once_there_is_a_second_factor(desk: Desk, nurse: User) -> None:
     TOTP.activate(nurse, SECRET)
     client = desk.client()
@@ -85,6 +88,7 @@ def test_the_password_alone_opens_nothing_once_there_is_a_second_factor(desk: De
     assert entry.detail == {"way": "second"}
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_code_works_once_and_a_restart_does_not_forget_that(desk: Desk, nurse: User) -> None:
     TOTP.activate(nurse, SECRET)
     said, client, thief = code(), desk.client(), desk.client()
@@ -101,6 +105,7 @@ def test_a_code_works_once_and_a_restart_does_not_forget_that(desk: Desk, nurse:
     assert type(cache).__name__ == "ConnectionProxy"
 
 
+@pytest.mark.usefixtures("quick")
 def test_codes_cannot_be_guessed_five_wrong_ones_and_the_right_one_is_refused(desk: Desk, nurse: User) -> None:
     TOTP.activate(nurse, SECRET)
     client = desk.client()
@@ -118,9 +123,8 @@ def test_codes_cannot_be_guessed_five_wrong_ones_and_the_right_one_is_refused(de
     assert client.post(AUTHENTICATE, {"code": code()}).status_code == 302
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_recovery_code_works_once_in_place_of_the_telephone(desk: Desk, nurse: User) -> None:
-    from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
-
     TOTP.activate(nurse, SECRET)
     paper = RecoveryCodes.activate(nurse).get_unused_codes()[0]
     for works in (True, False):
@@ -130,6 +134,7 @@ def test_a_recovery_code_works_once_in_place_of_the_telephone(desk: Desk, nurse:
         assert (client.get("/alertes").status_code == 200) is works
 
 
+@pytest.mark.usefixtures("quick")
 def test_the_last_second_factor_of_whoever_needs_one_stays(desk: Desk, nurse: User, required: None) -> None:
     TOTP.activate(nurse, SECRET)
     client = desk.client()
@@ -141,9 +146,8 @@ def test_the_last_second_factor_of_whoever_needs_one_stays(desk: Desk, nurse: Us
     assert Authenticator.objects.filter(type="totp").exists()
 
 
-def test_what_protects_an_account_is_changed_after_showing_once_more_who_one_is(
-    desk: Desk, nurse: User
-) -> None:
+@pytest.mark.usefixtures("quick")
+def test_what_protects_an_account_is_changed_after_showing_once_more_who_one_is(desk: Desk, nurse: User) -> None:
     TOTP.activate(nurse, SECRET)
     client = desk.client()
     tries(client)
@@ -162,8 +166,6 @@ def test_what_protects_an_account_is_changed_after_showing_once_more_who_one_is(
 
 
 def test_the_secrets_of_second_factors_are_not_readable_in_the_database(desk: Desk, nurse: User) -> None:
-    from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
-
     TOTP.activate(nurse, SECRET)
     RecoveryCodes.activate(nurse)
     rows = repr(list(Authenticator.objects.values_list("data", flat=True)))
@@ -187,7 +189,10 @@ def test_a_sealed_secret_opens_with_its_key_for_its_purpose_and_untouched_only()
             sealed_secret.unseal(changed, secret=secret, purpose=purpose)
 
 
-@pytest.mark.parametrize("value", ["{}", '{"id": 5}', '{"response": []}', '{"response": {"userHandle": 1}}', "[]", "null"])
+@pytest.mark.parametrize(
+    "value", ["{}", '{"id": 5}', '{"response": []}', '{"response": {"userHandle": 1}}', "[]", "null"]
+)
+@pytest.mark.usefixtures("quick")
 def test_what_no_browser_says_of_a_passkey_is_a_wrong_key_and_no_fault(desk: Desk, nurse: User, value: str) -> None:
     TOTP.activate(nurse, SECRET)
     client = desk.client()

@@ -2,10 +2,12 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import TOTP
+from django.conf import settings
 from django.db import connections
 from django.test import Client
 
@@ -13,9 +15,10 @@ from coordination.desk import second_factor
 from coordination.desk.access import Role
 from coordination.desk.account_acts import LINK_LASTS
 from coordination.desk.models import LinkedPerson, Membership, PasswordLink, User
+from coordination.desk_settings import OidcSettings
 from exchange.audit_chain import Act
 from tests.coordination.desk.kit import PASSWORD, Desk
-from tests.coordination.desk.test_sign_in import acts, hashed, tries
+from tests.coordination.desk.test_sign_in import acts, hashed, quick, tries  # noqa: F401 - a fixture
 
 NEW = {"email": "nouvelle@example.org", "name": "N. Ouvelle", "role": "nurse"}
 STRONG = "quatre grands chiens"
@@ -77,7 +80,7 @@ def test_the_secret_of_a_link_is_nowhere_in_the_database(desk: Desk, admin: Clie
     secret = link_in(admin.post(f"/equipe/{user.pk}/lien").content.decode()).rpartition("/")[2]
     row = PasswordLink.objects.get()
     assert secret not in repr(row.__dict__)
-    assert secret not in repr([entry for entry in acts(desk, Act.ACCOUNT_CHANGED)])
+    assert secret not in repr(acts(desk, Act.ACCOUNT_CHANGED))
 
 
 def test_a_new_password_by_a_link_ends_every_session_that_the_account_had(desk: Desk, admin: Client) -> None:
@@ -90,6 +93,7 @@ def test_a_new_password_by_a_link_ends_every_session_that_the_account_had(desk: 
     assert thief.get("/alertes").status_code == 302
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_closed_account_is_out_at_once_and_comes_in_again_when_it_is_opened(desk: Desk, admin: Client) -> None:
     user = desk.user(Role.NURSE, name="Claire Martin")
     User.objects.filter(pk=user.pk).update(password=hashed())
@@ -184,12 +188,6 @@ def test_whoever_is_in_two_teams_looks_at_one_and_has_there_the_roles_of_there(d
 def test_an_identity_is_one_persons_and_an_administrator_says_whose(
     desk: Desk, admin: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
-    from django.conf import settings
-
-    from coordination.desk_settings import OidcSettings
-
     one = OidcSettings(id="psc", name="Pro Santé Connect", server="https://psc.example", client_id="x", secret="x")
     monkeypatch.setattr(settings, "DESK", replace(settings.DESK, oidc=(one,)))
     claire, other = desk.user(Role.NURSE, name="Claire Martin"), desk.user(Role.NURSE, name="Somebody Else")
