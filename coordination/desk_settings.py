@@ -43,7 +43,8 @@ class OidcSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
         client_id: what it calls this desk.
         secret: file of what this desk shows it, mode 0600.
         scopes: what is asked for; "openid" and "scope_all" at Pro Santé Connect.
-        acr_values: levels of assurance that are asked for and then demanded, apart by spaces; empty: none.
+        acr_values: levels of assurance that are asked for, apart by spaces; empty: none.
+        level_demanded: whether its ID token must then say one of them (acr). Without, whoever it sends is believed.
         number_claim: name of the national number (RPPS, ADELI) in its userinfo; empty: links are by sub only.
         token_auth: how this desk shows its secret.
     """
@@ -60,6 +61,7 @@ class OidcSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
         "scope_all",
     )
     acr_values: Annotated[str, Meta(pattern=r"^[!-~ ]{0,200}\Z")] = "eidas1"
+    level_demanded: Flag = True
     number_claim: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.:/-]{0,100}\Z")] = "SubjectNameID"
     token_auth: Literal["client_secret_post", "client_secret_basic"] = "client_secret_post"  # noqa: S105 - a word
 

@@ -119,7 +119,7 @@ class Exchange(OpenIDConnectOAuth2Adapter):
             raise OAuth2Error("ID token of another sign-in")
         if claims.get("azp", app.client_id) != app.client_id:
             raise OAuth2Error("ID token for another client")
-        if wanted.acr_values and claims.get("acr") not in wanted.acr_values.split():
+        if wanted.acr_values and wanted.level_demanded and claims.get("acr") not in wanted.acr_values.split():
             raise OAuth2Error("level of assurance too low")
         return dict(claims)
 
