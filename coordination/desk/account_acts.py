@@ -21,6 +21,7 @@ from typing import Final
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
+from django.db.models import Max
 
 from alerting.alert import Sentence
 from coordination.audit_log import NOTHING, AuditLog
@@ -84,7 +85,8 @@ def make_team(acting: Acting, name: str) -> Team:
             Sentence(fr=f"Il y a déjà une équipe « {name} ».", en=f"There is a team '{name}' already."),
             hint=Sentence(fr="Choisir un autre nom.", en="Choose another name."),
         )
-    made = Team.objects.create(name=name)
+    # The first team was made by the inbox under its own number, of which PostgreSQL's counter does not know.
+    made = Team.objects.create(pk=(Team.objects.aggregate(last=Max("pk"))["last"] or 0) + 1, name=name)
     log = AuditLog(acting.database)
     log.begin(at=acting.at)
     log.enter(Act.TEAM_MADE, at=acting.at, by=acting.name, reference=f"team:{made.pk}", detail={"name": name})

@@ -3,19 +3,28 @@
 Of django-allauth's addresses those are here that the desk has, each with what it needs; the others do not exist.
 """
 
+from collections.abc import Callable
+
 from allauth.account import views as accounts
 from allauth.mfa.base import views as factors
 from allauth.mfa.recovery_codes import views as codes
 from allauth.mfa.totp import views as application
 from allauth.mfa.webauthn import views as passkeys
+from django.http import HttpResponse
 
 from coordination.desk import oidc
 from coordination.desk.access import Action
 from coordination.desk.account_changes import whole
 from coordination.desk.addresses import act, form, page
+from coordination.desk.once_more import once_more
 from coordination.desk.views import account, my_account, team
 
 _OWN, _OPEN, _TEAM = Action.OWN_ACCOUNT, Action.PUBLIC, Action.MANAGE_TEAM
+
+
+def _asked(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    return once_more(view, _TEAM)
+
 
 ACCOUNT_ROUTES = [
     form("compte/login/", accounts.login, _OPEN, "account_login"),
@@ -50,12 +59,12 @@ ACCOUNT_ROUTES = [
     act("compte/sessions/fermer", my_account.end_session, _OWN, "end_session"),
     act("equipe/choisir", account.choose_team, _OWN, "choose_team"),
     page("equipe", team.show, _TEAM, "team"),
-    act("equipe/ouvrir", team.open_account, _TEAM, "open_account"),
+    act("equipe/ouvrir", _asked(team.open_account), _TEAM, "open_account"),
     page("equipe/<int:member>", team.member, _TEAM, "member"),
-    act("equipe/<int:member>/role", team.change_role, _TEAM, "change_role"),
-    act("equipe/<int:member>/lien", team.make_link, _TEAM, "make_link"),
-    act("equipe/<int:member>/fermer", team.close, _TEAM, "close_account"),
-    act("equipe/<int:member>/rouvrir", team.reopen, _TEAM, "reopen_account"),
-    act("equipe/<int:member>/second", team.forget_second, _TEAM, "forget_second"),
-    act("equipe/<int:member>/identite", team.link_identity, _TEAM, "link_identity"),
+    act("equipe/<int:member>/role", _asked(team.change_role), _TEAM, "change_role"),
+    act("equipe/<int:member>/lien", _asked(team.make_link), _TEAM, "make_link"),
+    act("equipe/<int:member>/fermer", _asked(team.close), _TEAM, "close_account"),
+    act("equipe/<int:member>/rouvrir", _asked(team.reopen), _TEAM, "reopen_account"),
+    act("equipe/<int:member>/second", _asked(team.forget_second), _TEAM, "forget_second"),
+    act("equipe/<int:member>/identite", _asked(team.link_identity), _TEAM, "link_identity"),
 ]

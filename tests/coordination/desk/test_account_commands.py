@@ -2,13 +2,15 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connections
 
 from coordination.desk.access import Role
 from coordination.desk.models import Membership, Team, User
-from coordination.errors import SettingsError
+from coordination.desk.serving import make_team, open_account
+from coordination.errors import CoordinationError, SettingsError
 from coordination.settings import read_settings
 from exchange.audit_chain import Act
 from simulators.processes import command
@@ -45,10 +47,6 @@ def test_a_team_and_its_first_administrator_are_made_at_the_keyboard_and_that_is
     number = Team.objects.get(name="Coordination Nord").pk
     assert made.stdout == f"Coordination Nord: {number}\n"
     words = ("account", "ada@example.org", "--name", "Ada Ministre", "--role", "admin", "--team", str(number))
-    weak = run(desk, *words, said="court\ncourt\n")
-    assert weak.returncode != 0
-    assert "12 caractères" in weak.stderr
-    assert User.objects.count() == 0
     done = run(desk, *words, said=f"{PASSWORD}\n{PASSWORD}\n")
     assert done.returncode == 0, done.stderr
     user = User.objects.get(email="ada@example.org")
@@ -57,9 +55,44 @@ def test_a_team_and_its_first_administrator_are_made_at_the_keyboard_and_that_is
     assert [entry.ref for entry in acts(desk, Act.TEAM_MADE)] == [f"team:{number}"]
     assert [entry.ref for entry in acts(desk, Act.ACCOUNT_OPENED)] == [f"account:{user.pk}"]
     assert acts(desk, Act.ROLE_CHANGED)[0].by not in {"", "team"}
-    again = run(desk, "createteam", "Coordination Nord")
-    assert again.returncode != 0
-    assert "déjà une équipe" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"password": "court"}, "trop court"),
+        ({"password": "x" * 129}, "Mot de passe refusé"),
+        ({"email": "no address"}, "n'est pas une adresse"),
+        ({"name": "Ada\u202e"}, "nom ne convient pas"),
+        ({"team": 77}, "pas d'équipe 77"),
+    ],
+)
+def test_what_will_not_do_at_the_keyboard_opens_no_account_and_says_why(
+    desk: Desk, wrong: dict[str, object], said: str
+) -> None:
+    desk.database  # noqa: B018 - makes the team of the boxes
+    right = {
+        "email": "ada@example.org",
+        "name": "Ada",
+        "password": PASSWORD,
+        "roles": ["admin"],
+        "team": 1,
+        "by": "root",
+    }
+    named: dict[str, Any] = {**right, **wrong}
+    with pytest.raises(CoordinationError) as caught:
+        open_account(named.pop("email"), **named)
+    assert said in caught.value.why.fr
+    assert User.objects.count() == 0
+
+
+def test_a_team_has_a_name_of_its_own(desk: Desk) -> None:
+    desk.database  # noqa: B018 - makes the team of the boxes
+    number = make_team("  Coordination   Nord ", by="root")
+    assert Team.objects.get(pk=number).name == "Coordination Nord"
+    for name in ("Coordination Nord", "", "x" * 61, "a\u202eb"):
+        with pytest.raises(CoordinationError):
+            make_team(name, by="root")
 
 
 def test_the_settings_name_providers_and_say_whether_a_second_factor_is_required(desk: Desk) -> None:

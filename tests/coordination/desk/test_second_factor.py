@@ -153,10 +153,7 @@ def test_what_protects_an_account_is_changed_after_showing_once_more_who_one_is(
     tries(client)
     client.post(AUTHENTICATE, {"code": code()})
     assert client.get("/compte/2fa/webauthn/add/").status_code == 200, "just signed in"
-    records = client.session["account_authentication_methods"]
-    session = client.session
-    session["account_authentication_methods"] = [{**one, "at": one["at"] - accounts.FRESH_S} for one in records]
-    session.save()
+    aged(client)
     for address in ("totp/deactivate/", "webauthn/add/", "recovery-codes/generate/"):
         answer = client.get(f"/compte/2fa/{address}")
         assert answer.headers["Location"].startswith("/compte/reauthenticate/"), address
@@ -203,3 +200,44 @@ def test_what_no_browser_says_of_a_passkey_is_a_wrong_key_and_no_fault(desk: Des
     assert client.get("/alertes").status_code == 302
     signed_in: Client = desk.client(Role.NURSE, name="Somebody Else")
     assert signed_in.post("/compte/2fa/webauthn/add/", {"credential": value}, follow=True).status_code == 200
+
+
+def aged(client: Client) -> None:
+    """Let it be five minutes since somebody showed who they are."""
+    session = client.session
+    records = session["account_authentication_methods"]
+    session["account_authentication_methods"] = [{**one, "at": one["at"] - accounts.FRESH_S} for one in records]
+    session.save()
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_administrator_shows_once_more_who_they_are_before_they_change_accounts(
+    desk: Desk, nurse: User, required: None
+) -> None:
+    admin, other = desk.client(), desk.user(Role.INSTALLER, name="Karim Benali")
+    desk.user(Role.ADMIN, name="Claire Martin")
+    TOTP.activate(nurse, SECRET)
+    tries(admin)
+    admin.post(AUTHENTICATE, {"code": code()})
+    assert "/compte/lien/" in admin.post(f"/equipe/{other.pk}/lien").content.decode(), "just signed in"
+    aged(admin)
+    answer = admin.post(f"/equipe/{other.pk}/lien")
+    assert answer.headers["Location"].startswith("/compte/reauthenticate/")
+    assert "/compte/lien/" not in admin.post(answer.headers["Location"], {"password": "wrong"}).content.decode()
+    assert "/compte/lien/" in admin.post(answer.headers["Location"], {"password": PASSWORD}).content.decode()
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_act_that_waited_for_a_password_is_refused_when_its_role_went_meanwhile(
+    desk: Desk, nurse: User, required: None
+) -> None:
+    admin, other = desk.client(), desk.user(Role.INSTALLER, name="Karim Benali")
+    desk.user(Role.ADMIN, name="Claire Martin")
+    TOTP.activate(nurse, SECRET)
+    tries(admin)
+    admin.post(AUTHENTICATE, {"code": code()})
+    aged(admin)
+    answer = admin.post(f"/equipe/{other.pk}/fermer")
+    nurse.memberships.filter(role=Role.ADMIN.value).delete()
+    assert admin.post(answer.headers["Location"], {"password": PASSWORD}).status_code == 403
+    assert User.objects.get(pk=other.pk).is_active
