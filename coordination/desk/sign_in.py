@@ -25,9 +25,10 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
 from coordination.audit_log import TEAM, AuditLog
-from coordination.desk.models import LoginEvent, User
+from coordination.desk.models import LoginEvent, Remembered, User
 from coordination.desk.shared_database import acting
 from coordination.sql import Sql
 from exchange.audit_chain import Act
@@ -170,6 +171,9 @@ def reference_of(user: User) -> str:
 def signed_in(request: HttpRequest, user: User, way: Way, database: Sql) -> None:
     """Write down that somebody is in; the caller's transaction holds the session too, which is saved here."""
     at, session = now(), request.session
+    # What has ended by itself goes when somebody comes: no job has to run for it. Sessions know real time only.
+    Session.objects.filter(expire_date__lt=timezone.now()).delete()
+    Remembered.objects.filter(expires__lt=timezone.now()).delete()
     event = LoginEvent.objects.create(
         at=at, user=user, subject=subject_of(user.email), source=source_of(request), way=way, outcome=Outcome.IN,
         browser=_browsers(request).get(_short(subject_of(user.email)), ""), agent=_agent(request),

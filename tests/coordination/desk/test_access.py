@@ -11,7 +11,7 @@ from django.urls import NoReverseMatch, URLPattern, URLResolver, get_resolver, r
 from coordination.desk.access import ALLOWED, Action, Role
 from coordination.desk.models import LoginEvent, Membership, PasswordLink, User
 from tests.coordination.desk.kit import Desk
-from tests.coordination.kit import PATIENT
+from tests.coordination.kit import BOX, PATIENT
 
 METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 SAMPLES = {
@@ -22,8 +22,18 @@ SAMPLES = {
     "secret": "no-such-secret",
     "pk": "1",
     "member": "1",
+    "box": BOX,
+    "place": "AB12",
+    "token": "A" * 32,
+    "pathway": "heart_failure",
+    "kind": "Patient",
+    "key": "nobody",
+    "job": "0" * 32,
+    "file": "Patient.ndjson",
 }
 """What stands in an address for each of its parts. A new part of an address needs its line here."""
+MACHINES = "/fhir/"
+"""Other systems ask there: they are told 401, not sent to a page."""
 PART = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
@@ -69,6 +79,8 @@ def test_whoever_is_not_signed_in_is_sent_to_sign_in_by_whatever_method(desk: De
             answer = getattr(nobody, method)(one.path)
             if one.action is Action.PUBLIC:
                 assert answer.status_code != 403, (method, one.path)
+            elif one.path.startswith(MACHINES):
+                assert answer.status_code == 401, (method, one.path)
             else:
                 assert answer.status_code == 302, (method, one.path)
                 assert answer.headers["Location"].startswith("/compte/login/?next="), (method, one.path)

@@ -20,7 +20,7 @@ from coordination.desk.sign_in import MOST_OF_AN_ACCOUNT, Outcome, Way
 from coordination.team_database import connect_to_read
 from exchange.audit_chain import Act
 from tests.coordination.desk.kit import PASSWORD, Desk
-from tests.coordination.desk.test_sign_in import acts, hashed, quick, tries  # noqa: F401 - a fixture
+from tests.coordination.desk.test_sign_in import HOSTILE, acts, hashed, quick, tries  # noqa: F401 - a fixture
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 AUTHENTICATE = "/compte/2fa/authenticate/"
@@ -241,3 +241,49 @@ def test_an_act_that_waited_for_a_password_is_refused_when_its_role_went_meanwhi
     nurse.memberships.filter(role=Role.ADMIN.value).delete()
     assert admin.post(answer.headers["Location"], {"password": PASSWORD}).status_code == 403
     assert User.objects.get(pk=other.pk).is_active
+
+
+@pytest.mark.usefixtures("quick")
+def test_whatever_is_typed_for_a_code_is_an_answer_and_never_a_fault(desk: Desk, nurse: User) -> None:
+    TOTP.activate(nurse, SECRET)
+    client = desk.client()
+    tries(client)
+    for value in HOSTILE:
+        LoginEvent.objects.all().delete()
+        for field in ("code", "credential"):
+            answer = client.post(AUTHENTICATE, {field: value})
+            assert answer.status_code == 200, (field, value[:40])
+            assert "<script>alert" not in answer.content.decode()
+    assert client.get("/alertes").status_code == 302
+
+
+def test_every_page_about_accounts_reads_in_both_languages(desk: Desk, nurse: User) -> None:
+    TOTP.activate(nurse, SECRET)
+    RecoveryCodes.activate(nurse)
+    desk.user(Role.ADMIN, name="Claire Martin")
+    other = desk.user(Role.PHYSICIAN, name="Marc Lefèvre")
+    client = desk.client(Role.NURSE, name="Claire Martin")
+    session = client.session
+    session["account_authentication_methods"] = [{"method": "password", "at": time.time()}]
+    session["account_authentication_methods_user"] = str(nurse.pk)
+    session.save()
+    pages = (
+        "/compte", "/equipe", f"/equipe/{other.pk}", f"/equipe/{nurse.pk}", "/compte/password/change/",
+        "/compte/reauthenticate/", "/compte/2fa/reauthenticate/", "/compte/2fa/totp/deactivate/",
+        "/compte/2fa/recovery-codes/", "/compte/2fa/recovery-codes/generate/", "/compte/2fa/webauthn/add/",
+        "/compte/logout/",
+    )  # fmt: skip
+    for page in pages:
+        read = {}
+        for language in ("fr", "en"):
+            User.objects.filter(pk=nurse.pk).update(language=language)
+            answer = client.get(page)
+            assert answer.status_code == 200, page
+            read[language] = answer.content.decode()
+            assert f'<html lang="{language}">' in read[language], page
+        heading = {language: re.search(r"<h1>(.*?)</h1>", text) for language, text in read.items()}
+        assert heading["fr"] is not None
+        assert heading["en"] is not None
+        assert heading["fr"][1] != heading["en"][1] or page == f"/equipe/{other.pk}" or page == f"/equipe/{nurse.pk}", (
+            page
+        )

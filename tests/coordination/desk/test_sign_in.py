@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import cache
 from threading import Event
 
@@ -14,6 +15,7 @@ from django.contrib.sessions.models import Session
 from django.db import connections
 from django.http import HttpResponse
 from django.test import Client
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -432,3 +434,11 @@ def test_a_name_that_is_taken_shows_every_character_that_it_has(text: str) -> No
     if is_plain(text):
         assert text.isprintable() or " " in text or any(c.isspace() for c in text)
         assert not set(text) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u200e\u200f\x00\n\r\t")
+
+
+@pytest.mark.usefixtures("quick")
+def test_sessions_that_ended_by_themselves_are_deleted_when_somebody_signs_in(desk: Desk, nurse: User) -> None:
+    Session.objects.create(session_key="old", session_data="", expire_date=timezone.now() - timedelta(seconds=1))
+    client = desk.client()
+    tries(client)
+    assert [one.pk for one in Session.objects.all()] == [client.session.session_key]

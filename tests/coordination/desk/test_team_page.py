@@ -3,6 +3,7 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 from allauth.mfa.models import Authenticator
@@ -15,10 +16,11 @@ from coordination.desk import second_factor
 from coordination.desk.access import Role
 from coordination.desk.account_acts import LINK_LASTS
 from coordination.desk.models import LinkedPerson, Membership, PasswordLink, User
+from coordination.desk.passwords import Argon2id
 from coordination.desk_settings import OidcSettings
 from exchange.audit_chain import Act
 from tests.coordination.desk.kit import PASSWORD, Desk
-from tests.coordination.desk.test_sign_in import acts, hashed, quick, tries  # noqa: F401 - a fixture
+from tests.coordination.desk.test_sign_in import HOSTILE, acts, hashed, quick, tries  # noqa: F401 - a fixture
 
 NEW = {"email": "nouvelle@example.org", "name": "N. Ouvelle", "role": "nurse"}
 STRONG = "quatre grands chiens"
@@ -225,3 +227,17 @@ def test_ones_name_and_language_are_ones_own_to_change_and_it_is_an_act(desk: De
     assert "data-shortcuts" not in page
     (entry,) = acts(desk, Act.ACCOUNT_CHANGED)
     assert (entry.by, entry.detail) == ("Claire Martin", {"what": "name language shortcuts", "name": "C. Martin"})
+
+
+def test_whatever_is_typed_for_a_new_password_is_an_answer_and_never_a_fault(
+    desk: Desk, admin: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Argon2id, "encode", lambda *_: "argon2$argon2id$v=19$m=102400,t=2,p=8$c2FsdA$aGFzaA")
+    user = desk.user(Role.NURSE, name="Claire Martin")
+    for value in HOSTILE:
+        link = link_in(admin.post(f"/equipe/{user.pk}/lien").content.decode())
+        for form in ({"password1": value, "password2": value}, {"password1": value, "password2": STRONG}):
+            assert desk.client().post(link, form).status_code in {302, 404, 422}, value[:40]
+    for value in HOSTILE:
+        answer = desk.client().get(f"/compte/lien/{quote(value[:500], safe='')}")
+        assert answer.status_code == 404, value[:40]
