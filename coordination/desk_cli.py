@@ -1,4 +1,4 @@
-"""`veilleur-desk serve, migrate, account`: the desk's pages, from the command line.
+"""`veilleur-desk serve, migrate, createteam, account`: the desk's pages, from the command line.
 
 The desk is an extra: what it needs is imported when a command of it runs, and its absence is told in a sentence.
 """
@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from alerting.alert import Sentence
+from coordination.audit_beside import account as keyboard
 from coordination.errors import CoordinationError
 from coordination.place import shown
 from coordination.settings import Settings, read_settings
@@ -25,7 +26,7 @@ _config = click.option(
 
 def add_commands(group: click.Group) -> None:
     """Add these commands to a group."""
-    for command in (serve, migrate, account, retention, new_identity_key):
+    for command in (serve, migrate, createteam, account, retention, new_identity_key):
         group.add_command(command)
 
 
@@ -60,6 +61,8 @@ def begin(settings: Settings, clock: Clock) -> None:
             clock=clock,
             identity_key=Path(desk.identity_key),
             reading_hours=Sentence(fr=desk.reading_hours_fr, en=desk.reading_hours_en),
+            second_factor=desk.second_factor,
+            oidc=desk.oidc,
         )
     )
 
@@ -100,6 +103,19 @@ def migrate(*, config: Path) -> None:
 
 @click.command()
 @_config
+@click.argument("name")
+def createteam(*, config: Path, name: str) -> None:
+    """Créer une équipe de plus dans cette base. / Make one more team in this database."""
+    settings = read_settings(config)
+    begin(settings, SystemClock())
+    from coordination.desk.serving import make_team, upgrade
+
+    upgrade()
+    click.echo(f"{name}: {make_team(name, by=keyboard())}")
+
+
+@click.command()
+@_config
 @click.argument("email")
 @click.option("--name", required=True, help="Comme vos collègues vous appellent / as colleagues call you.")
 @click.option(
@@ -119,7 +135,7 @@ def account(*, config: Path, email: str, name: str, roles: tuple[str, ...], team
 
     upgrade()
     password = click.prompt("Mot de passe / password", hide_input=True, confirmation_prompt=True)
-    open_account(email, name=name, password=password, roles=roles, team=team)
+    open_account(email, name=name, password=password, roles=roles, team=team, by=keyboard())
     click.echo(f"{email}: {', '.join(roles)}")
 
 

@@ -26,7 +26,7 @@ from alerting.errors import ProtocolError
 from alerting.protocol_file import read_protocol
 from alerting.toml_text import MOST_CHARACTERS, parse_toml
 from coordination.attribution import Assignment
-from coordination.desk_settings import DeskSettings
+from coordination.desk_settings import DeskSettings, placed
 from coordination.errors import SettingsError
 from coordination.place import Place, place_of
 from coordination.protocol_sources import pack_bytes, packaged_protocols, protocol_bytes
@@ -263,7 +263,7 @@ class _Reader:
             protocols=protocols,
             protocol_names=names,
             enrolment=enrolment,
-            desk=desk.within(self._folder),
+            desk=placed(desk, self._folder),
             keep_acts_days=inbox.keep_acts_days,
         )
 

@@ -102,6 +102,11 @@ class Act(StrEnum):
     PATIENT_EXPORTED = "patient_exported"
     FOLLOW_UP_ENDED = "follow_up_ended"
     RETENTION_SET = "retention_set"
+    ACCOUNT_OPENED = "account_opened"
+    ACCOUNT_CHANGED = "account_changed"
+    ACCOUNT_CLOSED = "account_closed"
+    ROLE_CHANGED = "role_changed"
+    TEAM_MADE = "team_made"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

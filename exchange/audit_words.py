@@ -57,6 +57,11 @@ _WORDS: Final = {
     Act.PATIENT_EXPORTED: ("données remises au patient", "data handed to the patient"),
     Act.FOLLOW_UP_ENDED: ("suivi terminé", "follow-up ended"),
     Act.RETENTION_SET: ("durées de conservation changées", "retention changed"),
+    Act.ACCOUNT_OPENED: ("compte ouvert", "account opened"),
+    Act.ACCOUNT_CHANGED: ("compte modifié", "account changed"),
+    Act.ACCOUNT_CLOSED: ("compte fermé", "account closed"),
+    Act.ROLE_CHANGED: ("rôle donné ou retiré", "role given or taken"),
+    Act.TEAM_MADE: ("équipe créée", "team made"),
 }
 ACT_WORDS: Final = MappingProxyType({act.value: Sentence(fr=fr, en=en) for act, (fr, en) in _WORDS.items()})
 """The value of an act -> its words; an act of a newer version has none."""

@@ -9,3 +9,9 @@ class DeskConfig(AppConfig):
     name = "coordination.desk"
     label = "desk"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Let what allauth does to accounts be acts."""
+        from coordination.desk import account_changes  # noqa: PLC0415 - it needs the tables
+
+        account_changes.listen()

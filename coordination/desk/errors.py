@@ -22,6 +22,10 @@ _BROKEN = Sentence(
     fr="La page n'a pas pu être préparée ; rien n'a été changé. Réessayer, puis prévenir votre administrateur.",
     en="The page could not be prepared; nothing was changed. Try again, then tell your administrator.",
 )
+_TOO_MANY = Sentence(
+    fr="Trop de demandes en peu de temps : rien n'a été changé. Attendre une minute, puis réessayer.",
+    en="Too many requests in a short time: nothing was changed. Wait a minute, then try again.",
+)
 
 
 def _told(request: HttpRequest, sentence: Sentence, status: int) -> HttpResponse:
@@ -46,3 +50,13 @@ def csrf(request: HttpRequest, reason: str = "") -> HttpResponse:
 def broken(request: HttpRequest) -> HttpResponse:
     """Answer 500."""
     return _told(request, _BROKEN, 500)
+
+
+def too_many(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """Answer 429."""
+    return _told(request, _TOO_MANY, 429)
+
+
+def busy(request: HttpRequest) -> HttpResponse:
+    """Answer 503: what was asked needs what many need at once."""
+    return _told(request, _TOO_MANY, 503)

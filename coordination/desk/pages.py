@@ -5,6 +5,7 @@ side by side, French first: `t("Alertes", "Alerts")`.
 """
 
 import hashlib
+import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -50,6 +51,7 @@ def environment(**options: Any) -> Environment:
     made.globals.update(
         t=t, said=said, url=reverse, static=static, span=span, day=day, whole_day=whole_day, clock_time=clock_time,
         moment=moment, number=number, nb=NB, Action=Action, ROLES=ROLES, ENTRIES=ENTRIES,
+        providers=lambda: settings.DESK.oidc, as_json=as_json,
     )  # fmt: skip
     return made
 
@@ -91,6 +93,11 @@ def _in_english(_fr: str, en: str, **values: object) -> str:
 def said(sentence: Sentence) -> str:
     """Return a sentence in the reader's language."""
     return sentence.fr if french() else sentence.en
+
+
+def as_json(value: object) -> str:
+    """Return what a script of ours reads in a data- attribute; the template escapes it."""
+    return json.dumps(value, default=dict)
 
 
 @lru_cache

@@ -3,13 +3,9 @@
 `page(...)` is the only way to add one: an address without an action would be refused by the middleware (visits).
 """
 
-from collections.abc import Callable
-
-from django.http import HttpResponse
-from django.urls import URLPattern, include, path
-from django.views.decorators.http import require_http_methods
-
 from coordination.desk.access import Action
+from coordination.desk.account_routes import ACCOUNT_ROUTES
+from coordination.desk.addresses import act, page
 from coordination.desk.views import (
     account,
     alerts,
@@ -25,28 +21,13 @@ from coordination.desk.views import (
 
 handler403 = "coordination.desk.errors.forbidden"
 handler404 = "coordination.desk.errors.missing"
+handler429 = "coordination.desk.errors.too_many"
 handler500 = "coordination.desk.errors.broken"
-
-_View = Callable[..., HttpResponse]
-
-
-def page(address: str, view: _View, action: Action, name: str, *, methods: tuple[str, ...] = ("GET",)) -> URLPattern:
-    """Return the route of a page or act that needs `action`."""
-    checked = require_http_methods([*methods, *(("HEAD",) if "GET" in methods else ())])(view)
-    checked.action = action
-    return path(address, checked, name=name)
-
-
-def act(address: str, view: _View, action: Action, name: str) -> URLPattern:
-    """Return the route of an act: POST only."""
-    return page(address, view, action, name, methods=("POST",))
-
 
 urlpatterns = [
     page("", account.home, Action.OWN_ACCOUNT, "home"),
     page("sante", health.state, Action.PUBLIC, "health"),
     page("langue/<str:language>", account.language, Action.PUBLIC, "language"),
-    act("equipe/choisir", account.choose_team, Action.OWN_ACCOUNT, "choose_team"),
     page("alertes", alerts.show, Action.READ_PATIENTS, "worklist"),
     page("evenements", events.stream, Action.READ_PATIENTS, "events"),
     act("alertes/ensemble", handling.together, Action.HANDLE_ALERTS, "together"),
@@ -81,5 +62,5 @@ urlpatterns = [
     act("patients/<str:pseudonym>/effacer", dossier.erase, Action.ERASE_PATIENT, "erase_patient"),
     page("patients/<str:pseudonym>/resume", summary.show, Action.READ_PATIENTS, "summary"),
     page("patients/<str:pseudonym>", patients.show, Action.READ_PATIENTS, "patient"),
-    path("compte/", include("allauth.urls")),
+    *ACCOUNT_ROUTES,
 ]

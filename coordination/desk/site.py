@@ -12,6 +12,8 @@ from django.conf import settings as of_django
 from psycopg.conninfo import conninfo_to_dict
 
 from alerting.alert import Sentence
+from coordination.desk.account_settings import account_settings
+from coordination.desk_settings import OidcSettings
 from coordination.place import Place
 from devices.clock import Clock
 
@@ -38,7 +40,8 @@ class DeskSite:
         reading_hours: when alerts are read, on every page.
         identity_key: file of the key under which patients' keys are wrapped, made when it is first needed; None where
             this desk keeps no identities.
-        oidc: OpenID Connect providers as django-allauth names their settings; none by default.
+        second_factor: "required" of whoever acts on patients or administers a team, or "offered".
+        oidc: identity providers by which people may sign in besides; none by default.
     """
 
     database: Place
@@ -48,7 +51,8 @@ class DeskSite:
     clock: Clock
     reading_hours: Sentence
     identity_key: Path | None = None
-    oidc: tuple[dict[str, Any], ...] = ()
+    second_factor: str = "required"
+    oidc: tuple[OidcSettings, ...] = ()
 
 
 def configure(site: DeskSite) -> None:
@@ -83,8 +87,10 @@ def configure(site: DeskSite) -> None:
             "django.contrib.auth.middleware.AuthenticationMiddleware",
             "allauth.account.middleware.AccountMiddleware",
             "coordination.desk.visits.VisitMiddleware",
+            "coordination.desk.visits.BusyMiddleware",
             "django.contrib.messages.middleware.MessageMiddleware",
         ],
+        MESSAGE_TAGS={20: "ok", 25: "ok", 30: "warn", 40: "warn"},
         TEMPLATES=[
             {
                 "BACKEND": "django.template.backends.jinja2.Jinja2",
@@ -109,7 +115,7 @@ def configure(site: DeskSite) -> None:
         STATICFILES_FINDERS=["django.contrib.staticfiles.finders.FileSystemFinder"],
         LOGGING=_LOGGING,
         DESK=site,
-        **_sign_in(site),
+        **account_settings(site.oidc),
         **_cookies(https=site.https),
     )
     django.setup()
@@ -134,34 +140,6 @@ def _database(place: Place) -> dict[str, Any]:
             "transaction_mode": "IMMEDIATE",
             "init_command": "PRAGMA synchronous=FULL; PRAGMA secure_delete=ON;",
         },
-    }
-
-
-def _sign_in(site: DeskSite) -> dict[str, Any]:
-    return {
-        "AUTH_USER_MODEL": "desk.User",
-        "AUTHENTICATION_BACKENDS": ["allauth.account.auth_backends.AuthenticationBackend"],
-        "PASSWORD_HASHERS": ["django.contrib.auth.hashers.Argon2PasswordHasher"],
-        "AUTH_PASSWORD_VALIDATORS": [
-            {
-                "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
-                "OPTIONS": {"min_length": 12},
-            },
-            {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
-            {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-        ],
-        "LOGIN_REDIRECT_URL": "/",
-        "LOGIN_URL": "account_login",
-        "ACCOUNT_LOGIN_METHODS": {"email"},
-        "ACCOUNT_SIGNUP_FIELDS": ["email*", "password1*"],
-        "ACCOUNT_USER_MODEL_USERNAME_FIELD": None,
-        "ACCOUNT_EMAIL_VERIFICATION": "none",
-        "ACCOUNT_ADAPTER": "coordination.desk.accounts.AccountAdapter",
-        "MFA_SUPPORTED_TYPES": ["totp", "webauthn", "recovery_codes"],
-        "MFA_PASSKEY_LOGIN_ENABLED": True,
-        "MFA_TOTP_ISSUER": "Veilleur",
-        "SOCIALACCOUNT_PROVIDERS": {"openid_connect": {"APPS": list(site.oidc)}} if site.oidc else {},
-        "SOCIALACCOUNT_STORE_TOKENS": False,
     }
 
 

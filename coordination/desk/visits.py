@@ -17,12 +17,10 @@ from django.utils.http import urlencode
 
 from coordination.desk.access import Action, Role, allowed
 from coordination.desk.models import Membership, Team, User
+from coordination.desk.passwords import PasswordsBusyError
 from coordination.desk.site import CONTENT_SECURITY_POLICY
 
 _PERMISSIONS = "accelerometer=(), camera=(), geolocation=(), gyroscope=(), microphone=(), payment=(), usb=()"
-_ACCOUNTS = "allauth."
-_OPEN = frozenset({"account_login", "account_logout"})
-"""The pages of allauth that the desk has; the addresses of the others exist, because it refers to them by name."""
 TEAM = "team"
 """Names the team that a session looks at."""
 
@@ -114,16 +112,34 @@ class VisitMiddleware:
         request: HttpRequest, view: Callable[..., HttpResponse], _arguments: object, _named: object
     ) -> HttpResponse | None:
         """Refuse what names no action or one that the visitor may not do."""
-        from coordination.desk.errors import forbidden, missing  # noqa: PLC0415 - it renders, and rendering needs this room
+        from coordination.desk import second_factor  # noqa: PLC0415 - these render, and rendering needs this room
+        from coordination.desk.errors import forbidden  # noqa: PLC0415
 
         action = getattr(view, "action", None)
-        if action is None and view.__module__.startswith(_ACCOUNTS):
-            # Its own pages know who must be signed in.
-            return None if request.resolver_match.url_name in _OPEN else missing(request)
         if action is Action.PUBLIC:
             return None
         if request.visit.user is None:
             return redirect(f"/compte/login/?{urlencode({'next': request.get_full_path()})}")
         if action is None or not request.visit.may(action):
             return forbidden(request)
+        if action is not Action.OWN_ACCOUNT and second_factor.missing(request):
+            return redirect("/compte#second")
         return None
+
+
+class BusyMiddleware:
+    """Tells whoever waited for a password to be checked, and did not get a place, to try again."""
+
+    def __init__(self, get_response: _Answer) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer as the page does."""
+        return self._get_response(request)
+
+    @staticmethod
+    def process_exception(request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Answer 503 when there was no place."""
+        from coordination.desk.errors import busy  # noqa: PLC0415 - it renders, and rendering needs this room
+
+        return busy(request) if isinstance(exception, PasswordsBusyError) else None

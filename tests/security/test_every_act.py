@@ -16,7 +16,7 @@ from exchange.audit_chain import Act
 ROOT = Path(__file__).parents[2]
 BOX, TEAM = "agent", "coordination"
 
-WITH_THE_DESK = frozenset({Act.SIGNED_IN, Act.SIGN_IN_REFUSED, Act.IDENTITY_SHOWN})
+WITH_THE_DESK = frozenset({Act.IDENTITY_SHOWN})
 """Declared so that their names are taken, and entered by nothing yet: people sign in at the desk, which comes later."""
 
 SHOWN: dict[tuple[str, Act], str] = {
@@ -113,6 +113,20 @@ SHOWN: dict[tuple[str, Act], str] = {
     "test_who_has_seen_an_alert_who_was_given_a_box_and_the_settings_are_acts",
     (TEAM, Act.BOX_TAKEN_BACK): "coordination/test_audit.py::"
     "test_who_has_seen_an_alert_who_was_given_a_box_and_the_settings_are_acts",
+    (TEAM, Act.SIGNED_IN): "coordination/desk/test_sign_in.py::"
+    "test_whoever_signs_in_is_in_and_it_is_an_act_of_the_same_transaction",
+    (TEAM, Act.SIGN_IN_REFUSED): "coordination/desk/test_sign_in.py::"
+    "test_what_is_refused_is_entered_without_the_address_that_was_typed",
+    (TEAM, Act.ACCOUNT_OPENED): "coordination/desk/test_team_page.py::"
+    "test_somebody_new_gets_an_account_a_link_and_a_password_of_their_own",
+    (TEAM, Act.ACCOUNT_CHANGED): "coordination/desk/test_team_page.py::"
+    "test_ones_name_and_language_are_ones_own_to_change_and_it_is_an_act",
+    (TEAM, Act.ACCOUNT_CLOSED): "coordination/desk/test_team_page.py::"
+    "test_a_closed_account_is_out_at_once_and_comes_in_again_when_it_is_opened",
+    (TEAM, Act.ROLE_CHANGED): "coordination/desk/test_team_page.py::"
+    "test_somebody_new_gets_an_account_a_link_and_a_password_of_their_own",
+    (TEAM, Act.TEAM_MADE): "coordination/desk/test_account_commands.py::"
+    "test_a_team_and_its_first_administrator_are_made_at_the_keyboard_and_that_is_in_the_record",
 }
 """Which test finds an act of the box, or of the team, in a record."""
 

@@ -1,5 +1,6 @@
 """Tables, as Django reads them: the desk's own, and those that the inbox shares with it."""
 
+from coordination.desk.models.accounts import LinkedPerson, LoginEvent, PasswordLink, Remembered
 from coordination.desk.models.care import Consent, Identity, PatientKey, PatientView, Retention
 from coordination.desk.models.handling import AlertAct, Problem
 from coordination.desk.models.pace import TeamMinutes, WeeklyBudget
@@ -32,12 +33,16 @@ __all__ = [
     "Device",
     "DeviceSilence",
     "Identity",
+    "LinkedPerson",
+    "LoginEvent",
     "Membership",
     "Observation",
+    "PasswordLink",
     "Patient",
     "PatientKey",
     "PatientView",
     "Problem",
+    "Remembered",
     "Retention",
     "Team",
     "TeamMinutes",

@@ -8,7 +8,7 @@ from coordination.desk import pages
 from coordination.desk.access import Action
 from coordination.desk.visits import TEAM
 
-_FIRST = ((Action.READ_PATIENTS, "/alertes"),)
+_FIRST = ((Action.READ_PATIENTS, "/alertes"), (Action.MANAGE_TEAM, "/equipe"))
 """Where each begins, by the first thing that they may do."""
 
 
@@ -49,6 +49,7 @@ def language(request: HttpRequest, language: str) -> HttpResponse:
 def choose_team(request: HttpRequest) -> HttpResponse:
     """Look at another of one's teams."""
     wanted = request.POST.get("equipe", "")
-    if any(str(team.pk) == wanted for team in request.visit.teams):
-        request.session[TEAM] = int(wanted)
+    chosen = next((team.pk for team in request.visit.teams if str(team.pk) == wanted), None)
+    if chosen is not None:
+        request.session[TEAM] = chosen
     return HttpResponseRedirect("/")

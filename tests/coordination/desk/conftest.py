@@ -29,6 +29,7 @@ if not settings.configured:
             clock=_CLOCK,
             identity_key=Path(tempfile.mkdtemp()) / "identity.key",
             reading_hours=Sentence(fr="Alertes lues de 8 h à 20 h.", en="Alerts are read from 8:00 to 20:00."),
+            second_factor="offered",
         )
     )
 
