@@ -29,4 +29,6 @@ ENTRIES = (
     _entry("/alertes", "Alertes", "Alerts", Action.READ_PATIENTS),
     _entry("/patients", "Patients", "Patients", Action.READ_PATIENTS),
     _entry("/conservation", "Conservation", "Retention", Action.MANAGE_TEAM),
+    _entry("/boitiers", "Boîtiers", "Boxes", Action.READ_BOXES),
+    _entry("/audit", "Audit", "Audit", Action.READ_ACTS),
 )

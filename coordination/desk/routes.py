@@ -10,7 +10,19 @@ from django.urls import URLPattern, include, path
 from django.views.decorators.http import require_http_methods
 
 from coordination.desk.access import Action
-from coordination.desk.views import account, alerts, dossier, events, follow_up, health, patients, summary
+from coordination.desk.views import (
+    account,
+    acts,
+    alerts,
+    boxes,
+    dossier,
+    enrolling,
+    events,
+    follow_up,
+    health,
+    patients,
+    summary,
+)
 
 handler403 = "coordination.desk.errors.forbidden"
 handler404 = "coordination.desk.errors.missing"
@@ -60,5 +72,16 @@ urlpatterns = [
     act("patients/<str:pseudonym>/effacer", dossier.erase, Action.ERASE_PATIENT, "erase_patient"),
     page("patients/<str:pseudonym>/resume", summary.show, Action.READ_PATIENTS, "summary"),
     page("patients/<str:pseudonym>", patients.show, Action.READ_PATIENTS, "patient"),
+    page("boitiers", boxes.show_all, Action.READ_BOXES, "boxes"),
+    page("boitiers/ajouter", enrolling.ask, Action.ENROL_BOX, "enrol", methods=("GET", "POST")),
+    page("boitiers/ajouter/<str:place>", enrolling.show, Action.ENROL_BOX, "enrolling"),
+    page("boitiers/ajouter/<str:place>/etat", enrolling.state, Action.ENROL_BOX, "enrolment_state"),
+    act("boitiers/ajouter/<str:place>/chiffres", enrolling.decide, Action.ENROL_BOX, "decide_enrolment"),
+    act("boitiers/ajouter/<str:place>/abandonner", enrolling.give_up, Action.ENROL_BOX, "give_up_enrolment"),
+    page("boitiers/<str:box>", boxes.show, Action.READ_BOXES, "box"),
+    act("boitiers/<str:box>/revoquer", boxes.revoke, Action.REVOKE_BOX, "revoke_box"),
+    page("audit", acts.show, Action.READ_ACTS, "acts"),
+    act("audit/verifier", acts.verify, Action.VERIFY_ACTS, "verify_acts"),
+    act("audit/exporter", acts.export, Action.READ_ACTS, "export_acts"),
     path("compte/", include("allauth.urls")),
 ]

@@ -38,6 +38,7 @@ class DeskSite:
         reading_hours: when alerts are read, on every page.
         identity_key: file of the key under which patients' keys are wrapped, made when it is first needed; None where
             this desk keeps no identities.
+        settings_file: the team's desk.toml, for what belongs to boxes; None: those pages say that they lack it.
         oidc: OpenID Connect providers as django-allauth names their settings; none by default.
     """
 
@@ -48,6 +49,7 @@ class DeskSite:
     clock: Clock
     reading_hours: Sentence
     identity_key: Path | None = None
+    settings_file: Path | None = None
     oidc: tuple[dict[str, Any], ...] = ()
 
 

@@ -1,6 +1,7 @@
 """Tables, as Django reads them: the desk's own, and those that the inbox shares with it."""
 
 from coordination.desk.models.care import Consent, Identity, PatientKey, PatientView, Retention
+from coordination.desk.models.enrolment import Enrolment
 from coordination.desk.models.people import Membership, User
 from coordination.desk.models.shared import (
     Alert,
@@ -28,6 +29,7 @@ __all__ = [
     "DeclaredGap",
     "Device",
     "DeviceSilence",
+    "Enrolment",
     "Identity",
     "Membership",
     "Observation",

@@ -9,9 +9,9 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from coordination.desk.access import ALLOWED, Action, Role
 from coordination.desk.models import User
 from tests.coordination.desk.kit import Desk
-from tests.coordination.kit import PATIENT
+from tests.coordination.kit import BOX, PATIENT
 
-SAMPLES = {"alert": "0" * 32, "pseudonym": PATIENT, "language": "en"}
+SAMPLES = {"alert": "0" * 32, "pseudonym": PATIENT, "language": "en", "box": BOX, "place": "AB12"}
 """What stands in an address for each of its parts."""
 
 
