@@ -53,10 +53,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One act as it is read: on what, and the rest of its words, with pseudonyms where the reader may have them."""
+    """One act as it is read: on what, about whose alert, and the rest of its words.
+
+    Pseudonyms stand in it where the reader may have them, `patient` is "" elsewhere.
+    """
 
     entry: Entry
     on: str
+    patient: str
     details: tuple[tuple[str, str], ...]
 
     @property
@@ -89,6 +93,7 @@ class Reader:
         self._shown = names if self._may_name() else {}
         self._asked = {value: tag for tag, value in names.items()} if self._may_name() else {}
         self._others = self._of_others | self._other_boxes() | self._other_people()
+        self._patient_of: dict[str, str] = {}
 
     def _may_name(self) -> bool:
         return self._visit.may_one((Action.READ_PATIENTS, Action.READ_ALL_ACTS))
@@ -169,6 +174,7 @@ class Reader:
     def _kept(self, batch: Sequence[Entry], asked: Asked) -> Iterator[tuple[Entry, bool]]:
         alerts, orders = self._looked_up(batch)
         wanted = {asked.on, self._asked.get(asked.on, asked.on)}
+        wanted |= {alert for alert, patient in self._patient_of.items() if patient == asked.on}
         for entry in batch:
             tokens = {entry.by, entry.ref, *(str(value) for value in entry.detail.values())}
             team = alerts.get(entry.ref, orders.get(entry.ref))
@@ -192,27 +198,34 @@ class Reader:
         return visit.may(Action.READ_TECHNICAL_ACTS) and entry.act not in _CARE
 
     def _looked_up(self, batch: Sequence[Entry]) -> tuple[dict[str, int], dict[str, int]]:
-        """Return the team of each alert about a patient, and of each order, that these entries are about."""
+        """Return the team of each alert, and of each order, that these entries are about."""
         refs = sorted({entry.ref for entry in batch if entry.ref})
         if not refs:
             return {}, {}
         marks = ",".join("?" * len(refs))
         alerts = self._connection.execute(
-            f"SELECT id, team_id FROM alert WHERE id IN ({marks})",  # noqa: S608 - question marks
+            "SELECT alert.id, alert.team_id, pseudonym FROM alert LEFT JOIN patient ON patient.id = patient_id"
+            f" WHERE alert.id IN ({marks})",  # noqa: S608 - question marks
             refs,
         ).fetchall()
+        if self._may_name():
+            self._patient_of |= {alert: name for alert, _, name in alerts if name}
         orders = self._connection.execute(
             f"SELECT command.id, team_id FROM command JOIN box ON box.id = box_id WHERE command.id IN ({marks})",  # noqa: S608
             refs,
         ).fetchall()
-        return dict(alerts), dict(orders)
+        return {alert: team for alert, team, _ in alerts}, dict(orders)
 
     def _line(self, entry: Entry) -> Line:
         return Line(
             entry=entry,
             on=self._said(entry.ref),
-            details=tuple((name, self._said(str(value))) for name, value in entry.detail.items()),
+            patient=self._patient_of.get(entry.ref, ""),
+            details=tuple((name, self._detail(name, value)) for name, value in entry.detail.items()),
         )
+
+    def _detail(self, name: str, value: str | int) -> str:
+        return iso(value) if name == "until" and isinstance(value, int) else self._said(str(value))
 
     def _said(self, value: str) -> str:
         """Return what a tag stands for where the reader may know, and a tag or a hash by its beginning."""
@@ -224,10 +237,10 @@ class Reader:
 
 def as_csv(lines: Iterable[Line]) -> Iterator[str]:
     """Yield acts as a table that a spreadsheet opens: times in ISO 8601 ending in Z."""
-    yield _row(("number", "at", "act", "by", "on", "details"))
+    yield _row(("number", "at", "act", "by", "on", "patient", "details"))
     for line in lines:
         details = "; ".join(f"{name}={value}" for name, value in line.details)
-        yield _row((str(line.entry.n), iso(line.entry.at), line.entry.act, line.entry.by, line.on, details))
+        yield _row((str(line.entry.n), iso(line.entry.at), line.entry.act, line.entry.by, line.on, line.patient, details))
 
 
 def _row(cells: Iterable[str]) -> str:
@@ -249,6 +262,7 @@ def as_json_lines(lines: Iterable[Line]) -> Iterator[str]:
             "act": entry.act,
             "by": entry.by,
             "on": line.on,
+            "patient": line.patient,
             "details": dict(line.details),
         }
         yield json.dumps(found, ensure_ascii=False) + "\n"

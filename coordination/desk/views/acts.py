@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from markupsafe import Markup
 
 from alerting.alert import Sentence
 from coordination.audit_check import Checked, Fault, check
@@ -86,9 +87,18 @@ def show(request: HttpRequest) -> HttpResponse:
             "older": query.urlencode(),
             "acts": sorted((said(words), act) for act, words in ACT_WORDS.items()),
             "act_words": lambda act: in_words(act, "fr" if pages.french() else "en"),
+            "when": _when,
             "detail_words": lambda name: said(_DETAILS[name]) if name in _DETAILS else name.replace("_", " "),
         },
     )
+
+
+def _when(at: int) -> Markup:
+    """Return the time of an act to the second, with its year: the record is kept for years."""
+    local = datetime.fromtimestamp(at / 1000, ZONE)
+    shown = f"{local:%d/%m/%Y}" if pages.french() else f"{local:%Y-%m-%d}"
+    text = Markup('<time datetime="{}">{}<small>{}</small></time>')
+    return text.format(local.isoformat(timespec="seconds"), shown, f"{local:%H:%M:%S}")
 
 
 def _asked(request: HttpRequest) -> tuple[Asked, list[str]]:
