@@ -205,7 +205,7 @@ class Reader:
         marks = ",".join("?" * len(refs))
         alerts = self._connection.execute(
             "SELECT alert.id, alert.team_id, pseudonym FROM alert LEFT JOIN patient ON patient.id = patient_id"
-            f" WHERE alert.id IN ({marks})",  # noqa: S608 - question marks
+            f" WHERE alert.id IN ({marks})",
             refs,
         ).fetchall()
         if self._may_name():
@@ -240,7 +240,9 @@ def as_csv(lines: Iterable[Line]) -> Iterator[str]:
     yield _row(("number", "at", "act", "by", "on", "patient", "details"))
     for line in lines:
         details = "; ".join(f"{name}={value}" for name, value in line.details)
-        yield _row((str(line.entry.n), iso(line.entry.at), line.entry.act, line.entry.by, line.on, line.patient, details))
+        yield _row(
+            (str(line.entry.n), iso(line.entry.at), line.entry.act, line.entry.by, line.on, line.patient, details)
+        )
 
 
 def _row(cells: Iterable[str]) -> str:
