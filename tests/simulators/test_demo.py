@@ -40,6 +40,20 @@ def test_the_account_balances(demonstration: tuple[Path, subprocess.CompletedPro
     assert int(account[2]) >= 2
 
 
+def test_the_desk_shows_what_waits_for_somebody_of_three_patients(
+    demonstration: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    _, done = demonstration
+    desk = re.search(
+        r"^desk http://127\.0\.0\.1:\d+ · patients (\d) · alerts shown (\d+) of \2$", done.stdout, re.MULTILINE
+    )
+    assert desk is not None, done.stdout
+    assert int(desk[1]) >= 2
+    assert int(desk[2]) >= 2
+    # Passwords are for a terminal on which somebody looks on, never for a log.
+    assert "demo.invalid" not in done.stdout + done.stderr
+
+
 def test_alerts_reach_the_reader_with_their_numbers(
     demonstration: tuple[Path, subprocess.CompletedProcess[str]],
 ) -> None:
