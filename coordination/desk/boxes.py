@@ -39,6 +39,7 @@ from coordination.fleet import boxes as fleet_boxes
 from coordination.office import now_ms
 from coordination.resending import Lacking, lacking
 from coordination.sqlite_commands import SqliteCommands
+from exchange.topics import valid_box
 
 ENDING_MS = 30 * DAY_MS
 """A box renews its certificate while 60 days are left: fewer than these mean that it fails to."""
@@ -136,7 +137,8 @@ def seen_by(visit: Visit) -> "Iterable[int] | None":
 
 def box_of(visit: Visit, name: str) -> Box | None:
     """Return a box by its name when this visitor may see it."""
-    found = Box.objects.filter(team=visit.team, name=name).first()
+    # What is no name is asked of no database: PostgreSQL breaks on a NUL.
+    found = Box.objects.filter(team=visit.team, name=name).first() if valid_box(name) else None
     seen = seen_by(visit)
     return found if found is not None and (seen is None or found.pk in seen) else None
 

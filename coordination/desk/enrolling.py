@@ -21,7 +21,7 @@ from coordination.desk.visits import Visit
 from coordination.enrolments import Claim, Enrolments
 from coordination.office import now_ms
 from coordination.settings import EnrolmentSettings
-from exchange.enrolment_code import CodeError, EnrolmentCode
+from exchange.enrolment_code import PLACE_LENGTH, CodeError, EnrolmentCode
 
 _ANY = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 _ASK_S = 0.3
@@ -76,6 +76,8 @@ class Progress:
 
 def enrolment_of(visit: Visit, place: str) -> Enrolment | None:
     """Return an enrolment that was asked for in the visitor's team: their own, or any for whoever sees the fleet."""
+    if len(place) != PLACE_LENGTH or not (place.isascii() and place.isalnum()):
+        return None
     user, team = visit.member()
     mine = Q() if visit.may(Action.READ_FLEET) else Q(opened_by=user.pk)
     found = Enrolment.objects.filter(mine, team_id=team.pk, place=place).exclude(opened_by=None)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from urllib.parse import quote
 
 import pytest
 from django.conf import settings
@@ -155,3 +156,51 @@ def test_what_a_box_signs_counts_no_more_once_it_is_revoked_whatever_the_broker_
     assert "O. Diallo" in str(kept[0][0])
     assert "volé le 3" in str(kept[0][0])
     assert "révoqué" in page(desk, f"/boitiers/{BOX}", Role.ADMIN)
+
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\x00",
+    "\u202eelbaifer",
+    "' OR 1=1 --",
+    "é" * 5000,
+    "../../etc/passwd",
+    "{{ 7*7 }}",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_whatever_is_typed_is_shown_as_it_is_or_not_at_all(desk: Desk, text: str) -> None:
+    desk.receive(glucose(0))
+    client = desk.client(Role.NURSE, Role.ADMIN, Role.AUDITOR)
+    for address in (
+        "/boitiers?chercher=",
+        "/audit?par=",
+        "/audit?sur=",
+        "/audit?depuis=",
+        "/audit?acte=",
+        "/audit?avant=",
+    ):
+        answer = client.get(address + quote(text))
+        assert answer.status_code == 200, address
+        assert "<script>alert" not in answer.content.decode()
+        assert "49" not in answer.content.decode().partition("<h1>")[2].partition("<tbody>")[0]
+    assert client.get(f"/boitiers/{quote(text, safe='')}").status_code == 404
+    assert client.get(f"/boitiers/ajouter/{quote(text, safe='')}").status_code == 404
+    refused = client.post(f"/boitiers/{BOX}/revoquer", {"numero": text, "raison": text}, follow=True)
+    assert "rien n&#39;a été changé" in refused.content.decode()
+    asked = client.post("/boitiers/ajouter", {"numero": text, "patient": text, "protocole": text})
+    assert asked.status_code == 400
+    assert "<script>alert" not in asked.content.decode()
+    for name in ("acte", "par", "sur", "depuis", "jusque", "avant", "forme"):
+        assert client.post("/audit/exporter", {name: text}).status_code == 200
+
+
+def test_what_a_box_says_is_shown_and_never_run(desk: Desk) -> None:
+    desk.receive(technical("buffer_full", "<img src=x onerror=alert(1)> \u202e plein"))
+    desk.receive(glucose(0, device="<b>C4</b>"))
+    for address in ("/boitiers", f"/boitiers/{BOX}"):
+        shown = page(desk, address, Role.NURSE)
+        assert "<img" not in shown
+        assert "<b>C4</b>" not in shown
+        assert "&lt;img" in shown
