@@ -17,7 +17,7 @@ from coordination.office import now_ms
 from coordination.revoking import control, revoke_at_inbox
 
 LONGEST_REASON = 200
-MOST_ROWS = 300
+MOST_ROWS = 200
 
 
 def show_all(request: HttpRequest) -> HttpResponse:
