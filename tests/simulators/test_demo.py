@@ -11,7 +11,13 @@ import pytest
 
 from simulators.processes import command
 
-pytestmark = [pytest.mark.process, pytest.mark.broker, pytest.mark.radio, pytest.mark.alone]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.broker,
+    pytest.mark.radio,
+    pytest.mark.alone,
+    pytest.mark.timeout(300),
+]
 
 LAST_LINE = re.compile(r"readings (\d+) = \1 · lost 0 · duplicated 0 · gaps 0 · alerts (\d+)")
 
@@ -24,7 +30,7 @@ def demonstration(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subpr
     pipe = subprocess.PIPE
     with subprocess.Popen([*line, "--lang", "fr"], stdout=pipe, stderr=pipe, text=True, start_new_session=True) as demo:
         try:
-            said, complained = demo.communicate(timeout=150)
+            said, complained = demo.communicate(timeout=240)
         finally:
             if demo.poll() is None:
                 os.killpg(demo.pid, signal.SIGKILL)
