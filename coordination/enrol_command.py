@@ -27,7 +27,7 @@ from coordination.place import Place
 from coordination.protocol_sources import packaged_protocols
 from coordination.revoking import control, enrolment_of
 from coordination.settings import EnrolmentSettings, Settings, read_settings
-from coordination.team_database import ERRORS, as_error, connect_to_read
+from coordination.team_database import ERRORS, as_error, connect
 from exchange.enrolment import Given, GivenPatient, shown
 from exchange.enrolment_code import EnrolmentCode
 from exchange.errors import UNDECODABLE, TeamListError
@@ -188,14 +188,12 @@ def _given_now(settings: Settings, box: str) -> Given:
 
 
 def already_given(database: Place, box: str) -> tuple[GivenPatient, ...]:
-    """Return the patients whom the desk gave a box; none before there is a database.
+    """Return the patients whom the desk gave a box; the database is made, or upgraded, where the inbox has not yet.
 
     Raises:
         DatabaseUnusableError, DatabaseBusyError: it cannot be read.
     """
-    if isinstance(database, Path) and not database.exists():
-        return ()
-    connection = connect_to_read(database)
+    connection = connect(database)
     try:
         return wished_for(connection, box)
     except ERRORS as error:
