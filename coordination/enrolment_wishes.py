@@ -141,8 +141,8 @@ def fulfil(connection: Sql, place: str, box: str, *, by: str, at: int) -> None:
     if not patient or _held_by(connection, patient) is not None:
         return
     connection.execute(
-        'INSERT INTO box_assignment (box_id, patient_id, "from", listened)'
-        " SELECT box.id, patient.id, ?, listened FROM box, patient, inbox_listening"
+        'INSERT INTO box_assignment (box_id, patient_id, "from", listened, origin)'
+        " SELECT box.id, patient.id, ?, listened, 'desk' FROM box, patient, inbox_listening"
         " WHERE box.name = ? AND patient.pseudonym = ? ON CONFLICT DO NOTHING",
         (at, box, patient),
     )
@@ -160,13 +160,3 @@ def void_codes(connection: Sql, box: str) -> None:
         " WHERE box.id = box_id AND box.name = ? AND state IN ('open', 'claimed', 'confirmed')",
         (box,),
     )
-
-
-def given_at_the_desk(connection: Sql, box: str, patient: str) -> bool:
-    """Return whether a box was given to a patient by its enrolment, so that desk.toml need not name them."""
-    row = connection.execute(
-        "SELECT 1 FROM enrolment JOIN box ON box.id = box_id WHERE box.name = ? AND enrolment.patient = ?"
-        " AND enrolment.state IN ('confirmed', 'done')",
-        (box, patient),
-    ).fetchone()
-    return row is not None

@@ -21,7 +21,6 @@ from coordination.database import (
     Watched,
 )
 from coordination.followed import ProtocolsAtDesk, still_followed
-from coordination.enrolment_wishes import given_at_the_desk
 from coordination.place import Place
 from coordination.resending import ask_by_itself
 from coordination.silence import NOT_TRANSMITTED
@@ -134,8 +133,6 @@ class SqliteDatabase:
             if (box, patient, since) in listed:
                 continue
             after = next_of.get(patient)
-            if after is None and given_at_the_desk(self._connection, box, patient):
-                continue
             until = at if after is None else after.since
             if after is not None and after.box == box:
                 # The same box from another time on is a correction: the first assignment never was.

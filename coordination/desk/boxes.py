@@ -18,6 +18,7 @@ from django.db.models import Q
 from alerting.alert import Category, ChangeKind
 from coordination.command_queue import CommandView
 from coordination.desk.access import Action
+from coordination.desk.devices_at_home import USUAL_SILENCE
 from coordination.desk.models import (
     Alert,
     Box,
@@ -30,7 +31,6 @@ from coordination.desk.models import (
     Observation,
     Patient,
 )
-from coordination.desk.patients import SILENT_AFTER
 from coordination.desk.shared_database import place, reading
 from coordination.desk.team_settings import listed_boxes
 from coordination.desk.visits import Visit
@@ -221,7 +221,7 @@ def _devices(box: Box, facts: Sequence[Alert], now: int) -> Iterable[DeviceRow]:
                 quantities=tuple(sorted(set(recent.values_list("quantity", flat=True)))),
                 first_at=device.first_data_at,
                 last_at=device.last_data_at,
-                silent=now - device.last_data_at > SILENT_AFTER,
+                silent=now - device.last_data_at > USUAL_SILENCE,
                 facts=told,
             )
         )

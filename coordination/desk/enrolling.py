@@ -118,7 +118,7 @@ def free_patients(visit: Visit) -> list[str]:
     """Return the pseudonyms of the team's patients for whom no box transmits, for whoever may read them."""
     if not visit.may(Action.READ_PATIENTS):
         return []
-    patients = Patient.objects.filter(team=visit.team)
+    patients = Patient.objects.filter(team=visit.team, ended_at=None)
     held = patients.filter(boxassignment__isnull=False, boxassignment__until=None)
     return list(patients.exclude(pk__in=held).order_by("pseudonym").values_list("pseudonym", flat=True))
 
