@@ -234,6 +234,15 @@ async def _run(
         for part in (forwarder, judging, audit, own_acts, pipeline):
             stack.push_async_callback(part.stop)
         await pipeline.start()
+        renewal = None
+        if settings.enrolment is not None:
+            renewal = Renewal(
+                broker=settings.broker,
+                office=settings.enrolment,
+                signing_key=signing_key,
+                renewed=own_acts.renewing(settings, link.reconnect),
+                notice=tell,
+            )
         orders.join(
             store=store,
             link=link,
@@ -247,6 +256,7 @@ async def _run(
             enter=audit.enter,
             others={
                 CommandKind.CANARY: OneCall(lambda order: canary.sing(order.command.id)),
+                **({} if renewal is None else {CommandKind.RENEW: renewal.obey}),
                 **key_orders(store, settings, orders.copies, clock=clock, on_waiting=forwarder.kick),
             },
             hear=forwarder.hear_commands,
@@ -292,14 +302,7 @@ async def _run(
                     ask_team=lambda: canary.sing(ASKED_FOR_TIME),
                 ),
             )
-            if settings.enrolment is not None:
-                renewal = Renewal(
-                    broker=settings.broker,
-                    office=settings.enrolment,
-                    signing_key=signing_key,
-                    renewed=own_acts.renewing(settings, link.reconnect),
-                    notice=tell,
-                )
+            if renewal is not None:
                 _begin(group, certificate=renewal.run())
             for device, source in watched:
                 group.create_task(_pump(device, source, pipeline), name=f"device {device.address}")

@@ -17,11 +17,14 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 
 from agent.enrolling import renew
 from agent.enrolment_errors import EnrolmentFailedError
 from agent.logs import EVENT, REASON
+from agent.obeying import Done, Order, applied, refused
 from agent.settings import BrokerSettings, EnrolmentSettings
+from alerting.alert import Sentence
 from devices.source import DeviceEventKind
 from exchange.certificates import Certificate
 from exchange.durable_file import write_durably
@@ -117,6 +120,23 @@ class Renewal:
         """
         if time.time_ns() // 1_000_000 < Certificate.load(self._broker.certificate).renew_at:
             return False
+        await self._renew()
+        return True
+
+    async def obey(self, order: Order) -> Done:
+        """Renew now because the team asks, due or not."""
+        del order
+        try:
+            await self._renew()
+        except (EnrolmentFailedError, IdentityError, OSError) as error:
+            self._tell(error)
+            said = (error.why, error.hint) if isinstance(error, EnrolmentFailedError) else ()
+            return refused("office", *said)
+        await self._renewed()
+        until = datetime.fromtimestamp(Certificate.load(self._broker.certificate).not_after / 1000, UTC)
+        return applied(Sentence(fr=f"Certificat jusqu'au {until:%d/%m/%Y}.", en=f"Certificate until {until:%Y-%m-%d}."))
+
+    async def _renew(self) -> None:
         pem = await renew(
             host=self._office.host,
             port=self._office.port,
@@ -128,7 +148,6 @@ class Renewal:
         await asyncio.to_thread(write_durably, self._broker.certificate, pem, mode=0o644)
         self._told.clear()
         logger.info("certificate renewed", extra={EVENT: "certificate_renewed"})
-        return True
 
     def _tell_lateness(self) -> None:
         with suppress(IdentityError):  # one that cannot be read has no dates, and the link says so

@@ -196,7 +196,8 @@ class VeilleurTeam(Uplink):
 
     def __init__(self, folder: Path) -> None:
         self.broker = Broker(folder / "broker")
-        self.team = Team(folder, self.broker)
+        self.database = folder / "desk.db"
+        self.team = Team(folder, self.broker, self.database)
         self.files = self.broker.certificates.client(BOX)
         self._stack = AsyncExitStack()
 
@@ -204,7 +205,7 @@ class VeilleurTeam(Uplink):
         return await asyncio.to_thread(self._stored)
 
     def _stored(self) -> Counter[int]:
-        connection = sqlite3.connect(f"file:{self.team.database}?mode=ro", uri=True, timeout=10)
+        connection = sqlite3.connect(f"file:{self.database}?mode=ro", uri=True, timeout=10)
         try:
             rows = connection.execute("SELECT t, count(*) FROM observation GROUP BY t").fetchall()
         finally:
@@ -225,7 +226,7 @@ class VeilleurTeam(Uplink):
         return self
 
     def _has_tables(self) -> bool:
-        if not self.team.database.exists():
+        if not self.database.exists():
             return False
         try:
             self._stored()

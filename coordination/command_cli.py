@@ -64,6 +64,7 @@ _ASKED = {
     CommandKind.SCAN.value,
     CommandKind.CANARY.value,
     CommandKind.ROTATE.value,
+    CommandKind.RENEW.value,
     CommandKind.ERASE.value,
 }
 

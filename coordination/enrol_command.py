@@ -7,6 +7,7 @@ out of the database and the answer goes into it. Not here: what is printed how (
 import asyncio
 import logging
 import signal
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,15 @@ from alerting.alert import Sentence
 from coordination.audit_beside import account
 from coordination.authority import Authority
 from coordination.box_identity import Revoked
+from coordination.enrolment_wishes import NO_WISH, Wish, wished_for
 from coordination.enrolments import Claim, Enrolments, Known
 from coordination.errors import CoordinationError
 from coordination.office import LOOK_S, Office, busy, now_ms
+from coordination.place import Place
 from coordination.protocol_sources import packaged_protocols
 from coordination.revoking import control, enrolment_of
-from coordination.settings import EnrolmentSettings, Settings
+from coordination.settings import EnrolmentSettings, Settings, read_settings
+from coordination.team_database import ERRORS, as_error, connect
 from exchange.enrolment import Given, GivenPatient, shown
 from exchange.enrolment_code import EnrolmentCode
 from exchange.errors import UNDECODABLE, TeamListError
@@ -52,15 +56,17 @@ class Invitation:
     until: int
 
 
-def given_to(settings: Settings, box: str) -> Given:
-    """Return what a box of that id is given.
+def given_to(settings: Settings, box: str, *, also: Sequence[GivenPatient] = ()) -> Given:
+    """Return what a box of that id is given; `also` are patients whom desk.toml does not give it.
 
     Raises:
         CoordinationError: nobody is to be watched by it, or a file is missing.
     """
     enrolment = enrolment_of(settings)
     patients = sorted((one for one in settings.assignments if one.box == box), key=lambda one: one.patient)
-    if not patients:
+    named = {one.patient for one in settings.assignments}
+    wished = tuple(one for one in also if one.pseudonym not in named)
+    if not patients and not wished:
         raise CoordinationError(
             Sentence(
                 fr=f"Aucun patient n'a {box} dans {settings.path}.", en=f"No patient has {box} in {settings.path}."
@@ -112,7 +118,8 @@ def given_to(settings: Settings, box: str) -> Given:
         patients=tuple(
             GivenPatient(pseudonym=one.patient, protocol=settings.protocol_names[one.patient], time_zone=one.time_zone)
             for one in patients
-        ),
+        )
+        + wished,
     )
 
 
@@ -166,7 +173,7 @@ def office_of(settings: Settings) -> Office:
         authority=Authority.open(Path(enrolment.authority)),
         database=settings.database,
         listed=settings.signers,
-        given=lambda box: given_to(settings, box),
+        given=lambda box: _given_now(settings, box),
         replaced=replaced,
         welcomed=welcomed,
         host=enrolment.host,
@@ -175,17 +182,49 @@ def office_of(settings: Settings) -> Office:
     )
 
 
-def invite(settings: Settings, box: str, *, by: str = "") -> Invitation:
-    """Make a code for a box; `by` asks for it, the account of this process when left out.
+def _given_now(settings: Settings, box: str) -> Given:
+    """Return what a box is given by desk.toml as it is now, and by the wish of its code: an office is open for long."""
+    return given_to(read_settings(settings.path), box, also=already_given(settings.database, box))
+
+
+def already_given(database: Place, box: str) -> tuple[GivenPatient, ...]:
+    """Return the patients whom the desk gave a box; the database is made, or upgraded, where the inbox has not yet.
+
+    Raises:
+        DatabaseUnusableError, DatabaseBusyError: it cannot be read.
+    """
+    connection = connect(database)
+    try:
+        return wished_for(connection, box)
+    except ERRORS as error:
+        raise as_error(error) from error
+    finally:
+        connection.close()
+
+
+def invite(
+    settings: Settings, box: str, *, by: str = "", wish: Wish = NO_WISH, database: Place | None = None
+) -> Invitation:
+    """Make a code for a box.
+
+    Args:
+        settings: the team's.
+        box: its id.
+        by: who asks for it, the account of this process when left out.
+        wish: for whom, when it is asked for at the desk.
+        database: the one of the settings when left out.
 
     Raises:
         CoordinationError: the box could not be given what it needs, or the database takes nothing.
     """
     enrolment = enrolment_of(settings)
-    given = given_to(settings, box)
+    place = database or settings.database
+    # Looked at for what would be missing; the time zone comes with the wish, from the database.
+    wished = (GivenPatient(pseudonym=wish.patient, protocol=wish.protocol, time_zone="UTC"),) if wish.patient else ()
+    given = given_to(settings, box, also=(*already_given(place, box), *wished))
     code = EnrolmentCode.make(host=enrolment.host, port=enrolment.port, ca=given.ca)
-    with Enrolments(settings.database, settings.signers) as kept:
-        until = kept.open(code, box=box, at=now_ms(), by=by or account())
+    with Enrolments(place, settings.signers) as kept:
+        until = kept.open(code, box=box, at=now_ms(), by=by or account(), wish=wish)
     return Invitation(box=box, code=code, until=until)
 
 

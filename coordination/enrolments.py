@@ -37,12 +37,12 @@ from coordination.box_identity import (
     standing_keys,
 )
 from coordination.enrolment_acts import EnrolmentActs
+from coordination.enrolment_wishes import NO_WISH, Wish, fulfil, keep_wish, void_codes
 from coordination.place import Place
 from coordination.team_database import ERRORS, as_error, connect, transaction
 from exchange.enrolment import EnrolmentError, Machine, Reason
 from exchange.enrolment_code import EnrolmentCode, hashed
 
-LIFETIME_MS = 24 * 3_600_000
 MOST_WRONG = 5
 MOST_OFFERS = 5
 """Nonces that the team gives for one code: a man in the middle guesses the digits as often, at one in a million."""
@@ -101,24 +101,29 @@ class Enrolments:
 
     # --- the team -----------------------------------------------------------------------------------------
 
-    def open(self, code: EnrolmentCode, *, box: str, at: int, by: str = TEAM) -> int:
-        """Let a code that `by` asked for hold for a box from now on, and no older one; return until when."""
-        until = at + LIFETIME_MS
+    def open(self, code: EnrolmentCode, *, box: str, at: int, by: str = TEAM, wish: Wish = NO_WISH) -> int:
+        """Let a code that `by` asked for hold for a box from now on, and no older one; return until when.
+
+        Raises:
+            CoordinationError: what is wished cannot be (`keep_wish`); nothing was changed.
+        """
+        until = at + wish.lasts
         with transaction(self._connection):
             self._connection.execute("INSERT INTO box (name) VALUES (?) ON CONFLICT DO NOTHING", (box,))
-            self._void(box)
+            void_codes(self._connection, box)
             self._connection.execute(
                 "INSERT INTO enrolment (place, box_id, secret, state, created_at, expires_at)"
                 " SELECT ?, id, ?, 'open', ?, ? FROM box WHERE name = ?",
                 (code.place, hashed(code.place, code.secret), at, until, box),
             )
+            keep_wish(self._connection, code.place, box, wish)
             EnrolmentActs(self._connection, at=at).opened(box, place=code.place, until=until, by=by)
         return until
 
     def void(self, box: str) -> None:
         """Let no code of a box hold any longer."""
         with transaction(self._connection):
-            self._void(box)
+            void_codes(self._connection, box)
 
     def waiting(self, place: str | None = None) -> tuple[Claim, ...]:
         """Return the machines that wait for somebody to compare the digits; `place`: of that code only."""
@@ -239,6 +244,7 @@ class Enrolments:
                 )
                 acts.revoked(box, replaced, reason="replaced", by=by)
             keep_keys(self._connection, box, signing=signing, opening=opening, at=at)
+            fulfil(self._connection, place, box, by=by, at=at)
             pem, issued = self._certificate(box, csr, tls_key, since=created, issue=issue, at=at)
             if issued is not None:
                 acts.enrolled(box, place=place, signing=signing, issued=issued, by=by, replaced=replaced is not None)
@@ -383,22 +389,14 @@ class Enrolments:
         return (Reason.TOO_MANY if row[2] >= RENEWALS else None), row[0]
 
     def _box_of(self, place: str) -> str:
-        query = "SELECT box.name FROM enrolment JOIN box ON box.id = box_id WHERE place = ?"
-        row = self._connection.execute(query, (place,)).fetchone()
-        return "" if row is None else str(row[0])
+        rows = self._rows("SELECT box.name FROM enrolment JOIN box ON box.id = box_id WHERE place = ?", place)
+        return rows[0][0] if rows else ""
 
     def _known(self, box: str, signing: str) -> Known:
         keys = standing_keys(self._connection, box, listed=self._listed)
         if not keys:
             return Known.NEW
         return Known.SAME if signing in keys else Known.OTHER
-
-    def _void(self, box: str) -> None:
-        self._connection.execute(
-            "UPDATE enrolment SET state = 'void' FROM box"
-            " WHERE box.id = box_id AND box.name = ? AND state IN ('open', 'claimed', 'confirmed')",
-            (box,),
-        )
 
     def _shut_out(self, source: str, at: int) -> bool:
         count = self._connection.execute(

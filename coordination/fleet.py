@@ -4,17 +4,19 @@ Read from the team's database only. Times in ms UTC; what a box says of itself i
 nowhere. Not here: alerts about boxes (`view`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from tabulate import tabulate
 
 from alerting.alert import Sentence
-from coordination.box_identity import Listed, standing_keys
+from coordination.box_identity import SIGNING, Listed
 from coordination.canary import CANARY_MISSING
 from coordination.lines import iso
 from coordination.place import Place
+from coordination.sql import Sql
 from coordination.tables import Language, local, said
 from coordination.team_database import ERRORS, as_error, connect_to_read
 
@@ -45,6 +47,9 @@ class BoxLine:
         silent: whether an alert stands for its silence.
         canary_at: when its last canary came, None before.
         mute: whether an alert stands because it did not.
+        ahead: by how much its clock was ahead of the team's at its last sign of life, ms, with the way of the message
+            (negative: behind); None while it is offline.
+        keys_since: since when it signs with the key of now; None for a key that was never enrolled.
     """
 
     box: str
@@ -57,6 +62,8 @@ class BoxLine:
     silent: bool
     canary_at: int | None = None
     mute: bool = False
+    ahead: int | None = None
+    keys_since: int | None = None
 
     def as_json(self) -> dict[str, object]:
         """Return plain values; times in ISO 8601 ending in Z."""
@@ -74,7 +81,7 @@ class BoxLine:
         }
 
 
-_STANDING: Mapping[Standing, Sentence] = {
+STANDING: Mapping[Standing, Sentence] = {
     Standing.ENROLLED: Sentence(fr="enrôlé", en="enrolled"),
     Standing.INVITED: Sentence(fr="code en attente", en="code waiting"),
     Standing.REVOKED: Sentence(fr="révoqué", en="revoked"),
@@ -103,8 +110,17 @@ _ENDED = Sentence(fr="FINI", en="ENDED")
 _SOON = Sentence(fr="bientôt", en="soon")
 
 
-def boxes(database: Place, listed: Listed, *, at: int) -> tuple[BoxLine, ...]:
-    """Return every box, by name; `at` is ms UTC, real time.
+def boxes(
+    database: Place, listed: Listed, *, at: int, team: int | None = None, box: str | None = None
+) -> tuple[BoxLine, ...]:
+    """Return every box, by name.
+
+    Args:
+        database: the team's.
+        listed: the boxes of desk.toml.
+        at: ms UTC, real time.
+        team: of this team only.
+        box: this one only.
 
     Raises:
         DatabaseUnusableError, DatabaseBusyError: the database cannot be read.
@@ -117,44 +133,59 @@ def boxes(database: Place, listed: Listed, *, at: int) -> tuple[BoxLine, ...]:
             " WHERE held.box_id = box.id AND held.revoked_at IS NULL),"
             " EXISTS (SELECT 1 FROM enrolment WHERE enrolment.box_id = box.id"
             " AND enrolment.state IN ('open', 'claimed', 'confirmed') AND expires_at > ?),"
-            " EXISTS (SELECT 1 FROM box_key WHERE box_key.box_id = box.id AND revoked_at IS NOT NULL),"
             " EXISTS (SELECT 1 FROM device_silence WHERE device_silence.box_id = box.id AND device_id IS NULL"
-            ' AND "to" IS NULL), canary_at, EXISTS (SELECT 1 FROM alert WHERE alert.box_id = box.id'
-            " AND rule_id = ? AND resolved_at IS NULL)"
-            " FROM box LEFT JOIN box_status ON box_status.box_id = box.id ORDER BY box.name",
-            (at, CANARY_MISSING),
+            ' AND "to" IS NULL), canary_at,'
+            # Asked once for all boxes: a fleet's alerts are many.
+            " box.id IN (SELECT box_id FROM alert WHERE rule_id = ? AND resolved_at IS NULL),"
+            " CASE WHEN box_status.state = 'online' THEN box_status.at - box_status.received_at END"
+            " FROM box LEFT JOIN box_status ON box_status.box_id = box.id"
+            " WHERE (? IS NULL OR box.team_id = ?) AND (? IS NULL OR box.name = ?) ORDER BY box.name",
+            (at, CANARY_MISSING, team, team, box, box),
         ).fetchall()
-        return tuple(
-            BoxLine(
-                box=row[0],
-                standing=_standing(
-                    keys=bool(standing_keys(connection, row[0], listed=listed)),
-                    invited=bool(row[6]),
-                    revoked=bool(row[7]),
-                ),
-                state=row[1],
-                heard_at=row[2],
-                version=row[3],
-                backlog=row[4],
-                certificate_until=row[5],
-                silent=bool(row[8]),
-                canary_at=row[9],
-                mute=bool(row[10]),
-            )
-            for row in rows
-        )
+        keys = _signing_keys(connection, box)
+        return tuple(_line(row, keys.get(row[0], ()), listed.get(row[0], {})) for row in rows)
     except ERRORS as error:
         raise as_error(error) from error
     finally:
         connection.close()
 
 
-def _standing(*, keys: bool, invited: bool, revoked: bool) -> Standing:
-    if keys:
-        return Standing.ENROLLED
-    if invited:
-        return Standing.INVITED
-    return Standing.REVOKED if revoked else Standing.UNKNOWN
+def _signing_keys(connection: Sql, box: str | None) -> dict[str, list[tuple[str, int, bool, bool]]]:
+    """Return (key, since, whether it counts no more, whether it was revoked) of each box that ever enrolled."""
+    found: dict[str, list[tuple[str, int, bool, bool]]] = {}
+    for name, key, since, ended_at, revoked_at in connection.execute(
+        "SELECT box.name, key, since, ended_at, revoked_at FROM box_key JOIN box ON box.id = box_id"
+        " WHERE purpose = ? AND (? IS NULL OR box.name = ?)",
+        (SIGNING, box, box),
+    ):
+        gone = ended_at is not None or revoked_at is not None
+        found.setdefault(name, []).append((key, since, gone, revoked_at is not None))
+    return found
+
+
+def _line(row: Any, keys: Sequence[tuple[str, int, bool, bool]], listed: Mapping[str, bytes]) -> BoxLine:  # noqa: ANN401
+    held = [since for _, since, gone, _ in keys if not gone]
+    enrolled = bool(held) or bool(listed.keys() - {key for key, *_ in keys})
+    if enrolled:
+        standing = Standing.ENROLLED
+    elif row[6]:
+        standing = Standing.INVITED
+    else:
+        standing = Standing.REVOKED if any(revoked for *_, revoked in keys) else Standing.UNKNOWN
+    return BoxLine(
+        box=row[0],
+        standing=standing,
+        state=row[1],
+        heard_at=row[2],
+        version=row[3],
+        backlog=row[4],
+        certificate_until=row[5],
+        silent=bool(row[7]),
+        canary_at=row[8],
+        mute=bool(row[9]),
+        ahead=row[10],
+        keys_since=max(held, default=None),
+    )
 
 
 def box_table(lines: tuple[BoxLine, ...], language: Language, *, at: int) -> str:
@@ -165,7 +196,7 @@ def box_table(lines: tuple[BoxLine, ...], language: Language, *, at: int) -> str
     rows = [
         (
             line.box,
-            said(_STANDING[line.standing], language),
+            said(STANDING[line.standing], language),
             "-" if line.state is None else said(_STATE.get(line.state, Sentence(fr="?", en="?")), language),
             _heard(line, language),
             _until(line, language, at),

@@ -16,7 +16,7 @@ _HEADERS = {
     Language.FR: ("Patient", "Mesurées du", "au", "Manquent", "Pourquoi", "Boîtier"),
     Language.EN: ("Patient", "Measured from", "to", "Missing", "Why", "Box"),
 }
-_WHY = {
+WHY = {
     GapReason.EVICTED: Sentence(
         fr="mesure continue\u00a0; boîtier plein, les plus anciennes ont laissé la place",
         en="continuous measurement; the box was full, the oldest gave way",
@@ -83,7 +83,7 @@ def gap_table(gaps: Iterable[GapView], language: Language) -> str:
             local(gap.measured_from, language),
             local(gap.measured_to, language),
             str(gap.readings),
-            said(_WHY[gap.reason], language),
+            said(WHY[gap.reason], language),
             gap.box,
         )
         for gap in gaps

@@ -31,6 +31,7 @@ KINDS: Final = {
     CommandKind.SCAN: Sentence(fr="écouter les appareils", en="scan for devices"),
     CommandKind.CANARY: Sentence(fr="mesure témoin", en="canary reading"),
     CommandKind.ROTATE: Sentence(fr="changer les clés du boîtier", en="change the box's keys"),
+    CommandKind.RENEW: Sentence(fr="renouveler le certificat", en="renew the certificate"),
     CommandKind.ERASE: Sentence(fr="effacer", en="erase"),
     CommandKind.TEAM_LIST: Sentence(fr="nouvelle liste d'équipe", en="new team list"),
 }

@@ -18,6 +18,7 @@ from typing import Final
 
 import msgspec
 
+from coordination.audit_log import TEAM
 from coordination.ranges import merge, without
 from coordination.requests import make_command
 from coordination.sql import Sql
@@ -117,13 +118,14 @@ def ask_by_itself(connection: Sql, box: str, *, now: int) -> Command | None:
     return ask(connection, found, now=now)
 
 
-def ask(connection: Sql, found: Lacking, *, now: int) -> Command:
+def ask(connection: Sql, found: Lacking, *, now: int, by: str = TEAM) -> Command:
     """Queue the command that asks a box for what is lacking, of which there must be some; inside a transaction.
 
     Args:
         connection: the team's database.
         found: what is lacking.
         now: ms UTC, real time.
+        by: who asks.
     """
     commands = SqliteCommands(connection, _already_in_one)
     command = make_command(
@@ -135,7 +137,7 @@ def ask(connection: Sql, found: Lacking, *, now: int) -> Command:
         after=commands.last_version(found.box, (CommandKind.RESEND.value, "", found.epoch)),
         lasts=LONGEST_MS[CommandKind.RESEND],
     )
-    commands.add(command, SignedCommand(command=encode(command)), signed_by=(), now=now)
+    commands.add(command, SignedCommand(command=encode(command)), signed_by=(), now=now, by=by)
     return command
 
 

@@ -12,6 +12,7 @@ from coordination.authority import Authority
 from coordination.box_identity import Listed, Revoked, revoke_box
 from coordination.broker_control import BrokerAddress, BrokerControl
 from coordination.enrolment_acts import EnrolmentActs
+from coordination.enrolment_wishes import void_codes
 from coordination.errors import CoordinationError
 from coordination.place import Place
 from coordination.settings import EnrolmentSettings, Settings
@@ -72,11 +73,7 @@ def revoke_at_inbox(database: Place, box: str, *, listed: Listed, reason: str, a
                         fr="'veilleur-desk boxes' donne leurs noms.", en="'veilleur-desk boxes' lists their names."
                     ),
                 )
-            connection.execute(
-                "UPDATE enrolment SET state = 'void' FROM box WHERE box.id = box_id AND box.name = ?"
-                " AND state IN ('open', 'claimed', 'confirmed')",
-                (box,),
-            )
+            void_codes(connection, box)
             taken = revoke_box(connection, box, listed=listed, reason=reason, at=at)
             EnrolmentActs(connection, at=at).revoked(box, taken, reason=reason, by=by or account())
             return taken

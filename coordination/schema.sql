@@ -392,7 +392,9 @@ CREATE INDEX box_certificate_box ON box_certificate (box_id, issued_at);
 
 -- One row a code. place and secret are of the code (exchange/enrolment_code.py), secret as a hash only. wrong: wrong
 -- secrets for this place; offers: nonces given for it. csr, signing, opening: of the machine that claimed it; digits:
--- of its last conversation, which the nurse compares. decided_by: who did.
+-- of its last conversation, which the nurse compares. decided_by: who did. team_id, opened_by: at whose desk it was asked
+-- for, and by whom of its people, null from a command. patient, protocol: whom the box is for, besides those that
+-- desk.toml gives it; '' for nobody.
 CREATE TABLE enrolment (
     place TEXT PRIMARY KEY,
     box_id INTEGER NOT NULL REFERENCES box (id),
@@ -407,7 +409,11 @@ CREATE TABLE enrolment (
     opening TEXT,
     digits TEXT,
     decided_at INTEGER,
-    decided_by TEXT
+    decided_by TEXT,
+    team_id INTEGER NOT NULL DEFAULT 1,
+    opened_by INTEGER,
+    patient TEXT NOT NULL DEFAULT '',
+    protocol TEXT NOT NULL DEFAULT ''
 ) STRICT, WITHOUT ROWID;
 
 -- Who failed to enrol or to renew lately, by network address: kept for a day.

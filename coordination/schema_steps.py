@@ -196,6 +196,12 @@ _PATIENTS_AT_THE_DESK: Final = (
     at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID""",
 )
+_ENROLMENT_AT_THE_DESK: Final = (
+    "ALTER TABLE enrolment ADD COLUMN team_id INTEGER NOT NULL DEFAULT 1",
+    "ALTER TABLE enrolment ADD COLUMN opened_by INTEGER",
+    "ALTER TABLE enrolment ADD COLUMN patient TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE enrolment ADD COLUMN protocol TEXT NOT NULL DEFAULT ''",
+)
 STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
     {
         2: _ALERT_WHOLE,
@@ -209,6 +215,7 @@ STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
         10: _TEAMS,
         11: _PATIENTS_AT_THE_DESK,
         12: PROBLEMS,
+        13: _ENROLMENT_AT_THE_DESK,
     }
 )
 """Version -> what makes it of the one before."""

@@ -114,6 +114,7 @@ _TYPES: Final[Mapping[CommandKind, type[Struct]]] = {
     CommandKind.SCAN: ScanBody,
     CommandKind.CANARY: NoBody,
     CommandKind.ROTATE: NoBody,
+    CommandKind.RENEW: NoBody,
     CommandKind.ERASE: EraseBody,
 }
 _Body = TypeVar("_Body", bound=Struct)

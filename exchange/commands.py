@@ -56,6 +56,8 @@ class CommandKind(StrEnum):
     ROTATE = "rotate"
     """Take new keys for the box's own data."""
     ERASE = "erase"
+    RENEW = "renew"
+    """Fetch the next certificate now."""
     TEAM_LIST = "team_list"
     """Take in a new list of the team's keys and people."""
 
@@ -84,6 +86,8 @@ ALLOWED: Final[Mapping[CommandKind, tuple[Slots, ...]]] = MappingProxyType(
         CommandKind.SCAN: (_one(Role.NURSE, Role.INSTALLER, Role.OPERATOR),),
         CommandKind.CANARY: (_one(AUTOMATION), _one(Role.NURSE, Role.INSTALLER, Role.OPERATOR)),
         CommandKind.ROTATE: (_one(Role.OPERATOR),),
+        # The box would do it by itself, and the office alone decides what it gives.
+        CommandKind.RENEW: (_one(AUTOMATION), _one(Role.NURSE, Role.INSTALLER, Role.OPERATOR)),
         # It cannot be undone: the nurse knows that this patient is to go, and somebody of another function looks too.
         CommandKind.ERASE: ((frozenset({Role.NURSE}), frozenset({Role.PHYSICIAN, Role.OPERATOR})),),
         # The root signed the list itself.
@@ -102,6 +106,7 @@ LONGEST_MS: Final[Mapping[CommandKind, int]] = MappingProxyType(
         CommandKind.SCAN: _DAY_MS,
         CommandKind.CANARY: 7 * _DAY_MS,
         CommandKind.ROTATE: 90 * _DAY_MS,
+        CommandKind.RENEW: 7 * _DAY_MS,
         CommandKind.ERASE: 90 * _DAY_MS,
         CommandKind.TEAM_LIST: 400 * _DAY_MS,
     }

@@ -237,3 +237,15 @@ def inbox(config: Path, clock: AcceleratedClock, worker: str) -> None:
     settings = read_settings(config, worker=worker)
     say({"event": "ready"})
     asyncio.run(until_told(run(settings, clock)))
+
+
+@main.command(hidden=True)
+@click.option("--config", type=_file, required=True)
+@_clock
+def desk(config: Path, clock: AcceleratedClock) -> None:
+    """Serve the desk of a simulated world."""
+    from agent import logs
+    from simulators.desk_server import run_desk
+
+    logs.to_stderr()
+    run_desk(config, clock)

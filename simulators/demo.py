@@ -1,8 +1,8 @@
-"""The demonstration: two simulated days of two patients in under a minute, with everything going wrong once.
+"""The demonstration: two simulated days of three patients in under a minute, with everything going wrong once.
 
 On the way the glucose sensor's link is cut, the broker and the box are killed (SIGKILL) and come back. At the end
 the account is drawn up and checked: what the devices took against what the team has, and the alerts at the team
-against `veilleur backtest` over the team's own readings.
+against `veilleur backtest` over the team's own readings; and whether the desk's page shows what waits for somebody.
 """
 
 import asyncio
@@ -13,14 +13,18 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from agent.status import iso
 from alerting.alert import ChangeKind
 from coordination.view import AlertView, ReadingView, View
 from devices.reading import facts
 from simulators.account import Account, TakenReading, ToldAlert, balance
+from simulators.desk_server import Account as DeskAccount
+from simulators.desk_visit import Visitor, Waiting
 from simulators.errors import WorldError
 from simulators.processes import Event, command
-from simulators.world import PROTOCOLS, START_WITHIN_S, World, WorldSettings
+from simulators.world import START_WITHIN_S, World, WorldSettings
 
 DAY_S = 86_400.0
 FLUSH_S = 90.0
@@ -49,8 +53,18 @@ class Demonstration:
     def __init__(self, settings: WorldSettings, *, say: Callable[[str, Event], None]) -> None:
         """`say` gets (origin, event) for everything that a person may want to see."""
         self.settings = settings
-        self.world = World(settings, on_event=say)
+        self.world = World(settings, on_event=self._heard)
         self.say = say
+        self.accounts: tuple[DeskAccount, ...] = ()
+        """Who may sign in at the desk, once it is there."""
+
+    def _heard(self, origin: str, event: Event) -> None:
+        if origin == "desk" and event.get("event") == "ready":
+            # Told to whoever started this, and to nobody else.
+            told = msgspec.convert(event.get("accounts"), type=list[dict[str, str]])
+            self.accounts = tuple(DeskAccount(**one) for one in told)
+            return
+        self.say(origin, event)
 
     def tell(self, event: str, **facts: object) -> None:
         """Say one thing that the demonstration itself does."""
@@ -80,10 +94,30 @@ class Demonstration:
 
     async def finish(self) -> Account:
         """Let nobody take a reading any more, wait until everything has arrived, and draw up the account."""
+        await self.world.desk_ready()
         await self.world.home.tell({"stop_taking": True})
         self.tell("stopped")
         await self._flush()
         return await asyncio.to_thread(self._account)
+
+    def seen_at_the_desk(self) -> tuple[tuple[Waiting, ...], tuple[Waiting, ...]]:
+        """Return what waits for somebody, and what of it a nurse who signs in sees in the worklist.
+
+        Raises:
+            WorldError: the desk does not answer, or lets nobody in.
+        """
+        view = View(self.world.desk_database)
+        try:
+            waiting = tuple(_waiting(view.alerts()))
+        finally:
+            view.close()
+        visitor = Visitor(self.world.desk_address)
+        visitor.sign_in(next(one for one in self.accounts if one.role == "nurse"))
+        return waiting, visitor.shown(waiting)
+
+    async def go_on(self) -> None:
+        """Let people take readings again, for whoever looks on at the desk."""
+        await self.world.home.tell({"go_on": True})
 
     async def _flush(self) -> None:
         """Return when everything taken is with the team and nothing more is on its way."""
@@ -122,7 +156,7 @@ class Demonstration:
     def _expected(self, until: int) -> Iterator[ToldAlert]:
         """Yield what an evaluator would find with the commands alone: the team's readings, judged once more."""
         state = json.loads(_run("veilleur", "status", "--config", self.world.agent_settings, "--json"))
-        for patient, protocol in PROTOCOLS.items():
+        for patient, protocol in self.settings.protocols.items():
             recording = self.world.folder / f"{patient}.csv"
             database = self.world.desk_database
             _run("veilleur-desk", "readings", "--database", database, "--patient", patient, "--csv", recording)
@@ -152,6 +186,20 @@ def _told(alerts: Iterable[AlertView], *, until: int) -> Iterator[ToldAlert]:
         if alert.origin == "box" and alert.protocol and not gone and alert.raised_at <= until:
             ended = alert.resolved_at if alert.resolved_at is not None and alert.resolved_at <= until else None
             yield alert.patient or "", alert.rule, alert.onset, alert.raised_at, ended
+
+
+def _waiting(alerts: Iterable[AlertView]) -> Iterator[Waiting]:
+    """Yield the newest sentence of each problem of a patient that waits: told, and not taken back."""
+    newest: dict[tuple[str, str], AlertView] = {}
+    for alert in alerts:
+        gone = alert.change is ChangeKind.RETRACTED or alert.superseded_by is not None
+        if alert.patient is None or gone or alert.told_at is None:
+            continue
+        before = newest.get((alert.patient, alert.rule))
+        if before is None or (before.raised_at, before.id) < (alert.raised_at, alert.id):
+            newest[alert.patient, alert.rule] = alert
+    for (patient, _), alert in sorted(newest.items()):
+        yield Waiting(patient=patient, sentence=alert.why.fr)
 
 
 def _run(name: str, *arguments: object) -> str:

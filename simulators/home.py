@@ -10,7 +10,8 @@ Every value that a device took, also those that were in its memory before, is in
 lines with `device`, `quantity`, `count` and `measured_at` (ms UTC), as a box will know it.
 
 It takes commands on its input, one JSON object a line: `{"fault": {...}}` (see `faults`), `{"stop_taking": true}`
-(people take no more readings, transfers go on), `{"quit": true}`. The end of the input is the end of the home.
+(people take no more readings, transfers go on), `{"go_on": true}` (they take them again), `{"quit": true}`. The end of
+the input is the end of the home.
 """
 
 import asyncio
@@ -38,9 +39,9 @@ from simulators.device_kinds import Installed, Order, Sample, install
 from simulators.errors import FaultError, HomeError
 from simulators.faults import ADAPTER, BreakAdapter, Fault
 from simulators.hci_socket import serve_hci
-from simulators.household import Furniture, Glucose, Heart, Household, User, read_household
+from simulators.household import Furniture, Glucose, Heart, Household, Temperature, User, read_household
 from simulators.link import Air
-from simulators.patients import DEFAULT_RECORDING, Decompensation, decompensation, glucose_trace
+from simulators.patients import DEFAULT_RECORDING, Decompensation, decompensation, fever, glucose_trace
 from simulators.peripherals.peripheral import Circumstances, Peripheral, Taken
 
 CGM = "C4:B0:00:00:00:01"
@@ -49,6 +50,8 @@ WEIGHT_SCALE = "C4:B0:00:00:00:03"
 """Devices of the default home."""
 
 Emit = Callable[[dict[str, object]], None]
+Doings = list[tuple[Installed, Iterator[Sample]]]
+"""Devices, and what is still to be measured with each."""
 _SPEC = "unix-server:"
 
 
@@ -84,6 +87,7 @@ class HomeSettings:
 class _Command(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     fault: Fault | None = None
     stop_taking: bool = False
+    go_on: bool = False
     quit: bool = False
 
 
@@ -143,6 +147,11 @@ class _Lives:
                 )
                 for item in self._heart(person.name).pressures
             )
+        if person.temperature is Temperature.FEVER and device.kind == "thermometer":
+            taken = fever(
+                seed=self._seeds[person.name], start_ms=settings.clock.start_ms, zone=settings.zone, days=settings.days
+            )
+            return (Sample(at=at, counts={Quantity.BODY_TEMPERATURE: count}, user=user.user) for at, count in taken)
         return daily_life(
             device.kind,
             seed=self._seeds[person.name],
@@ -184,7 +193,7 @@ class Home:
         lives = _Lives(settings, household)
         self._installed: list[Installed] = []
         self._names: list[frozenset[str]] = []
-        self._doings: list[tuple[Installed, Iterator[Sample]]] = []
+        self._doings: Doings = []
         for item in household.devices:
             order = Order(
                 address=item.address,
@@ -241,7 +250,7 @@ class Home:
             await device.start()
         async with asyncio.TaskGroup() as group:
             lives = [group.create_task(device.run(), name=device.kind) for device in self.devices]
-            people = [group.create_task(self._play(samples, item.take), name="person") for item, samples in doings]
+            people = self._begin(doings, group, since=self._settings.clock.start_ms)
             woes = [group.create_task(self._suffer(fault)) for fault in self._faults]
             self._emit(
                 {
@@ -249,9 +258,13 @@ class Home:
                     "devices": [{"kind": device.kind, "address": device.address} for device in self.devices],
                 }
             )
-            await self._obey(commands, people, group)
+            await self._obey(commands, people, doings, group)
             for task in (*lives, *people, *woes):
                 task.cancel()
+
+    def _begin(self, doings: Doings, group: asyncio.TaskGroup, *, since: int) -> list[asyncio.Task[None]]:
+        """Let people take the readings that are due from `since` on (ms UTC, inclusive)."""
+        return [group.create_task(self._play(samples, item.take, since), name="person") for item, samples in doings]
 
     def _remember(self, installed: Installed, samples: Iterator[Sample]) -> Iterator[Sample]:
         """Take at once what was measured before the start: the device has it in its memory; return the rest."""
@@ -261,13 +274,18 @@ class Home:
             installed.take(sample)
         return iter(())
 
-    async def _play(self, samples: Iterable[Sample], take: Callable[[Sample], None]) -> None:
+    async def _play(self, samples: Iterable[Sample], take: Callable[[Sample], None], since: int) -> None:
         for sample in samples:
-            await reach(self._settings.clock, sample.at)
-            take(sample)
+            if sample.at >= since:
+                await reach(self._settings.clock, sample.at)
+                take(sample)
 
     async def _obey(
-        self, commands: asyncio.StreamReader, people: Iterable[asyncio.Task[None]], group: asyncio.TaskGroup
+        self,
+        commands: asyncio.StreamReader,
+        people: list[asyncio.Task[None]],
+        doings: Doings,
+        group: asyncio.TaskGroup,
     ) -> None:
         while line := await commands.readline():
             try:
@@ -282,6 +300,9 @@ class Home:
                 for task in people:
                     task.cancel()
                 self._emit({"event": "stopped_taking"})
+            if command.go_on and all(task.done() for task in people):
+                people[:] = self._begin(doings, group, since=self._settings.clock.now_ms())
+                self._emit({"event": "goes_on"})
             if command.quit:
                 return
 

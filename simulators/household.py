@@ -51,6 +51,14 @@ class Heart(StrEnum):
     """It decompensates from the start on; the days before are in the memory of their scale."""
 
 
+class Temperature(StrEnum):
+    """How warm a person is."""
+
+    STEADY = "steady"
+    FEVER = "fever"
+    """It begins in the evening of the first day and lasts."""
+
+
 class Person(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Somebody who lives here, by pseudonym; `seed` makes one person differ from another."""
 
@@ -58,6 +66,7 @@ class Person(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     seed: int | None = None
     glucose: Glucose = Glucose.MODELLED
     heart: Heart = Heart.STEADY
+    temperature: Temperature = Temperature.STEADY
 
 
 class User(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

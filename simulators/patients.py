@@ -240,3 +240,34 @@ def _local_date(at_ms: int, zone: ZoneInfo) -> date:
 
 def _ms(moment: datetime) -> int:
     return math.floor(moment.timestamp() * 1000 + 0.5)
+
+
+# ---------------------------------------------------------------------------------------------------------------
+# Modelled fever
+# ---------------------------------------------------------------------------------------------------------------
+
+# Chosen here: morning and evening as the protocol asks, every few hours once it is warm, as people do; the peak is
+# above the 38.3 Cel of which one reading is enough (see the sources in configs/protocols/oral_chemotherapy.toml).
+_CALM_HOURS = (8.5, 20.0)
+_WARM_HOURS = (0.0, 4.0, 8.5, 12.0, 16.0, 20.0)
+_ONSET_HOURS = 10.0
+_PEAK_CEL = (38.6, 39.2)
+
+
+def fever(*, seed: int, start_ms: int, zone: ZoneInfo, days: int) -> Iterator[tuple[int, int]]:
+    """Yield (ms UTC, temperature in 0.01 Cel) of somebody whom a fever takes ten hours after the start.
+
+    Args:
+        seed: the same seed, start and zone give the same values.
+        start_ms: ms UTC.
+        zone: the patient's; hours of taking it are local, give or take ten minutes.
+        days: of 24 hours.
+    """
+    dice = random.Random(seed)  # noqa: S311 - a simulated body, not a secret
+    usual, peak = dice.uniform(36.4, 36.8), dice.uniform(*_PEAK_CEL)
+    onset = start_ms + round(_ONSET_HOURS * _HOUR)
+    for at, hour in moments(dice, start_ms, start_ms + days * _DAY, zone, _WARM_HOURS):
+        if at < onset and hour not in _CALM_HOURS:
+            continue
+        warmth = peak - usual if at >= onset else 0.0
+        yield at, round((usual + warmth + dice.gauss(0.0, 0.1)) * 10) * 10

@@ -1,9 +1,15 @@
-"""Showing a demonstration: a live view on a terminal, plain lines elsewhere, and the account at the end."""
+"""Showing a demonstration: a live view on a terminal, plain lines elsewhere, the account at the end, and the desk.
+
+The team's pages are served from the start on an address of this machine, which is told with accounts made for this run
+alone. At the end a visitor signs in there and the page must show what waits for somebody; on a terminal the pages then
+stay open until Ctrl-C.
+"""
 
 import asyncio
 import signal
 import tempfile
-from collections.abc import Coroutine
+import time
+from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,6 +28,7 @@ from coordination.view import View
 from simulators.account import Account
 from simulators.clock import AcceleratedClock
 from simulators.demo import Demonstration
+from simulators.desk_visit import Waiting
 from simulators.errors import WorldError
 from simulators.live_view import picture
 from simulators.patients import DEFAULT_RECORDING, glucose_trace
@@ -31,6 +38,33 @@ from simulators.world import ZONE, WorldSettings
 START = datetime(2026, 3, 2, 6, 0, tzinfo=UTC)
 """When the simulated days begin: a Monday morning in Paris, far from a change of clocks."""
 REFRESH_S = 0.25
+HEAD_START_S = 8.0
+"""Real seconds before simulated time begins: so long it takes to start everything on a small machine."""
+SETTLE_HOURS = 36
+SLOW = 120.0
+"""Simulated seconds in a real one for whoever looks on at the desk afterwards: an hour in half a minute."""
+MORE_DAYS = 3
+ROLES = {
+    "nurse": ("infirmière", "nurse"),
+    "physician": ("médecin", "physician"),
+    "installer": ("installateur", "installer"),
+    "admin": ("administration", "administrator"),
+    "auditor": ("audit", "auditor"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a demonstration: its account, what waited for somebody, and what of that the desk showed."""
+
+    account: Account
+    waiting: tuple[Waiting, ...]
+    shown: tuple[Waiting, ...]
+
+    @property
+    def good(self) -> bool:
+        """Whether the account balances, and the desk showed what it should, of which there was something."""
+        return self.account.balanced and self.waiting == self.shown != ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +93,14 @@ def show_demonstration(show: Show, *, headless: bool) -> int:
         raise WorldError(f"{show.keep} is not empty: name a new folder to keep this world in")
     with ExitStack() as stack:
         folder = show.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="veilleur-")))
-        clock = AcceleratedClock.starting_now(start_ms=start_ms, speed=show.speed)
+        clock = AcceleratedClock(
+            start_ms=start_ms,
+            origin_ns=time.monotonic_ns() + round(HEAD_START_S * 1e9),
+            speed=show.speed,
+            # Whoever looks on afterwards has time to; a check has not.
+            slows_at_ms=None if headless else start_ms + (show.days * 24 + SETTLE_HOURS) * 3_600_000,
+            then=min(show.speed, SLOW),
+        )
         settings = WorldSettings(
             folder=folder.resolve(),
             clock=clock,
@@ -67,20 +108,20 @@ def show_demonstration(show: Show, *, headless: bool) -> int:
             person=show.person,
             seed=show.seed,
             days=show.days,
+            desk=True,
+            more_days=0 if headless else MORE_DAYS,
         )
         stage = Stage(lang=show.lang, clock=clock)
-        account = asyncio.run(_until_told(_run(settings, stage, headless=headless)))
-        if account is None:
+        outcome = asyncio.run(_until_told(_run(settings, stage, headless=headless)))
+        if outcome is None:
             raise WorldError("stopped before the end: no account was drawn up")
-    _print_alert(stage)
-    _print_account(stage, account)
     if show.keep is not None:
         click.echo(f"{show.keep}: agent.toml, desk.toml, desk.db, taken.jsonl, *.log")
-    return 0 if account.balanced else 1
+    return 0 if outcome.good else 1
 
 
-async def _until_told(run: Coroutine[object, object, Account]) -> Account | None:
-    """Return the account, or None when SIGTERM or SIGINT ended the demonstration with all its processes."""
+async def _until_told(run: Coroutine[object, object, Outcome]) -> Outcome | None:
+    """Return what came of it, or None when SIGTERM or SIGINT ended the demonstration with all its processes."""
     task = asyncio.ensure_future(run)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
@@ -90,7 +131,7 @@ async def _until_told(run: Coroutine[object, object, Account]) -> Account | None
         return None
 
 
-async def _run(settings: WorldSettings, stage: Stage, *, headless: bool) -> Account:
+async def _run(settings: WorldSettings, stage: Stage, *, headless: bool) -> Outcome:
     demonstration = Demonstration(settings, say=stage.event)
     async with demonstration.world:
         run = asyncio.create_task(demonstration.run(), name="demonstration")
@@ -99,11 +140,57 @@ async def _run(settings: WorldSettings, stage: Stage, *, headless: bool) -> Acco
                 await _print_lines(run, stage, demonstration)
             else:
                 await _show_live(run, stage, demonstration)
-            return await run
+            outcome = Outcome(account=await run, **await asyncio.to_thread(_seen, demonstration))
         finally:
             # Stopped early, what it was doing must end before its processes do.
             run.cancel()
             await asyncio.gather(run, return_exceptions=True)
+        _print_outcome(stage, outcome, demonstration)
+        if not headless:
+            await _stay_open(stage, demonstration)
+    return outcome
+
+
+def _seen(demonstration: Demonstration) -> dict[str, tuple[Waiting, ...]]:
+    waiting, shown = demonstration.seen_at_the_desk()
+    return {"waiting": waiting, "shown": shown}
+
+
+async def _stay_open(stage: Stage, demonstration: Demonstration) -> None:
+    """Go on with the pages open until Ctrl-C: whoever came to look has looked at a terminal so far."""
+    await demonstration.go_on()
+    for line in desk_lines(stage, demonstration):
+        click.echo(line)
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    french = stage.lang == "fr"
+    click.echo(
+        "Les mesures continuent, une heure simulée par demi-minute. Ctrl-C pour finir."
+        if french
+        else "Readings go on, a simulated hour in half a minute. Ctrl-C to end."
+    )
+    await told.wait()
+
+
+def desk_lines(stage: Stage, demonstration: Demonstration) -> Iterator[str]:
+    """Yield where the desk is and who may sign in; nothing before it is there."""
+    if not demonstration.accounts:
+        return
+    french = stage.lang == "fr"
+    yield (
+        f"Le bureau de l'équipe : {demonstration.world.desk_address}"
+        if french
+        else f"The team's desk: {demonstration.world.desk_address}"
+    )
+    yield (
+        "  Comptes de cette démonstration seule, sur cette machine seule :"
+        if french
+        else "  Accounts of this demonstration alone, on this machine alone:"
+    )
+    for one in demonstration.accounts:
+        role = ROLES[one.role][0 if french else 1]
+        yield f"  {role:<15} {one.email:<28} {one.password}"
 
 
 def refresh(stage: Stage, demonstration: Demonstration) -> None:
@@ -126,17 +213,26 @@ def refresh(stage: Stage, demonstration: Demonstration) -> None:
 
 
 async def _show_live(run: "asyncio.Task[Account]", stage: Stage, demonstration: Demonstration) -> None:
+    told = False
     with Live(picture(stage), refresh_per_second=8) as live:
         while not run.done():
             await asyncio.wait({run}, timeout=REFRESH_S)
+            if demonstration.accounts and not told:
+                told = True
+                for line in desk_lines(stage, demonstration):
+                    live.console.print(line, markup=False, highlight=False)
             await asyncio.to_thread(refresh, stage, demonstration)
             live.update(picture(stage))
 
 
 async def _print_lines(run: "asyncio.Task[Account]", stage: Stage, demonstration: Demonstration) -> None:
     shown: dict[str, tuple[ChangeKind, int | None]] = {}
+    told = False
     while not run.done():
         await asyncio.wait({run}, timeout=REFRESH_S)
+        if demonstration.accounts and not told:
+            told = True
+            click.echo(f"desk {demonstration.world.desk_address}")
         await asyncio.to_thread(refresh, stage, demonstration)
         while stage.notes:
             click.echo(stage.notes.popleft())
@@ -155,6 +251,19 @@ def _print_alert(stage: Stage) -> None:
         for line in page(alert, Language(stage.lang), ZoneInfo(ZONE)):
             click.echo(f"  {line}")
         click.echo("")
+
+
+def _print_outcome(stage: Stage, outcome: Outcome, demonstration: Demonstration) -> None:
+    _print_alert(stage)
+    missing = [one for one in outcome.waiting if one not in outcome.shown]
+    for one in missing:
+        click.echo(f"not at the desk: {one.patient} {one.sentence}")
+    patients = len({one.patient for one in outcome.shown})
+    click.echo(
+        f"desk {demonstration.world.desk_address} · patients {patients}"
+        f" · alerts shown {len(outcome.shown)} of {len(outcome.waiting)}"
+    )
+    _print_account(stage, outcome.account)
 
 
 def _print_account(stage: Stage, account: Account) -> None:

@@ -1,12 +1,13 @@
-"""A whole world in a folder: a broker, a home of virtual devices, the box, and the team's inbox, as processes.
+"""A whole world in a folder: a broker, a home of virtual devices, the box, the team's inbox and pages, as processes.
 
-    home (virtual devices) <-- HCI over a unix socket --> box <-- MQTT --> broker <-- MQTT --> inbox
+    home (virtual devices) <-- HCI over a unix socket --> box <-- MQTT --> broker <-- MQTT --> inbox -- database -- desk
 
 Every key and certificate is made on the spot, in the folder, for this world alone. The box and the inbox run the
 code that runs at a patient's and at a team's, handed an accelerated clock and a radio over the virtual devices.
 """
 
 import asyncio
+import socket
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from typing import Self
 from exchange.identity import OpeningKey, ReceiptSigner, Recipient, RecipientRole, SigningKey, TeamKeys, write_team_keys
 from simulators.broker import Broker
 from simulators.clock import AcceleratedClock
+from simulators.desk_server import LISTEN
+from simulators.desk_visit import reach_desk
 from simulators.errors import WorldError
 from simulators.household import Furniture, read_household
 from simulators.processes import Child, Event
@@ -24,7 +27,8 @@ from simulators.processes import Child, Event
 BOX = "box-0001"
 DIABETES = "patient-7f3a"
 HEART_FAILURE = "patient-21c8"
-PROTOCOLS = {DIABETES: "diabetes_cgm", HEART_FAILURE: "heart_failure"}
+CHEMOTHERAPY = "patient-b04e"
+PROTOCOLS = {DIABETES: "diabetes_cgm", HEART_FAILURE: "heart_failure", CHEMOTHERAPY: "oral_chemotherapy"}
 START_WITHIN_S = 90.0
 ZONE = "Europe/Paris"
 
@@ -48,8 +52,10 @@ class WorldSettings:
         seed: of the modelled heart failure.
         days: for how many simulated days the model goes on.
         workers: of the inbox, which share what the box sends.
-        household: the home that ships, or the file, whose devices there are; of the two patients.
+        household: the home that ships, or the file, whose devices there are; of the patients who live there.
         own_time: whether the box keeps its own time, by the machine that it is started on, which runs like `clock`.
+        desk: whether the team's pages are served too.
+        more_days: simulated days for which people's models go on after `days`, for whoever looks on.
     """
 
     folder: Path
@@ -61,6 +67,14 @@ class WorldSettings:
     workers: int = 1
     household: str = HOUSEHOLD
     own_time: bool = False
+    desk: bool = False
+    more_days: int = 0
+
+    @property
+    def protocols(self) -> dict[str, str]:
+        """Who lives there, and by which protocol each is watched."""
+        people = (person.name for person in read_household(self.household).people)
+        return {name: PROTOCOLS[name] for name in people if name in PROTOCOLS}
 
 
 class World:
@@ -81,6 +95,7 @@ class World:
         self.desk_settings = folder / "desk.toml"
         self.box_database = folder / "box" / "veilleur.db"
         self.desk_database = folder / "desk.db"
+        self.desk_port = free_port() if settings.desk else 1
         _write_settings(self, settings)
         clock = settings.clock.as_argument()
         socket = f"{folder / 'hci.sock'}"
@@ -91,7 +106,7 @@ class World:
             "--seed",
             str(settings.seed),
             "--days",
-            str(settings.days),
+            str(settings.days + settings.more_days),
             "--zone",
             ZONE,
         ]
@@ -105,6 +120,8 @@ class World:
         self.inboxes = tuple(
             Child(worker, [*inbox, worker], folder=folder, on_event=on_event) for worker in _workers(settings)
         )
+        pages = ["desk", "--config", str(self.desk_settings), "--clock", clock]
+        self.desk = Child("desk", pages, folder=folder, on_event=on_event) if settings.desk else None
 
     async def start(self) -> None:
         """Start everything and return when the box is ready.
@@ -121,6 +138,25 @@ class World:
         for inbox in self.inboxes:
             await inbox.ready(within=START_WITHIN_S)
         await self.box.ready(within=START_WITHIN_S)
+        if self.desk is not None:
+            # Nobody waits for it but `desk_ready`: the box comes first.
+            await self.desk.start()
+
+    async def desk_ready(self) -> None:
+        """Return when the team's pages answer.
+
+        Raises:
+            WorldError: they do not, or there are none in this world.
+        """
+        if self.desk is None:
+            raise WorldError("this world has no desk")
+        await self.desk.ready(within=START_WITHIN_S)
+        await asyncio.to_thread(reach_desk, self.desk_address)
+
+    @property
+    def desk_address(self) -> str:
+        """Where the team's pages are."""
+        return f"http://{LISTEN}:{self.desk_port}"
 
     def reach_broker_at(self, port: int) -> None:
         """Let the box speak to the broker through another port, from its next start on."""
@@ -129,7 +165,7 @@ class World:
 
     async def stop(self) -> None:
         """End every process."""
-        for child in (self.box, self.home, *self.inboxes):
+        for child in (self.box, self.home, *self.inboxes, *(() if self.desk is None else (self.desk,))):
             await child.stop()
         await asyncio.to_thread(self.broker.stop)
 
@@ -157,6 +193,13 @@ class World:
             " from received_range group by box_id, substr(epoch, 1, 16))"
         )
         return _number(self.desk_database, query)
+
+
+def free_port() -> int:
+    """Return a TCP port of this machine that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((LISTEN, 0))
+        return int(probe.getsockname()[1])
 
 
 def _workers(settings: WorldSettings) -> tuple[str, ...]:
@@ -205,7 +248,7 @@ def _agent_toml(world: World, settings: WorldSettings, given: str) -> str:
     files = world.broker.certificates.client(BOX)
     patients = "".join(
         f'\n[[patients]]\npseudonym = "{name}"\nprotocol = "{protocol}"\ntime_zone = "{ZONE}"\n'
-        for name, protocol in PROTOCOLS.items()
+        for name, protocol in settings.protocols.items()
     )
     devices = "".join(_device_toml(device, given) for device in read_household(settings.household).devices)
     return f"""# Settings of the box in a simulated world: impatient, since an hour passes in a second.
@@ -261,7 +304,7 @@ def _desk_toml(world: World, settings: WorldSettings, given: str, signing: Signi
     patients = "".join(
         f'\n[[patients]]\npseudonym = "{name}"\nbox = "{BOX}"\nfrom = {given}\nprotocol = "{protocol}"\n'
         f'time_zone = "{ZONE}"\n'
-        for name, protocol in PROTOCOLS.items()
+        for name, protocol in settings.protocols.items()
     )
     return f"""# Settings of the team's inbox in a simulated world.
 [broker]
@@ -276,6 +319,15 @@ client_id = "inbox-1"
 database = "desk.db"
 opening_keys = ["keys/opening.key"]
 receipt_key = "keys/receipt.key"
+
+[desk]
+listen = "{LISTEN}"
+port = {world.desk_port}
+hosts = ["{LISTEN}"]
+https = false
+cookie_key = "keys/cookies.key"
+identity_key = "keys/identity.key"
+second_factor = "offered"
 
 [[boxes]]
 id = "{BOX}"

@@ -40,11 +40,20 @@ class Action(StrEnum):
     EXPORT_FHIR = "export_fhir"
     EXPORT_EVALUATION = "export_evaluation"
     ENROL_BOX = "enrol_box"
+    READ_BOXES = "read_boxes"
+    """The boxes that one may see: the fleet's, or one's own."""
     READ_FLEET = "read_fleet"
     READ_OWN_BOXES = "read_own_boxes"
+    ASK_BOX = "ask_box"
+    """What harms nothing: a canary reading, what the team lacks."""
+    PAIR_DEVICES = "pair_devices"
+    CHANGE_BOX_KEYS = "change_box_keys"
     RENEW_BOX = "renew_box"
     REVOKE_BOX = "revoke_box"
     MANAGE_TEAM = "manage_team"
+    READ_ACTS = "read_acts"
+    """The acts that one may see; which, the four that follow say."""
+    VERIFY_ACTS = "verify_acts"
     READ_OWN_ACTS = "read_own_acts"
     READ_ACTS_ON_PATIENTS = "read_acts_on_patients"
     READ_TECHNICAL_ACTS = "read_technical_acts"
@@ -73,8 +82,12 @@ ALLOWED: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
             | {
                 Action.SIGN_FIRST,
                 Action.ENROL_BOX,
+                Action.READ_BOXES,
                 Action.READ_FLEET,
+                Action.ASK_BOX,
+                Action.PAIR_DEVICES,
                 Action.RENEW_BOX,
+                Action.READ_ACTS,
                 Action.READ_OWN_ACTS,
                 Action.END_FOLLOW_UP,
             }
@@ -85,22 +98,39 @@ ALLOWED: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
                 Action.SET_LIMITS,
                 Action.SIGN_SECOND,
                 Action.EXPORT_FHIR,
+                Action.READ_ACTS,
                 Action.READ_OWN_ACTS,
                 Action.READ_ACTS_ON_PATIENTS,
                 Action.END_FOLLOW_UP,
             }
         ),
-        Role.INSTALLER: frozenset({Action.ENROL_BOX, Action.READ_OWN_BOXES}),
+        Role.INSTALLER: frozenset(
+            {Action.ENROL_BOX, Action.READ_BOXES, Action.READ_OWN_BOXES, Action.ASK_BOX, Action.PAIR_DEVICES}
+        ),
         Role.ADMIN: frozenset(
             {
+                Action.READ_BOXES,
                 Action.READ_FLEET,
+                Action.ASK_BOX,
+                Action.CHANGE_BOX_KEYS,
                 Action.RENEW_BOX,
                 Action.REVOKE_BOX,
                 Action.MANAGE_TEAM,
+                Action.READ_ACTS,
+                Action.VERIFY_ACTS,
                 Action.READ_TECHNICAL_ACTS,
             }
         ),
-        Role.AUDITOR: frozenset({Action.READ_FLEET, Action.READ_ALL_ACTS, Action.EXPORT_EVALUATION}),
+        Role.AUDITOR: frozenset(
+            {
+                Action.READ_BOXES,
+                Action.READ_FLEET,
+                Action.READ_ACTS,
+                Action.VERIFY_ACTS,
+                Action.READ_ALL_ACTS,
+                Action.EXPORT_EVALUATION,
+            }
+        ),
     }
 )
 """Role -> what it may do, beside one's own account."""

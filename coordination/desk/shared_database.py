@@ -3,12 +3,15 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from django.db import connection, transaction
 
 from coordination import sqlite_file
+from coordination.place import Place
 from coordination.sql import Sql
+from coordination.team_database import ERRORS, as_error, connect_to_read
 
 
 @contextmanager
@@ -21,6 +24,35 @@ def acting() -> Iterator[Sql]:
     with transaction.atomic():
         connection.ensure_connection()
         yield _of(connection.connection)
+
+
+def place() -> Place:
+    """Return where Django's database is, for what opens a connection of its own beside it."""
+    chosen = connection.settings_dict
+    if connection.vendor == "sqlite":
+        return Path(str(chosen["NAME"]))
+    named = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    options = {name: str(value) for name, value in chosen.get("OPTIONS", {}).items() if isinstance(value, str)}
+    parts = options | {name: str(chosen[key]) for name, key in named.items() if chosen.get(key)}
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415 - an extra
+
+    return make_conninfo(**parts)
+
+
+@contextmanager
+def reading() -> Iterator[Sql]:
+    """Read with the functions beside Django, on a connection of their own.
+
+    Raises:
+        CoordinationError: the database cannot be read.
+    """
+    opened = connect_to_read(place())
+    try:
+        yield opened
+    except ERRORS as error:
+        raise as_error(error) from error
+    finally:
+        opened.close()
 
 
 def _of(raw: Any) -> Sql:

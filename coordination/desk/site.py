@@ -40,6 +40,7 @@ class DeskSite:
         reading_hours: when alerts are read, on every page.
         identity_key: file of the key under which patients' keys are wrapped, made when it is first needed; None where
             this desk keeps no identities.
+        settings_file: the team's desk.toml, for what belongs to boxes; None: those pages say that they lack it.
         second_factor: "required" of whoever acts on patients or administers a team, or "offered".
         oidc: identity providers by which people may sign in besides; none by default.
     """
@@ -51,6 +52,7 @@ class DeskSite:
     clock: Clock
     reading_hours: Sentence
     identity_key: Path | None = None
+    settings_file: Path | None = None
     second_factor: str = "required"
     oidc: tuple[OidcSettings, ...] = ()
 

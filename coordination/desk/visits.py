@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import translation
@@ -59,6 +60,16 @@ class Visit:
         """What they are in this team."""
         team = self.team
         return frozenset(Role(one.role) for one in self.memberships if team is not None and one.team.pk == team.pk)
+
+    def member(self) -> tuple[User, Team]:
+        """Return who visits, and the team that they look at.
+
+        Raises:
+            PermissionDenied: nobody, or somebody in no team; the middleware lets neither come so far.
+        """
+        if self.user is None or self.team is None:
+            raise PermissionDenied
+        return self.user, self.team
 
     def may(self, action: Action | str) -> bool:
         """Return whether they may do it in this team."""

@@ -13,6 +13,7 @@ import pytest
 
 from agent.enrolling import renew
 from agent.enrolment_errors import EnrolmentFailedError
+from agent.obeying import Order
 from agent.renewal import Renewal, lateness
 from agent.settings import BrokerSettings, Settings
 from agent.settings_file import read_settings
@@ -20,10 +21,13 @@ from agent.technical import TechnicalAlerts
 from coordination.box_identity import keep_certificate
 from coordination.enrolments import RENEWALS
 from coordination.office import now_ms
+from coordination.requests import make_command
 from coordination.revoking import revoke_at_inbox
 from coordination.team_database import connect, transaction
 from devices.source import DeviceEvent, DeviceEventKind
 from exchange.certificates import Certificate
+from exchange.command_bodies import NoBody
+from exchange.commands import AUTOMATION, CommandKind, Signatory
 from exchange.connection import LinkSettings
 from exchange.enrolment import Reason
 from exchange.errors import IdentityError
@@ -377,3 +381,37 @@ async def test_the_team_hears_from_the_box_that_its_certificate_is_not_renewed_a
             await until(lambda: standing() == set())
         assert rows(desk.folder / "desk.db", "SELECT count(*) FROM alert WHERE rule_id LIKE 'certificate%'") == [(2,)]
     assert held(settings).not_after > now_ms() + 80 * 86_400_000
+
+
+# --- because the team asks ------------------------------------------------------------------------------
+
+
+def asked() -> Order:
+    """An order to renew, as the box obeys it once it is authentic and allowed."""
+    command = make_command(CommandKind.RENEW, NoBody(), box=BOX, subject="", now=now_ms())
+    by = (Signatory(name="team", power=AUTOMATION),)
+    return Order(command=command, body=NoBody(), by=by, at=now_ms())
+
+
+async def test_a_certificate_that_is_not_due_is_renewed_when_the_team_asks(desk: Desk, tmp_path: Path) -> None:
+    settings = await enrolled(desk, tmp_path / "box")
+    before, renewed = held(settings), asyncio.Event()
+    async with desk.open_office():
+        done = await renewal(settings, renewed).obey(asked())
+    assert done.went_well
+    assert held(settings).serial != before.serial
+    assert renewed.is_set()
+    assert "Certificat jusqu'au" in done.said[0].fr
+
+
+async def test_a_renewal_that_nobody_answers_is_refused_in_words_and_changes_nothing(
+    desk: Desk, tmp_path: Path
+) -> None:
+    settings = await enrolled(desk, tmp_path / "box")
+    before, renewed = held(settings), asyncio.Event()
+    done = await renewal(settings, renewed).obey(asked())
+    assert not done.went_well
+    assert done.reason == "office"
+    assert done.said
+    assert held(settings) == before
+    assert not renewed.is_set()

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from coordination.authority import Authority
 from coordination.box_identity import standing_keys
-from coordination.enrolments import LIFETIME_MS, MOST_OFFERS, MOST_WRONG, Claim, Enrolments
+from coordination.enrolment_wishes import LIFETIME_MS
+from coordination.enrolments import MOST_OFFERS, MOST_WRONG, Claim, Enrolments
 from coordination.sqlite_file import connect
 from exchange.enrolment import EnrolmentError, Machine
 from exchange.enrolment_code import EnrolmentCode

@@ -55,6 +55,7 @@ MAY: Mapping[CommandKind, frozenset[tuple[str, ...]]] = {
     CommandKind.PROTOCOL: frozenset({("nurse", "physician")}),
     CommandKind.ERASE: frozenset({("nurse", "physician"), ("nurse", "operator")}),
     CommandKind.ROTATE: frozenset({("operator",)}),
+    CommandKind.RENEW: frozenset({("nurse",), ("installer",), ("operator",), (AUTOMATION,)}),
     CommandKind.PAIR: frozenset({("nurse",), ("installer",), ("operator",)}),
     CommandKind.SCAN: frozenset({("nurse",), ("installer",), ("operator",)}),
     CommandKind.CANARY: frozenset({("nurse",), ("installer",), ("operator",), (AUTOMATION,)}),
@@ -73,6 +74,7 @@ BODIES: Mapping[CommandKind, tuple[Body, str]] = {
     CommandKind.SCAN: (ScanBody(), ""),
     CommandKind.CANARY: (NoBody(), ""),
     CommandKind.ROTATE: (NoBody(), ""),
+    CommandKind.RENEW: (NoBody(), ""),
     CommandKind.ERASE: (EraseBody(), PATIENT),
     CommandKind.TEAM_LIST: (ListBody(data=b"list"), ""),
 }

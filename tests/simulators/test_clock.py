@@ -70,3 +70,36 @@ async def test_reach_returns_when_it_is_time_and_not_before() -> None:
         await reach(clock, START + 60_000)
         assert clock.now_ms() >= START + 60_000
         await reach(clock, START)
+
+
+def test_slows_down_for_whoever_looks_on() -> None:
+    """An hour at 3600 is a second; from then on it runs at 60."""
+    ago = time.monotonic_ns() - 11 * 10**9
+    clock = AcceleratedClock(START, ago, 3600.0, slows_at_ms=START + 3_600_000, then=60.0)
+    shown = clock.now_ms()
+    assert START + 3_600_000 + 600_000 <= shown < START + 3_600_000 + 600_000 + 60 * 30_000
+    assert 50.0 < clock.seconds_until(shown + 3_600_000) <= 60.0
+    assert clock.seconds_until(START + 3_600_000) == 0.0
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    elapsed=st.integers(0, 10**12),
+    slows=st.integers(0, 10**9),
+    speed=st.floats(1.0, 1e4),
+    then=st.floats(0.5, 1e4),
+)
+def test_a_clock_that_slows_never_jumps_or_goes_back(elapsed: int, slows: int, speed: float, then: float) -> None:
+    now = time.monotonic_ns()
+    clock = AcceleratedClock(START, now - elapsed, speed, slows_at_ms=START + slows, then=then)
+    assert AcceleratedClock.from_argument(clock.as_argument()) == clock
+    first, second = clock.now_ms(), clock.now_ms()
+    assert START <= first <= second
+    later = clock.seconds_until(second + 60_000)
+    assert later <= 60.0 / min(speed, then) + 1e-3
+
+
+@pytest.mark.parametrize(("slows_at_ms", "then"), [(START - 1, 60.0), (START, 0.0), (START, math.inf)])
+def test_a_clock_that_would_slow_before_it_starts_or_stand_still_is_refused(slows_at_ms: int, then: float) -> None:
+    with pytest.raises(ClockError):
+        AcceleratedClock(START, 0, 60.0, slows_at_ms=slows_at_ms, then=then)

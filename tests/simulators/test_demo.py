@@ -11,7 +11,13 @@ import pytest
 
 from simulators.processes import command
 
-pytestmark = [pytest.mark.process, pytest.mark.broker, pytest.mark.radio, pytest.mark.alone]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.broker,
+    pytest.mark.radio,
+    pytest.mark.alone,
+    pytest.mark.timeout(300),
+]
 
 LAST_LINE = re.compile(r"readings (\d+) = \1 · lost 0 · duplicated 0 · gaps 0 · alerts (\d+)")
 
@@ -24,7 +30,7 @@ def demonstration(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subpr
     pipe = subprocess.PIPE
     with subprocess.Popen([*line, "--lang", "fr"], stdout=pipe, stderr=pipe, text=True, start_new_session=True) as demo:
         try:
-            said, complained = demo.communicate(timeout=150)
+            said, complained = demo.communicate(timeout=240)
         finally:
             if demo.poll() is None:
                 os.killpg(demo.pid, signal.SIGKILL)
@@ -38,6 +44,20 @@ def test_the_account_balances(demonstration: tuple[Path, subprocess.CompletedPro
     assert account is not None, done.stdout
     assert int(account[1]) > 250
     assert int(account[2]) >= 2
+
+
+def test_the_desk_shows_what_waits_for_somebody_of_three_patients(
+    demonstration: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    _, done = demonstration
+    desk = re.search(
+        r"^desk http://127\.0\.0\.1:\d+ · patients (\d) · alerts shown (\d+) of \2$", done.stdout, re.MULTILINE
+    )
+    assert desk is not None, done.stdout
+    assert int(desk[1]) >= 2
+    assert int(desk[2]) >= 2
+    # Passwords are for a terminal on which somebody looks on, never for a log.
+    assert "demo.invalid" not in done.stdout + done.stderr
 
 
 def test_alerts_reach_the_reader_with_their_numbers(

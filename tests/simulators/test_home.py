@@ -136,6 +136,21 @@ async def test_nothing_is_taken_after_it_was_told_to_stop(tmp_path: Path) -> Non
         assert len(home.said("taken")) == taken
 
 
+async def test_people_who_go_on_take_what_is_due_from_then_on_and_nothing_of_before(tmp_path: Path) -> None:
+    async with at_home(settings(tmp_path)) as home:
+        home.tell({"stop_taking": True})
+        await home.until(lambda: bool(home.said("stopped_taking")))
+        later = home.settings.clock.now_ms() + 3_600_000
+        home.tell({"fault": {"kind": "cut_link", "device": "cgm", "at": later}})
+        await home.until(lambda: bool(home.said("fault")))
+        before = len(home.said("taken"))
+        home.tell({"go_on": True})
+        await home.until(lambda: len(home.said("taken")) > before + 3)
+        again = [int(str(entry["measured_at"])) for entry in home.said("taken")[before:]]
+        assert home.said("goes_on")
+        assert min(again) >= later
+
+
 async def test_commands_that_cannot_be_obeyed_are_refused_and_the_home_goes_on(tmp_path: Path) -> None:
     async with at_home(settings(tmp_path)) as home:
         home.commands.feed_data(b"not json\n")

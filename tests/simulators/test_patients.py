@@ -8,9 +8,11 @@ from statistics import mean
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simulators.errors import RecordingError
-from simulators.patients import DEFAULT_RECORDING, decompensation, glucose_trace
+from simulators.patients import DEFAULT_RECORDING, decompensation, fever, glucose_trace
 
 START = 1_772_352_000_000  # 2026-03-01T08:00:00Z
 MINUTE, DAY = 60_000, 86_400_000
@@ -156,3 +158,17 @@ def test_pressures_hang_together_and_the_pulse_climbs() -> None:
         assert all(count % 10 == 0 for count in (item.systolic, item.diastolic, item.mean, item.pulse))
     assert heart.pressures[-1].pulse - heart.pressures[0].pulse > 80
     assert heart.pressures[-1].systolic < heart.pressures[0].systolic
+
+
+@given(seed=st.integers(0, 2**32))
+def test_a_fever_comes_ten_hours_after_the_start_and_stays_above_what_the_protocol_asks(seed: int) -> None:
+    taken = list(fever(seed=seed, start_ms=START, zone=PARIS, days=3))
+    assert taken == list(fever(seed=seed, start_ms=START, zone=PARIS, days=3))
+    assert [at for at, _ in taken] == sorted(at for at, _ in taken)
+    onset = START + 10 * 3_600_000
+    assert all(3500 < count < 3800 for at, count in taken if at < onset)
+    warm = [count for at, count in taken if at >= onset]
+    assert len(warm) > 10
+    # 38.3 Cel, once: the first rule of oral_chemotherapy.
+    assert sum(count > 3830 for count in warm) > len(warm) * 0.9
+    assert all(count % 10 == 0 for _, count in taken)

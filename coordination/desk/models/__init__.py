@@ -2,6 +2,7 @@
 
 from coordination.desk.models.accounts import LinkedPerson, LoginEvent, PasswordLink, Remembered
 from coordination.desk.models.care import Consent, Identity, PatientKey, PatientView, Retention
+from coordination.desk.models.enrolment import Enrolment
 from coordination.desk.models.handling import AlertAct, Problem
 from coordination.desk.models.pace import TeamMinutes, WeeklyBudget
 from coordination.desk.models.people import Membership, User
@@ -32,6 +33,7 @@ __all__ = [
     "DeclaredGap",
     "Device",
     "DeviceSilence",
+    "Enrolment",
     "Identity",
     "LinkedPerson",
     "LoginEvent",

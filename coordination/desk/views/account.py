@@ -8,7 +8,12 @@ from coordination.desk import pages
 from coordination.desk.access import Action
 from coordination.desk.visits import TEAM
 
-_FIRST = ((Action.READ_PATIENTS, "/alertes"), (Action.MANAGE_TEAM, "/equipe"))
+_FIRST = (
+    (Action.READ_PATIENTS, "/alertes"),
+    (Action.MANAGE_TEAM, "/equipe"),
+    (Action.READ_BOXES, "/boitiers"),
+    (Action.READ_ACTS, "/audit"),
+)
 """Where each begins, by the first thing that they may do."""
 
 
