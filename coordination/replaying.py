@@ -18,10 +18,11 @@ from alerting.engine import ENGINE_VERSION
 from alerting.protocol_file import check_protocol
 from coordination.acknowledging import named
 from coordination.errors import CoordinationError
+from coordination.kept_readings import COLUMNS, reading_of
 from coordination.place import Place
 from coordination.sql import Sql
 from coordination.team_database import ERRORS, as_error, connect_to_read
-from devices.reading import ClockTrust, Provenance, Quality, Quantity, Reading, Unit, Validity
+from devices.reading import Reading
 from exchange.messages import AlertRecord, alert_change
 
 
@@ -72,11 +73,7 @@ def replay(database: Place, alert: str) -> Replayed:
         protocol = None if text is None else check_protocol(text[0].encode()).protocol
         if protocol is None or protocol.protocol_hash != told.protocol_hash:
             raise _no_protocol(told.protocol_hash)
-        zone, since = connection.execute(
-            'SELECT time_zone, min("from") FROM patient JOIN box_assignment ON patient.id = patient_id'
-            " WHERE pseudonym = ? GROUP BY time_zone",
-            (told.patient,),
-        ).fetchone()
+        zone, since = _watched(connection, told)
         readings = _readings(connection, told.patient)
     except ERRORS as error:
         raise as_error(error) from error
@@ -121,30 +118,35 @@ def _first_told(connection: Sql, alert: str) -> AlertChange:
     return alert_change(msgspec.json.decode(row[0], type=AlertRecord))
 
 
+def _watched(connection: Sql, told: AlertChange) -> tuple[str, int]:
+    """Return a patient's time zone, and since when they were watched: by the team itself, or by their first box."""
+    row = (
+        connection.execute(
+            "SELECT time_zone, since FROM self_report JOIN patient ON patient.id = patient_id"
+            " WHERE pseudonym = ? AND protocol_hash = ? AND since IS NOT NULL",
+            (told.patient, told.protocol_hash),
+        ).fetchone()
+        or connection.execute(
+            'SELECT time_zone, min("from") FROM patient JOIN box_assignment ON patient.id = patient_id'
+            " WHERE pseudonym = ? GROUP BY time_zone",
+            (told.patient,),
+        ).fetchone()
+    )
+    return str(row[0]), int(row[1])
+
+
 def _readings(connection: Sql, patient: str) -> list[Reading]:
     """Return every reading of a patient once, as the box judged it."""
     found: dict[tuple[str, str, str], Reading] = {}
     rows = connection.execute(
-        "SELECT quantity, count, validity, t, clock, received_at, device.name, key, quality, source,"
-        " device_value, device_unit, frame FROM observation JOIN device ON device.id = device_id"
+        f"SELECT {COLUMNS} FROM observation JOIN device ON device.id = device_id"  # noqa: S608 - our own words
         " JOIN patient ON patient.id = patient_id WHERE pseudonym = ? ORDER BY observation.id",
         (patient,),
     )
-    for quantity, count, validity, at, clock, came, device, key, quality, source, value, own_unit, frame in rows:
-        reading = Reading(
-            quantity=Quantity(quantity),
-            count=count,
-            validity=Validity(validity),
-            measured_at=at,
-            clock=ClockTrust(clock),
-            received_at=came,
-            device=device,
-            key=key,
-            quality=Quality(quality),
-            provenance=Provenance(source=source, value=value, unit=Unit(own_unit), frame=frame),
-        )
+    for row in rows:
+        reading = reading_of(row)
         # A box may have sent it again under another epoch.
-        found.setdefault((device, key, quantity), reading)
+        found.setdefault((reading.device, reading.key, reading.quantity.value), reading)
     return list(found.values())
 
 

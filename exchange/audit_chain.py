@@ -102,6 +102,11 @@ class Act(StrEnum):
     PATIENT_EXPORTED = "patient_exported"
     FOLLOW_UP_ENDED = "follow_up_ended"
     RETENTION_SET = "retention_set"
+    SELF_REPORT_PROPOSED = "self_report_proposed"
+    SELF_REPORT_BEGUN = "self_report_begun"
+    SELF_REPORT_ENDED = "self_report_ended"
+    QUESTIONNAIRE_SENT = "questionnaire_sent"
+    QUESTIONNAIRE_ANSWERED = "questionnaire_answered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

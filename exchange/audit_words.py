@@ -57,6 +57,11 @@ _WORDS: Final = {
     Act.PATIENT_EXPORTED: ("données remises au patient", "data handed to the patient"),
     Act.FOLLOW_UP_ENDED: ("suivi terminé", "follow-up ended"),
     Act.RETENTION_SET: ("durées de conservation changées", "retention changed"),
+    Act.SELF_REPORT_PROPOSED: ("suivi par questionnaire proposé", "follow-up by questionnaire proposed"),
+    Act.SELF_REPORT_BEGUN: ("suivi par questionnaire commencé", "follow-up by questionnaire begun"),
+    Act.SELF_REPORT_ENDED: ("suivi par questionnaire arrêté", "follow-up by questionnaire ended"),
+    Act.QUESTIONNAIRE_SENT: ("lien de questionnaire remis", "link to a questionnaire given"),
+    Act.QUESTIONNAIRE_ANSWERED: ("questionnaire rempli", "questionnaire answered"),
 }
 ACT_WORDS: Final = MappingProxyType({act.value: Sentence(fr=fr, en=en) for act, (fr, en) in _WORDS.items()})
 """The value of an act -> its words; an act of a newer version has none."""
