@@ -10,6 +10,7 @@ import click
 from alerting.alert import Sentence
 from coordination.errors import CoordinationError
 from coordination.place import shown
+from coordination.self_report_cli import questionnaires
 from coordination.settings import Settings, read_settings
 from devices.clock import Clock, SystemClock
 
@@ -25,7 +26,7 @@ _config = click.option(
 
 def add_commands(group: click.Group) -> None:
     """Add these commands to a group."""
-    for command in (serve, migrate, account, retention, new_identity_key):
+    for command in (serve, migrate, account, retention, new_identity_key, questionnaires):
         group.add_command(command)
 
 
@@ -60,6 +61,8 @@ def begin(settings: Settings, clock: Clock) -> None:
             clock=clock,
             identity_key=Path(desk.identity_key),
             reading_hours=Sentence(fr=desk.reading_hours_fr, en=desk.reading_hours_en),
+            address=desk.address,
+            relays=bool(desk.relay),
         )
     )
 

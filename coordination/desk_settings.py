@@ -22,6 +22,22 @@ Hosts = Annotated[
 ]
 Flag = Annotated[bool, Meta(extra={"fr": "true ou false", "en": "true or false"})]
 
+Address = Annotated[
+    str,
+    Meta(
+        max_length=255,
+        pattern=r"^(https?://[a-z0-9.:\[\]-]{1,240})?\Z",
+        extra={
+            "fr": "une adresse comme https://poste.example.org",
+            "en": "an address such as https://desk.example.org",
+        },
+    ),
+]
+Command = Annotated[
+    tuple[Annotated[str, Meta(min_length=1, max_length=4096)], ...],
+    Meta(max_length=32, extra={"fr": "une commande et ses arguments", "en": "a command and its arguments"}),
+]
+
 
 class DeskSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """Where the desk listens and how it is reached.
@@ -35,6 +51,8 @@ class DeskSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
         identity_key: file of the key under which patients' identities are kept; made at first use, mode 0600.
         reading_hours_fr: when alerts are read, said on every page.
         reading_hours_en: likewise.
+        address: under which people reach the pages from outside, for links to questionnaires; without a / at its end.
+        relay: command that sends links to questionnaires by SMS or e-mail; none: somebody hands them over.
     """
 
     listen: Text = "127.0.0.1"
@@ -45,6 +63,8 @@ class DeskSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     identity_key: Path = "identity.key"
     reading_hours_fr: Text = "Alertes lues du lundi au samedi, de 8 h à 20 h."
     reading_hours_en: Text = "Alerts are read Monday to Saturday, 8:00 to 20:00."
+    address: Address = ""
+    relay: Command = ()
 
     def within(self, folder: Folder) -> Self:
         """Return the same with paths that begin where the settings' file lies."""

@@ -54,3 +54,13 @@ def qr_file(text: str, path: Path) -> None:
             ),
             hint=Sentence(fr="Choisir un autre dossier.", en="Choose another folder."),
         ) from error
+
+
+def svg_qr(text: str) -> str:
+    """Return a QR as SVG that can stand in a page: black on white, with its quiet zone, no name and no style."""
+    import segno  # noqa: PLC0415 - of an extra that is not always there
+
+    drawn = segno.make(text, error="m", micro=False)
+    return str(
+        drawn.svg_inline(scale=4, border=4, dark="#000", light="#fff", omitsize=True, svgclass="qr", lineclass=None)
+    )

@@ -18,11 +18,10 @@ from alerting.engine import ENGINE_VERSION
 from alerting.protocol_file import check_protocol
 from coordination.acknowledging import named
 from coordination.errors import CoordinationError
-from coordination.kept_readings import COLUMNS, reading_of
 from coordination.place import Place
 from coordination.sql import Sql
 from coordination.team_database import ERRORS, as_error, connect_to_read
-from devices.reading import Reading
+from devices.reading import ClockTrust, Provenance, Quality, Quantity, Reading, Unit, Validity
 from exchange.messages import AlertRecord, alert_change
 
 
@@ -95,6 +94,22 @@ def _verdict(told: AlertChange, again: AlertOutcome | None) -> Verdict:
     return Verdict.SAME if told.raised_at == again.raised_at else Verdict.DIFFERENT
 
 
+def _watched(connection: Sql, told: AlertChange) -> tuple[str, int]:
+    """Return a patient's time zone, and since when they were watched: by the team itself, or by their first box."""
+    row = connection.execute(
+        "SELECT time_zone, since FROM self_report JOIN patient ON patient.id = patient_id"
+        " WHERE pseudonym = ? AND protocol_hash = ? AND since IS NOT NULL",
+        (told.patient, told.protocol_hash),
+    ).fetchone()
+    if row is None:
+        row = connection.execute(
+            'SELECT time_zone, min("from") FROM patient JOIN box_assignment ON patient.id = patient_id'
+            " WHERE pseudonym = ? GROUP BY time_zone",
+            (told.patient,),
+        ).fetchone()
+    return str(row[0]), int(row[1])
+
+
 _RAISING = (ChangeKind.RAISED.value, ChangeKind.ADDED.value, ChangeKind.REVISED.value)
 
 
@@ -118,35 +133,30 @@ def _first_told(connection: Sql, alert: str) -> AlertChange:
     return alert_change(msgspec.json.decode(row[0], type=AlertRecord))
 
 
-def _watched(connection: Sql, told: AlertChange) -> tuple[str, int]:
-    """Return a patient's time zone, and since when they were watched: by the team itself, or by their first box."""
-    row = (
-        connection.execute(
-            "SELECT time_zone, since FROM self_report JOIN patient ON patient.id = patient_id"
-            " WHERE pseudonym = ? AND protocol_hash = ? AND since IS NOT NULL",
-            (told.patient, told.protocol_hash),
-        ).fetchone()
-        or connection.execute(
-            'SELECT time_zone, min("from") FROM patient JOIN box_assignment ON patient.id = patient_id'
-            " WHERE pseudonym = ? GROUP BY time_zone",
-            (told.patient,),
-        ).fetchone()
-    )
-    return str(row[0]), int(row[1])
-
-
 def _readings(connection: Sql, patient: str) -> list[Reading]:
     """Return every reading of a patient once, as the box judged it."""
     found: dict[tuple[str, str, str], Reading] = {}
     rows = connection.execute(
-        f"SELECT {COLUMNS} FROM observation JOIN device ON device.id = device_id"  # noqa: S608 - our own words
+        "SELECT quantity, count, validity, t, clock, received_at, device.name, key, quality, source,"
+        " device_value, device_unit, frame FROM observation JOIN device ON device.id = device_id"
         " JOIN patient ON patient.id = patient_id WHERE pseudonym = ? ORDER BY observation.id",
         (patient,),
     )
-    for row in rows:
-        reading = reading_of(row)
+    for quantity, count, validity, at, clock, came, device, key, quality, source, value, own_unit, frame in rows:
+        reading = Reading(
+            quantity=Quantity(quantity),
+            count=count,
+            validity=Validity(validity),
+            measured_at=at,
+            clock=ClockTrust(clock),
+            received_at=came,
+            device=device,
+            key=key,
+            quality=Quality(quality),
+            provenance=Provenance(source=source, value=value, unit=Unit(own_unit), frame=frame),
+        )
         # A box may have sent it again under another epoch.
-        found.setdefault((reading.device, reading.key, reading.quantity.value), reading)
+        found.setdefault((device, key, quantity), reading)
     return list(found.values())
 
 

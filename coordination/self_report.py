@@ -103,7 +103,8 @@ def propose(connection: Sql, patient: int, chosen: Pathway, *, by: Handler, seen
     )
     connection.execute(
         "INSERT INTO self_report (patient_id, questionnaire, protocol, protocol_hash, proposed_by, proposed_id,"
-        " proposed_at) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (patient_id) DO UPDATE SET questionnaire = excluded.questionnaire,"
+        " proposed_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (patient_id) DO UPDATE SET questionnaire = excluded.questionnaire,"
         " protocol = excluded.protocol, protocol_hash = excluded.protocol_hash, proposed_by = excluded.proposed_by,"
         " proposed_id = excluded.proposed_id,"
         " proposed_at = excluded.proposed_at, confirmed_by = '', since = NULL, ended_at = NULL, every_days = NULL,"

@@ -106,8 +106,8 @@ def _due(connection: Sql, now: int) -> tuple[list[int], list[int], int]:
         "  AND +observation.patient_id = self_report.patient_id),"
         " EXISTS (SELECT 1 FROM alert JOIN alert_event ON alert_event.alert_id = alert.id"
         "  WHERE alert.patient_id = self_report.patient_id AND origin = 'team'"
-        "  AND alert.protocol = self_report.protocol AND resolved_at IS NULL AND alert.state > 0 AND epoch = ? AND alert_event.kind = 'acknowledged'"
-        "  AND alert_event.created >= judged_at)"
+        "  AND alert.protocol = self_report.protocol AND resolved_at IS NULL AND alert.state > 0"
+        "  AND epoch = ? AND alert_event.kind = 'acknowledged' AND alert_event.created >= judged_at)"
         " FROM self_report WHERE since IS NOT NULL AND (ended_at IS NULL OR due_at IS NOT NULL) ORDER BY patient_id",
         (now, top, PERSON),
     ).fetchall()

@@ -1,8 +1,8 @@
 """The worker that follows people by questionnaire: judges what came, lets time pass, sends links that are due.
 
 A process of its own: what goes wrong here stops neither the inbox nor the pages, and as many as wanted may run. It
-looks every second; the page of an answer judges at once and waits for nobody. It leaves word of its last look, so that the
-pages can say when nobody looks any more.
+looks every second; the page of an answer judges at once and waits for nobody. It leaves word of its last look, so
+that the pages can say when nobody looks any more.
 """
 
 import logging

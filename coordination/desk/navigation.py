@@ -30,4 +30,5 @@ ENTRIES = (
     _entry("/patients", "Patients", "Patients", Action.READ_PATIENTS),
     _entry("/charge", "Charge", "Load", Action.READ_PATIENTS),
     _entry("/conservation", "Conservation", "Retention", Action.MANAGE_TEAM),
+    _entry("/parcours", "Parcours", "Pathways", Action.READ_PATIENTS),
 )

@@ -20,6 +20,13 @@ from coordination.desk.views import (
     handling,
     health,
     patients,
+    dossier,
+    events,
+    follow_up,
+    health,
+    patients,
+    questionnaire,
+    self_report,
     summary,
 )
 
@@ -41,6 +48,8 @@ def act(address: str, view: _View, action: Action, name: str) -> URLPattern:
     """Return the route of an act: POST only."""
     return page(address, view, action, name, methods=("POST",))
 
+
+_ASKED = "patients/<str:pseudonym>/questionnaires"
 
 urlpatterns = [
     page("", account.home, Action.OWN_ACCOUNT, "home"),
@@ -81,5 +90,13 @@ urlpatterns = [
     act("patients/<str:pseudonym>/effacer", dossier.erase, Action.ERASE_PATIENT, "erase_patient"),
     page("patients/<str:pseudonym>/resume", summary.show, Action.READ_PATIENTS, "summary"),
     page("patients/<str:pseudonym>", patients.show, Action.READ_PATIENTS, "patient"),
+    page("q/<str:token>", questionnaire.fill, Action.PUBLIC, "questionnaire", methods=("GET", "POST")),
+    page("parcours", self_report.show_pathways, Action.READ_PATIENTS, "pathways"),
+    page(_ASKED, self_report.show, Action.READ_PATIENTS, "self_report"),
+    act(f"{_ASKED}/proposer", self_report.propose_it, Action.PROPOSE_PROTOCOL, "propose_questionnaire"),
+    act(f"{_ASKED}/confirmer", self_report.confirm_it, Action.SIGN_SECOND, "confirm_questionnaire"),
+    act(f"{_ASKED}/arreter", self_report.end_it, Action.PROPOSE_PROTOCOL, "end_questionnaire"),
+    act(f"{_ASKED}/rythme", self_report.plan_it, Action.PROPOSE_PROTOCOL, "plan_questionnaire"),
+    act(f"{_ASKED}/lien", self_report.give_link, Action.HANDLE_ALERTS, "give_link"),
     path("compte/", include("allauth.urls")),
 ]

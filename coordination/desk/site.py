@@ -38,6 +38,8 @@ class DeskSite:
         reading_hours: when alerts are read, on every page.
         identity_key: file of the key under which patients' keys are wrapped, made when it is first needed; None where
             this desk keeps no identities.
+        address: under which people reach it from outside, "" when nothing says.
+        relays: whether the team has a command that sends links.
         oidc: OpenID Connect providers as django-allauth names their settings; none by default.
     """
 
@@ -48,6 +50,8 @@ class DeskSite:
     clock: Clock
     reading_hours: Sentence
     identity_key: Path | None = None
+    address: str = ""
+    relays: bool = False
     oidc: tuple[dict[str, Any], ...] = ()
 
 

@@ -4,6 +4,7 @@ from coordination.desk.models.care import Consent, Identity, PatientKey, Patient
 from coordination.desk.models.handling import AlertAct, Problem
 from coordination.desk.models.pace import TeamMinutes, WeeklyBudget
 from coordination.desk.models.people import Membership, User
+from coordination.desk.models.self_report import QuestionnaireLink, SelfReport, SelfReportPass
 from coordination.desk.models.shared import (
     Alert,
     AlertEvent,
@@ -38,7 +39,10 @@ __all__ = [
     "PatientKey",
     "PatientView",
     "Problem",
+    "QuestionnaireLink",
     "Retention",
+    "SelfReport",
+    "SelfReportPass",
     "Team",
     "TeamMinutes",
     "User",

@@ -11,7 +11,7 @@ from coordination.desk.models import User
 from tests.coordination.desk.kit import Desk
 from tests.coordination.kit import PATIENT
 
-SAMPLES = {"alert": "0" * 32, "pseudonym": PATIENT, "language": "en"}
+SAMPLES = {"alert": "0" * 32, "pseudonym": PATIENT, "language": "en", "token": "A" * 32}
 """What stands in an address for each of its parts."""
 
 
