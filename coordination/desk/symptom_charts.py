@@ -39,6 +39,9 @@ def _chart(series: Series, *, days: int, now: int, zone: str, raised: Sequence[R
         missing = t("Aucune réponse sur cette période.", "No answer in this period.")
         return Shown(name=quantity.value, title=title, subtitle=subtitle, picture=None, missing=missing)
     last = int(series.counts[-1])
+    subtitle = (
+        f"{subtitle} · {t('dernière : {last}{words}', 'last: {last}{words}', last=last, words=_words(quantity, last))}"
+    )
     step = 1 if known.high - known.low < _MOST_TICKS else 2
     chart = Chart(
         name=quantity.value.replace("_", "-"),

