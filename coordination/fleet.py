@@ -17,6 +17,7 @@ from coordination.lines import iso
 from coordination.place import Place
 from coordination.tables import Language, local, said
 from coordination.team_database import ERRORS, as_error, connect_to_read
+from coordination.team_origin import is_origin
 
 DAY_MS = 86_400_000
 
@@ -142,6 +143,7 @@ def boxes(database: Place, listed: Listed, *, at: int) -> tuple[BoxLine, ...]:
                 mute=bool(row[10]),
             )
             for row in rows
+            if not is_origin(row[0])
         )
     except ERRORS as error:
         raise as_error(error) from error

@@ -8,6 +8,8 @@ assignment, key, status or certificate: nobody waits for it, and no command is s
 from coordination.sql import Sql
 
 _PREFIX = "@team-"
+IS_BOX = "substr(box.name, 1, 1) <> '@'"
+"""Of rows of `box`: those that are boxes."""
 
 
 def origin_name(team: int) -> str:

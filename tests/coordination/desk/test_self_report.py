@@ -5,10 +5,14 @@ from django.apps import apps
 from django.test import Client
 
 from coordination.desk.access import Role
-from coordination.desk.models import Alert, Observation, Patient, SelfReport
+from coordination.desk.models import Alert, Box, Observation, Patient, SelfReport
+from coordination.fleet import boxes
 from coordination.handling import TAKEN
 from coordination.team_database import connect_to_read
+from coordination.team_origin import is_origin
+from coordination.view import View
 from devices.reading import Quantity, Unit
+from exchange.audit_chain import Act
 from tests.coordination.desk.kit import Desk
 from tests.coordination.desk.self_report_kit import CALM, DAY, SHORT_OF_BREATH, WELL, Followed
 from tests.coordination.kit import OTHER_PATIENT, PATIENT, START, column_names, glucose, rows
@@ -168,6 +172,8 @@ def test_a_follow_up_that_is_ended_voids_its_links_and_resolves_its_alerts(desk:
     alert = Alert.objects.get(rule_id="dyspnoea_marked")
     assert alert.resolved_at == desk.clock.now
     assert "arrêté" in alert.text_fr
+    acts = [act for (act,) in rows(desk.boxes.database, "SELECT act FROM audit ORDER BY n")]
+    assert acts.count(Act.SELF_REPORT_ENDED) == 1
     assert Observation.objects.filter(source="questionnaire").count() == 4, "what was answered stays"
     followed.begin("mood_follow_up")
     assert SelfReport.objects.get().protocol == "mood_follow_up"
@@ -200,3 +206,17 @@ def test_the_tables_are_as_django_reads_them(desk: Desk) -> None:
         columns = {field.column for field in model._meta.concrete_fields}
         assert columns == set(column_names(connection, model._meta.db_table))
     connection.close()
+
+
+def test_what_stands_for_the_team_is_shown_as_no_box(desk: Desk) -> None:
+    followed = Followed(desk).begin()
+    followed.answer(SHORT_OF_BREATH)
+    assert rows(desk.boxes.database, "SELECT count(*) FROM box WHERE name = '@team-1'") == [(1,)]
+    assert not Box.objects.filter(name="@team-1").exists()
+    assert Alert.objects.get(origin="team").box.name == "@team-1"
+    assert all(not is_origin(line.box) for line in boxes(desk.boxes.database, {}, at=START))
+    with View(desk.boxes.database) as view:
+        assert view.fleet().boxes == 2
+    assert desk.database.commands.boxes() == ("box-0001", "box-0002")
+    for address in ("/patients", f"/patients/{PATIENT}", "/alertes", "/parcours"):
+        assert "@team" not in followed.nurse.get(address).content.decode(), address
