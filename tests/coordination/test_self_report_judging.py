@@ -24,6 +24,7 @@ from coordination.kept_readings import COLUMNS, reading_of
 from coordination.place import Place
 from coordination.questionnaire_links import find, make
 from coordination.questionnaires import Questionnaire
+from coordination.replaying import Verdict, replay
 from coordination.self_report import confirm, end, pathway, propose
 from coordination.self_report_judging import ATTEMPTS, NOT_JUDGED, follow, follow_one
 from coordination.self_report_worker import Worker
@@ -264,6 +265,15 @@ def test_a_snapshot_of_another_engine_is_made_anew_and_nothing_is_told_again(fol
         connection.execute("UPDATE self_report SET snapshot = ?", (b"damaged",))
     follow_one(followed.within, followed.patient, now=START + HOUR)
     assert (followed.told(), rows(followed.team.database, "SELECT count(*) FROM alert_event")) == before
+
+
+def test_an_alert_of_the_team_can_be_judged_again_for_whoever_asks(followed: Followed) -> None:
+    followed.weigh(START + HOUR, 71_000)
+    followed.answer(START + 2 * HOUR, effort=3)
+    followed.look(START + 2 * HOUR)
+    ((alert, *_),) = followed.told()
+    again = replay(followed.team.database, str(alert))
+    assert (again.verdict, again.readings) == (Verdict.SAME, 5)
 
 
 def test_once_ended_nothing_more_is_judged(followed: Followed) -> None:

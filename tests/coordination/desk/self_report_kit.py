@@ -26,7 +26,7 @@ class Followed:
     pseudonym: str = PATIENT
 
     def __post_init__(self) -> None:
-        assert self.desk.database  # the patient is there
+        self.desk.database.commands.boxes()  # opened, and the patient is there
         self.nurse = self.desk.client(Role.NURSE, name="C. Martin")
         self.physician = self.desk.client(Role.PHYSICIAN, name="Dr A. Roux")
 

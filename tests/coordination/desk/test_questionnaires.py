@@ -3,7 +3,6 @@
 import hashlib
 import sqlite3
 
-import pytest
 from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -123,10 +122,11 @@ def test_a_question_may_be_left_out_where_it_says_so_and_nowhere_else(desk: Desk
 HOSTILE = ("", "5", "-1", "0 ", "٣", "1e1", "0x1", "999999999999", "'; DROP TABLE observation; --", "\x00", "\u202e1")
 
 
-@pytest.mark.parametrize("value", HOSTILE)
-def test_what_no_choice_says_is_no_answer(desk: Desk, value: str) -> None:
-    followed = Followed(desk).begin()
-    assert "Il manque une réponse" in phone().post(followed.link(), WELL | {"q-effort": value}).content.decode()
+def test_what_no_choice_says_is_no_answer(desk: Desk) -> None:
+    link = Followed(desk).begin().link()
+    for value in HOSTILE:
+        page = phone().post(link, WELL | {"q-effort": value}).content.decode()
+        assert "Il manque une réponse" in page, value
     assert not Observation.objects.filter(source="questionnaire").exists()
 
 
@@ -163,7 +163,7 @@ def test_what_was_sent_and_answered_is_in_the_record_without_the_pseudonym(desk:
     followed = Followed(desk).begin()
     followed.answer(WELL)
     found = rows(desk.boxes.database, "SELECT act, body FROM audit ORDER BY n")
-    acts = [act for act, _ in found]
+    acts = [str(act) for act, _ in found]
     assert [act for act in acts if act.startswith(("self_report", "questionnaire"))] == [
         Act.SELF_REPORT_PROPOSED,
         Act.SELF_REPORT_BEGUN,
