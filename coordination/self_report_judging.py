@@ -33,7 +33,7 @@ from exchange.messages import AlertRecord, alert_change
 
 ATTEMPTS = 3
 """How often judging may fail before what makes it fail is left out."""
-FAR_BEHIND = 10_000
+FAR_BEHIND = 2_000
 """Observations of others after which a patient's cursor moves on without a judging."""
 NOT_JUDGED = "answers_not_judged"
 
@@ -101,18 +101,22 @@ def _due(connection: Sql, now: int) -> tuple[list[int], list[int], int]:
     top = int(connection.execute("SELECT coalesce(max(id), 0) FROM observation").fetchone()[0])
     rows = connection.execute(
         "SELECT patient_id, snapshot IS NULL OR coalesce(due_at <= ?, FALSE), cursor,"
-        # By the row alone: of one patient there may be years, after a cursor there are few.
-        " cursor < ? AND EXISTS (SELECT 1 FROM observation WHERE id > cursor"
-        "  AND +observation.patient_id = self_report.patient_id),"
         " EXISTS (SELECT 1 FROM alert JOIN alert_event ON alert_event.alert_id = alert.id"
         "  WHERE alert.patient_id = self_report.patient_id AND origin = 'team'"
         "  AND alert.protocol = self_report.protocol AND resolved_at IS NULL AND alert.state > 0"
         "  AND epoch = ? AND alert_event.kind = 'acknowledged' AND alert_event.created >= judged_at)"
         " FROM self_report WHERE since IS NOT NULL AND (ended_at IS NULL OR due_at IS NOT NULL) ORDER BY patient_id",
-        (now, top, PERSON),
+        (now, PERSON),
     ).fetchall()
-    due = [patient for patient, by_time, _, came, seen in rows if by_time or came or seen]
-    behind = [patient for patient, _, cursor, *_ in rows if top - cursor > FAR_BEHIND and patient not in due]
+    # What came is looked through once for all: of one patient there may be years, since the last look there is little.
+    least = min((cursor for _, by_time, cursor, _ in rows if not by_time), default=top)
+    newest = dict(
+        connection.execute(
+            "SELECT patient_id, max(id) FROM observation WHERE id > ? GROUP BY patient_id", (least,)
+        ).fetchall()
+    )
+    due = [one for one, by_time, cursor, seen in rows if by_time or seen or newest.get(one, 0) > cursor]
+    behind = [one for one, _, cursor, _ in rows if top - cursor > FAR_BEHIND and one not in set(due)]
     return due, behind, top
 
 

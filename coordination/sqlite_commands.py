@@ -243,7 +243,9 @@ class SqliteCommands:
 
     def boxes(self) -> tuple[str, ...]:
         """Return every box that is known here, by name."""
-        return tuple(name for (name,) in self._connection.execute("SELECT name FROM box ORDER BY name") if not is_origin(name))
+        return tuple(
+            name for (name,) in self._connection.execute("SELECT name FROM box ORDER BY name") if not is_origin(name)
+        )
 
     def protocol_text(self, protocol_hash: str) -> str | None:
         """Return the resolved protocol with that hash, None when the team never had it."""
