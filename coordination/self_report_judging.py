@@ -13,6 +13,7 @@ Not here: when to judge (self_report_worker), and what people decide about it (s
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -71,15 +72,16 @@ class _Kept:
         return self.reading.measured_at >= self.stored_at - lateness_bound(self.reading.quantity)
 
 
-def follow(connection: Sql, within: Within, *, now: int) -> None:
+def follow(connection: Sql, within: Within, *, now: int, seen: bool = True) -> None:
     """Judge everybody of whom something new came, or for whom time has told.
 
     Args:
         connection: to look with.
         within: opens one transaction.
         now: ms UTC.
+        seen: whether to look as well for alerts that somebody has seen, which costs most.
     """
-    due, behind, top = _due(connection, now)
+    due, behind, top = _due(connection, now, seen=seen)
     if behind:
         with within() as database:
             for patient in behind:
@@ -96,28 +98,34 @@ def follow_one(within: Within, patient: int, *, now: int) -> None:
         _judge(connection, patient, now=now, leave_out=attempts > ATTEMPTS)
 
 
-def _due(connection: Sql, now: int) -> tuple[list[int], list[int], int]:
+def _due(connection: Sql, now: int, *, seen: bool) -> tuple[list[int], list[int], int]:
     """Return who is to be judged, whose cursor is far behind for nothing, and the last observation there is."""
     top = int(connection.execute("SELECT coalesce(max(id), 0) FROM observation").fetchone()[0])
     rows = connection.execute(
-        "SELECT patient_id, snapshot IS NULL OR coalesce(due_at <= ?, FALSE), cursor,"
-        " EXISTS (SELECT 1 FROM alert JOIN alert_event ON alert_event.alert_id = alert.id"
-        "  WHERE alert.patient_id = self_report.patient_id AND origin = 'team'"
-        "  AND alert.protocol = self_report.protocol AND resolved_at IS NULL AND alert.state > 0"
-        "  AND epoch = ? AND alert_event.kind = 'acknowledged' AND alert_event.created >= judged_at)"
-        " FROM self_report WHERE since IS NOT NULL AND (ended_at IS NULL OR due_at IS NOT NULL) ORDER BY patient_id",
-        (now, PERSON),
+        "SELECT patient_id, snapshot IS NULL OR coalesce(due_at <= ?, FALSE), cursor FROM self_report"
+        " WHERE since IS NOT NULL AND (ended_at IS NULL OR due_at IS NOT NULL) ORDER BY patient_id",
+        (now,),
     ).fetchall()
+    attended = {one for (one,) in connection.execute(_ATTENDED, (PERSON,))} if seen else set()
     # What came is looked through once for all: of one patient there may be years, since the last look there is little.
-    least = min((cursor for _, by_time, cursor, _ in rows if not by_time), default=top)
+    least = min((cursor for _, by_time, cursor in rows if not by_time), default=top)
     newest = dict(
         connection.execute(
             "SELECT patient_id, max(id) FROM observation WHERE id > ? GROUP BY patient_id", (least,)
         ).fetchall()
     )
-    due = [one for one, by_time, cursor, seen in rows if by_time or seen or newest.get(one, 0) > cursor]
-    behind = [one for one, _, cursor, _ in rows if top - cursor > FAR_BEHIND and one not in set(due)]
+    due = [one for one, by_time, cursor in rows if by_time or one in attended or newest.get(one, 0) > cursor]
+    behind = [one for one, _, cursor in rows if top - cursor > FAR_BEHIND and one not in set(due)]
     return due, behind, top
+
+
+_ATTENDED = (
+    "SELECT DISTINCT self_report.patient_id FROM self_report JOIN alert ON alert.patient_id = self_report.patient_id"
+    " JOIN alert_event ON alert_event.alert_id = alert.id WHERE self_report.ended_at IS NULL AND origin = 'team'"
+    " AND alert.protocol = self_report.protocol AND resolved_at IS NULL AND alert.state > 0 AND epoch = ?"
+    " AND alert_event.kind = 'acknowledged' AND alert_event.created >= judged_at"
+)
+"""Of whom an alert that stands was seen since they were last judged."""
 
 
 def _count_attempt(connection: Sql, patient: int) -> int:
@@ -226,7 +234,7 @@ def _seen(connection: Sql, engine: Engine, course: _Course) -> list[AlertChange]
         (course.patient, course.protocol.name, PERSON),
     ).fetchall()
     changes: list[AlertChange] = []
-    known = {one.alert_id for one in engine.open_alerts}
+    known = {one.alert_id for one in engine.open_alerts} if rows else set()
     for alert, content in rows:
         if alert in known:
             seen = msgspec.json.decode(content, type=Acknowledgement)
@@ -278,6 +286,12 @@ def _left_out(course: _Course, now: int) -> AlertChange:
 # --- out of the database ----------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=64)
+def _protocol(text: str) -> CareProtocol:
+    """Return a protocol, read once a process: many patients have the same."""
+    return read_protocol(text.encode(), name_hint="self_report")
+
+
 def _course(connection: Sql, patient: int) -> _Course | None:
     row = connection.execute(
         "SELECT pseudonym, team_id, time_zone, text, since, ended_at, cursor, snapshot FROM self_report"
@@ -293,7 +307,7 @@ def _course(connection: Sql, patient: int) -> _Course | None:
         pseudonym=pseudonym,
         team=team,
         zone=ZoneInfo(zone),
-        protocol=read_protocol(text.encode(), name_hint=pseudonym),
+        protocol=_protocol(text),
         since=since,
         ended_at=ended_at,
         cursor=cursor,

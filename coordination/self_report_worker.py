@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 LOOK_S = 1.0
 WORD_MS = 20_000
 """How often it leaves word that it looks."""
+SEEN_MS = 10_000
+"""How often it looks for alerts that somebody has seen: those that wait for that end within it."""
 LOST_MS = 180_000
 """After which the pages say that nobody looks."""
 
@@ -41,7 +43,7 @@ class Worker:
         self._connection = connect(database)
         self._clock = clock
         self._relay = relay
-        self._word_at = 0
+        self._word_at = self._seen_at = 0
 
     @contextmanager
     def _within(self) -> Iterator[Sql]:
@@ -56,7 +58,9 @@ class Worker:
             DatabaseUnusableError: it needs a person.
         """
         now = self._clock.now_ms()
-        follow(self._connection, self._within, now=now)
+        seen = abs(now - self._seen_at) >= SEEN_MS
+        follow(self._connection, self._within, now=now, seen=seen)
+        self._seen_at = now if seen else self._seen_at
         if self._relay is not None:
             if self._is_due(now):
                 with self._within() as connection:

@@ -140,7 +140,7 @@ def test_a_latched_alert_ends_once_it_was_seen_and_the_answers_are_well_again(de
     assert alert.resolved_at is None, "nobody has seen it"
     followed.nurse.post(f"/alertes/{alert.pk}/prendre", {"vu": alert.handled})
     desk.clock.now += DAY
-    followed.answer(CALM)
+    followed.look()
     alert.refresh_from_db()
     assert alert.resolved_at is not None
 
