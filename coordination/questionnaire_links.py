@@ -202,17 +202,21 @@ def spend(connection: Sql, link: Link, *, at: int) -> bool:
     return bool(spent)
 
 
-def guessed(connection: Sql, source: str, *, at: int) -> bool:
-    """Count that an address asked for a link that does not exist; return whether it has to wait (`at`: ms UTC).
+def must_wait(connection: Sql, source: str, *, at: int) -> bool:
+    """Return whether an address has asked too often for links that do not exist (`at`: ms UTC).
 
     Whoever holds a good link never waits: only what does not exist is counted, so that nobody is kept out by others.
     """
-    connection.execute("DELETE FROM questionnaire_guess WHERE at < ?", (at - HOUR_MS,))
-    count = connection.execute("SELECT count(*) FROM questionnaire_guess WHERE source = ?", (source,)).fetchone()[0]
-    if count >= GUESSES:
-        return True
+    count = connection.execute(
+        "SELECT count(*) FROM questionnaire_guess WHERE source = ? AND at > ?", (source, at - HOUR_MS)
+    ).fetchone()[0]
+    return int(count) >= GUESSES
+
+
+def count_guess(connection: Sql, source: str, *, at: int) -> None:
+    """Count that an address asked for a link that does not exist, in a transaction (`at`: ms UTC)."""
+    connection.execute("DELETE FROM questionnaire_guess WHERE at <= ?", (at - HOUR_MS,))
     connection.execute("INSERT INTO questionnaire_guess (at, source) VALUES (?, ?)", (at, source))
-    return False
 
 
 def _enter(connection: Sql, act: Act, patient: int, asked: Questionnaire, *, by: str, at: int, way: Way | None) -> None:

@@ -143,6 +143,22 @@ def followed(tmp_path: Path) -> Iterator[Followed]:
     made.close()
 
 
+def test_of_two_who_send_the_same_link_at_once_one_is_taken(followed: Followed) -> None:
+    asked = followed.pathway.questionnaire
+    with followed.within() as connection:
+        token = make(connection, followed.patient, asked, by="C. Martin", at=START)
+    first, second = find(followed.sql, token), find(followed.sql, token)
+    assert first is not None
+    assert second is not None
+    answers = Answers(questionnaire=asked, chosen={one.name: one.choices[0] for one in asked.questions})
+    taken = []
+    for link in (first, second):
+        with followed.within() as connection:
+            taken.append(keep(connection, link, answers, at=START + HOUR))
+    assert taken == [True, False]
+    assert rows(followed.team.database, "SELECT count(*) FROM observation") == [(4,)]
+
+
 def test_an_answer_that_never_came_is_an_absence_and_the_next_one_ends_it(followed: Followed) -> None:
     followed.look(START + 9 * DAY)
     assert followed.told() == []

@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
 from alerting.errors import AlertingError
 from coordination.answers import Answers, keep
 from coordination.desk import pages
-from coordination.desk.shared_database import acting
+from coordination.desk.shared_database import acting, looking
 from coordination.errors import CoordinationError
-from coordination.questionnaire_links import Link, find, guessed
+from coordination.questionnaire_links import Link, count_guess, find, must_wait
 from coordination.questionnaires import Choice, Question
 from coordination.self_report_judging import follow_one
 
@@ -38,13 +39,16 @@ def fill(request: HttpRequest, token: str) -> HttpResponse:
 
 def _fill(request: HttpRequest, token: str) -> HttpResponse:
     now = request.visit.now
-    with acting() as database:
-        link = find(database, token)
-        waits = link is None and guessed(database, _source(request), at=now)
+    # Looked at without a transaction: whoever has no link makes nobody wait who works.
+    link = find(looking(), token)
     if link is None:
-        return pages.page(
-            request, "questionnaire_gone.html", {"link": None, "waits": waits}, status=WAIT if waits else 404
-        )
+        source = _source(request)
+        waits = must_wait(looking(), source, at=now)
+        if not waits:
+            with acting() as database:
+                count_guess(database, source, at=now)
+        context = {"link": None, "waits": waits}
+        return pages.page(request, "questionnaire_gone.html", context, status=WAIT if waits else 404)
     if not link.answerable(now):
         return pages.page(request, "questionnaire_gone.html", {"link": link, "waits": False}, status=GONE)
     if request.method != "POST":
@@ -66,7 +70,7 @@ def _judge(link: Link, now: int) -> None:
     """Judge what was answered; what fails here is taken up by the worker, and nothing of it is the person's concern."""
     try:
         follow_one(acting, link.patient, now=now)
-    except (AlertingError, CoordinationError) as error:
+    except (AlertingError, CoordinationError, DatabaseError) as error:
         logger.warning("answers wait for the worker: %s", type(error).__name__)
 
 
