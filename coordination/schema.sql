@@ -543,16 +543,17 @@ CREATE TABLE audit_witness (
     PRIMARY KEY (box_id, chain, n, hash, since, since_hash)
 ) STRICT, WITHOUT ROWID;
 
--- What a person answers about themselves, judged at the team by protocol_hash (of care_protocol): one row a patient.
+-- What a person answers about themselves, judged at the team by protocol_text (resolved, TOML): one row a patient.
 -- Proposed by one person and confirmed by another; before that, and once ended, nothing is judged. since: from when on.
 -- version counts what people did with the row. every_days: how often a link is due, null when somebody asks; way: how
 -- it reaches the person. cursor: the last observation that was judged; snapshot: of the engine after it; due_at: when
--- passing time next tells something; judged_at: when it was last judged; attempts: of judging that did not come to their end.
+-- passing time next tells something; judged_at: when it was last judged; attempts: of judging that did not end.
 CREATE TABLE self_report (
     patient_id INTEGER PRIMARY KEY REFERENCES patient (id),
     questionnaire TEXT NOT NULL,
     protocol TEXT NOT NULL,
     protocol_hash TEXT NOT NULL,
+    protocol_text TEXT NOT NULL,
     proposed_by TEXT NOT NULL,
     proposed_id INTEGER,
     proposed_at INTEGER NOT NULL,

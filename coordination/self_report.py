@@ -97,20 +97,22 @@ def propose(connection: Sql, patient: int, chosen: Pathway, *, by: Handler, seen
         return False
     if row is None and seen != -1:
         return False
+    text = write_protocol(protocol)
     connection.execute(
         "INSERT INTO care_protocol (hash, text, first_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        (protocol.protocol_hash, write_protocol(protocol), at),
+        (protocol.protocol_hash, text, at),
     )
     connection.execute(
-        "INSERT INTO self_report (patient_id, questionnaire, protocol, protocol_hash, proposed_by, proposed_id,"
-        " proposed_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        "INSERT INTO self_report (patient_id, questionnaire, protocol, protocol_hash, protocol_text, proposed_by,"
+        " proposed_id, proposed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (patient_id) DO UPDATE SET questionnaire = excluded.questionnaire,"
-        " protocol = excluded.protocol, protocol_hash = excluded.protocol_hash, proposed_by = excluded.proposed_by,"
+        " protocol = excluded.protocol, protocol_hash = excluded.protocol_hash,"
+        " protocol_text = excluded.protocol_text, proposed_by = excluded.proposed_by,"
         " proposed_id = excluded.proposed_id,"
         " proposed_at = excluded.proposed_at, confirmed_by = '', since = NULL, ended_at = NULL, every_days = NULL,"
         " next_link_at = NULL, cursor = 0, snapshot = NULL, due_at = NULL, judged_at = 0, attempts = 0,"
         " version = self_report.version + 1",
-        (patient, chosen.questionnaire.name, protocol.name, protocol.protocol_hash, by.name, by.row, at),
+        (patient, chosen.questionnaire.name, protocol.name, protocol.protocol_hash, text, by.name, by.row, at),
     )
     _enter(connection, Act.SELF_REPORT_PROPOSED, patient, by=by.name, at=at)
     return True

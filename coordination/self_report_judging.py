@@ -294,8 +294,8 @@ def _protocol(text: str) -> CareProtocol:
 
 def _course(connection: Sql, patient: int) -> _Course | None:
     row = connection.execute(
-        "SELECT pseudonym, team_id, time_zone, text, since, ended_at, cursor, snapshot FROM self_report"
-        " JOIN patient ON patient.id = patient_id JOIN care_protocol ON hash = protocol_hash"
+        "SELECT pseudonym, team_id, time_zone, protocol_text, since, ended_at, cursor, snapshot FROM self_report"
+        " JOIN patient ON patient.id = patient_id"
         " WHERE patient_id = ? AND since IS NOT NULL",
         (patient,),
     ).fetchone()

@@ -6,6 +6,7 @@ SELF_REPORT = (
     questionnaire TEXT NOT NULL,
     protocol TEXT NOT NULL,
     protocol_hash TEXT NOT NULL,
+    protocol_text TEXT NOT NULL,
     proposed_by TEXT NOT NULL,
     proposed_id INTEGER,
     proposed_at INTEGER NOT NULL,

@@ -292,6 +292,14 @@ def test_an_alert_of_the_team_can_be_judged_again_for_whoever_asks(followed: Fol
     assert (again.verdict, again.readings) == (Verdict.SAME, 5)
 
 
+def test_judging_needs_no_other_patient_to_have_kept_the_protocol(followed: Followed) -> None:
+    with followed.within() as connection:
+        connection.execute("DELETE FROM care_protocol WHERE text LIKE '%symptom_dyspnoea%'")
+    followed.answer(START + HOUR, effort=4)
+    followed.look(START + HOUR)
+    assert "dyspnoea_at_rest" in {rule for _, rule, *_ in followed.told()}
+
+
 def test_once_ended_nothing_more_is_judged(followed: Followed) -> None:
     followed.answer(START + HOUR, effort=3)
     followed.look(START + HOUR)

@@ -46,6 +46,7 @@ class Migration(migrations.Migration):
                 ("questionnaire", models.TextField()),
                 ("protocol", models.TextField()),
                 ("protocol_hash", models.TextField()),
+                ("protocol_text", models.TextField()),
                 ("proposed_by", models.TextField()),
                 ("proposed_id", models.BigIntegerField(null=True)),
                 ("proposed_at", models.BigIntegerField()),

@@ -12,6 +12,7 @@ class SelfReport(models.Model):
     questionnaire = models.TextField()
     protocol = models.TextField()
     protocol_hash = models.TextField()
+    protocol_text = models.TextField()
     proposed_by = models.TextField()
     proposed_id = models.BigIntegerField(null=True)
     proposed_at = models.BigIntegerField()

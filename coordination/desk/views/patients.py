@@ -20,7 +20,7 @@ from coordination.desk.readings import readings_of
 from coordination.desk.self_reports import follow_up
 from coordination.desk.symptom_charts import symptom_charts
 from coordination.tables import QUANTITIES
-from devices.reading import SYMPTOMS
+from devices.reading import SYMPTOMS, Quantity
 
 
 def show_all(request: HttpRequest) -> HttpResponse:
