@@ -294,9 +294,10 @@ def _protocol(text: str) -> CareProtocol:
 
 def _course(connection: Sql, patient: int) -> _Course | None:
     row = connection.execute(
-        "SELECT pseudonym, team_id, time_zone, protocol_text, since, ended_at, cursor, snapshot FROM self_report"
+        "SELECT pseudonym, team_id, time_zone, protocol_text, self_report.since,"
+        " coalesce(self_report.ended_at, patient.ended_at), cursor, snapshot FROM self_report"
         " JOIN patient ON patient.id = patient_id"
-        " WHERE patient_id = ? AND since IS NOT NULL",
+        " WHERE patient_id = ? AND self_report.since IS NOT NULL",
         (patient,),
     ).fetchone()
     if row is None:
