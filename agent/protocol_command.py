@@ -94,6 +94,8 @@ class ProtocolCommand:
         other = protocol.version == before.version and protocol.protocol_hash != before.protocol_hash
         if protocol.name == before.name and (older or other):
             yield refused("protocol_version", _VERSION)
+        if protocol.asked:
+            yield refused("answers", _ONLY_THE_TEAM)
         if not self._tells_now() and any(rule.audience is Audience.PATIENT_NOW for rule in protocol.rules):
             yield refused("now", _NOBODY_TELLS)
 
@@ -138,6 +140,12 @@ _NOBODY_TELLS = Sentence(
     "dire qui dans ses réglages, section [now].",
     en="This protocol is meant for the patient or a carer at once, and this box has nobody who tells them: say who in "
     "its settings, section [now].",
+)
+_ONLY_THE_TEAM = Sentence(
+    fr="Ce protocole juge des réponses à un questionnaire, que l'équipe seule reçoit : le choisir sur la "
+    "page du patient.",
+    en="This protocol judges answers to a questionnaire, which only the team receives: choose it on the patient's "
+    "page.",
 )
 _CANNOT_JUDGE = Sentence(
     fr="Le boîtier n'a pas pu juger le passé avec ce protocole, le précédent continue : le signaler.",

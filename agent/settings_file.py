@@ -254,6 +254,15 @@ def _patients(found: _File, folder: Path, faults: Faults) -> dict[str, Patient]:
                 f"« {item.shadow} » est le protocole déjà appliqué à {name} : rien à comparer",
                 f"'{item.shadow}' is the protocol that {name} is judged by already: there is nothing to compare",
             )
+        for key, one in (("protocol", protocol), ("shadow", shadow)):
+            if one is not None and one.asked:
+                faults.add(
+                    f"{where}.{key}",
+                    f"« {one.name} » juge des réponses à un questionnaire, que l'équipe seule reçoit : le choisir sur "
+                    "la page du patient, et ici un protocole de mesures",
+                    f"'{one.name}' judges answers to a questionnaire, which only the team receives: choose it on the "
+                    "patient's page, and a protocol of measurements here",
+                )
         if zone is not None and protocol is not None:
             patients[name] = Patient(pseudonym=name, protocol=protocol, zone=zone, shadow=shadow)
     return patients

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from alerting.alert import Audience, Priority, Sentence
 from alerting.rules import BaselineRule, ChangeRule, ForecastRule, LevelRule, RateRule, ShareRule
 from alerting.scheduled_rules import CompositeRule, MeanRule, MissingRule, QualityRule, ScoreRule
-from devices.reading import Quantity, Unit
+from devices.reading import SYMPTOMS, Quantity, Unit
 
 ValueRule = (
     LevelRule
@@ -150,6 +150,11 @@ class CareProtocol:
     def protocol_hash(self) -> str:
         """SHA-256 of the canonical JSON of the resolved protocol, hexadecimal."""
         return hashlib.sha256(canonical(self)).hexdigest()
+
+    @property
+    def asked(self) -> frozenset[Quantity]:
+        """What of the quantities that it judges only a person's answers give: no box has them, the team judges them."""
+        return frozenset(quantity for rule in self.rules for quantity in rule.inputs if quantity in SYMPTOMS)
 
 
 def canonical(protocol: CareProtocol) -> bytes:

@@ -23,8 +23,8 @@ _MORE = len(" et 63 autres")
 def measured(quantity: Quantity, count: int, shown: Sentence) -> Sentence:
     """Return a measured value as shown; a sensor that could not measure so low or so high is quoted as such."""
     known = facts(quantity)
-    if known.unit is Unit.PERCENT:
-        # 100 % is what a healthy finger gives.
+    if known.unit in {Unit.PERCENT, Unit.SCORE}:
+        # 100 % is what a healthy finger gives, and an answer may be the first or the last of its scale.
         return shown
     if count == known.low:
         return say("sous la plage du capteur", "below the sensor's range")

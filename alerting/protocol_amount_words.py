@@ -44,6 +44,7 @@ _LEVELS: Mapping[Unit, str] = MappingProxyType(
         Unit.CELSIUS: "38.3",
         Unit.KILOGRAM: "71.2",
         Unit.KG_PER_M2: "22.5",
+        Unit.SCORE: "3",
     }
 )
 """A value to show how one is written, in the unit that a quantity is counted in."""
@@ -56,6 +57,7 @@ _CHANGES: Mapping[Unit, str] = MappingProxyType(
         Unit.CELSIUS: "0.5",
         Unit.KILOGRAM: "2.0",
         Unit.KG_PER_M2: "1.0",
+        Unit.SCORE: "2",
     }
 )
 

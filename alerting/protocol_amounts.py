@@ -27,6 +27,8 @@ _SPOKEN = {
     "°F": Unit.FAHRENHEIT,
     "lb": Unit.POUND,
     "kg/m²": Unit.KG_PER_M2,
+    "point": Unit.SCORE,
+    "points": Unit.SCORE,
 }
 """Units as they are spoken, besides their codes."""
 
@@ -294,7 +296,8 @@ class LogOdds(Points):
 def _amount_text(quantity: Quantity, count: int, *, per_quantum: int = 1) -> str:
     """Return an amount in the canonical unit, exactly, as a protocol is written."""
     known = facts(quantity)
-    return f"{_shortest(known.quantum * count / per_quantum, known)} {known.unit}"
+    unit = shown_unit(known.unit) if known.unit is Unit.SCORE else known.unit
+    return f"{_shortest(known.quantum * count / per_quantum, known)} {unit}"
 
 
 def _ratio_text(count: int, one: int, unit: str) -> str:

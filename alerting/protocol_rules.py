@@ -36,7 +36,7 @@ from alerting.rules import (
     Statistic,
 )
 from alerting.toml_lines import Path
-from devices.reading import Quantity
+from devices.reading import SYMPTOMS, Quantity
 
 _UNSAID = Bilingual(fr="?", en="?")
 # Stand in for descriptive fields that were at fault, so that the numbers of the same rule are still checked.
@@ -208,8 +208,11 @@ _RESERVED = Sentence(
 _TELLS: Mapping[Quantity, tuple[Quantity, ...]] = {
     Quantity.BLOOD_PRESSURE_SYSTOLIC: (Quantity.BLOOD_PRESSURE_SYSTOLIC, Quantity.BLOOD_PRESSURE_DIASTOLIC),
     Quantity.BLOOD_PRESSURE_DIASTOLIC: (Quantity.BLOOD_PRESSURE_SYSTOLIC, Quantity.BLOOD_PRESSURE_DIASTOLIC),
+    **dict.fromkeys(SYMPTOMS, SYMPTOMS),
 }
-"""Quantities that one measurement always brings together: when one is missing, so is the other."""
+"""Quantities that one measurement always brings together, or one questionnaire: when one is missing, so are the others.
+
+A patient answers one questionnaire, and it asks all that their protocol judges (coordination/courses.py)."""
 
 
 def sentence(text: Bilingual) -> Sentence:

@@ -1,7 +1,7 @@
 """What a nurse calls a quantity, its readings and what made one doubtful, in French and English."""
 
 from alerting.alert import Sentence
-from devices.reading import Quality, Quantity
+from devices.reading import SYMPTOMS, Quality, Quantity
 
 NAMES: dict[Quantity, Sentence] = {
     Quantity.GLUCOSE_INTERSTITIAL: Sentence(fr="glucose interstitiel", en="interstitial glucose"),
@@ -20,6 +20,19 @@ NAMES: dict[Quantity, Sentence] = {
     Quantity.MUSCLE_MASS: Sentence(fr="masse musculaire", en="muscle mass"),
     Quantity.BODY_WATER_MASS: Sentence(fr="eau corporelle", en="body water"),
     Quantity.RESPIRATORY_RATE: Sentence(fr="fréquence respiratoire", en="respiratory rate"),
+    Quantity.SYMPTOM_DYSPNOEA: Sentence(fr="essoufflement", en="breathlessness"),
+    Quantity.SYMPTOM_ORTHOPNOEA: Sentence(fr="gêne pour respirer couché", en="breathlessness lying down"),
+    Quantity.SYMPTOM_OEDEMA: Sentence(fr="gonflement des jambes", en="swelling of the legs"),
+    Quantity.SYMPTOM_FATIGUE: Sentence(fr="fatigue", en="tiredness"),
+    Quantity.SYMPTOM_PAIN: Sentence(fr="douleur", en="pain"),
+    Quantity.SYMPTOM_MOOD: Sentence(fr="humeur (PHQ-2)", en="mood (PHQ-2)"),
+    Quantity.SYMPTOM_SLEEP: Sentence(fr="troubles du sommeil", en="trouble sleeping"),
+    Quantity.SYMPTOM_URGE: Sentence(
+        fr="idées de mort ou envie de se faire du mal", en="thoughts of death or self-harm"
+    ),
+    Quantity.SYMPTOM_FEVER_SIGNS: Sentence(fr="signes de fièvre", en="signs of fever"),
+    Quantity.SYMPTOM_NAUSEA: Sentence(fr="nausées ou vomissements", en="nausea or vomiting"),
+    Quantity.SYMPTOM_APPETITE: Sentence(fr="perte d'appétit", en="loss of appetite"),
 }
 
 FLAGS: dict[Quality, Sentence] = {
@@ -46,6 +59,7 @@ FLAGS: dict[Quality, Sentence] = {
 
 _READINGS: dict[Quantity, tuple[Sentence, Sentence]] = {
     Quantity.BODY_WEIGHT: (Sentence(fr="pesée", en="weighing"), Sentence(fr="pesées", en="weighings")),
+    **dict.fromkeys(SYMPTOMS, (Sentence(fr="réponse", en="answer"), Sentence(fr="réponses", en="answers"))),
 }
 _READING = (Sentence(fr="mesure", en="reading"), Sentence(fr="mesures", en="readings"))
 

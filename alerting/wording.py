@@ -28,6 +28,7 @@ _UNITS = {
     Unit.FAHRENHEIT: "°F",
     Unit.POUND: "lb",
     Unit.KG_PER_M2: "kg/m²",
+    Unit.SCORE: "points",
 }
 _FEWEST_DECIMALS = {
     Unit.G_PER_L: 2,
@@ -98,6 +99,10 @@ def scale_of(quantity: Quantity, units: Mapping[Quantity, Unit]) -> Scale:
     if unit not in known.conversions:
         unit = known.unit
     factor, offset = known.conversions.get(unit, (Fraction(1), Fraction(0)))
+    if unit is Unit.SCORE:
+        of = say("~sur {most}", " of {most}", most=known.high)
+        one, many = (Sentence(fr=word.fr + of.fr, en=word.en + of.en) for word in (POINTS.one, POINTS.many))
+        return Scale(step=Fraction(known.quantum), one=one, many=many)
     shown = after(shown_unit(unit))
     return Scale(
         step=Fraction(known.quantum) / factor,

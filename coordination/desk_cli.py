@@ -11,6 +11,7 @@ from alerting.alert import Sentence
 from coordination.audit_beside import account as keyboard
 from coordination.errors import CoordinationError
 from coordination.place import shown
+from coordination.self_report_cli import questionnaires
 from coordination.settings import Settings, read_settings
 from devices.clock import Clock, SystemClock
 
@@ -26,7 +27,7 @@ _config = click.option(
 
 def add_commands(group: click.Group) -> None:
     """Add these commands to a group."""
-    for command in (serve, migrate, createteam, account, retention, new_identity_key):
+    for command in (serve, migrate, createteam, account, retention, new_identity_key, questionnaires):
         group.add_command(command)
 
 
@@ -64,6 +65,8 @@ def begin(settings: Settings, clock: Clock) -> None:
             reading_hours=Sentence(fr=desk.reading_hours_fr, en=desk.reading_hours_en),
             second_factor=desk.second_factor,
             oidc=desk.oidc,
+            address=desk.address,
+            relays=bool(desk.relay),
         )
     )
 

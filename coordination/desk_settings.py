@@ -77,6 +77,22 @@ Providers = Annotated[
     ),
 ]
 
+Address = Annotated[
+    str,
+    Meta(
+        max_length=255,
+        pattern=r"^(https?://[a-z0-9.:\[\]-]{1,240})?\Z",
+        extra={
+            "fr": "une adresse comme https://poste.example.org",
+            "en": "an address such as https://desk.example.org",
+        },
+    ),
+]
+Command = Annotated[
+    tuple[Annotated[str, Meta(min_length=1, max_length=4096)], ...],
+    Meta(max_length=32, extra={"fr": "une commande et ses arguments", "en": "a command and its arguments"}),
+]
+
 
 class DeskSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """Where the desk listens and how it is reached.
@@ -92,6 +108,8 @@ class DeskSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
         reading_hours_en: likewise.
         second_factor: "required" of whoever acts on patients or administers the team, or "offered" to everybody.
         oidc: identity providers by which people may sign in besides.
+        address: under which people reach the pages from outside, for links to questionnaires; without a / at its end.
+        relay: command that sends links to questionnaires by SMS or e-mail; none: somebody hands them over.
     """
 
     listen: Text = "127.0.0.1"
@@ -104,6 +122,8 @@ class DeskSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     reading_hours_en: Text = "Alerts are read Monday to Saturday, 8:00 to 20:00."
     second_factor: SecondFactor = "required"
     oidc: Providers = ()
+    address: Address = ""
+    relay: Command = ()
 
 
 def placed(desk: DeskSettings, folder: File) -> DeskSettings:

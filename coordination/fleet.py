@@ -19,6 +19,7 @@ from coordination.place import Place
 from coordination.sql import Sql
 from coordination.tables import Language, local, said
 from coordination.team_database import ERRORS, as_error, connect_to_read
+from coordination.team_origin import is_origin
 
 DAY_MS = 86_400_000
 
@@ -143,7 +144,7 @@ def boxes(
             (at, CANARY_MISSING, team, team, box, box),
         ).fetchall()
         keys = _signing_keys(connection, box)
-        return tuple(_line(row, keys.get(row[0], ()), listed.get(row[0], {})) for row in rows)
+        return tuple(_line(row, keys.get(row[0], ()), listed.get(row[0], {})) for row in rows if not is_origin(row[0]))
     except ERRORS as error:
         raise as_error(error) from error
     finally:

@@ -72,11 +72,7 @@ def replay(database: Place, alert: str) -> Replayed:
         protocol = None if text is None else check_protocol(text[0].encode()).protocol
         if protocol is None or protocol.protocol_hash != told.protocol_hash:
             raise _no_protocol(told.protocol_hash)
-        zone, since = connection.execute(
-            'SELECT time_zone, min("from") FROM patient JOIN box_assignment ON patient.id = patient_id'
-            " WHERE pseudonym = ? GROUP BY time_zone",
-            (told.patient,),
-        ).fetchone()
+        zone, since = _watched(connection, told)
         readings = _readings(connection, told.patient)
     except ERRORS as error:
         raise as_error(error) from error
@@ -96,6 +92,22 @@ def _verdict(told: AlertChange, again: AlertOutcome | None) -> Verdict:
     if told.raised_at > again.raised_at:
         return Verdict.SAME_RAISED_LATER
     return Verdict.SAME if told.raised_at == again.raised_at else Verdict.DIFFERENT
+
+
+def _watched(connection: Sql, told: AlertChange) -> tuple[str, int]:
+    """Return a patient's time zone, and since when they were watched: by the team itself, or by their first box."""
+    row = connection.execute(
+        "SELECT time_zone, since FROM self_report JOIN patient ON patient.id = patient_id"
+        " WHERE pseudonym = ? AND protocol_hash = ? AND since IS NOT NULL",
+        (told.patient, told.protocol_hash),
+    ).fetchone()
+    if row is None:
+        row = connection.execute(
+            'SELECT time_zone, min("from") FROM patient JOIN box_assignment ON patient.id = patient_id'
+            " WHERE pseudonym = ? GROUP BY time_zone",
+            (told.patient,),
+        ).fetchone()
+    return str(row[0]), int(row[1])
 
 
 _RAISING = (ChangeKind.RAISED.value, ChangeKind.ADDED.value, ChangeKind.REVISED.value)

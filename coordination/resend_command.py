@@ -12,6 +12,7 @@ from coordination.errors import CoordinationError
 from coordination.place import Place
 from coordination.resending import Lacking, ask, lacking
 from coordination.team_database import connect, connect_to_read, transaction
+from coordination.team_origin import is_origin
 
 
 def ask_again(place: Place, boxes: Sequence[str], *, everything: bool, now: int) -> Iterator[Sentence]:
@@ -29,7 +30,7 @@ def ask_again(place: Place, boxes: Sequence[str], *, everything: bool, now: int)
     # A database that is not there is refused before one is made.
     connect_to_read(place).close()
     with closing(connect(place)) as connection:
-        known = [name for (name,) in connection.execute("SELECT name FROM box ORDER BY name").fetchall()]
+        known = [name for (name,) in connection.execute("SELECT name FROM box ORDER BY name") if not is_origin(name)]
         for box in boxes:
             if box not in known:
                 raise _unknown(box, known)

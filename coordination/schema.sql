@@ -548,3 +548,64 @@ CREATE TABLE audit_witness (
     body TEXT NOT NULL,
     PRIMARY KEY (box_id, chain, n, hash, since, since_hash)
 ) STRICT, WITHOUT ROWID;
+
+-- What a person answers about themselves, judged at the team by protocol_text (resolved, TOML): one row a patient.
+-- Proposed by one person and confirmed by another; before that, and once ended, nothing is judged. since: from when on.
+-- version counts what people did with the row. every_days: how often a link is due, null when somebody asks; way: how
+-- it reaches the person. cursor: the last observation that was judged; snapshot: of the engine after it; due_at: when
+-- passing time next tells something; judged_at: when it was last judged; attempts: of judging that did not end.
+CREATE TABLE self_report (
+    patient_id INTEGER PRIMARY KEY REFERENCES patient (id),
+    questionnaire TEXT NOT NULL,
+    protocol TEXT NOT NULL,
+    protocol_hash TEXT NOT NULL,
+    protocol_text TEXT NOT NULL,
+    proposed_by TEXT NOT NULL,
+    proposed_id INTEGER,
+    proposed_at INTEGER NOT NULL,
+    confirmed_by TEXT NOT NULL DEFAULT '',
+    since INTEGER,
+    ended_at INTEGER,
+    version INTEGER NOT NULL DEFAULT 0,
+    every_days INTEGER,
+    next_link_at INTEGER,
+    way TEXT NOT NULL DEFAULT 'hand' CHECK (way IN ('hand', 'relay')),
+    cursor INTEGER NOT NULL DEFAULT 0,
+    snapshot BLOB,
+    due_at INTEGER,
+    judged_at INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- One row a link. token_hash: SHA-256 of what stands in the link, null before it is made; the link itself is nowhere.
+-- One submission: 'open' becomes 'answered' once. 'queued': the relay sends it at next_at.
+CREATE TABLE questionnaire_link (
+    id INTEGER PRIMARY KEY,
+    patient_id INTEGER NOT NULL REFERENCES patient (id),
+    questionnaire TEXT NOT NULL,
+    questionnaire_version INTEGER NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('queued', 'open', 'answered', 'revoked', 'failed')),
+    token_hash TEXT UNIQUE,
+    way TEXT NOT NULL CHECK (way IN ('hand', 'relay')),
+    made_by TEXT NOT NULL,
+    made_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    answered_at INTEGER,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    next_at INTEGER
+) STRICT;
+CREATE INDEX questionnaire_link_patient ON questionnaire_link (patient_id, made_at);
+CREATE INDEX questionnaire_link_queued ON questionnaire_link (next_at) WHERE state = 'queued';
+
+-- One row: when the worker that judges answers last looked, by the team's clock.
+CREATE TABLE self_report_pass (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    at INTEGER NOT NULL
+) STRICT;
+
+-- Who asked for links that do not exist, by network address: kept for an hour.
+CREATE TABLE questionnaire_guess (
+    at INTEGER NOT NULL,
+    source TEXT NOT NULL
+) STRICT;
+CREATE INDEX questionnaire_guess_source ON questionnaire_guess (source, at);

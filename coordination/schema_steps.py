@@ -10,6 +10,7 @@ from typing import Final
 
 from coordination.command_tables import COMMANDS
 from coordination.problem_tables import PROBLEMS
+from coordination.self_report_tables import SELF_REPORT
 
 _ALERT_WHOLE: Final = (
     "ALTER TABLE alert ADD COLUMN audience TEXT NOT NULL DEFAULT 'nurse'",
@@ -216,6 +217,7 @@ STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
         11: _PATIENTS_AT_THE_DESK,
         12: PROBLEMS,
         13: _ENROLMENT_AT_THE_DESK,
+        14: SELF_REPORT,
     }
 )
 """Version -> what makes it of the one before."""

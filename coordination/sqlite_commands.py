@@ -12,6 +12,7 @@ from coordination.audit_log import TEAM
 from coordination.command_queue import UNANSWERED, CommandState, CommandView, Due
 from coordination.errors import CoordinationError
 from coordination.sql import Sql
+from coordination.team_origin import is_origin
 from exchange.command_answers import Answer, AnswerState
 from exchange.command_bodies import ProtocolBody, decode_body
 from exchange.commands import Command, CommandKind, SignedCommand
@@ -242,7 +243,9 @@ class SqliteCommands:
 
     def boxes(self) -> tuple[str, ...]:
         """Return every box that is known here, by name."""
-        return tuple(name for (name,) in self._connection.execute("SELECT name FROM box ORDER BY name"))
+        return tuple(
+            name for (name,) in self._connection.execute("SELECT name FROM box ORDER BY name") if not is_origin(name)
+        )
 
     def protocol_text(self, protocol_hash: str) -> str | None:
         """Return the resolved protocol with that hash, None when the team never had it."""

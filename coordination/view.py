@@ -26,6 +26,7 @@ from coordination.place import Place
 from coordination.sqlite_alerts import PERSON
 from coordination.sqlite_gaps import unexplained
 from coordination.team_database import ERRORS, as_error, connect_to_read
+from coordination.team_origin import IS_BOX
 from devices.reading import ClockTrust, Quantity, Unit, Validity, to_value
 from exchange.gaps import GapReason
 from exchange.messages import AlertRecord, EvidenceItem, Range, alert_change, lineage
@@ -347,7 +348,7 @@ class View:
 
     def fleet(self) -> FleetView:
         """Return how the boxes are doing."""
-        boxes, heard_at = next(self._rows("SELECT count(*), max(heard_at) FROM box"))
+        boxes, heard_at = next(self._rows("SELECT count(*), max(heard_at) FROM box WHERE " + IS_BOX))  # noqa: S608 - our own words
         silent = self._rows(
             "SELECT DISTINCT box.name FROM device_silence JOIN box ON box.id = box_id"
             ' WHERE device_id IS NULL AND "to" IS NULL ORDER BY box.name'

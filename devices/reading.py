@@ -34,6 +34,8 @@ class Unit(StrEnum):
     KILOGRAM = "kg"
     POUND = "[lb_av]"
     KG_PER_M2 = "kg/m2"
+    SCORE = "{score}"
+    """Points of an answer, from no complaint upwards; UCUM writes a count without a unit as an annotation."""
 
 
 class Quantity(StrEnum):
@@ -55,6 +57,18 @@ class Quantity(StrEnum):
     MUSCLE_MASS = "muscle_mass"
     BODY_WATER_MASS = "body_water_mass"
     RESPIRATORY_RATE = "respiratory_rate"
+    SYMPTOM_DYSPNOEA = "symptom_dyspnoea"
+    """This one and those that follow are a person's own answers; more points are more complaint."""
+    SYMPTOM_ORTHOPNOEA = "symptom_orthopnoea"
+    SYMPTOM_OEDEMA = "symptom_oedema"
+    SYMPTOM_FATIGUE = "symptom_fatigue"
+    SYMPTOM_PAIN = "symptom_pain"
+    SYMPTOM_MOOD = "symptom_mood"
+    SYMPTOM_SLEEP = "symptom_sleep"
+    SYMPTOM_URGE = "symptom_urge"
+    SYMPTOM_FEVER_SIGNS = "symptom_fever_signs"
+    SYMPTOM_NAUSEA = "symptom_nausea"
+    SYMPTOM_APPETITE = "symptom_appetite"
 
 
 class Validity(StrEnum):
@@ -180,7 +194,23 @@ _FACTS: dict[Quantity, QuantityFacts] = {
     Quantity.MUSCLE_MASS: _facts(Unit.KILOGRAM, "0.001", "1", "200", _POUND),
     Quantity.BODY_WATER_MASS: _facts(Unit.KILOGRAM, "0.001", "1", "250", _POUND),
     Quantity.RESPIRATORY_RATE: _facts(Unit.PER_MINUTE, "0.1", "2", "100"),
+    # Of answers the range is the scale itself, which their questions name (configs/questionnaires).
+    Quantity.SYMPTOM_DYSPNOEA: _facts(Unit.SCORE, "1", "1", "4"),
+    Quantity.SYMPTOM_ORTHOPNOEA: _facts(Unit.SCORE, "1", "0", "3"),
+    Quantity.SYMPTOM_OEDEMA: _facts(Unit.SCORE, "1", "0", "3"),
+    Quantity.SYMPTOM_FATIGUE: _facts(Unit.SCORE, "1", "0", "3"),
+    Quantity.SYMPTOM_PAIN: _facts(Unit.SCORE, "1", "0", "10"),
+    Quantity.SYMPTOM_MOOD: _facts(Unit.SCORE, "1", "0", "6"),
+    Quantity.SYMPTOM_SLEEP: _facts(Unit.SCORE, "1", "0", "3"),
+    Quantity.SYMPTOM_URGE: _facts(Unit.SCORE, "1", "0", "3"),
+    Quantity.SYMPTOM_FEVER_SIGNS: _facts(Unit.SCORE, "1", "0", "3"),
+    Quantity.SYMPTOM_NAUSEA: _facts(Unit.SCORE, "1", "0", "3"),
+    Quantity.SYMPTOM_APPETITE: _facts(Unit.SCORE, "1", "0", "3"),
 }
+
+
+SYMPTOMS = tuple(quantity for quantity in Quantity if _FACTS[quantity].unit is Unit.SCORE)
+"""What a questionnaire asks; no device measures it."""
 
 
 def facts(quantity: Quantity) -> QuantityFacts:

@@ -107,6 +107,11 @@ class Act(StrEnum):
     ACCOUNT_CLOSED = "account_closed"
     ROLE_CHANGED = "role_changed"
     TEAM_MADE = "team_made"
+    SELF_REPORT_PROPOSED = "self_report_proposed"
+    SELF_REPORT_BEGUN = "self_report_begun"
+    SELF_REPORT_ENDED = "self_report_ended"
+    QUESTIONNAIRE_SENT = "questionnaire_sent"
+    QUESTIONNAIRE_ANSWERED = "questionnaire_answered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,11 @@ _WORDS: Final = {
     Act.ACCOUNT_CLOSED: ("compte fermé", "account closed"),
     Act.ROLE_CHANGED: ("rôle donné ou retiré", "role given or taken"),
     Act.TEAM_MADE: ("équipe créée", "team made"),
+    Act.SELF_REPORT_PROPOSED: ("suivi par questionnaire proposé", "follow-up by questionnaire proposed"),
+    Act.SELF_REPORT_BEGUN: ("suivi par questionnaire commencé", "follow-up by questionnaire begun"),
+    Act.SELF_REPORT_ENDED: ("suivi par questionnaire arrêté", "follow-up by questionnaire ended"),
+    Act.QUESTIONNAIRE_SENT: ("lien de questionnaire remis", "link to a questionnaire given"),
+    Act.QUESTIONNAIRE_ANSWERED: ("questionnaire rempli", "questionnaire answered"),
 }
 ACT_WORDS: Final = MappingProxyType({act.value: Sentence(fr=fr, en=en) for act, (fr, en) in _WORDS.items()})
 """The value of an act -> its words; an act of a newer version has none."""

@@ -13,6 +13,7 @@ from django.db.models import Max
 from alerting.alert import Sentence
 from alerting.care_protocol import CareProtocol
 from alerting.scheduled_rules import MissingRule
+from coordination.answers import SOURCE
 from coordination.desk.gap_causes import device_of, technical_of
 from coordination.desk.models import Alert, BoxAssignment, BoxStatus, DeviceSilence, Observation, Patient
 from coordination.desk.silence_words import BOX_SILENT, CAUSES, UNKNOWN
@@ -88,6 +89,7 @@ def measured_by(patient: Patient, now: int) -> dict[str, dict[Quantity, int]]:
     found: dict[str, dict[Quantity, int]] = {}
     rows = (
         Observation.objects.filter(patient=patient, t__gte=now - LATELY)
+        .exclude(source=SOURCE)
         .values_list("device__name", "quantity")
         .annotate(last=Max("t"))
     )

@@ -30,6 +30,7 @@ ENTRIES = (
     _entry("/patients", "Patients", "Patients", Action.READ_PATIENTS),
     _entry("/charge", "Charge", "Load", Action.READ_PATIENTS),
     _entry("/conservation", "Conservation", "Retention", Action.MANAGE_TEAM),
+    _entry("/parcours", "Parcours", "Pathways", Action.READ_PATIENTS),
     _entry("/boitiers", "Boîtiers", "Boxes", Action.READ_BOXES),
     _entry("/audit", "Audit", "Audit", Action.READ_ACTS),
     _entry("/equipe", "Équipe", "Team", Action.MANAGE_TEAM),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from django.db.models import Max
 
+from coordination.answers import SOURCE
 from coordination.desk.models import Observation, Patient, PatientView, User
 from devices.reading import ClockTrust, Quantity
 
@@ -38,7 +39,7 @@ class Way:
 
 def way_of(patient: Patient, *, quantity: str = "", at: int | None = None) -> Way | None:
     """Return the way of the patient's last reading, or of the one of a quantity measured last at `at` (ms UTC)."""
-    readings = Observation.objects.filter(patient=patient).select_related("device", "box")
+    readings = Observation.objects.filter(patient=patient).exclude(source=SOURCE).select_related("device", "box")
     chosen = readings.filter(quantity=quantity, t=at).order_by("-stored_at").first() if at is not None else None
     found = chosen or readings.order_by("-t", "-pk").first()
     if found is None:

@@ -20,6 +20,8 @@ from coordination.desk.views import (
     handling,
     health,
     patients,
+    questionnaire,
+    self_report,
     summary,
 )
 
@@ -27,6 +29,8 @@ handler403 = "coordination.desk.errors.forbidden"
 handler404 = "coordination.desk.errors.missing"
 handler429 = "coordination.desk.errors.too_many"
 handler500 = "coordination.desk.errors.broken"
+
+_ASKED = "patients/<str:pseudonym>/questionnaires"
 
 urlpatterns = [
     page("", account.home, Action.OWN_ACCOUNT, "home"),
@@ -66,6 +70,14 @@ urlpatterns = [
     act("patients/<str:pseudonym>/effacer", dossier.erase, Action.ERASE_PATIENT, "erase_patient"),
     page("patients/<str:pseudonym>/resume", summary.show, Action.READ_PATIENTS, "summary"),
     page("patients/<str:pseudonym>", patients.show, Action.READ_PATIENTS, "patient"),
+    page("q/<str:token>", questionnaire.fill, Action.PUBLIC, "questionnaire", methods=("GET", "POST")),
+    page("parcours", self_report.show_pathways, Action.READ_PATIENTS, "pathways"),
+    page(_ASKED, self_report.show, Action.READ_PATIENTS, "self_report"),
+    act(f"{_ASKED}/proposer", self_report.propose_it, Action.PROPOSE_PROTOCOL, "propose_questionnaire"),
+    act(f"{_ASKED}/confirmer", self_report.confirm_it, Action.SIGN_SECOND, "confirm_questionnaire"),
+    act(f"{_ASKED}/arreter", self_report.end_it, Action.PROPOSE_PROTOCOL, "end_questionnaire"),
+    act(f"{_ASKED}/rythme", self_report.plan_it, Action.PROPOSE_PROTOCOL, "plan_questionnaire"),
+    act(f"{_ASKED}/lien", self_report.give_link, Action.HANDLE_ALERTS, "give_link"),
     page("boitiers", boxes.show_all, Action.READ_BOXES, "boxes"),
     page("boitiers/ajouter", enrolling.ask, Action.ENROL_BOX, "enrol", methods=("GET", "POST")),
     page("boitiers/ajouter/<str:place>", enrolling.show, Action.ENROL_BOX, "enrolling"),

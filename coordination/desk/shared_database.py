@@ -55,6 +55,17 @@ def reading() -> Iterator[Sql]:
         opened.close()
 
 
+def looking() -> Sql:
+    """Return the connection for reading, outside any transaction."""
+    connection.ensure_connection()
+    raw = connection.connection
+    if isinstance(raw, sqlite3.Connection):
+        return sqlite_file.learn(raw)
+    from coordination.postgresql import Postgres  # noqa: PLC0415 - an extra
+
+    return Postgres(raw)
+
+
 def _of(raw: Any) -> Sql:
     if isinstance(raw, sqlite3.Connection):
         return sqlite_file.learn(raw)

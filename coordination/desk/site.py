@@ -40,6 +40,8 @@ class DeskSite:
         reading_hours: when alerts are read, on every page.
         identity_key: file of the key under which patients' keys are wrapped, made when it is first needed; None where
             this desk keeps no identities.
+        address: under which people reach it from outside, "" when nothing says.
+        relays: whether the team has a command that sends links.
         settings_file: the team's desk.toml, for what belongs to boxes; None: those pages say that they lack it.
         second_factor: "required" of whoever acts on patients or administers a team, or "offered".
         oidc: identity providers by which people may sign in besides; none by default.
@@ -52,6 +54,8 @@ class DeskSite:
     clock: Clock
     reading_hours: Sentence
     identity_key: Path | None = None
+    address: str = ""
+    relays: bool = False
     settings_file: Path | None = None
     second_factor: str = "required"
     oidc: tuple[OidcSettings, ...] = ()

@@ -23,6 +23,7 @@ from exchange.commands import CommandKind
 from exchange.messages import AlertRecord
 from tests.agent.command_kit import SMALL, Box, Keys, body_of, box, protocol_text, settings_of
 from tests.agent.kit import BOX, MINUTE, PATIENT, START, glucose
+from tests.alerting.worlds import packaged
 from tests.exchange.office import NURSE, PHYSICIAN, Office
 
 HYPO = tuple(glucose("65", minute) for minute in range(0, 35, 5))
@@ -132,6 +133,7 @@ async def test_an_alert_whose_rule_is_gone_says_so(tmp_path: Path, office: Offic
         (body_of("not toml ["), "protocol"),
         (body_of(protocol_text(2), protocol_hash="1" * 64), "hash"),
         (body_of(protocol_text(1, *LOWER)), "protocol_version"),
+        (body_of(write_protocol(packaged("mood_follow_up"))), "answers"),
     ],
 )
 async def test_what_cannot_be_applied_is_refused_told_and_changes_nothing(

@@ -165,6 +165,12 @@ def test_a_faulty_protocol_of_ones_own_shows_its_faults(tmp_path: Path) -> None:
     assert all("mine.toml" in fault for fault in faults_of(tmp_path, text))
 
 
+def test_a_box_is_given_no_protocol_that_judges_answers(tmp_path: Path) -> None:
+    text = SHIPPED.read_text(encoding="utf-8")
+    (fault,) = faults_of(tmp_path, text.replace('protocol = "diabetes_cgm"', 'protocol = "mood_follow_up"', 1))
+    assert fault.startswith("patients[1].protocol: 'mood_follow_up' judges answers to a questionnaire")
+
+
 def test_packaged_protocols_are_found_by_name() -> None:
     assert set(packaged_protocols()) >= {"diabetes_cgm", "heart_failure"}
     for name in packaged_protocols():

@@ -22,6 +22,7 @@ ALSO = (
     "test_of_boxes",
     "test_postgresql_months",
     "test_refused_and_statuses",
+    "test_self_report_judging",
     "test_silence",
     "test_store_once",
 )

@@ -109,6 +109,16 @@ SHOWN: dict[tuple[str, Act], str] = {
     "test_who_has_seen_an_alert_who_was_given_a_box_and_the_settings_are_acts",
     (TEAM, Act.ALERT_DISPOSED): "coordination/test_acts.py::"
     "test_what_came_of_an_alert_is_an_act_of_who_closed_it_and_its_patient_is_a_tag",
+    (TEAM, Act.SELF_REPORT_PROPOSED): "coordination/desk/test_questionnaires.py::"
+    "test_what_was_sent_and_answered_is_in_the_record_without_the_pseudonym",
+    (TEAM, Act.SELF_REPORT_BEGUN): "coordination/desk/test_questionnaires.py::"
+    "test_what_was_sent_and_answered_is_in_the_record_without_the_pseudonym",
+    (TEAM, Act.SELF_REPORT_ENDED): "coordination/desk/test_self_report.py::"
+    "test_a_follow_up_that_is_ended_voids_its_links_and_resolves_its_alerts",
+    (TEAM, Act.QUESTIONNAIRE_SENT): "coordination/desk/test_questionnaires.py::"
+    "test_what_was_sent_and_answered_is_in_the_record_without_the_pseudonym",
+    (TEAM, Act.QUESTIONNAIRE_ANSWERED): "coordination/desk/test_questionnaires.py::"
+    "test_what_was_sent_and_answered_is_in_the_record_without_the_pseudonym",
     (TEAM, Act.BOX_ASSIGNED): "coordination/test_audit.py::"
     "test_who_has_seen_an_alert_who_was_given_a_box_and_the_settings_are_acts",
     (TEAM, Act.BOX_TAKEN_BACK): "coordination/test_audit.py::"

@@ -6,6 +6,7 @@ from coordination.desk.models.enrolment import Enrolment
 from coordination.desk.models.handling import AlertAct, Problem
 from coordination.desk.models.pace import TeamMinutes, WeeklyBudget
 from coordination.desk.models.people import Membership, User
+from coordination.desk.models.self_report import QuestionnaireLink, SelfReport, SelfReportPass
 from coordination.desk.models.shared import (
     Alert,
     AlertEvent,
@@ -44,8 +45,11 @@ __all__ = [
     "PatientKey",
     "PatientView",
     "Problem",
+    "QuestionnaireLink",
     "Remembered",
     "Retention",
+    "SelfReport",
+    "SelfReportPass",
     "Team",
     "TeamMinutes",
     "User",

@@ -35,6 +35,14 @@ class Patient(models.Model):
     Meta = _of("patient")
 
 
+class Boxes(models.Manager["Box"]):
+    """Finds boxes; the rows that stand for a team itself are none (coordination/team_origin.py)."""
+
+    def get_queryset(self) -> models.QuerySet["Box"]:
+        """Return every box."""
+        return super().get_queryset().exclude(name__startswith="@")
+
+
 class Box(models.Model):
     """A gateway in a home."""
 
@@ -42,6 +50,9 @@ class Box(models.Model):
     name = models.TextField(unique=True)
     heard_at = models.BigIntegerField(null=True)
     canary_at = models.BigIntegerField(null=True)
+
+    objects = Boxes()
+
     Meta = _of("box")
 
 

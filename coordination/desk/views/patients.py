@@ -1,5 +1,7 @@
 """/patients: the team's patients, and one of them in ten seconds."""
 
+from dataclasses import replace
+
 from django.http import Http404, HttpRequest, HttpResponse
 
 from coordination.desk import pages
@@ -15,8 +17,10 @@ from coordination.desk.patient_charts import PERIODS, USUAL_DAYS, charts
 from coordination.desk.patients import history_of, listed, patient_of, protocol_of, raised_of, waiting_of
 from coordination.desk.reading_way import note_view, way_of
 from coordination.desk.readings import readings_of
+from coordination.desk.self_reports import follow_up
+from coordination.desk.symptom_charts import symptom_charts
 from coordination.tables import QUANTITIES
-from devices.reading import Quantity
+from devices.reading import SYMPTOMS, Quantity
 
 
 def show_all(request: HttpRequest) -> HttpResponse:
@@ -38,6 +42,7 @@ def show(request: HttpRequest, pseudonym: str) -> HttpResponse:
     visit = request.visit
     patient = patient_or_404(request, pseudonym)
     sheet, history, devices, applied = sheet_of(patient, days=days_asked(request), now=visit.now)
+    measured = replace(sheet, found={one: series for one, series in sheet.found.items() if one not in SYMPTOMS})
     note_view(patient, visit.user, now=visit.now)
     way = way_of(patient, quantity=request.GET.get("grandeur", "")[:32], at=moment_asked(request))
     return pages.page(
@@ -47,7 +52,7 @@ def show(request: HttpRequest, pseudonym: str) -> HttpResponse:
             "patient": patient,
             "problems": waiting_of(patient),
             "history": history,
-            "charts": charts(sheet),
+            "charts": [*charts(measured), *symptom_charts(sheet)],
             "days": sheet.days,
             "periods": PERIODS,
             "glucose": glucose_of(sheet),
@@ -59,6 +64,7 @@ def show(request: HttpRequest, pseudonym: str) -> HttpResponse:
             "way_value": "" if way is None else sheet.ruler(way.quantity).words(way.count),
             "QUANTITIES": QUANTITIES,
             "outcome_words": outcome_words,
+            "self_report": follow_up(patient),
         },
     )
 

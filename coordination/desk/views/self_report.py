@@ -1,0 +1,188 @@
+"""/parcours and /patients/.../questionnaires: whom the team follows by questionnaire, and the links that it gives."""
+
+from collections.abc import Callable
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from markupsafe import Markup
+
+from coordination.desk import pages
+from coordination.desk.models import Patient
+from coordination.desk.pages import said, t
+from coordination.desk.pathways import judged_by_boxes
+from coordination.desk.patients import patient_of
+from coordination.desk.self_reports import answered, asked_of, follow_up, follow_ups, nobody_looks
+from coordination.desk.shared_database import acting
+from coordination.errors import CoordinationError
+from coordination.handling import Handler
+from coordination.qr import svg_qr
+from coordination.questionnaire_links import Way, make, queue
+from coordination.self_report import DAY_MS, LONGEST_DAYS, confirm, end, pathway, pathways, plan, propose
+from coordination.sql import Sql
+
+RHYTHMS = (1, 7, 14, 28)
+
+
+def show_pathways(request: HttpRequest) -> HttpResponse:
+    """Show the team's pathways: which protocols judge whom, on boxes and at the team."""
+    visit = request.visit
+    return pages.page(
+        request,
+        "pathways.html",
+        {
+            "asked": pathways(),
+            "followed": follow_ups(visit.team),
+            "boxes": judged_by_boxes(visit.team),
+            "lost": nobody_looks(visit.now),
+        },
+    )
+
+
+def show(request: HttpRequest, pseudonym: str) -> HttpResponse:
+    """Show how a patient is followed by questionnaire."""
+    return _page(request, _patient(request, pseudonym))
+
+
+def _page(request: HttpRequest, patient: Patient, *, link: str = "") -> HttpResponse:
+    one = follow_up(patient)
+    return pages.page(
+        request,
+        "self_report.html",
+        {
+            "patient": patient,
+            "one": one,
+            "pathways": pathways(),
+            "answers": answered(patient),
+            "relays": settings.DESK.relays,
+            "rhythms": RHYTHMS,
+            "mine": one.row is not None and one.row.proposed_id == request.visit.user.pk,
+            "lost": nobody_looks(request.visit.now),
+            "link": link,
+            "qr": Markup(svg_qr(link)) if link else "",  # noqa: S704 - drawn by us
+        },
+    )
+
+
+def propose_it(request: HttpRequest, pseudonym: str) -> HttpResponse:
+    """Propose a follow-up."""
+    chosen = request.POST.get("protocole", "")[:48]
+    return _act(
+        request,
+        pseudonym,
+        lambda database, patient, by, seen: propose(
+            database, patient, pathway(chosen), by=by, seen=seen, at=request.visit.now
+        ),
+        t("Proposé : une deuxième personne doit le confirmer.", "Proposed: a second person has to confirm it."),
+    )
+
+
+def confirm_it(request: HttpRequest, pseudonym: str) -> HttpResponse:
+    """Confirm what somebody else proposed."""
+    return _act(
+        request,
+        pseudonym,
+        lambda database, patient, by, seen: confirm(database, patient, by=by, seen=seen, at=request.visit.now),
+        t("Confirmé : le suivi commence.", "Confirmed: the follow-up begins."),
+    )
+
+
+def end_it(request: HttpRequest, pseudonym: str) -> HttpResponse:
+    """End a follow-up, or withdraw its proposal."""
+    return _act(
+        request,
+        pseudonym,
+        lambda database, patient, by, seen: end(database, patient, by=by, seen=seen, at=request.visit.now),
+        t("Arrêté. Les liens non remplis ne valent plus.", "Ended. Links that were not answered are void."),
+    )
+
+
+def plan_it(request: HttpRequest, pseudonym: str) -> HttpResponse:
+    """Say how often a link is due, and how it goes."""
+    days = request.POST.get("tous_les", "")
+    every = int(days) if days.isdecimal() and len(days) < 3 and int(days) <= LONGEST_DAYS else 0
+    way = Way.RELAY if settings.DESK.relays and request.POST.get("par") == Way.RELAY else Way.HAND
+    return _act(
+        request,
+        pseudonym,
+        lambda database, patient, by, seen: plan(  # noqa: ARG005 - every act has who did it
+            database, patient, every_days=every or None, way=way, seen=seen, at=request.visit.now
+        ),
+        t("Rythme enregistré.", "Rhythm saved."),
+    )
+
+
+def give_link(request: HttpRequest, pseudonym: str) -> HttpResponse:
+    """Make a link: show it once, or let the relay send it."""
+    patient, now = _patient(request, pseudonym), request.visit.now
+    one = follow_up(patient)
+    asked = asked_of(one)
+    if asked is None or not one.running:
+        messages.warning(
+            request,
+            t(
+                "Aucun lien n'a été fait : le suivi n'a pas commencé. Le proposer, puis le faire confirmer.",
+                "No link was made: the follow-up has not begun. Propose it, then have it confirmed.",
+            ),
+        )
+        return _back(pseudonym)
+    by = request.visit.user.name
+    with acting() as database:
+        database.execute(
+            "UPDATE self_report SET next_link_at = CASE WHEN every_days IS NULL THEN NULL ELSE ? + every_days * ? END"
+            " WHERE patient_id = ?",
+            (now, DAY_MS, patient.pk),
+        )
+        if settings.DESK.relays and request.POST.get("par") == Way.RELAY:
+            queue(database, patient.pk, asked, by=by, at=now)
+            token = ""
+        else:
+            token = make(database, patient.pk, asked, by=by, at=now)
+    if not token:
+        messages.success(request, t("Le lien part dans la minute.", "The link leaves within a minute."))
+        return _back(pseudonym)
+    # Shown in the answer itself and never again: nothing of it is kept, not even in a session.
+    return _page(request, patient, link=_address(request) + reverse("questionnaire", args=[token]))
+
+
+def _address(request: HttpRequest) -> str:
+    return settings.DESK.address or f"{request.scheme}://{request.get_host()}"
+
+
+def _act(
+    request: HttpRequest, pseudonym: str, what: Callable[[Sql, int, Handler, int], bool], done: str
+) -> HttpResponse:
+    patient, user = _patient(request, pseudonym), request.visit.user
+    seen = request.POST.get("vu", "")
+    version = int(seen) if seen.removeprefix("-").isdecimal() and len(seen) < 10 else -2
+    try:
+        with acting() as database:
+            worked = what(database, patient.pk, Handler(name=user.name, row=user.pk), version)
+    except CoordinationError as error:
+        messages.warning(request, f"{said(error.why)} {said(error.hint)}")
+        return _back(pseudonym)
+    if worked:
+        messages.success(request, f"{pseudonym} : {done}")
+    else:
+        messages.warning(
+            request,
+            t(
+                "Rien n'a été changé : quelqu'un d'autre vient de le faire, ou une autre personne que celle qui a "
+                "proposé doit confirmer.",
+                "Nothing was changed: somebody else has just done it, or another person than the one who proposed "
+                "it has to confirm.",
+            ),
+        )
+    return _back(pseudonym)
+
+
+def _back(pseudonym: str) -> HttpResponse:
+    return HttpResponseRedirect(reverse("self_report", args=[pseudonym]))
+
+
+def _patient(request: HttpRequest, pseudonym: str) -> Patient:
+    patient = patient_of(request.visit.team, pseudonym)
+    if patient is None:
+        raise Http404
+    return patient
