@@ -4,6 +4,7 @@ What a new page may need is the sample of a new part of its address (`samples`, 
 look at it (`SEEN_BY`).
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -114,3 +115,8 @@ def found(patterns: list[URLPattern | URLResolver] = urlpatterns, before: str = 
 
 
 PAGES = [page for page in found() if page.name not in {*NO_PAGES, *PROVEN_ELSEWHERE}]
+"""What every page is looked at for, always: console, barriers, widths (test_every_page)."""
+
+_SHORT = {"worklist", "alert", "patient", "workshop", "enrolling", "questionnaire", "account", "account_login"}
+SOME = PAGES if os.environ.get("BROWSER_ALL") else [page for page in PAGES if page.name in _SHORT]
+"""What is read otherwise, and given hostile text: a few pages, or all of them with BROWSER_ALL=1 (`make browser`)."""

@@ -6,13 +6,13 @@ import pytest
 from playwright.sync_api import Browser
 from playwright.sync_api import Page as Tab
 
-from tests.coordination.desk.browser.addresses import PAGES, Page
+from tests.coordination.desk.browser.addresses import SOME, Page
 from tests.coordination.desk.browser.looking import PHONE, resize, sticks_out, visitor, words
 from tests.coordination.desk.browser.reached import Parts, shown
 from tests.coordination.desk.browser.world import World
 
 pytestmark = [pytest.mark.process, pytest.mark.long, pytest.mark.timeout(600)]
-named = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+named = pytest.mark.parametrize("page", SOME, ids=lambda page: page.name)
 A4 = 718
 """CSS pixels of a printed page between its margins of a centimetre."""
 FRENCH = re.compile(r"\b(le|la|les|des|du|une|est|dans|sont|aucun|aucune|depuis|pour|avec|sous|votre)\b", re.IGNORECASE)

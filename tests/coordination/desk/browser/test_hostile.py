@@ -9,7 +9,7 @@ from alerting.alert import ChangeKind
 from coordination.database import Presence
 from devices.reading import Quantity
 from exchange.messages import Content, Record, Said, Status, observation
-from tests.coordination.desk.browser.addresses import PAGES, Page
+from tests.coordination.desk.browser.addresses import SOME, Page
 from tests.coordination.desk.browser.household import BOX_OF, NEW, reading
 from tests.coordination.desk.browser.looking import PHONE, WIDE, resize, sticks_out, visitor
 from tests.coordination.desk.browser.reached import Parts, shown
@@ -17,7 +17,7 @@ from tests.coordination.desk.browser.world import World
 from tests.coordination.kit import EPOCH, MINUTE, hypo
 
 pytestmark = [pytest.mark.process, pytest.mark.long, pytest.mark.timeout(600)]
-named = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+named = pytest.mark.parametrize("page", SOME, ids=lambda page: page.name)
 RUNS = "window.ran.push(1)"
 TEXTS = {
     "script": f"<script>{RUNS}</script>",

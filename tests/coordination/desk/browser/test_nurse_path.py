@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, expect
 
 from simulators.postgres import Postgres
 from tests.coordination.desk.browser.accounts import PASSWORD, PEOPLE, address
-from tests.coordination.desk.browser.household import HEART
+from tests.coordination.desk.browser.household import CHEMOTHERAPY, HEART
 from tests.coordination.desk.browser.looking import visitor
 from tests.coordination.desk.browser.world import World
 from tests.coordination.kit import POSTGRESQL, rows
@@ -38,9 +38,9 @@ def test_a_nurses_path_from_signing_in_to_what_is_kept(browser: Browser, world: 
         expect(page.get_by_role("heading", name="Alertes", level=1)).to_be_visible()
         assert page.url == world.origin + "/alertes"
         expect(page.locator(".me")).to_contain_text(PEOPLE["nurse"])
-        # The most urgent is above; her patient's heart alert is among them.
-        row = page.locator(".wl tbody tr", has=page.get_by_role("link", name=HEART)).first
-        expect(row).to_contain_text("Prise de poids")
+        # What waits is there with its words: a fever under chemotherapy, of the last hours.
+        fever = page.locator(".wl tbody tr", has=page.get_by_role("link", name=CHEMOTHERAPY), has_text="Fièvre")
+        expect(fever).to_contain_text("au-dessus du seuil de 38,3")
         # An alert arrives while she looks.
         arrived = world.raise_alert(patient=HEART, rule="arrives")
         page.locator("#news button").click()
