@@ -1,4 +1,4 @@
-"""One team and one browser for the tests of a file."""
+"""One team for the tests of a process, one browser for those of a file."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from simulators.chromium import find_chromium
 from tests.coordination.desk.browser.world import World
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with World(tmp_path_factory.mktemp("team")) as made:
         yield made

@@ -107,7 +107,7 @@ def test_a_page_says_that_its_link_is_lost_and_finds_it_again(browser: Browser, 
         tab = nurse.open("/alertes")
         said = tab.locator("#live .said")
         expect(said).to_contain_text("Mis à jour")
-        with tab.expect_response("**/evenements", timeout=BACK_WITHIN_MS):
+        with tab.expect_response("**/evenements*", timeout=BACK_WITHIN_MS):
             tab.reload()
         world.stop()
         expect(said).to_have_text("Liaison perdue : la liste peut être en retard", timeout=BACK_WITHIN_MS)

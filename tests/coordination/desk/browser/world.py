@@ -49,6 +49,7 @@ class World:
     def __enter__(self) -> Self:
         self.boxes = Team(self.folder, boxes={box: SigningKey.generate() for box in BOX_OF.values()})
         self._seq: dict[str, int] = {}
+        self._raised = 0
         patients = [(name, box, "2020-01-01T00:00:00Z", PROTOCOL_OF[name]) for name, box in BOX_OF.items()]
         self.database: SqliteDatabase = self.boxes.open_database(self.boxes.settings(*patients), at=self.now)
         self.settings = self.folder / "desk.toml"
@@ -132,7 +133,10 @@ class World:
 
     def raise_alert(self, *, patient: str = NEW, hours_ago: int = 1, **changes: object) -> str:
         """Let a patient's box raise an alert of its own kind, and return its id."""
-        record = hypo(ChangeKind.RAISED, patient=patient, onset=self.now - hours_ago * HOUR)
+        # Each begins a second after the one before, and so is another alert.
+        self._raised += 1
+        onset = self.now - hours_ago * HOUR + self._raised * 1000
+        record = hypo(ChangeKind.RAISED, patient=patient, onset=onset)
         rule = str(changes.get("rule", record.rule))
         known = alert_id(patient=patient, protocol=record.protocol, rule=rule, onset=record.onset)
         record = msgspec.structs.replace(record, **SAID | {"alert_id": known} | changes)
