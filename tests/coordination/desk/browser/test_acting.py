@@ -31,7 +31,7 @@ def test_an_alert_is_taken_and_given_back_on_a_telephone_without_scripts(
     with visitor(browser, world, "nurse", java_script_enabled=False, viewport={"width": PHONE, "height": 800}) as nurse:
         tab = nurse.open("/alertes")
         row(tab, alert).get_by_role("button", name=TAKE).click()
-        expect(tab.get_by_role("status")).to_contain_text("Prise en charge par vous.")
+        expect(tab.locator(".flash")).to_contain_text("prise en charge par vous.", ignore_case=True)
         expect(row(tab, alert)).to_contain_text("Par vous")
         row(tab, alert).get_by_role("button", name=GIVE_BACK).click()
         expect(row(tab, alert).get_by_role("button", name=TAKE)).to_be_visible()
@@ -83,7 +83,7 @@ def test_of_two_nurses_at_once_one_wins_and_the_other_reads_why(browser: Browser
         row(hers, alert).get_by_role("button", name=TAKE).click()
         expect(row(hers, alert)).to_contain_text("Par vous")
         row(theirs, alert).get_by_role("button", name=TAKE).click()
-        expect(theirs.get_by_role("status")).to_contain_text(
+        expect(theirs.locator(".flash")).to_contain_text(
             "vient d'être prise en charge par quelqu'un d'autre. Rien n'a été changé."
         )
         expect(row(theirs, alert)).to_contain_text("C. Martin")
@@ -98,7 +98,7 @@ def test_what_is_new_is_announced_and_the_list_stays_under_the_hand(browser: Bro
         newer = world.raise_alert(rule="newer")
         expect(tab.locator("#news")).to_be_visible()
         assert tab.locator(".wl tbody").inner_text() == before
-        tab.locator("#news button").click()
+        tab.locator("#news").locator("a, button").click()
         expect(row(tab, newer)).to_be_visible()
 
 
@@ -115,7 +115,7 @@ def test_a_page_says_that_its_link_is_lost_and_finds_it_again(browser: Browser, 
         world.start()
         expect(said).to_contain_text("Mis à jour", timeout=BACK_WITHIN_MS)
         expect(tab.locator("#news")).to_be_visible(timeout=BACK_WITHIN_MS)
-        tab.locator("#news button").click()
+        tab.locator("#news").locator("a, button").click()
         expect(row(tab, missed)).to_be_visible()
         # A browser notes in its console that nobody answered: that, and nothing else.
         assert all("ERR_" in one for one in nurse.complaints)

@@ -39,11 +39,11 @@ def test_a_nurses_path_from_signing_in_to_what_is_kept(browser: Browser, world: 
         assert page.url == world.origin + "/alertes"
         expect(page.locator(".me")).to_contain_text(PEOPLE["nurse"])
         # What waits is there with its words: a fever under chemotherapy, of the last hours.
-        fever = page.locator(".wl tbody tr", has=page.get_by_role("link", name=CHEMOTHERAPY), has_text="Fièvre")
+        fever = page.locator(".wl tbody tr", has=page.get_by_role("link", name=CHEMOTHERAPY), has_text="Fièvre sous")
         expect(fever).to_contain_text("au-dessus du seuil de 38,3")
         # An alert arrives while she looks.
         arrived = world.raise_alert(patient=HEART, rule="arrives")
-        page.locator("#news button").click()
+        page.locator("#news").locator("a, button").click()
         new = page.locator(f"#a-{arrived[:12]}")
         expect(new).to_contain_text("Glucose bas")
         # She takes it in hand, and the row says so at once.
