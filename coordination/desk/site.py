@@ -86,7 +86,7 @@ def configure(site: DeskSite) -> None:
         MIDDLEWARE=[
             "coordination.desk.visits.headers",
             "django.middleware.security.SecurityMiddleware",
-            "whitenoise.middleware.WhiteNoiseMiddleware",
+            "coordination.desk.static_files.StaticFiles",
             "django.contrib.sessions.middleware.SessionMiddleware",
             "django.middleware.common.CommonMiddleware",
             "django.middleware.csrf.CsrfViewMiddleware",

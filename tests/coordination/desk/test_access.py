@@ -34,6 +34,8 @@ SAMPLES = {
 """What stands in an address for each of its parts. A new part of an address needs its line here."""
 MACHINES = "/fhir/"
 """Other systems ask there: they are told 401, not sent to a page."""
+QUESTIONNAIRES = "/q/"
+"""Whoever has the link answers, signed in or not."""
 PART = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
@@ -167,7 +169,7 @@ def test_no_page_may_be_kept_or_framed_or_run_anything_of_others(desk: Desk, eve
         assert "default-src 'none'" in response.headers["Content-Security-Policy"], one.path
         assert "unsafe" not in response.headers["Content-Security-Policy"], one.path
         assert response.headers["X-Frame-Options"] == "DENY", one.path
-        assert response.headers["Referrer-Policy"] == "same-origin", one.path
+        assert response.headers["Referrer-Policy"] in {"same-origin", "no-referrer"}, one.path
 
 
 def test_no_form_is_believed_that_is_not_of_its_own_session(desk: Desk, every: list[Address]) -> None:
@@ -175,7 +177,8 @@ def test_no_form_is_believed_that_is_not_of_its_own_session(desk: Desk, every: l
     client.force_login(desk.user(*Role))
     for one in every:
         status = client.post(one.path, {"vu": "0", "name": "M. Echant"}).status_code
-        assert status in {403, 405}, (one.path, status)
+        # Behind a link that is its own secret there is no session to be abused: without that link there is nothing.
+        assert status in ({404} if one.path.startswith(QUESTIONNAIRES) else {403, 405}), (one.path, status)
     assert LoginEvent.objects.count() == 0
 
 

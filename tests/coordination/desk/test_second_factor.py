@@ -72,7 +72,7 @@ def test_whoever_acts_on_no_patient_is_offered_one(desk: Desk, required: None, r
 
 
 def test_an_installer_is_not_asked(desk: Desk, required: None) -> None:
-    assert desk.client(Role.AUDITOR).get("/").status_code == 200
+    assert desk.client(Role.INSTALLER).get("/boitiers").status_code == 200
 
 
 @pytest.mark.usefixtures("quick")

@@ -1,0 +1,30 @@
+"""One team for the tests of a process, one browser for those of a file."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from simulators.chromium import find_chromium
+from tests.coordination.desk.browser.world import World
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with World(tmp_path_factory.mktemp("team")) as made:
+        yield made
+        assert made.log() == ""
+
+
+@pytest.fixture(scope="module")
+def browser(world: World) -> Iterator[Browser]:
+    """The distribution's Chromium. Closed before its file ends: other tests have event loops of their own."""
+    chromium = find_chromium()
+    with sync_playwright() as driver:
+        launched = driver.chromium.launch(
+            executable_path=chromium.binary,
+            args=[*chromium.arguments(), "--disable-gpu"],
+            env=dict(chromium.environment()),
+        )
+        yield launched
+        launched.close()

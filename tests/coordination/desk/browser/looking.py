@@ -1,0 +1,114 @@
+"""A browser over the desk, and what is looked for on each page: faults that nobody would see by reading its HTML."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
+
+from tests.coordination.desk.browser.world import World
+
+AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+WIDE, PHONE, ZOOMED = 1400, 390, 640
+"""CSS pixels; a window of 1280 pixels at 200 % has 640 (WCAG 1.4.4)."""
+
+_WATCH = """
+addEventListener("securitypolicyviolation", (event) =>
+  console.error("CSP: " + event.violatedDirective + " " + event.blockedURI));
+window.ran = [];
+"""
+"""Before anything of the page: what its policy keeps out is said. Hostile input that runs would push to `ran`."""
+
+
+@dataclass
+class Visitor:
+    """Somebody's browser: one context, its console, what it asked for."""
+
+    world: World
+    context: BrowserContext
+    complaints: list[str] = field(default_factory=list)
+
+    def open(self, address: str, *, status: int = 200, onward: bool = False) -> Page:
+        """Open an address in a new tab, and wait until all of it is there; it may lead elsewhere when `onward`."""
+        page = self.context.new_page()
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
+        page.on("request", self._asked)
+        answer = page.goto(self.world.origin + address)
+        assert answer is not None
+        assert answer.status == status, f"{address}: {answer.status}"
+        assert onward or page.url.partition("?")[0] == self.world.origin + address.partition("?")[0], page.url
+        return page
+
+    def _said(self, message: ConsoleMessage) -> None:
+        self.complaints.append(f"{message.page.url if message.page else ''}: {message.type}: {message.text}")
+
+    def _asked(self, request: Request) -> None:
+        if not request.url.startswith((self.world.origin, "data:")):
+            self.complaints.append(f"asked somebody else: {request.url}")
+
+
+@contextmanager
+def visitor(browser: Browser, world: World, who: str, **options: Any) -> Iterator[Visitor]:
+    """Yield the browser of one of PEOPLE, already signed in; of nobody's for "nobody".
+
+    What it complained about when it is closed fails the test, whatever the test was about.
+    """
+    options = {"viewport": {"width": WIDE, "height": 900}, "locale": "fr-FR"} | options
+    context = browser.new_context(**options)
+    context.set_default_timeout(15_000)
+    try:
+        if who != "nobody":
+            value = world.sessions[who]
+            context.add_cookies([{"name": world.cookie, "value": value, "url": world.origin, "httpOnly": True}])
+        if options.get("java_script_enabled", True):
+            context.add_init_script(_WATCH)
+        made = Visitor(world, context)
+        yield made
+        assert made.complaints == []
+    finally:
+        context.close()
+
+
+def resize(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe-core finds, each with where."""
+    page.evaluate(AXE)
+    found = page.evaluate(
+        "rules => axe.run(document, {runOnly: {type: 'tag', values: rules}, resultTypes: ['violations'],"
+        " preload: false})",
+        RULES,
+    )
+    return [
+        f"{one['id']}: {one['help']}: {node['html'][:200]} {node['failureSummary'][:300]}"
+        for one in found["violations"]
+        for node in one["nodes"]
+    ]
+
+
+def sticks_out(page: Page) -> list[str]:
+    """What is wider than the window, in a page that scrolls sideways; a box that scrolls by itself may."""
+    found: list[str] = page.evaluate(
+        """() => {
+        const room = document.documentElement.clientWidth;
+        if (document.documentElement.scrollWidth <= room) return [];
+        const wide = one => Math.max(one.getBoundingClientRect().right,
+          one.getBoundingClientRect().left + (one.scrollWidth > one.clientWidth ? one.scrollWidth : 0));
+        return [...document.body.querySelectorAll("*")].filter(one => wide(one) > room + 1)
+          .map(one => `${one.tagName}.${one.className?.baseVal ?? one.className}: `
+            + one.textContent.trim().slice(0, 60))
+          .slice(-4).concat(`scrolls to ${document.documentElement.scrollWidth}`);
+        }"""
+    )
+    return found
+
+
+def words(page: Page) -> str:
+    """What stands in the page's main part."""
+    return " ".join(page.locator("main").inner_text().split())
