@@ -16,8 +16,6 @@ WEEK_MS = 7 * 86_400_000
 LOOKED_BACK_MS = 4 * WEEK_MS
 MINUTES: Final[Mapping[Priority, int]] = MappingProxyType({Priority.HIGH: 15, Priority.MEDIUM: 10, Priority.LOW: 5})
 TECHNICAL_MINUTES = 5
-BUDGET_MINUTES = 600
-"""A week, for each nurse of the team: two hours a day, five days."""
 _PRIORITIES = {1: Priority.HIGH, 2: Priority.MEDIUM, 3: Priority.LOW}
 
 
@@ -35,13 +33,13 @@ def minutes_of(priority: Priority, category: Category) -> int:
     return TECHNICAL_MINUTES if category is Category.TECHNICAL else MINUTES[priority]
 
 
-def load_of(connection: Sql, team: int, *, nurses: int, now: int) -> Load:
+def load_of(connection: Sql, team: int, *, budget: int, now: int) -> Load:
     """Return a team's load, the mean of its last four weeks.
 
     Args:
         connection: of the team's database.
         team: its row.
-        nurses: how many it has.
+        budget: minutes a week that its nurses have (the desk's pace).
         now: ms UTC.
     """
     rows = connection.execute(
@@ -54,5 +52,5 @@ def load_of(connection: Sql, team: int, *, nurses: int, now: int) -> Load:
         alerts=sum(count for _, _, count in rows) / weeks,
         minutes=sum(minutes_of(_PRIORITIES[prio], Category(category)) * count for prio, category, count in rows)
         / weeks,
-        budget=BUDGET_MINUTES * nurses,
+        budget=budget,
     )

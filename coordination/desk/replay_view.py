@@ -13,6 +13,9 @@ from alerting.alert import Outcome, Priority
 from alerting.care_protocol import CareProtocol
 from alerting.comparison import Verdict
 from coordination.desk.models import Alert, Membership, Patient
+from coordination.desk.models.pace import WEEK
+from coordination.desk.pace import budgets_of
+from coordination.desk.pace import minutes_of as minutes_of_team
 from coordination.desk.pages import DAY, HOUR, NB, moment, number, said, span, t
 from coordination.desk.readings import readings_of
 from coordination.desk.thresholds import differing_quantities
@@ -118,8 +121,10 @@ def _figures(database: Sql, result: ReplayResult, patient: Patient, now: int) ->
         ),
         _quiet_days(before, after),
     ]
-    nurses = Membership.objects.filter(team=patient.team_id, role="nurse").values("user").distinct().count()
-    load = load_of(database, patient.team_id, nurses=nurses, now=now)
+    nurses = set(Membership.objects.filter(team=patient.team_id, role="nurse").values_list("user_id", flat=True))
+    usual, own = minutes_of_team(patient.team)[WEEK], budgets_of(patient.team)
+    room = sum(own.get(nurse, usual) for nurse in nurses)
+    load = load_of(database, patient.team_id, budget=room, now=now)
     change = (_minutes(after) - (0.0 if before is None else _minutes(before))) / weeks
     new = max(0.0, load.minutes + change)
     budget = t("{minutes} par semaine pour l'équipe", "{minutes} a week for the team", minutes=_hours(load.budget))
