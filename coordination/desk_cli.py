@@ -1,8 +1,11 @@
-"""`veilleur-desk serve, migrate, createteam, account`: the desk's pages, from the command line.
+"""`veilleur-desk serve, jobs, migrate, createteam, account`: the desk's pages, from the command line.
 
 The desk is an extra: what it needs is imported when a command of it runs, and its absence is told in a sentence.
 """
 
+import signal
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -11,6 +14,7 @@ from alerting.alert import Sentence
 from coordination.audit_beside import account as keyboard
 from coordination.errors import CoordinationError
 from coordination.place import shown
+from coordination.replay_worker import beside, work
 from coordination.self_report_cli import questionnaires
 from coordination.settings import Settings, read_settings
 from devices.clock import Clock, SystemClock
@@ -27,7 +31,7 @@ _config = click.option(
 
 def add_commands(group: click.Group) -> None:
     """Add these commands to a group."""
-    for command in (serve, migrate, createteam, account, retention, new_identity_key, questionnaires):
+    for command in (serve, jobs, migrate, createteam, account, retention, new_identity_key, questionnaires):
         group.add_command(command)
 
 
@@ -84,13 +88,28 @@ def _secret(path: Path) -> str:
 @click.command()
 @_config
 @click.option("--port", type=click.IntRange(1, 65535), help="Autre port que desk.port / another port.")
-def serve(*, config: Path, port: int | None) -> None:
+@click.option(
+    "--jobs/--no-jobs", "with_jobs", default=True, help="Rejouer ici aussi les projets / replay drafts here too."
+)
+def serve(*, config: Path, port: int | None, with_jobs: bool) -> None:
     """Servir les pages de l'équipe jusqu'à SIGTERM. / Serve the team's pages until SIGTERM."""
     settings = read_settings(config)
     begin(settings, SystemClock())
-    from coordination.desk.serving import serve_until_told
+    from coordination.desk.serving import serve_until_told, upgrade
 
-    serve_until_told(settings.desk.listen, settings.desk.port if port is None else port)
+    upgrade()
+    with beside(settings.database) if with_jobs else nullcontext():
+        serve_until_told(settings.desk.listen, settings.desk.port if port is None else port)
+
+
+@click.command()
+@_config
+def jobs(*, config: Path) -> None:
+    """Rejouer les projets de protocole qui attendent, jusqu'à SIGTERM. / Replay waiting drafts until SIGTERM."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    work(read_settings(config).database, stop)
 
 
 @click.command()

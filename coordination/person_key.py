@@ -1,4 +1,4 @@
-"""A person's signing key: an Ed25519 key in a file of their own, wrapped under a PIN that only they know.
+"""A person's signing key: an Ed25519 key wrapped under a PIN that only they know, in a file or at the desk.
 
 Rules of this room:
 
@@ -11,7 +11,8 @@ Rules of this room:
 
 `cryptography` is imported here and not in the authority: an authority's keys and a person's never meet.
 
-What is not here: whose key it is (the team list says it, signed by the root), and what is signed.
+What is not here: whose key it is (the team list says it, signed by the root), what is signed, and how often somebody
+may try (the desk's `signing_keys`).
 """
 
 import secrets
@@ -43,6 +44,10 @@ LEAST_MEMORY_KIB = 19_456
 _KEY_LENGTH = 32
 _SALT_LENGTH = 16
 _NONCE_LENGTH = 12
+
+
+class WrongPinError(CoordinationError):
+    """Another PIN than the one that wraps the key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,11 +98,11 @@ def check_pin(pin: str) -> None:
         )
 
 
-def make_person_key(path: Path, *, name: str, pin: str, cost: Cost | None = None) -> PersonKey:
-    """Make a key and write it, mode 0600, never over another; return its public part.
+def new_wrapped_key(*, name: str, pin: str, cost: Cost | None = None) -> bytes:
+    """Return a new key, wrapped: what a file of it holds.
 
     Raises:
-        CoordinationError: the PIN is too easy, or the file exists or cannot be written.
+        CoordinationError: the PIN is too easy.
     """
     check_pin(pin)
     cost = cost or Cost()
@@ -118,12 +123,31 @@ def make_person_key(path: Path, *, name: str, pin: str, cost: Cost | None = None
         nonce=nonce.hex(),
         wrapped=wrapped.hex(),
     )
-    content = msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n"
+    return msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n"
+
+
+def make_person_key(path: Path, *, name: str, pin: str, cost: Cost | None = None) -> PersonKey:
+    """Make a key and write it, mode 0600, never over another; return its public part.
+
+    Raises:
+        CoordinationError: the PIN is too easy, or the file exists or cannot be written.
+    """
+    content = new_wrapped_key(name=name, pin=pin, cost=cost)
     try:
         write_new(path, content)
     except IdentityError as error:
         raise _unusable(path, error) from error
-    return PersonKey(name=name, id=file.id, public=file.public)
+    return public_part(content)
+
+
+def public_part(content: bytes, *, where: str = "") -> PersonKey:
+    """Return the public part of a wrapped key.
+
+    Raises:
+        CoordinationError: it is none; `where` names it.
+    """
+    file = _parsed(content, where)
+    return PersonKey(name=file.name, id=file.id, public=file.public)
 
 
 def read_person_key(path: Path) -> PersonKey:
@@ -132,8 +156,7 @@ def read_person_key(path: Path) -> PersonKey:
     Raises:
         CoordinationError: missing, readable by others, or no such file.
     """
-    file = _read(path)
-    return PersonKey(name=file.name, id=file.id, public=file.public)
+    return public_part(_content(path), where=str(path))
 
 
 def open_person_key(path: Path, pin: str) -> SigningKey:
@@ -142,7 +165,17 @@ def open_person_key(path: Path, pin: str) -> SigningKey:
     Raises:
         CoordinationError: as for `read_person_key`, or the PIN is not the one.
     """
-    file = _read(path)
+    return unwrap_key(_content(path), pin, where=str(path))
+
+
+def unwrap_key(content: bytes, pin: str, *, where: str = "") -> SigningKey:
+    """Return a wrapped key, for one act.
+
+    Raises:
+        WrongPinError: the PIN is not the one.
+        CoordinationError: it is no wrapped key; `where` names it.
+    """
+    file = _parsed(content, where)
     cost = Cost(memory_kib=file.memory_kib, passes=file.passes, lanes=file.lanes)
     wrapping = _derive(pin, bytes.fromhex(file.salt), cost)
     try:
@@ -150,7 +183,7 @@ def open_person_key(path: Path, pin: str) -> SigningKey:
             bytes.fromhex(file.nonce), bytes.fromhex(file.wrapped), _context(file.name, file.public)
         )
     except InvalidTag as error:
-        raise CoordinationError(
+        raise WrongPinError(
             Sentence(fr="Ce code secret n'est pas celui de cette clé.", en="This is not the PIN of this key."),
             hint=Sentence(
                 fr="Le retaper ; un code oublié ne se retrouve pas : faire une nouvelle clé et l'ajouter à la liste.",
@@ -169,21 +202,26 @@ def _context(name: str, public: str) -> bytes:
     return f"{FORMAT}\x00{name}\x00{public}".encode()
 
 
-def _read(path: Path) -> _File:
+def _content(path: Path) -> bytes:
     try:
-        file = msgspec.json.decode(read_private(path), type=_File)
+        return read_private(path)
     except IdentityError as error:
         raise _unusable(path, error) from error
+
+
+def _parsed(content: bytes, where: str) -> _File:
+    try:
+        file = msgspec.json.decode(content, type=_File)
     except UNDECODABLE as error:
-        raise _no_key(path) from error
+        raise _no_key(where) from error
     if file.format != FORMAT or file.id != key_id(bytes.fromhex(file.public)):
-        raise _no_key(path)
+        raise _no_key(where)
     return file
 
 
-def _no_key(path: Path) -> CoordinationError:
+def _no_key(where: str) -> CoordinationError:
     return CoordinationError(
-        Sentence(fr=f"{path} n'est pas une clé de signature personnelle.", en=f"{path} is no person's signing key."),
+        Sentence(fr=f"{where} n'est pas une clé de signature personnelle.", en=f"{where} is no person's signing key."),
         hint=Sentence(
             fr="Donner le fichier fait par « veilleur-desk person-key ».",
             en="Give the file that 'veilleur-desk person-key' made.",

@@ -73,7 +73,7 @@ def replay(database: Place, alert: str) -> Replayed:
         if protocol is None or protocol.protocol_hash != told.protocol_hash:
             raise _no_protocol(told.protocol_hash)
         zone, since = _watched(connection, told)
-        readings = _readings(connection, told.patient)
+        readings = readings_of(connection, told.patient)
     except ERRORS as error:
         raise as_error(error) from error
     finally:
@@ -133,14 +133,14 @@ def _first_told(connection: Sql, alert: str) -> AlertChange:
     return alert_change(msgspec.json.decode(row[0], type=AlertRecord))
 
 
-def _readings(connection: Sql, patient: str) -> list[Reading]:
-    """Return every reading of a patient once, as the box judged it."""
+def readings_of(connection: Sql, patient: str, *, since: int = -(2**53), until: int = 2**53) -> list[Reading]:
+    """Return every reading of a patient once, as the box judged it: those measured from `since` to `until`, ms UTC."""
     found: dict[tuple[str, str, str], Reading] = {}
     rows = connection.execute(
         "SELECT quantity, count, validity, t, clock, received_at, device.name, key, quality, source,"
         " device_value, device_unit, frame FROM observation JOIN device ON device.id = device_id"
-        " JOIN patient ON patient.id = patient_id WHERE pseudonym = ? ORDER BY observation.id",
-        (patient,),
+        " JOIN patient ON patient.id = patient_id WHERE pseudonym = ? AND t BETWEEN ? AND ? ORDER BY observation.id",
+        (patient, since, until),
     )
     for quantity, count, validity, at, clock, came, device, key, quality, source, value, own_unit, frame in rows:
         reading = Reading(

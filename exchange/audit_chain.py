@@ -112,6 +112,11 @@ class Act(StrEnum):
     SELF_REPORT_ENDED = "self_report_ended"
     QUESTIONNAIRE_SENT = "questionnaire_sent"
     QUESTIONNAIRE_ANSWERED = "questionnaire_answered"
+    PROTOCOL_PROPOSED = "protocol_proposed"
+    PROTOCOL_ABANDONED = "protocol_abandoned"
+    PACK_CHANGED = "pack_changed"
+    SIGNING_KEY_MADE = "signing_key_made"
+    SIGNING_REFUSED = "signing_refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

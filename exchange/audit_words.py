@@ -67,6 +67,11 @@ _WORDS: Final = {
     Act.SELF_REPORT_ENDED: ("suivi par questionnaire arrêté", "follow-up by questionnaire ended"),
     Act.QUESTIONNAIRE_SENT: ("lien de questionnaire remis", "link to a questionnaire given"),
     Act.QUESTIONNAIRE_ANSWERED: ("questionnaire rempli", "questionnaire answered"),
+    Act.PROTOCOL_PROPOSED: ("protocole proposé à la signature", "protocol proposed for signing"),
+    Act.PROTOCOL_ABANDONED: ("projet de protocole abandonné", "draft of a protocol abandoned"),
+    Act.PACK_CHANGED: ("pack ou limites changés", "pack or limits changed"),
+    Act.SIGNING_KEY_MADE: ("clé de signature faite", "signing key made"),
+    Act.SIGNING_REFUSED: ("signature refusée", "signing refused"),
 }
 ACT_WORDS: Final = MappingProxyType({act.value: Sentence(fr=fr, en=en) for act, (fr, en) in _WORDS.items()})
 """The value of an act -> its words; an act of a newer version has none."""

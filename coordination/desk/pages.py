@@ -6,6 +6,7 @@ side by side, French first: `t("Alertes", "Alerts")`.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from functools import lru_cache
@@ -50,7 +51,7 @@ def environment(**options: Any) -> Environment:
     made = Environment(trim_blocks=True, lstrip_blocks=True, **options)  # noqa: S701 - Django passes autoescape=True
     made.globals.update(
         t=t, said=said, url=reverse, static=static, span=span, day=day, whole_day=whole_day, clock_time=clock_time,
-        moment=moment, number=number, nb=NB, Action=Action, ROLES=ROLES, ENTRIES=ENTRIES,
+        moment=moment, number=number, commas=commas, nb=NB, Action=Action, ROLES=ROLES, ENTRIES=ENTRIES,
         providers=lambda: settings.DESK.oidc, as_json=as_json,
     )  # fmt: skip
     return made
@@ -69,6 +70,11 @@ def visited(request: HttpRequest) -> dict[str, Any]:
         "here": request.get_full_path(),
         "messages": get_messages(request),
     }
+
+
+def commas(text: str) -> str:
+    """Return a sentence whose numbers have the reader's comma or point."""
+    return re.sub(r"(?<=[0-9])\.(?=[0-9])", ",", text) if french() else text
 
 
 def french() -> bool:

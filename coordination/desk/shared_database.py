@@ -80,11 +80,4 @@ def _of(raw: Any) -> Sql:
 @contextmanager
 def outside() -> Iterator[Sql]:
     """Run the block on the same connection without a transaction: for what reads, or cannot run inside one."""
-    connection.ensure_connection()
-    raw = connection.connection
-    if isinstance(raw, sqlite3.Connection):
-        yield sqlite_file.learn(raw)
-        return
-    from coordination.postgresql import Postgres  # noqa: PLC0415 - an extra
-
-    yield Postgres(raw)
+    yield looking()

@@ -67,6 +67,13 @@ SHOWN: dict[tuple[str, Act], str] = {
     (BOX, Act.TOLD_LOCALLY): "agent/test_own_acts.py::"
     "test_what_is_told_in_the_home_is_an_act_each_time_and_its_alert_is_the_patients_tag",
     (BOX, Act.UPGRADED): "agent/test_own_acts.py::test_another_version_of_the_program_is_an_act_the_first_one_is_none",
+    (TEAM, Act.PROTOCOL_PROPOSED): "coordination/desk/test_workshop.py::"
+    "test_a_step_of_the_way_is_an_act_of_who_took_it",
+    (TEAM, Act.PROTOCOL_ABANDONED): "coordination/desk/test_workshop.py::"
+    "test_a_step_of_the_way_is_an_act_of_who_took_it",
+    (TEAM, Act.PACK_CHANGED): "coordination/desk/test_packs.py::test_what_a_physician_changes_is_an_act_of_theirs",
+    (TEAM, Act.SIGNING_KEY_MADE): "coordination/desk/test_signing.py::test_wrong_pins_and_new_keys_are_acts",
+    (TEAM, Act.SIGNING_REFUSED): "coordination/desk/test_signing.py::test_wrong_pins_and_new_keys_are_acts",
     (TEAM, Act.LOG_BEGUN): "coordination/test_audit.py::test_a_new_log_of_a_box_is_an_act_and_no_contradiction",
     (TEAM, Act.LOG_CUT): "coordination/test_audit.py::"
     "test_a_log_that_was_set_back_and_gone_on_contradicts_itself_and_is_alerted_once",

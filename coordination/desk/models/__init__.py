@@ -21,6 +21,7 @@ from coordination.desk.models.shared import (
     Patient,
     Team,
 )
+from coordination.desk.models.workshop import PackVersion, PersonKey, ProtocolDraft, ProtocolSignature, ReplayJob
 
 __all__ = [
     "Alert",
@@ -40,13 +41,18 @@ __all__ = [
     "LoginEvent",
     "Membership",
     "Observation",
+    "PackVersion",
     "PasswordLink",
     "Patient",
     "PatientKey",
     "PatientView",
+    "PersonKey",
     "Problem",
+    "ProtocolDraft",
+    "ProtocolSignature",
     "QuestionnaireLink",
     "Remembered",
+    "ReplayJob",
     "Retention",
     "SelfReport",
     "SelfReportPass",
