@@ -112,6 +112,10 @@ class Act(StrEnum):
     SELF_REPORT_ENDED = "self_report_ended"
     QUESTIONNAIRE_SENT = "questionnaire_sent"
     QUESTIONNAIRE_ANSWERED = "questionnaire_answered"
+    FHIR_READ = "fhir_read"
+    FHIR_EXPORTED = "fhir_exported"
+    FHIR_CLIENT_CHANGED = "fhir_client_changed"
+    EVALUATION_EXPORTED = "evaluation_exported"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

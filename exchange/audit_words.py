@@ -67,6 +67,10 @@ _WORDS: Final = {
     Act.SELF_REPORT_ENDED: ("suivi par questionnaire arrêté", "follow-up by questionnaire ended"),
     Act.QUESTIONNAIRE_SENT: ("lien de questionnaire remis", "link to a questionnaire given"),
     Act.QUESTIONNAIRE_ANSWERED: ("questionnaire rempli", "questionnaire answered"),
+    Act.FHIR_READ: ("lecture par FHIR", "read over FHIR"),
+    Act.FHIR_EXPORTED: ("export FHIR", "FHIR export"),
+    Act.FHIR_CLIENT_CHANGED: ("accès FHIR d'un système changé", "a system's FHIR access changed"),
+    Act.EVALUATION_EXPORTED: ("export d'évaluation", "evaluation export"),
 }
 ACT_WORDS: Final = MappingProxyType({act.value: Sentence(fr=fr, en=en) for act, (fr, en) in _WORDS.items()})
 """The value of an act -> its words; an act of a newer version has none."""
