@@ -6,6 +6,7 @@
 from coordination.desk.access import Action
 from coordination.desk.account_routes import ACCOUNT_ROUTES
 from coordination.desk.addresses import act, page
+from coordination.desk.fhir_routes import FHIR_ROUTES
 from coordination.desk.views import (
     account,
     acts,
@@ -92,5 +93,6 @@ urlpatterns = [
     page("audit", acts.show, Action.READ_ACTS, "acts"),
     act("audit/verifier", acts.verify, Action.VERIFY_ACTS, "verify_acts"),
     act("audit/exporter", acts.export, Action.READ_ACTS, "export_acts"),
+    *FHIR_ROUTES,
     *ACCOUNT_ROUTES,
 ]
