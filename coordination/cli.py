@@ -18,7 +18,9 @@ from coordination.acknowledging import acknowledge as keep_acknowledgement
 from coordination.alert_page import page
 from coordination.command_cli import add_commands
 from coordination.errors import CoordinationError
+from coordination.evaluation_cli import export as evaluation_export
 from coordination.explaining import explain_cut
+from coordination.fhir_cli import fhirclient
 from coordination.gap_page import MORE_MISSING, gap_lines, gap_table, missing_sentences
 from coordination.identity_commands import COMMANDS as IDENTITY_COMMANDS
 from coordination.inbox import serve
@@ -122,6 +124,8 @@ for _command in IDENTITY_COMMANDS:
     main.add_command(_command)
 add_commands(main)
 desk_cli.add_commands(main)
+main.add_command(fhirclient)
+main.add_command(evaluation_export)
 backup_command.add_commands(main)
 
 

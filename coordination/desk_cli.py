@@ -66,6 +66,7 @@ def begin(settings: Settings, clock: Clock) -> None:
             clock=clock,
             identity_key=Path(desk.identity_key),
             settings_file=settings.path,
+            exports=Path(desk.exports),
             reading_hours=Sentence(fr=desk.reading_hours_fr, en=desk.reading_hours_en),
             second_factor=desk.second_factor,
             oidc=desk.oidc,

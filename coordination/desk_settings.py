@@ -103,6 +103,7 @@ class DeskSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
         hosts: names under which browsers reach it.
         https: whether they reach it over TLS; without, cookies would travel in clear: for one's own machine only.
         cookie_key: file of what signs cookies; made at the first start, mode 0600.
+        exports: folder of the exports that wait to be taken (FHIR), mode 0700; each is deleted after a day.
         identity_key: file of the key under which patients' identities are kept; made at first use, mode 0600.
         reading_hours_fr: when alerts are read, said on every page.
         reading_hours_en: likewise.
@@ -118,6 +119,7 @@ class DeskSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     https: Flag = True
     cookie_key: Path = "desk.key"
     identity_key: Path = "identity.key"
+    exports: Path = "exports"
     reading_hours_fr: Text = "Alertes lues du lundi au samedi, de 8 h à 20 h."
     reading_hours_en: Text = "Alerts are read Monday to Saturday, 8:00 to 20:00."
     second_factor: SecondFactor = "required"
@@ -130,5 +132,7 @@ def placed(desk: DeskSettings, folder: File) -> DeskSettings:
     """Return the settings with each file where it is seen from everywhere; `folder` is the one of desk.toml."""
     oidc = tuple(msgspec.structs.replace(one, secret=str(folder / one.secret)) for one in desk.oidc)
     return msgspec.structs.replace(
-        desk, cookie_key=str(folder / desk.cookie_key), identity_key=str(folder / desk.identity_key), oidc=oidc
+        desk,
+        **{name: str(folder / getattr(desk, name)) for name in ("cookie_key", "identity_key", "exports")},
+        oidc=oidc,
     )

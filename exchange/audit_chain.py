@@ -117,6 +117,10 @@ class Act(StrEnum):
     PACK_CHANGED = "pack_changed"
     SIGNING_KEY_MADE = "signing_key_made"
     SIGNING_REFUSED = "signing_refused"
+    FHIR_READ = "fhir_read"
+    FHIR_EXPORTED = "fhir_exported"
+    FHIR_CLIENT_CHANGED = "fhir_client_changed"
+    EVALUATION_EXPORTED = "evaluation_exported"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,6 +72,10 @@ _WORDS: Final = {
     Act.PACK_CHANGED: ("pack ou limites changés", "pack or limits changed"),
     Act.SIGNING_KEY_MADE: ("clé de signature faite", "signing key made"),
     Act.SIGNING_REFUSED: ("signature refusée", "signing refused"),
+    Act.FHIR_READ: ("lecture par FHIR", "read over FHIR"),
+    Act.FHIR_EXPORTED: ("export FHIR", "FHIR export"),
+    Act.FHIR_CLIENT_CHANGED: ("accès FHIR d'un système changé", "a system's FHIR access changed"),
+    Act.EVALUATION_EXPORTED: ("export d'évaluation", "evaluation export"),
 }
 ACT_WORDS: Final = MappingProxyType({act.value: Sentence(fr=fr, en=en) for act, (fr, en) in _WORDS.items()})
 """The value of an act -> its words; an act of a newer version has none."""

@@ -28,6 +28,7 @@ def _entry(address: str, fr: str, en: str, *actions: Action) -> Entry:
 ENTRIES = (
     _entry("/alertes", "Alertes", "Alerts", Action.READ_PATIENTS),
     _entry("/patients", "Patients", "Patients", Action.READ_PATIENTS),
+    _entry("/export", "Export", "Export", Action.EXPORT_EVALUATION),
     _entry("/charge", "Charge", "Load", Action.READ_PATIENTS),
     _entry("/conservation", "Conservation", "Retention", Action.MANAGE_TEAM),
     _entry("/parcours", "Parcours", "Pathways", Action.READ_PATIENTS),

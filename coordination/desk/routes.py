@@ -6,6 +6,7 @@
 from coordination.desk.access import Action
 from coordination.desk.account_routes import ACCOUNT_ROUTES
 from coordination.desk.addresses import act, page
+from coordination.desk.fhir_routes import FHIR_ROUTES
 from coordination.desk.views import (
     account,
     acts,
@@ -95,6 +96,7 @@ urlpatterns = [
     page("audit", acts.show, Action.READ_ACTS, "acts"),
     act("audit/verifier", acts.verify, Action.VERIFY_ACTS, "verify_acts"),
     act("audit/exporter", acts.export, Action.READ_ACTS, "export_acts"),
+    *FHIR_ROUTES,
     *ACCOUNT_ROUTES,
     page("patients/<str:pseudonym>/protocole", workshop.show, Action.PROPOSE_PROTOCOL, "workshop"),
     act("patients/<str:pseudonym>/protocole/commencer", workshop.begin, Action.PROPOSE_PROTOCOL, "draft_begin"),

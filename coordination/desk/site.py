@@ -38,6 +38,7 @@ class DeskSite:
         https: whether it is reached over TLS: cookies are then for TLS only. False on this machine alone.
         clock: ages and deadlines are told by it.
         reading_hours: when alerts are read, on every page.
+        exports: folder of the exports that wait to be taken; they hold health data.
         identity_key: file of the key under which patients' keys are wrapped, made when it is first needed; None where
             this desk keeps no identities.
         address: under which people reach it from outside, "" when nothing says.
@@ -57,6 +58,7 @@ class DeskSite:
     address: str = ""
     relays: bool = False
     settings_file: Path | None = None
+    exports: Path = Path("exports")
     second_factor: str = "required"
     oidc: tuple[OidcSettings, ...] = ()
 

@@ -17,6 +17,7 @@ from django.utils import translation
 from django.utils.http import urlencode
 
 from coordination.desk.access import Action, Role, allowed
+from coordination.desk.machine_visits import machine_visit, refused_machine
 from coordination.desk.models import Membership, Team, User
 from coordination.desk.passwords import PasswordsBusyError
 from coordination.desk.site import CONTENT_SECURITY_POLICY
@@ -109,7 +110,8 @@ class VisitMiddleware:
             () if user is None else tuple(user.memberships.select_related("team").order_by("team__name", "role"))
         )
         chosen = request.session.get(TEAM)
-        request.visit = Visit(user=user, memberships=memberships, chosen=chosen, now=settings.DESK.clock.now_ms())
+        now = settings.DESK.clock.now_ms()
+        request.visit = machine_visit(request, now) or Visit(user=user, memberships=memberships, chosen=chosen, now=now)
         language = user.language if user is not None else request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, "")
         if language not in {"fr", "en"}:
             language = (translation.get_language_from_request(request) or "fr")[:2]
@@ -127,6 +129,10 @@ class VisitMiddleware:
         from coordination.desk.errors import forbidden  # noqa: PLC0415
 
         action = getattr(view, "action", None)
+        if action is not None and getattr(view, "for_machines", False):
+            refused = refused_machine(request, action)
+            if refused is not None or request.visit.user is None:
+                return refused
         if action is Action.PUBLIC:
             return None
         if request.visit.user is None:

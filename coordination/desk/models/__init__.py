@@ -4,6 +4,7 @@ from coordination.desk.models.accounts import LinkedPerson, LoginEvent, Password
 from coordination.desk.models.care import Consent, Identity, PatientKey, PatientView, Retention
 from coordination.desk.models.enrolment import Enrolment
 from coordination.desk.models.handling import AlertAct, Problem
+from coordination.desk.models.interchange import ExportJob, SystemClient
 from coordination.desk.models.pace import TeamMinutes, WeeklyBudget
 from coordination.desk.models.people import Membership, User
 from coordination.desk.models.self_report import QuestionnaireLink, SelfReport, SelfReportPass
@@ -14,6 +15,7 @@ from coordination.desk.models.shared import (
     Box,
     BoxAssignment,
     BoxStatus,
+    ClockCorrection,
     DeclaredGap,
     Device,
     DeviceSilence,
@@ -31,11 +33,13 @@ __all__ = [
     "Box",
     "BoxAssignment",
     "BoxStatus",
+    "ClockCorrection",
     "Consent",
     "DeclaredGap",
     "Device",
     "DeviceSilence",
     "Enrolment",
+    "ExportJob",
     "Identity",
     "LinkedPerson",
     "LoginEvent",
@@ -56,6 +60,7 @@ __all__ = [
     "Retention",
     "SelfReport",
     "SelfReportPass",
+    "SystemClient",
     "Team",
     "TeamMinutes",
     "User",

@@ -104,9 +104,23 @@ class Observation(models.Model):
     clock = models.TextField()
     received_at = models.BigIntegerField()
     stored_at = models.BigIntegerField()
+    key = models.TextField()
     quality = models.BigIntegerField()
     source = models.TextField()
     Meta = _of("observation")
+
+
+class ClockCorrection(models.Model):
+    """What a box found out about its own time: by how much the records `first` to `last` of an epoch were moved."""
+
+    # Its real key is made of three columns; the box alone stands for it, since nothing is ever read by it.
+    box = models.OneToOneField(Box, models.DO_NOTHING, primary_key=True)
+    epoch = models.TextField()
+    first = models.BigIntegerField()
+    last = models.BigIntegerField()
+    offset = models.BigIntegerField()
+    stored_at = models.BigIntegerField()
+    Meta = _of("clock_correction")
 
 
 class Alert(models.Model):

@@ -9,6 +9,7 @@ from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBas
 from django.urls import reverse
 
 from coordination.desk import identities, pages
+from coordination.desk.fhir.bulk import discard
 from coordination.desk.identities import REASONS
 from coordination.desk.models import BoxAssignment, Consent, Identity, Patient
 from coordination.desk.pages import said, t
@@ -331,6 +332,8 @@ def erase(request: HttpRequest, pseudonym: str) -> HttpResponse:
                 at=visit.now,
                 without_box=request.POST.get("sans_boitier") == "oui",
             )
+        # Nobody can take one patient out of a file that was made: they are all made anew by whoever needs them.
+        discard(visit.team, now=visit.now)
         with outside() as database:
             scour(database)
         return t(

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -57,6 +58,7 @@ def desk(migrated: Place, tmp_path: Path) -> Iterator[Desk]:
     boxes.database = cast("Path", fresh(migrated, tmp_path / "desk.db"))
     use(boxes.database)
     _CLOCK.now = START
+    settings.DESK = replace(settings.DESK, exports=tmp_path / "exports")
     made = Desk(boxes, _CLOCK)
     yield made
     made.close()

@@ -158,6 +158,8 @@ def test_an_address_takes_the_methods_that_it_is_for_and_no_other(desk: Desk, ev
     client = desk.client(*Role)
     for one in every:
         for method in ("put", "patch", "delete", "options"):
+            if (method, one.name) == ("delete", "fhir_export_state"):
+                continue  # how an export in bulk is cancelled
             assert getattr(client, method)(one.path).status_code == 405, (method, one.path)
 
 
