@@ -9,7 +9,7 @@ DEV := $(VENV)/.installed-dev
 PEERS := $(VENV)/.installed-peers
 KERNEL := $(VENV)/.compiled-kernel
 
-.PHONY: help demo test kernel wheel bench quality chaos fuzz sbom scan mutants coverage lint types arrows pytest lock clean
+.PHONY: help demo test kernel wheel bench quality chaos fuzz sbom scan mutants coverage lint types arrows pytest lock clean fhir
 
 help:
 	@echo "make demo   the main job, end to end, on simulated devices   (ARGS=--headless for plain lines)"
@@ -67,11 +67,21 @@ types: $(DEV)
 arrows: $(DEV)
 	$(BIN)/lint-imports
 
+# HL7's schema of FHIR R4 and an implementation of it, by their lock file with hashes: what the desk says is held to them.
+FHIR := build/fhir/node_modules/.package-lock.json
+fhir: $(FHIR)
+
+$(FHIR): requirements/fhir/package.json requirements/fhir/package-lock.json
+	@echo "Installing what FHIR is validated with into build/fhir (once)..."
+	@mkdir -p build/fhir && cp requirements/fhir/package*.json build/fhir/
+	@cd build/fhir && npm ci --ignore-scripts --no-audit --no-fund --legacy-peer-deps --silent
+	@touch $@
+
 # One worker a processor; a file's tests stay together, so that what they share is started once. Then the files whose
 # clock runs ahead of the machine's and must not share it. Of some tests (ARGS), none may be of one kind (pytest says 5).
 BESIDE := -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PERHAPS := $(if $(strip $(ARGS)),|| [ $$? -eq 5 ])
-pytest: $(DEV) $(KERNEL)
+pytest: $(DEV) $(KERNEL) $(FHIR)
 	$(BIN)/python -m pytest $(BESIDE) $(ARGS) -m "not alone" $(PERHAPS)
 	$(BIN)/python -m pytest $(or $(ARGS),$$(grep -rl --include='test_*.py' 'mark[.]alone' tests)) -m alone $(PERHAPS)
 

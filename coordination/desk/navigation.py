@@ -35,5 +35,4 @@ ENTRIES = (
     _entry("/boitiers", "Boîtiers", "Boxes", Action.READ_BOXES),
     _entry("/audit", "Audit", "Audit", Action.READ_ACTS),
     _entry("/equipe", "Équipe", "Team", Action.MANAGE_TEAM),
-    _entry("/parcours", "Parcours", "Pathways", Action.PROPOSE_PROTOCOL),
 )

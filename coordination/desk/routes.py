@@ -112,7 +112,6 @@ urlpatterns = [
     act("patients/<str:pseudonym>/protocole/signer", signing.sign_first, Action.SIGN_FIRST, "sign_first"),
     act("patients/<str:pseudonym>/protocole/contresigner", signing.sign_second, Action.SIGN_SECOND, "sign_second"),
     act("patients/<str:pseudonym>/protocole/envoyer", workshop.deliver, Action.SEND_PROTOCOL, "deliver"),
-    page("parcours", packs.show_all, Action.PROPOSE_PROTOCOL, "packs"),
     page("parcours/<str:pathway>", packs.show, Action.PROPOSE_PROTOCOL, "pack"),
     act("parcours/<str:pathway>/limites", packs.set_limits, Action.SET_LIMITS, "set_limits"),
     act("parcours/<str:pathway>/texte", packs.write, Action.SET_LIMITS, "pack_write"),

@@ -1,4 +1,4 @@
-"""/parcours: the packs of a team, and the limits that its physicians set in them."""
+"""/parcours/<pathway>: one pack of a team, and the limits that its physicians set in it."""
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -12,14 +12,7 @@ from coordination.desk.shared_database import acting, looking
 from coordination.desk.thresholds import Number, as_written, groups
 from coordination.errors import CoordinationError
 from coordination.handling import Handler
-from coordination.packs import FaultyError, Pack, all_packs, finder, meaning_of, pack_of, save_pack, with_limits
-
-
-def show_all(request: HttpRequest) -> HttpResponse:
-    """Show the team's packs."""
-    database, team = looking(), request.visit.team.pk
-    found = [(pack, meaning_of(database, team, pack)) for pack in all_packs(database, team)]
-    return pages.page(request, "packs.html", {"packs": found})
+from coordination.packs import FaultyError, Pack, finder, meaning_of, pack_of, save_pack, with_limits
 
 
 def _pack(request: HttpRequest, name: str) -> Pack:

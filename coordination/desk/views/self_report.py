@@ -14,9 +14,10 @@ from coordination.desk.pages import said, t
 from coordination.desk.pathways import judged_by_boxes
 from coordination.desk.patients import patient_of
 from coordination.desk.self_reports import answered, asked_of, follow_up, follow_ups, nobody_looks
-from coordination.desk.shared_database import acting
+from coordination.desk.shared_database import acting, looking
 from coordination.errors import CoordinationError
 from coordination.handling import Handler
+from coordination.packs import all_packs, meaning_of
 from coordination.qr import svg_qr
 from coordination.questionnaire_links import Way, make, queue
 from coordination.self_report import DAY_MS, LONGEST_DAYS, confirm, end, pathway, pathways, plan, propose
@@ -28,10 +29,12 @@ RHYTHMS = (1, 7, 14, 28)
 def show_pathways(request: HttpRequest) -> HttpResponse:
     """Show the team's pathways: which protocols judge whom, on boxes and at the team."""
     visit = request.visit
+    database, team = looking(), visit.team.pk
     return pages.page(
         request,
         "pathways.html",
         {
+            "packs": [(pack, meaning_of(database, team, pack)) for pack in all_packs(database, team)],
             "asked": pathways(),
             "followed": follow_ups(visit.team),
             "boxes": judged_by_boxes(visit.team),

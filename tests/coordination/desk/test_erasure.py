@@ -281,6 +281,9 @@ def test_an_administrator_sets_for_how_long_things_are_kept(desk: Desk) -> None:
     assert "A. Petit" in admin.get("/conservation").content.decode()
     assert admin.post("/conservation", {"archive_days": "1", "view_days": "NaN"}).status_code == 422
     assert Retention.objects.get().archive_days == 3650
+    with acting() as database:
+        set_to = [entry.detail for entry, _ in AuditLog(database).entries() if entry.act == Act.RETENTION_SET]
+    assert set_to == [{"archive_days": 3650, "view_days": 400}]
 
 
 def test_files_are_scoured_on_either_engine(desk: Desk) -> None:
