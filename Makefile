@@ -9,7 +9,7 @@ DEV := $(VENV)/.installed-dev
 PEERS := $(VENV)/.installed-peers
 KERNEL := $(VENV)/.compiled-kernel
 
-.PHONY: help demo test kernel wheel bench quality chaos fuzz sbom scan mutants coverage lint types arrows pytest lock clean fhir
+.PHONY: help demo test kernel wheel bench quality chaos fuzz sbom scan mutants coverage lint types arrows pytest lock clean fhir browser pictures
 
 help:
 	@echo "make demo   the main job, end to end, on simulated devices   (ARGS=--headless for plain lines)"
@@ -114,6 +114,14 @@ chaos: $(DEV) $(KERNEL)
 	KERNEL_WHOLE=1 $(BIN)/python -m pytest -q -p no:randomly -o timeout=600 tests/alerting/test_kernel.py
 	FAULTS_ALL=1 FAULTS_STEPS=48 FAULTS_SEEDS=6 $(BIN)/python -m pytest -q -p no:randomly -o timeout=3000 tests/faults
 	KILLS=$${KILLS:-200} $(BIN)/python -m benchmarks kill_loop
+
+# Every page of the desk in every way of reading it, and hostile text in every field of each; `make test` takes a few.
+browser: $(DEV) $(KERNEL)
+	BROWSER_ALL=1 $(BIN)/python -m pytest -q $(BESIDE) tests/coordination/desk/browser
+
+# The pictures of docs/pictures, taken anew.
+pictures: $(DEV) $(KERNEL)
+	$(BIN)/python -m tests.coordination.desk.browser.pictures
 
 fuzz: $(DEV)
 	$(BIN)/python -m tests.fuzz $(ARGS)

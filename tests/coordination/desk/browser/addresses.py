@@ -35,6 +35,7 @@ NO_PAGES: Mapping[str, str] = {
 
 SEEN_BY: Mapping[str, str] = {
     "account_login": "nobody",
+    "account_logout": "nurse",
     "mfa_authenticate": "nobody",
     "mfa_deactivate_totp": "guarded",
     "mfa_edit_webauthn": "keyed",
@@ -53,6 +54,8 @@ PROVEN_ELSEWHERE: Mapping[str, str] = {
 }
 """Route -> what it needs that is not in the world of these tests, and which tests have it."""
 
+MACHINES = "/fhir/"
+"""Other systems read there, and find no pages (test_fhir and its neighbours)."""
 _OPEN_OF_ALLAUTH: frozenset[str] = getattr(visits, "_OPEN", frozenset())
 """Its pages that name no action and are there."""
 ORDER = (Role.NURSE, Role.PHYSICIAN, Role.ADMIN, Role.AUDITOR, Role.INSTALLER)
@@ -107,6 +110,8 @@ def found(patterns: list[URLPattern | URLResolver] = urlpatterns, before: str = 
             pages += found(one.url_patterns, pattern)
             continue
         action = getattr(one.callback, "action", None)
+        if pattern.startswith(MACHINES):
+            continue
         if (action is not None or one.name in _OPEN_OF_ALLAUTH) and _read(one.callback):
             pages.append(
                 Page(name=str(one.name), pattern=pattern, who=_who(str(one.name), action or Action.OWN_ACCOUNT))

@@ -34,7 +34,7 @@ def test_a_nurses_path_from_signing_in_to_what_is_kept(browser: Browser, world: 
         page = nurse.open("/alertes", onward=True)
         page.get_by_label("Adresse électronique").fill(address("nurse"))
         page.get_by_label("Mot de passe").fill(PASSWORD)
-        page.get_by_role("button", name="Se connecter").click()
+        page.get_by_role("button", name="Se connecter", exact=True).click()
         expect(page.get_by_role("heading", name="Alertes", level=1)).to_be_visible()
         assert page.url == world.origin + "/alertes"
         expect(page.locator(".me")).to_contain_text(PEOPLE["nurse"])
