@@ -228,8 +228,9 @@ def _protocols(connection: Sql, hashes: list[str]) -> None:
     for chosen in hashes:
         used = connection.execute(
             "SELECT 1 FROM patient WHERE followed_by = ? UNION ALL SELECT 1 FROM alert WHERE protocol_hash = ?"
-            " UNION ALL SELECT 1 FROM command WHERE protocol_hash = ?",
-            (chosen, chosen, chosen),
+            " UNION ALL SELECT 1 FROM command WHERE protocol_hash = ?"
+            " UNION ALL SELECT 1 FROM self_report WHERE protocol_hash = ?",
+            (chosen, chosen, chosen, chosen),
         ).fetchone()
         if used is None and statuses.count(chosen) <= 1:
             connection.execute("DELETE FROM care_protocol WHERE hash = ?", (chosen,))

@@ -33,7 +33,7 @@ class Way(StrEnum):
     HAND = "hand"
     """Somebody of the team gives it: shows the QR, reads it out, copies it into a message of their own."""
     RELAY = "relay"
-    """The command of `[self_report] relay` sends it."""
+    """The command of `desk.relay` sends it."""
 
 
 class LinkState(StrEnum):

@@ -6,9 +6,7 @@ holds it: the form needs no token of a session. Answers are kept first, then jud
 
 import logging
 from collections.abc import Mapping
-from ipaddress import ip_address
 
-from django.conf import settings
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -17,6 +15,7 @@ from alerting.errors import AlertingError
 from coordination.answers import Answers, keep
 from coordination.desk import pages
 from coordination.desk.shared_database import acting, looking
+from coordination.desk.sign_in import source_of
 from coordination.errors import CoordinationError
 from coordination.questionnaire_links import Link, count_guess, find, must_wait
 from coordination.questionnaires import Choice, Question
@@ -42,7 +41,7 @@ def _fill(request: HttpRequest, token: str) -> HttpResponse:
     # Looked at without a transaction: whoever has no link makes nobody wait who works.
     link = find(looking(), token)
     if link is None:
-        source = _source(request)
+        source = source_of(request)
         waits = must_wait(looking(), source, at=now)
         if not waits:
             with acting() as database:
@@ -93,14 +92,3 @@ def _read(sent: Mapping[str, str], link: Link) -> tuple[dict[str, Choice], tuple
         elif value or not question.optional:
             lacking.append(question)
     return chosen, tuple(lacking)
-
-
-def _source(request: HttpRequest) -> str:
-    """Return from where somebody comes; behind the proxy of this machine, the last address that it named."""
-    said = request.META.get("REMOTE_ADDR", "")
-    if settings.DESK.https:
-        said = request.headers.get("X-Forwarded-For", said).rpartition(",")[2].strip()
-    try:
-        return str(ip_address(said))
-    except ValueError:
-        return "unknown"

@@ -16,7 +16,17 @@ from coordination.command_queue import CommandState
 from coordination.database import Presence
 from coordination.desk.access import Role
 from coordination.desk.keeping import apply_retention
-from coordination.desk.models import Alert, BoxStatus, Identity, Observation, Patient, PatientKey, Retention
+from coordination.desk.models import (
+    Alert,
+    BoxStatus,
+    Identity,
+    Observation,
+    Patient,
+    PatientKey,
+    QuestionnaireLink,
+    Retention,
+    SelfReport,
+)
 from coordination.desk.shared_database import acting, outside
 from coordination.errors import CoordinationError
 from coordination.patient_erasure import box_orders, erase, scour
@@ -29,6 +39,7 @@ from exchange.commands import CommandKind, SignedCommand, encode
 from simulators import postgres
 from tests.coordination.desk.kit import Desk
 from tests.coordination.desk.readings_kit import SCALE, known, reading, technical
+from tests.coordination.desk.self_report_kit import SHORT_OF_BREATH, WELL, Followed
 from tests.coordination.desk.test_identity import WHO
 from tests.coordination.kit import (
     BOX,
@@ -258,6 +269,22 @@ def test_a_protocol_that_only_they_followed_goes_with_them_and_a_shared_one_stay
         left = {found for (found,) in database.execute("SELECT hash FROM care_protocol").fetchall()}
     assert shared in left
     assert "own" not in left
+
+
+def test_answers_go_with_whoever_gave_them_and_the_protocol_stays_with_whoever_is_still_asked(desk: Desk) -> None:
+    first, second = Followed(desk).begin(), Followed(desk, OTHER_PATIENT).begin()
+    first.answer(SHORT_OF_BREATH)
+    second.answer(WELL)
+    used = SelfReport.objects.get(patient__pseudonym=OTHER_PATIENT).protocol_hash
+    assert Alert.objects.filter(protocol_hash=used, patient__pseudonym=PATIENT).exists()
+    first.nurse.post(f"/patients/{PATIENT}/terminer", {"confirmer": "oui"})
+    with the_row() as row, acting() as database:
+        erase(database, row, by="C. Martin", at=START + HOUR, without_box=True)
+        kept = database.execute("SELECT hash FROM care_protocol WHERE hash = ?", (used,)).fetchall()
+    assert kept == [(used,)]
+    assert Observation.objects.filter(source="questionnaire").count() == 4
+    assert list(SelfReport.objects.values_list("patient__pseudonym", flat=True)) == [OTHER_PATIENT]
+    assert set(QuestionnaireLink.objects.values_list("patient__pseudonym", flat=True)) == {OTHER_PATIENT}
 
 
 def test_what_is_kept_for_long_enough_is_erased_and_nothing_before(desk: Desk) -> None:
