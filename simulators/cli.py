@@ -249,3 +249,40 @@ def desk(config: Path, clock: AcceleratedClock) -> None:
 
     logs.to_stderr()
     run_desk(config, clock)
+
+
+@main.command(epilog=SIMULATED)
+@click.option("--boxes", type=click.IntRange(1, 10_000), default=200, show_default=True)
+@click.option("--workers", type=click.IntRange(1, 2), default=2, show_default=True, help="Récepteurs / inbox workers.")
+@click.option("--postgresql", is_flag=True, help="Base PostgreSQL au lieu de SQLite / PostgreSQL instead of SQLite.")
+@click.option(
+    "--seconds", type=click.IntRange(5, 86_400), default=60, show_default=True, help="De jours calmes / steady."
+)
+@click.option(
+    "--every", type=click.IntRange(1, 3600), default=300, show_default=True, help="Secondes / between readings."
+)
+@click.option(
+    "--storm", is_flag=True, help="Le retour après une semaine de coupure / the return after a week's outage."
+)
+@click.option(
+    "--alerts", type=click.IntRange(1, 50), default=3, show_default=True, help="En attente par boîtier / waiting."
+)
+@click.option("--readings", type=click.IntRange(0, 2016), default=20, show_default=True, help="En attente / waiting.")
+def fleet(  # noqa: PLR0917 - one parameter an option, given by name
+    boxes: int,
+    workers: int,
+    postgresql: bool,  # noqa: FBT001 - click names its flags
+    seconds: int,
+    every: int,
+    storm: bool,  # noqa: FBT001
+    alerts: int,
+    readings: int,
+) -> None:
+    """Mettre un serveur à l'épreuve d'une région de boîtiers. / Try a server with a region of boxes."""
+    from simulators.fleet_command import Trial, run_trial
+
+    trial = Trial(
+        boxes=boxes, workers=workers, postgresql=postgresql, seconds=seconds, every_s=every,
+        storm=storm, alerts=alerts, readings=readings,
+    )  # fmt: skip
+    asyncio.run(run_trial(trial, say=click.echo))

@@ -140,6 +140,7 @@ class FleetBox:
         status = self._presence.online(next_seq=self._next_seq, backlog=self.backlog)
         await client.publish(self._presence.topic, status, retain=True)
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._told_when_over(client))
             while not client.broken:
                 self._wake.clear()
                 now = time.monotonic()
@@ -151,7 +152,10 @@ class FleetBox:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(30.0 if due is None else max(0.01, due - now)):
                         await self._wake.wait()
-            raise MqttError("broken")
+
+    async def _told_when_over(self, client: MqttClient) -> None:
+        await client.wait_over()
+        self._wake.set()
 
     def _leaving(self, now: float) -> list[Entry]:
         """Return what may leave: alerts first, the newest of each first."""

@@ -75,6 +75,7 @@ class MqttClient:
         self._tasks: list[asyncio.Task[None]] = []
         self._writer: asyncio.StreamWriter | None = None
         self._broken: str | None = None
+        self._over = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         """Connect.
@@ -112,6 +113,10 @@ class MqttClient:
     def broken(self) -> bool:
         """Whether the connection is over."""
         return self._broken is not None
+
+    async def wait_over(self) -> None:
+        """Return when the connection is over."""
+        await self._over.wait()
 
     async def subscribe(self, *topics: str) -> None:
         """Subscribe at QoS 1.
@@ -195,6 +200,7 @@ class MqttClient:
     def _break(self, why: str) -> None:
         if self._broken is None:
             self._broken = why
+            self._over.set()
         self._close()
         for answer in self._answers.values():
             if not answer.done():
