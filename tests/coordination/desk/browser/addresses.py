@@ -12,7 +12,6 @@ from typing import Any
 
 from django.urls import URLPattern, URLResolver
 
-from coordination.desk import visits
 from coordination.desk.access import ALLOWED, Action, Role
 from coordination.desk.routes import urlpatterns
 from tests.coordination.desk.browser.household import BOX_OF, DIABETES, PROTOCOL_OF
@@ -54,20 +53,17 @@ PROVEN_ELSEWHERE: Mapping[str, str] = {
 }
 """Route -> what it needs that is not in the world of these tests, and which tests have it."""
 
-MACHINES = "/fhir/"
-"""Other systems read there, and find no pages (test_fhir and its neighbours)."""
-_OPEN_OF_ALLAUTH: frozenset[str] = getattr(visits, "_OPEN", frozenset())
-"""Its pages that name no action and are there."""
 ORDER = (Role.NURSE, Role.PHYSICIAN, Role.ADMIN, Role.AUDITOR, Role.INSTALLER)
 
 
 @dataclass(frozen=True)
 class Page:
-    """An address that is read: its route's name, its pattern with parts in angle brackets, and who looks."""
+    """An address that is read: its route's name, its pattern with parts in angle brackets, who looks, or machines."""
 
     name: str
     pattern: str
     who: str
+    machines: bool = False
 
     def parts(self) -> list[str]:
         return re.findall(r"<(?:\w+:)?(\w+)>", self.pattern)
@@ -102,7 +98,7 @@ def _read(view: Any) -> bool:
 
 
 def found(patterns: list[URLPattern | URLResolver] = urlpatterns, before: str = "/") -> list[Page]:
-    """Every address that is read, of the desk and of django-allauth as far as it is open."""
+    """Every address that is read: those without an action are refused, whoever asks (visits)."""
     pages = []
     for one in patterns:
         pattern = before + re.sub(r"[\\^$]", "", str(one.pattern))
@@ -110,16 +106,16 @@ def found(patterns: list[URLPattern | URLResolver] = urlpatterns, before: str = 
             pages += found(one.url_patterns, pattern)
             continue
         action = getattr(one.callback, "action", None)
-        if pattern.startswith(MACHINES):
-            continue
-        if (action is not None or one.name in _OPEN_OF_ALLAUTH) and _read(one.callback):
-            pages.append(
-                Page(name=str(one.name), pattern=pattern, who=_who(str(one.name), action or Action.OWN_ACCOUNT))
-            )
+        if action is not None and _read(one.callback):
+            machines = getattr(one.callback, "for_machines", False)
+            name = str(one.name)
+            pages.append(Page(name=name, pattern=pattern, who=_who(name, action), machines=machines))
     return pages
 
 
-PAGES = [page for page in found() if page.name not in {*NO_PAGES, *PROVEN_ELSEWHERE}]
+MACHINES = [page for page in found() if page.machines]
+"""What other systems ask, and nobody reads."""
+PAGES = [page for page in found() if not page.machines and page.name not in {*NO_PAGES, *PROVEN_ELSEWHERE}]
 """What every page is looked at for, always: console, barriers, widths (test_every_page)."""
 
 _SHORT = {"worklist", "alert", "patient", "workshop", "enrolling", "questionnaire", "account", "account_login"}

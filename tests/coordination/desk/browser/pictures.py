@@ -15,7 +15,7 @@ from playwright.sync_api import Page, sync_playwright
 
 import tests.coordination.desk.conftest  # noqa: F401 - sets Django up, whose table of addresses is read
 from simulators.chromium import find_chromium
-from tests.coordination.desk.browser.household import DIABETES, HEART
+from tests.coordination.desk.browser.household import BOX_OF, CHEMOTHERAPY, DIABETES, HEART
 from tests.coordination.desk.browser.looking import PHONE, visitor
 from tests.coordination.desk.browser.world import World
 
@@ -38,6 +38,22 @@ def _figures(page: Page) -> None:
     page.locator("details[open]").scroll_into_view_if_needed()
 
 
+def _whole(page: Page) -> None:
+    page.locator(".wl tbody tr", has_text=CHEMOTHERAPY).first.locator("a.open").click()
+    page.wait_for_url("**/alertes/*")
+
+
+def _begun(page: Page) -> None:
+    page.locator("form[action$='/commencer'] button").click()
+    page.locator("form[action$='/modifier']").wait_for()
+
+
+def _asked(page: Page) -> None:
+    page.locator("[name=numero]").fill(BOX_OF[HEART])
+    page.locator("main form button").first.click()
+    page.locator("main svg").first.wait_for()
+
+
 @dataclass(frozen=True)
 class Picture:
     """One picture: its file's name, who looks at which address, the window's size, and what they did there."""
@@ -58,6 +74,13 @@ PICTURES = (
     Picture("patient-diabete", "nurse", f"/patients/{DIABETES}", height=900),
     Picture("patient-coeur", "nurse", f"/patients/{HEART}", height=1000),
     Picture("tableau", "nurse", f"/patients/{HEART}", height=620, before=_figures),
+    Picture("alerte", "nurse", "/alertes", height=900, before=_whole),
+    Picture("atelier", "nurse", f"/patients/{DIABETES}/protocole", height=900, before=_begun),
+    Picture("questionnaire", "nurse", f"/patients/{HEART}/questionnaires", height=620),
+    Picture("boitiers", "nurse", "/boitiers", height=620),
+    Picture("enroler", "nurse", "/boitiers/ajouter", height=760, before=_asked),
+    Picture("charge", "nurse", "/charge", height=760),
+    Picture("audit", "auditor", "/audit", height=620),
 )
 
 

@@ -84,14 +84,17 @@ REACHED: Mapping[str, Callable[[Browser, World], str]] = {
 
 
 class Parts(dict[str, str]):
-    """What stands in addresses; what has to be come by is, once, when it is first asked for."""
+    """What stands in addresses; what has to be come by is, once in a world, when it is first asked for."""
 
     def __init__(self, browser: Browser, world: World) -> None:
         super().__init__(samples(world.raise_alert(patient=NEW)))
         self._where = browser, world
 
     def __missing__(self, part: str) -> str:
-        self[part] = REACHED[part](*self._where)
+        browser, world = self._where
+        if part not in world.come_by:
+            world.come_by[part] = REACHED[part](browser, world)
+        self[part] = world.come_by[part]
         return self[part]
 
 

@@ -2,11 +2,12 @@
 
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 
 import pytest
 from playwright.sync_api import Browser
 
-from tests.coordination.desk.browser.addresses import NO_PAGES, PAGES, Page, found, samples
+from tests.coordination.desk.browser.addresses import MACHINES, NO_PAGES, PAGES, Page, found, samples
 from tests.coordination.desk.browser.looking import PHONE, WIDE, ZOOMED, barriers, resize, sticks_out, visitor
 from tests.coordination.desk.browser.reached import REACHED, Parts, shown
 from tests.coordination.desk.browser.world import World
@@ -31,22 +32,31 @@ class _Stay(urllib.request.HTTPRedirectHandler):
 
 
 def _answered(request: urllib.request.Request) -> tuple[int, str]:
-    """The status, and the kind of content; "sends on" for a redirection."""
+    """The status, and the kind of what is answered; "sends on" for a redirection."""
     try:
         with urllib.request.build_opener(_Stay).open(request, timeout=10) as answer:
             return answer.status, answer.headers["Content-Type"]
     except urllib.error.HTTPError as error:
-        return error.code, "sends on" if error.code == 302 else "refused"
+        return error.code, "sends on" if error.code == 302 else error.headers["Content-Type"]
+
+
+def _asked(world: World, page: Page, parts: Mapping[str, str]) -> urllib.request.Request:
+    cookie = f"{world.cookie}={world.sessions.get(page.who, '')}"
+    return urllib.request.Request(world.origin + page.address(parts), headers={"Cookie": cookie})
 
 
 def test_what_is_called_no_page_is_none(world: World, parts: Parts) -> None:
     asked = {page.name: page for page in found() if page.name in NO_PAGES}
-    assert len(asked) > 3
-    for name, page in asked.items():
-        cookie = f"{world.cookie}={world.sessions.get(page.who, '')}"
-        request = urllib.request.Request(world.origin + page.address(parts), headers={"Cookie": cookie})
-        status, kind = _answered(request)
-        assert (status, kind) == (302, "sends on") or NO_PAGES[name] in kind, name
+    assert set(asked) == set(NO_PAGES)
+    answers = {name: _answered(_asked(world, page, parts)) for name, page in asked.items()}
+    assert {name: kind for name, (_, kind) in answers.items() if NO_PAGES[name] not in kind} == {}
+
+
+def test_what_other_systems_ask_is_answered_in_their_words_and_by_no_page(world: World) -> None:
+    parts = {"kind": "Patient", "key": "nobody", "job": "none", "file": "none"}
+    assert len(MACHINES) > 3
+    answers = {page.name: _answered(_asked(world, page, parts)) for page in MACHINES}
+    assert {name: kind for name, (_, kind) in answers.items() if "application/fhir+json" not in kind} == {}
 
 
 @named

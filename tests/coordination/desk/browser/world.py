@@ -50,6 +50,7 @@ class World:
         self.boxes = Team(self.folder, boxes={box: SigningKey.generate() for box in BOX_OF.values()})
         self._seq: dict[str, int] = {}
         self._raised = 0
+        self.come_by: dict[str, str] = {}
         patients = [(name, box, "2020-01-01T00:00:00Z", PROTOCOL_OF[name]) for name, box in BOX_OF.items()]
         self.database: SqliteDatabase = self.boxes.open_database(self.boxes.settings(*patients), at=self.now)
         self.settings = self.folder / "desk.toml"
