@@ -29,9 +29,9 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing: 'sudo apt install python3-venv', then again."; exit 2; }
 	@$(PYTHON) -m venv $(VENV)
 
-$(SIM): requirements/sim.txt pyproject.toml | $(VENV)/bin/python
-	@echo "Installing the box and the simulated world into $(VENV) (once; a few minutes on a Raspberry Pi)..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/sim.txt
+$(SIM): requirements/sim.txt requirements/desk.txt pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the box, the simulated world and the desk into $(VENV) (once; a few minutes on a Raspberry Pi)..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/sim.txt -r requirements/desk.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
