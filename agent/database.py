@@ -1,6 +1,5 @@
 """Opening the database file: its mode, its pragmas, its migrations. It opens as required or not at all."""
 
-import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from agent.errors import DamagedError, StoreError
 from agent.migrations import migrations
 from agent.way_back import goes_back, migrate, unusable_step
 from alerting.alert import Sentence
-from exchange.durable_file import sync_folder
+from exchange.durable_file import make_before_sqlite, sync_folder
 
 BUSY_S = 10.0
 PAGE_BYTES = 1024
@@ -50,8 +49,7 @@ def connect(path: Path) -> sqlite3.Connection:
     connection: sqlite3.Connection | None = None
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Made before SQLite would, so that the log and its index take over the mode too.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        make_before_sqlite(path)
         connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_S)
         connection.text_factory = _text
         connection.execute(f"pragma page_size = {PAGE_BYTES}")

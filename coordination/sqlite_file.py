@@ -1,9 +1,7 @@
 """The team's SQLite file: its mode, its pragmas, its version. It opens as required or not at all."""
 
-import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -12,7 +10,7 @@ from alerting.alert import Sentence
 from coordination.errors import CoordinationError, DatabaseBusyError, DatabaseUnusableError
 from coordination.schema_steps import STEPS, VERSION
 from coordination.sqlite_turn import take_turn
-from exchange.durable_file import sync_folder
+from exchange.durable_file import make_before_sqlite, sync_folder
 
 APPLICATION = 0x5665696C
 """Marks the file as Veilleur's team database ("Veil")."""
@@ -34,7 +32,7 @@ def connect(path: Path) -> sqlite3.Connection:
         DatabaseBusyError: locked or full at the moment.
     """
     try:
-        _make(path)
+        make_before_sqlite(path)
         connection = learn(sqlite3.connect(path, isolation_level=None, timeout=BUSY_S))
     except (OSError, sqlite3.Error) as error:
         raise _cannot_open(path, str(error)) from error
@@ -56,17 +54,6 @@ def connect(path: Path) -> sqlite3.Connection:
             raise _cannot_open(path, str(error)) from error
         raise
     return connection
-
-
-def _make(path: Path) -> None:
-    """Make the file before SQLite would, so that its log and index take over the mode.
-
-    A file that is there is not opened: closing it again would let go of every lock that this process holds on it
-    (POSIX; https://www.sqlite.org/howtocorrupt.html, section 2.2), and the next process to leave the database would
-    take away the log that this one still writes to.
-    """
-    with suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:

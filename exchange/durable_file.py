@@ -5,6 +5,7 @@ durable too. Not here: private keys, which are never written over another (ident
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkstemp
 
@@ -29,6 +30,20 @@ def write_durably(path: Path, content: bytes, *, mode: int) -> None:
         draft.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def make_before_sqlite(path: Path) -> None:
+    """Make the file of a database, mode 0600, before SQLite would: its log and index take over the mode.
+
+    A file that is there is not opened: closing it again would let go of every lock that this process holds on it
+    (POSIX; https://www.sqlite.org/howtocorrupt.html, section 2.2), and the next process to leave the database would
+    take away the log that this one still writes to.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def sync_folder(folder: Path) -> None:
