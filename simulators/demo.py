@@ -90,11 +90,12 @@ class Demonstration:
             self.tell("trouble", name=trouble.name)
             await trouble.happen(self)
         await asyncio.sleep(max(0.0, began + duration - time.monotonic()))
+        if self.world.desk is not None:
+            await self.world.desk_ready()
         return await self.finish()
 
     async def finish(self) -> Account:
         """Let nobody take a reading any more, wait until everything has arrived, and draw up the account."""
-        await self.world.desk_ready()
         await self.world.home.tell({"stop_taking": True})
         self.tell("stopped")
         await self._flush()
