@@ -45,10 +45,7 @@ def back_up(place: Place, copy: Path) -> None:
             _copy_file(place, written)
         else:
             _run("pg_dump", place, "--format=custom", "--no-owner", "--no-privileges", f"--file={written}")
-        with written.open("rb+") as file:
-            os.fsync(file.fileno())
-        written.rename(copy)
-        sync_folder(copy.parent)
+        _name(written, copy)
     except OSError as error:
         raise _failed(error) from error
     finally:
@@ -91,14 +88,19 @@ def _put_file(copy: Path, place: Path) -> None:
     try:
         shutil.copyfile(copy, written)
         written.chmod(0o600)
-        with written.open("rb+") as file:
-            os.fsync(file.fileno())
-        written.rename(place)
-        sync_folder(place.parent)
+        _name(written, place)
     except OSError as error:
         raise _failed(error) from error
     finally:
         written.unlink(missing_ok=True)
+
+
+def _name(written: Path, path: Path) -> None:
+    """Give a file that is written its name, for good."""
+    with written.open("rb+") as file:
+        os.fsync(file.fileno())
+    written.rename(path)
+    sync_folder(path.parent)
 
 
 def _require_whole(connection: sqlite3.Connection) -> None:

@@ -6,17 +6,10 @@ import click
 
 from coordination.backup import back_up
 from coordination.backup import restore as put_back
+from coordination.config_option import config_option
 from coordination.place import shown
 from coordination.settings import read_settings
 
-_config = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default="/etc/veilleur/desk.toml",
-    envvar="VEILLEUR_DESK_CONFIG",
-    show_default=True,
-    help="Réglages de l'équipe / the team's settings (desk.toml).",
-)
 _file = click.Path(path_type=Path, dir_okay=False)
 
 
@@ -27,7 +20,7 @@ def add_commands(group: click.Group) -> None:
 
 
 @click.command()
-@_config
+@config_option
 @click.argument("copy", type=_file)
 def backup(*, config: Path, copy: Path) -> None:
     """Copier la base de l'équipe, en service, dans un nouveau fichier. / Copy the team's database while it is used."""
@@ -37,7 +30,7 @@ def backup(*, config: Path, copy: Path) -> None:
 
 
 @click.command()
-@_config
+@config_option
 @click.argument("copy", type=_file)
 def restore(*, config: Path, copy: Path) -> None:
     """Remettre une copie là où il n'y a pas de base. / Put a copy where there is no database."""

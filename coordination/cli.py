@@ -17,6 +17,7 @@ from coordination import audit_command, backup_command, desk_cli
 from coordination.acknowledging import acknowledge as keep_acknowledgement
 from coordination.alert_page import page
 from coordination.command_cli import add_commands
+from coordination.config_option import config_option
 from coordination.errors import CoordinationError
 from coordination.evaluation_cli import export as evaluation_export
 from coordination.explaining import explain_cut
@@ -86,14 +87,6 @@ def _last_words(kind: type[BaseException], error: BaseException, trace: Tracebac
     )
 
 
-_config = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default="/etc/veilleur/desk.toml",
-    envvar="VEILLEUR_DESK_CONFIG",
-    show_default=True,
-    help="Réglages de l'équipe / the team's settings (desk.toml).",
-)
 _database = click.option(
     "--database",
     callback=lambda _context, _option, value: None if value is None else place_of(value, Path()),
@@ -130,7 +123,7 @@ backup_command.add_commands(main)
 
 
 @main.command(epilog=NOT_A_DEVICE)
-@_config
+@config_option
 @click.option(
     "--worker",
     metavar="NAME",
@@ -144,7 +137,7 @@ def inbox(*, config: Path, worker: str | None) -> None:
 
 
 @main.command(epilog=NOT_A_DEVICE)
-@_config
+@config_option
 @_database
 @_json
 @_patient
@@ -170,7 +163,7 @@ def alerts(
 
 
 @main.command(epilog=NOT_A_DEVICE)
-@_config
+@config_option
 @_database
 @click.argument("alert")
 @_lang
@@ -182,7 +175,7 @@ def alert(*, config: Path, database: Place | None, alert: str, lang: Language) -
 
 
 @main.command(epilog=NOT_A_DEVICE)
-@_config
+@config_option
 @_database
 @click.argument("alert")
 @click.option("--by", required=True, metavar="NAME", help="Qui l'a vue / who has seen it.")
@@ -198,7 +191,7 @@ def acknowledge(*, config: Path, database: Place | None, alert: str, by: str) ->
 
 
 @main.command(epilog=NOT_A_DEVICE)
-@_config
+@config_option
 @_database
 @_json
 @click.option(
@@ -252,7 +245,7 @@ def readings(
 
 
 @main.command(epilog=NOT_A_DEVICE)
-@_config
+@config_option
 @_database
 @_json
 @_patient
@@ -272,7 +265,7 @@ def gaps(*, config: Path, database: Place | None, as_json: bool, patient: str | 
 
 
 @main.command(epilog=NOT_A_DEVICE)
-@_config
+@config_option
 @_database
 @click.option("--act", type=click.Choice([act.value for act in Act]), metavar="ACT", help="Un genre / one kind.")
 @click.option("--by", metavar="NAME", help="D'une personne / of one person.")
@@ -316,7 +309,7 @@ def audit(
 
 
 @main.command(name="explain-cut", epilog=NOT_A_DEVICE)
-@_config
+@config_option
 @_database
 @click.argument("alert")
 @click.option("--by", required=True, metavar="NAME", help="Qui l'a vérifié / who has checked it.")

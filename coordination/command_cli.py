@@ -15,6 +15,7 @@ from alerting.alert import Outcome, Sentence
 from coordination import command_acts
 from coordination.audit_beside import account, team_database, try_beside
 from coordination.closing import close as close_alert
+from coordination.config_option import config_option
 from coordination.errors import CoordinationError
 from coordination.lines import iso
 from coordination.person_key import check_pin, make_person_key, open_person_key, read_person_key
@@ -34,14 +35,6 @@ from exchange.command_bodies import Body, EraseBody, ListBody, NoBody, PairBody,
 from exchange.commands import CommandKind, SignedCommand, encode
 from exchange.team_list import MAX_LIST_BYTES
 
-_config = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default="/etc/veilleur/desk.toml",
-    envvar="VEILLEUR_DESK_CONFIG",
-    show_default=True,
-    help="Réglages de l'équipe / the team's settings (desk.toml).",
-)
 _database = click.option(
     "--database",
     callback=lambda _context, _option, value: None if value is None else place_of(value, Path()),
@@ -106,7 +99,7 @@ def person_key(file: Path, name: str) -> None:
 @click.option("--passkey", type=click.IntRange(0, 999_999), help="Six chiffres affichés / six digits shown.")
 @click.option("--everything", is_flag=True, help="Effacer tout le boîtier / erase the whole box.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Demande à signer / request to sign.")
-@_config
+@config_option
 @_database
 @_lang
 def request(  # noqa: PLR0917 - one parameter an option, given by name
@@ -158,7 +151,7 @@ def _body(kind: CommandKind, file: Path | None, *, address: str | None, passkey:
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--key", type=click.Path(path_type=Path), required=True, help="Votre clé / your key (person-key).")
-@_config
+@config_option
 @_database
 @_lang
 def sign(file: Path, key: Path, config: Path, database: Path | None, lang: Language) -> None:
@@ -179,7 +172,7 @@ def sign(file: Path, key: Path, config: Path, database: Path | None, lang: Langu
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@_config
+@config_option
 @_database
 @_lang
 def send(file: Path, config: Path, database: Place | None, lang: Language) -> None:
@@ -206,7 +199,7 @@ def send(file: Path, config: Path, database: Place | None, lang: Language) -> No
 @click.command("send-list")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--box", "boxes", multiple=True, help="Boîtiers, tous sinon / boxes, all of them otherwise.")
-@_config
+@config_option
 @_database
 def send_list(file: Path, boxes: tuple[str, ...], config: Path, database: Place | None) -> None:
     """Envoyer aux boîtiers la liste d'équipe signée par la racine. / Send boxes the list that the root signed."""
@@ -250,7 +243,7 @@ def send_list(file: Path, boxes: tuple[str, ...], config: Path, database: Place 
     is_flag=True,
     help="Tout ce que le boîtier garde, même ce qui est ici / all that the box keeps, even what is here.",
 )
-@_config
+@config_option
 @_database
 @_lang
 def resend(boxes: tuple[str, ...], config: Path, database: Path | None, lang: Language, *, everything: bool) -> None:
@@ -265,7 +258,7 @@ def resend(boxes: tuple[str, ...], config: Path, database: Path | None, lang: La
 @click.option("--open", "unanswered", is_flag=True, help="Celles sans réponse / those without an answer.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Une ligne JSON par élément / one JSON line each.")
-@_config
+@config_option
 @_database
 @_lang
 def commands(
@@ -301,7 +294,7 @@ def commands(
 @click.argument("alert")
 @click.option("--by", required=True, metavar="NAME", help="Qui / who.")
 @click.option("--outcome", type=click.Choice([one.value for one in Outcome]), required=True)
-@_config
+@config_option
 @_database
 @_lang
 def close(*, alert: str, by: str, outcome: str, config: Path, database: Place | None, lang: Language) -> None:
@@ -318,7 +311,7 @@ def close(*, alert: str, by: str, outcome: str, config: Path, database: Place | 
 
 @click.command("replay")
 @click.argument("alert")
-@_config
+@config_option
 @_database
 @_lang
 @click.pass_context

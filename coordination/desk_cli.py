@@ -12,21 +12,13 @@ import click
 
 from alerting.alert import Sentence
 from coordination.audit_beside import account as keyboard
+from coordination.config_option import config_option
 from coordination.errors import CoordinationError
 from coordination.place import shown
 from coordination.replay_worker import beside, work
 from coordination.self_report_cli import questionnaires
 from coordination.settings import Settings, read_settings
 from devices.clock import Clock, SystemClock
-
-_config = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default="/etc/veilleur/desk.toml",
-    envvar="VEILLEUR_DESK_CONFIG",
-    show_default=True,
-    help="Réglages de l'équipe / the team's settings (desk.toml).",
-)
 
 
 def add_commands(group: click.Group) -> None:
@@ -87,7 +79,7 @@ def _secret(path: Path) -> str:
 
 
 @click.command()
-@_config
+@config_option
 @click.option("--port", type=click.IntRange(1, 65535), help="Autre port que desk.port / another port.")
 @click.option(
     "--jobs/--no-jobs", "with_jobs", default=True, help="Rejouer ici aussi les projets / replay drafts here too."
@@ -104,7 +96,7 @@ def serve(*, config: Path, port: int | None, with_jobs: bool) -> None:
 
 
 @click.command()
-@_config
+@config_option
 def jobs(*, config: Path) -> None:
     """Rejouer les projets de protocole qui attendent, jusqu'à SIGTERM. / Replay waiting drafts until SIGTERM."""
     stop = threading.Event()
@@ -114,7 +106,7 @@ def jobs(*, config: Path) -> None:
 
 
 @click.command()
-@_config
+@config_option
 def migrate(*, config: Path) -> None:
     """Mettre la base à niveau pour les pages. / Upgrade the database for the pages."""
     settings = read_settings(config)
@@ -126,7 +118,7 @@ def migrate(*, config: Path) -> None:
 
 
 @click.command()
-@_config
+@config_option
 @click.argument("name")
 def createteam(*, config: Path, name: str) -> None:
     """Créer une équipe de plus dans cette base. / Make one more team in this database."""
@@ -139,7 +131,7 @@ def createteam(*, config: Path, name: str) -> None:
 
 
 @click.command()
-@_config
+@config_option
 @click.argument("email")
 @click.option("--name", required=True, help="Comme vos collègues vous appellent / as colleagues call you.")
 @click.option(
@@ -164,7 +156,7 @@ def account(*, config: Path, email: str, name: str, roles: tuple[str, ...], team
 
 
 @click.command()
-@_config
+@config_option
 @click.option("--dry-run", is_flag=True, help="Dire seulement ce qui serait effacé / only say what would be erased.")
 def retention(*, config: Path, dry_run: bool) -> None:
     """Appliquer les durées de conservation de chaque équipe. / Apply each team's retention."""
@@ -181,7 +173,7 @@ def retention(*, config: Path, dry_run: bool) -> None:
 
 
 @click.command("new-identity-key")
-@_config
+@config_option
 def new_identity_key(*, config: Path) -> None:
     """Remplacer la clé des identités. / Replace the key of identities."""
     settings = read_settings(config)

@@ -7,6 +7,7 @@ import click
 
 from alerting.alert import Sentence
 from coordination.audit_beside import account
+from coordination.config_option import config_option
 from coordination.desk_cli import begin
 from coordination.errors import CoordinationError
 from coordination.settings import read_settings
@@ -14,14 +15,7 @@ from devices.clock import SystemClock
 
 
 @click.command()
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default="/etc/veilleur/desk.toml",
-    envvar="VEILLEUR_DESK_CONFIG",
-    show_default=True,
-    help="Réglages de l'équipe / the team's settings (desk.toml).",
-)
+@config_option
 @click.option("--out", type=click.Path(path_type=Path), help="Fichier zip à écrire / zip to write.")
 @click.option("--since", metavar="2026-09-01", help="Premier jour, compris ; il y a 90 jours / first day, included.")
 @click.option("--until", metavar="2026-12-01", help="Dernier jour, non compris ; demain / last day, not included.")

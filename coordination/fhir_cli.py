@@ -6,18 +6,11 @@ from pathlib import Path
 import click
 
 from coordination.audit_beside import account
+from coordination.config_option import config_option
 from coordination.desk_cli import begin
 from coordination.settings import read_settings
 from devices.clock import SystemClock
 
-_config = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default="/etc/veilleur/desk.toml",
-    envvar="VEILLEUR_DESK_CONFIG",
-    show_default=True,
-    help="Réglages de l'équipe / the team's settings (desk.toml).",
-)
 _name = click.argument("name")
 
 
@@ -27,7 +20,7 @@ def fhirclient() -> None:
 
 
 @fhirclient.command()
-@_config
+@config_option
 @_name
 @click.option("--scope", "scopes", multiple=True, required=True, help="system/Observation.read, system/*.read")
 @click.option("--team", default=1, show_default=True, type=click.IntRange(min=1), help="Numéro d'équipe / team number.")
@@ -49,7 +42,7 @@ def add(*, config: Path, name: str, scopes: tuple[str, ...], team: int, days: in
 
 
 @fhirclient.command(name="list")
-@_config
+@config_option
 def show(*, config: Path) -> None:
     """Qui a accès, à quoi, jusqu'à quand. / Who has access, to what, until when."""
     clock = SystemClock()
@@ -65,7 +58,7 @@ def show(*, config: Path) -> None:
 
 
 @fhirclient.command()
-@_config
+@config_option
 @_name
 def revoke(*, config: Path, name: str) -> None:
     """Retirer l'accès, tout de suite. / Take access away, at once."""

@@ -16,6 +16,7 @@ import click
 from alerting.alert import Sentence
 from coordination.audit_beside import account, try_beside
 from coordination.authority import PROGRAMS, Authority
+from coordination.config_option import config_option
 from coordination.enrol_command import accompany, invite, serve
 from coordination.errors import CoordinationError
 from coordination.fleet import box_table
@@ -34,14 +35,6 @@ from exchange.identity import TlsKey
 LONGEST_NAME = 64
 LONGEST_REASON = 200
 
-_config = click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default="/etc/veilleur/desk.toml",
-    envvar="VEILLEUR_DESK_CONFIG",
-    show_default=True,
-    help="Réglages de l'équipe / the team's settings (desk.toml).",
-)
 _lang = click.option(
     "--lang",
     type=click.Choice([language.value for language in Language]),
@@ -81,7 +74,7 @@ class _Terminal:
 
 
 @click.command()
-@_config
+@config_option
 @_lang
 def createca(*, config: Path, lang: Language) -> None:
     """Créer l'autorité de l'équipe, une fois. / Make the team's authority, once."""
@@ -99,7 +92,7 @@ def createca(*, config: Path, lang: Language) -> None:
 
 
 @click.command()
-@_config
+@config_option
 @click.argument("name")
 @click.option("--host", "hosts", multiple=True, help="Nom de machine du broker / host name of the broker.")
 @click.option(
@@ -162,7 +155,7 @@ def certify(*, config: Path, name: str, hosts: tuple[str, ...], out: Path, lang:
 
 
 @click.command()
-@_config
+@config_option
 @click.option("--box", help="Le boîtier, comme box-0007 / the box, like box-0007.")
 @click.option("--patient", help="Vérifier que ce patient l'a / check that this patient has it.")
 @_by
@@ -229,7 +222,7 @@ def enrol(
 
 
 @click.command(name="revoke")
-@_config
+@config_option
 @click.argument("box")
 @_by
 @click.option(
@@ -286,7 +279,7 @@ def revoke_command(
 
 
 @click.command(name="boxes")
-@_config
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="Une ligne JSON par boîtier / one JSON line each.")
 @_lang
 def boxes_command(*, config: Path, as_json: bool, lang: Language) -> None:

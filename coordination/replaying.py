@@ -18,10 +18,11 @@ from alerting.engine import ENGINE_VERSION
 from alerting.protocol_file import check_protocol
 from coordination.acknowledging import named
 from coordination.errors import CoordinationError
+from coordination.kept_readings import COLUMNS, reading_of
 from coordination.place import Place
 from coordination.sql import Sql
 from coordination.team_database import ERRORS, as_error, connect_to_read
-from devices.reading import ClockTrust, Provenance, Quality, Quantity, Reading, Unit, Validity
+from devices.reading import Reading
 from exchange.messages import AlertRecord, alert_change
 
 
@@ -137,26 +138,13 @@ def readings_of(connection: Sql, patient: str, *, since: int = -(2**53), until: 
     """Return every reading of a patient once, as the box judged it: those measured from `since` to `until`, ms UTC."""
     found: dict[tuple[str, str, str], Reading] = {}
     rows = connection.execute(
-        "SELECT quantity, count, validity, t, clock, received_at, device.name, key, quality, source,"
-        " device_value, device_unit, frame FROM observation JOIN device ON device.id = device_id"
+        f"SELECT {COLUMNS} FROM observation JOIN device ON device.id = device_id"  # noqa: S608 - its own columns
         " JOIN patient ON patient.id = patient_id WHERE pseudonym = ? AND t BETWEEN ? AND ? ORDER BY observation.id",
         (patient, since, until),
     )
-    for quantity, count, validity, at, clock, came, device, key, quality, source, value, own_unit, frame in rows:
-        reading = Reading(
-            quantity=Quantity(quantity),
-            count=count,
-            validity=Validity(validity),
-            measured_at=at,
-            clock=ClockTrust(clock),
-            received_at=came,
-            device=device,
-            key=key,
-            quality=Quality(quality),
-            provenance=Provenance(source=source, value=value, unit=Unit(own_unit), frame=frame),
-        )
+    for reading in map(reading_of, rows):
         # A box may have sent it again under another epoch.
-        found.setdefault((device, key, quantity), reading)
+        found.setdefault((reading.device, reading.key, reading.quantity), reading)
     return list(found.values())
 
 

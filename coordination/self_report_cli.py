@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from alerting.alert import Sentence
+from coordination.config_option import config_option
 from coordination.errors import CoordinationError
 from coordination.link_relay import Relay
 from coordination.self_report_worker import serve
@@ -13,14 +14,7 @@ from devices.clock import SystemClock
 
 
 @click.command("questionnaires")
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default="/etc/veilleur/desk.toml",
-    envvar="VEILLEUR_DESK_CONFIG",
-    show_default=True,
-    help="Réglages de l'équipe / the team's settings (desk.toml).",
-)
+@config_option
 def questionnaires(*, config: Path) -> None:
     """Juger les réponses, envoyer les liens, jusqu'à SIGTERM. / Judge answers and send links until SIGTERM."""
     settings = read_settings(config)

@@ -11,6 +11,7 @@ from tabulate import tabulate
 
 from alerting.alert import Category, ChangeKind, Priority, Reason, Sentence
 from alerting.explain import shown_unit
+from alerting.quantity_words import NAMES
 from coordination.alert_events import PRIO
 from coordination.lines import moment_of
 from coordination.view import AlertView, FleetView, ReadingView
@@ -59,37 +60,7 @@ HELD = {
 }
 _HELD_BACK = Sentence(fr="retenue, ", en="held back, ")
 _TECHNICAL = Sentence(fr="technique", en="technical")
-QUANTITIES = {
-    Quantity.GLUCOSE_INTERSTITIAL: Sentence(fr="glucose interstitiel", en="interstitial glucose"),
-    Quantity.GLUCOSE_CAPILLARY: Sentence(fr="glycémie capillaire", en="capillary glucose"),
-    Quantity.BLOOD_PRESSURE_SYSTOLIC: Sentence(fr="pression systolique", en="systolic pressure"),
-    Quantity.BLOOD_PRESSURE_DIASTOLIC: Sentence(fr="pression diastolique", en="diastolic pressure"),
-    Quantity.BLOOD_PRESSURE_MEAN: Sentence(fr="pression moyenne", en="mean pressure"),
-    Quantity.PULSE_RATE: Sentence(fr="pouls", en="pulse"),
-    Quantity.HEART_RATE: Sentence(fr="fréquence cardiaque", en="heart rate"),
-    Quantity.SPO2: Sentence(fr="saturation (SpO2)", en="saturation (SpO2)"),
-    Quantity.PERFUSION_INDEX: Sentence(fr="index de perfusion", en="perfusion index"),
-    Quantity.BODY_TEMPERATURE: Sentence(fr="température", en="temperature"),
-    Quantity.BODY_WEIGHT: Sentence(fr="poids", en="weight"),
-    Quantity.BMI: Sentence(fr="IMC", en="BMI"),
-    Quantity.BODY_FAT: Sentence(fr="masse grasse", en="body fat"),
-    Quantity.MUSCLE_MASS: Sentence(fr="masse musculaire", en="muscle mass"),
-    Quantity.BODY_WATER_MASS: Sentence(fr="eau corporelle", en="body water"),
-    Quantity.RESPIRATORY_RATE: Sentence(fr="fréquence respiratoire", en="respiratory rate"),
-    Quantity.SYMPTOM_DYSPNOEA: Sentence(fr="essoufflement", en="breathlessness"),
-    Quantity.SYMPTOM_ORTHOPNOEA: Sentence(fr="gêne pour respirer couché", en="breathlessness lying down"),
-    Quantity.SYMPTOM_OEDEMA: Sentence(fr="gonflement des jambes", en="swelling of the legs"),
-    Quantity.SYMPTOM_FATIGUE: Sentence(fr="fatigue", en="tiredness"),
-    Quantity.SYMPTOM_PAIN: Sentence(fr="douleur", en="pain"),
-    Quantity.SYMPTOM_MOOD: Sentence(fr="humeur (PHQ-2)", en="mood (PHQ-2)"),
-    Quantity.SYMPTOM_SLEEP: Sentence(fr="troubles du sommeil", en="trouble sleeping"),
-    Quantity.SYMPTOM_URGE: Sentence(
-        fr="idées de mort ou envie de se faire du mal", en="thoughts of death or self-harm"
-    ),
-    Quantity.SYMPTOM_FEVER_SIGNS: Sentence(fr="signes de fièvre", en="signs of fever"),
-    Quantity.SYMPTOM_NAUSEA: Sentence(fr="nausées ou vomissements", en="nausea or vomiting"),
-    Quantity.SYMPTOM_APPETITE: Sentence(fr="perte d'appétit", en="loss of appetite"),
-}
+QUANTITIES = NAMES | {Quantity.SPO2: Sentence(fr="saturation (SpO2)", en="saturation (SpO2)")}
 _VALIDITY = {
     Validity.VALID: Sentence(fr="valide", en="valid"),
     Validity.QUESTIONABLE: Sentence(fr="douteuse", en="questionable"),

@@ -5,12 +5,11 @@ Nothing is downloaded when Chromium is installed or already unpacked; the system
 
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from simulators.errors import SimulatorError
-from simulators.package import PackageError, library_folders, unpack, with_libraries
+from simulators.package import PackageError, library_folders, unpack, why_not, with_libraries
 
 PACKAGE = "chromium"
 _SYSTEM_FOLDERS = ("/usr/local/bin", "/usr/bin")
@@ -54,20 +53,7 @@ class Chromium:
 
     def fault(self) -> str | None:
         """Return why the program does not start, or None when it does."""
-        try:
-            told = subprocess.run(  # noqa: S603 - a program that was searched for by its name
-                [self.binary, "--version"],
-                env=self.environment(),
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return str(error)
-        if told.stdout.startswith("Chromium"):
-            return None
-        return (told.stderr.strip() or told.stdout.strip() or f"exit status {told.returncode}").splitlines()[-1]
+        return why_not([self.binary, "--version"], says="Chromium", environment=self.environment())
 
 
 def find_chromium(cache: Path | None = None) -> Chromium:

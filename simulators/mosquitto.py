@@ -5,12 +5,11 @@ Nothing is downloaded when mosquitto is installed or already unpacked; the syste
 
 import os
 import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from simulators.errors import SimulatorError
-from simulators.package import PackageError, library_folders, unpack, with_libraries
+from simulators.package import PackageError, library_folders, unpack, why_not, with_libraries
 
 _SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/usr/local/bin", "/usr/bin")
 _INSTALL = "Install it with 'sudo apt install mosquitto', then try again."
@@ -46,15 +45,7 @@ class Mosquitto:
 
     def fault(self) -> str | None:
         """Return why the program does not start, or None when it does."""
-        try:
-            told = subprocess.run(  # noqa: S603 - a program that was searched for by its name
-                [self.binary, "-h"], env=self.environment(), capture_output=True, text=True, timeout=30, check=False
-            )
-        except (OSError, subprocess.TimeoutExpired) as error:
-            return str(error)
-        if told.stdout.startswith("mosquitto version"):
-            return None
-        return (told.stderr.strip() or told.stdout.strip() or f"exit status {told.returncode}").splitlines()[-1]
+        return why_not([self.binary, "-h"], says="mosquitto version", environment=self.environment())
 
 
 def find_mosquitto(cache: Path | None = None) -> Mosquitto:

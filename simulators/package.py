@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory, mkdtemp
 from simulators.errors import SimulatorError
 
 _APT_TIMEOUT_S = 300.0
+_ANSWER_S = 60.0
 
 
 class PackageError(SimulatorError):
@@ -33,6 +34,25 @@ def with_libraries(libraries: Sequence[Path]) -> dict[str, str]:
     inherited = os.environ.get("LD_LIBRARY_PATH")
     path = os.pathsep.join([*found, inherited] if inherited else found)
     return {**os.environ, **({"LD_LIBRARY_PATH": path} if path else {})}
+
+
+def why_not(command: Sequence[str | Path], *, says: str, environment: dict[str, str]) -> str | None:
+    """Return why a program does not start, or None when it does.
+
+    Args:
+        command: asks it for its version or its help.
+        says: how its answer begins.
+        environment: that it is run in.
+    """
+    try:
+        told = subprocess.run(  # noqa: S603 - a program that was searched for by its name
+            command, env=environment, capture_output=True, text=True, timeout=_ANSWER_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if told.stdout.startswith(says):
+        return None
+    return (told.stderr.strip() or told.stdout.strip() or f"exit status {told.returncode}").splitlines()[-1]
 
 
 def unpack(package: str, folder: Path, home: Path, *, works: Callable[[], bool]) -> None:

@@ -187,11 +187,11 @@ def hours(now: int, zone: str) -> list[tuple[float, str]]:
     return [one for one in reversed(found) if one[0] >= now - DAY + HOUR / 2]
 
 
-def midnights(begin: int, now: int, zone: str) -> list[tuple[float, str]]:
-    """Return midnights of the patient's clock, about eight."""
+def midnights(begin: int, end: int, zone: str, *, about: int = 8) -> list[tuple[float, str]]:
+    """Return midnights of the patient's clock between two times (ms UTC), about so many."""
     first = datetime.fromtimestamp(begin / 1000, UTC).astimezone(ZoneInfo(zone)).date() + timedelta(days=1)
-    last = datetime.fromtimestamp(now / 1000, UTC).astimezone(ZoneInfo(zone)).date()
-    step = max(1, round((last - first).days / 8))
+    last = datetime.fromtimestamp(end / 1000, UTC).astimezone(ZoneInfo(zone)).date()
+    step = max(1, round((last - first).days / about))
     found = []
     while first <= last:
         at = datetime(first.year, first.month, first.day, tzinfo=ZoneInfo(zone)).timestamp() * 1000

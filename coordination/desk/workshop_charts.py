@@ -6,9 +6,7 @@ the median in it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from markupsafe import Markup
@@ -16,6 +14,7 @@ from markupsafe import Markup
 from alerting.care_protocol import CareProtocol
 from alerting.rules import LevelRule
 from alerting.wording import shown_unit
+from coordination.desk.chart_parts import midnights
 from coordination.desk.charts import Area, Axis, Chart, Gap, Limit, Line, Mark, draw, runs, ticks
 from coordination.desk.pages import DAY, HOUR, day, number, said, t
 from coordination.desk.readings import Series
@@ -64,7 +63,7 @@ def pair(
             name=f"{name}-{quantity.value.replace('_', '-')}",
             title=title,
             description=t("{n} alertes dites.", "{n} alerts told.", n=len(alerts)),
-            x=Axis(low=since, high=until, ticks=_days(since, until, zone)),
+            x=Axis(low=since, high=until, ticks=midnights(since, until, zone, about=6)),
             y=y,
             lines=_lines(shown),
             areas=_areas(shown),
@@ -160,17 +159,4 @@ def _marks(alerts: Sequence[ReplayAlert], series: Series, since: int, zone: str)
             nearest = int(np.abs(series.times - one.raised_at).argmin())
             words = day(one.raised_at, zone) if len(alerts) <= _MOST_WORDS else ""
             found.append(Mark(at=one.raised_at, value=float(series.values[nearest]), words=words))
-    return found
-
-
-def _days(begin: int, end: int, zone: str) -> list[tuple[float, str]]:
-    """Return midnights of the patient's clock, about six."""
-    first = datetime.fromtimestamp(begin / 1000, UTC).astimezone(ZoneInfo(zone)).date() + timedelta(days=1)
-    last = datetime.fromtimestamp(end / 1000, UTC).astimezone(ZoneInfo(zone)).date()
-    step = max(1, round((last - first).days / 6))
-    found = []
-    while first <= last:
-        at = datetime(first.year, first.month, first.day, tzinfo=ZoneInfo(zone)).timestamp() * 1000
-        found.append((at, day(int(at), zone)))
-        first += timedelta(days=step)
     return found
