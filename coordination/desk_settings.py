@@ -41,7 +41,7 @@ class OidcSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
         name: on the button.
         server: its issuer, or the whole address of its discovery document; https, or this machine for a trial.
         client_id: what it calls this desk.
-        secret: file of what this desk shows it, mode 0600.
+        secret_file: of what this desk shows it, mode 0600.
         scopes: what is asked for; "openid" and "scope_all" at Pro Santé Connect.
         acr_values: levels of assurance that are asked for, apart by spaces; empty: none.
         level_demanded: whether its ID token must then say one of them (acr). Without, whoever it sends is believed.
@@ -53,7 +53,7 @@ class OidcSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
     name: Annotated[str, Meta(min_length=1, max_length=40)]
     server: Annotated[str, Meta(pattern=_SERVER)]
     client_id: Annotated[str, Meta(min_length=1, max_length=200)]
-    secret: Annotated[str, Meta(min_length=1, max_length=4096)]
+    secret_file: Annotated[str, Meta(min_length=1, max_length=4096)]
     scopes: Annotated[
         tuple[Annotated[str, Meta(pattern=r"^[!-~]{1,64}\Z")], ...], Meta(min_length=1, max_length=16)
     ] = (
@@ -71,8 +71,8 @@ Providers = Annotated[
     Meta(
         max_length=8,
         extra={
-            "fr": "[[desk.oidc]] avec id (a-z, 0-9, -), name, server (https), client_id et secret, et rien d'inconnu",
-            "en": "[[desk.oidc]] with id (a-z, 0-9, -), name, server (https), client_id and secret, nothing unknown",
+            "fr": "[[desk.oidc]] avec id (a-z, 0-9, -), name, server (https), client_id, secret_file, rien d'inconnu",
+            "en": "[[desk.oidc]] with id (a-z, 0-9, -), name, server (https), client_id, secret_file, nothing unknown",
         },
     ),
 ]
@@ -130,7 +130,7 @@ class DeskSettings(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True
 
 def placed(desk: DeskSettings, folder: File) -> DeskSettings:
     """Return the settings with each file where it is seen from everywhere; `folder` is the one of desk.toml."""
-    oidc = tuple(msgspec.structs.replace(one, secret=str(folder / one.secret)) for one in desk.oidc)
+    oidc = tuple(msgspec.structs.replace(one, secret_file=str(folder / one.secret_file)) for one in desk.oidc)
     return msgspec.structs.replace(
         desk,
         **{name: str(folder / getattr(desk, name)) for name in ("cookie_key", "identity_key", "exports")},

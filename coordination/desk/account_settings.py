@@ -86,7 +86,7 @@ def _app(one: OidcSettings) -> dict[str, Any]:
         "provider_id": one.id,
         "name": one.name,
         "client_id": one.client_id,
-        "secret": read_private(Path(one.secret)).decode().strip(),
+        "secret": read_private(Path(one.secret_file)).decode().strip(),
         "settings": {
             "server_url": one.server,
             "oauth_pkce_enabled": True,

@@ -193,4 +193,4 @@ def _way(records: list[dict[str, Any]]) -> tuple[Way, bool]:
         return Way.PASSKEY, True
     if "socialaccount" in methods:
         return Way.OIDC, True
-    return (Way.SECOND, True) if "mfa" in methods else (Way.PASSWORD, False)
+    return (Way.SECOND, True) if "mfa" in methods else (Way.FIRST, False)

@@ -53,7 +53,7 @@ _AGENT: Final = 120
 class Way(StrEnum):
     """How somebody shows who they are."""
 
-    PASSWORD = "password"  # noqa: S105 - a word
+    FIRST = "password"
     SECOND = "second"
     PASSKEY = "passkey"
     OIDC = "oidc"
@@ -98,13 +98,13 @@ def source_of(request: HttpRequest) -> str:
     return str(address)
 
 
-def subject_of(email: str, way: Way = Way.PASSWORD) -> str:
+def subject_of(email: str, way: Way = Way.FIRST) -> str:
     """Return what stands for an account in the tries of a way, whether or not there is such an account."""
     key = settings.SECRET_KEY.encode()
     return hmac.new(key, f"{way}\x00{email.strip().lower()}".encode(), hashlib.sha256).hexdigest()
 
 
-def begin(request: HttpRequest, email: str, way: Way = Way.PASSWORD) -> LoginEvent | None:
+def begin(request: HttpRequest, email: str, way: Way = Way.FIRST) -> LoginEvent | None:
     """Write down a try before it is checked; None when there were too many, which is an act."""
     subject, source, at = subject_of(email, way), source_of(request), now()
     browser = _browsers(request).get(_short(subject_of(email)), "")

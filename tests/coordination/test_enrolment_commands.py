@@ -303,7 +303,7 @@ def test_the_step_and_a_new_database_have_the_same_tables(tmp_path: Path) -> Non
         contextlib.closing(connect(tmp_path / "new.db")) as fresh,
         contextlib.closing(sqlite3.connect(":memory:")) as stepped,
     ):
-        for statement in (*STEPS[3], *STEPS[8], *STEPS[12]):
+        for statement in (*STEPS[3], *STEPS[8], *STEPS[13]):
             stepped.execute(statement)
         for table in tables:
             columns = fresh.execute(f"PRAGMA table_info({table})").fetchall()

@@ -11,6 +11,7 @@ from simulators.postgres import Postgres
 from tests.coordination.kit import POSTGRESQL
 
 LEFT_OPEN = ("-W", "ignore::ResourceWarning", "-W", "ignore::pytest.PytestUnraisableExceptionWarning")
+BESIDE = ("-n", "2", "--dist", "loadfile")
 ALSO = (
     "test_alert_events",
     "test_attribution",
@@ -38,7 +39,7 @@ def test_the_same_tests_pass_on_postgresql(tmp_path: Path) -> None:
     with Postgres(tmp_path / "server") as server:
         done = subprocess.run(
             # Tests leave it to the end of their process to close what they looked into.
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *LEFT_OPEN, *tests],
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *BESIDE, *LEFT_OPEN, *tests],
             env={**os.environ, POSTGRESQL: server.url("postgres")},
             cwd=here.parents[1],
             capture_output=True,

@@ -26,7 +26,7 @@ id = "psc"
 name = "Pro Santé Connect"
 server = "https://auth.example.org/realms/esante"
 client_id = "veilleur"
-secret = "keys/psc.secret"
+secret_file = "keys/psc.key"
 """
 
 
@@ -104,7 +104,7 @@ def test_the_settings_name_providers_and_say_whether_a_second_factor_is_required
     assert wanted.second_factor == "offered"
     (one,) = wanted.oidc
     assert (one.scopes, one.acr_values) == (("openid", "scope_all"), "eidas1")
-    assert Path(one.secret) == path.parent / "keys" / "psc.secret"
+    assert Path(one.secret_file) == path.parent / "keys" / "psc.key"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_the_settings_name_providers_and_say_whether_a_second_factor_is_required
     [
         ("https://auth", "http://auth", "desk.oidc"),
         ('id = "psc"', 'id = "PSC/../x"', "desk.oidc"),
-        ('secret = "keys/psc.secret"', "", "desk.oidc"),
+        ('secret_file = "keys/psc.key"', "", "desk.oidc"),
         ('client_id = "veilleur"', 'client_id = "veilleur"\nsecrt = "x"', "desk.oidc"),
         ('cookie_key = "desk.key"', 'second_factor = "never"', "desk.second_factor"),
     ],

@@ -45,7 +45,7 @@ def configured(provider: OidcProvider, folder: Path, monkeypatch: pytest.MonkeyP
         name="Pro Santé Connect",
         server=provider.base,
         client_id="veilleur",
-        secret=str(secret),
+        secret_file=str(secret),
         token_auth="client_secret_basic" if basic else "client_secret_post",
     )
     monkeypatch.setattr(settings, "DESK", replace(settings.DESK, oidc=(one,)))

@@ -190,7 +190,7 @@ def test_whoever_is_in_two_teams_looks_at_one_and_has_there_the_roles_of_there(d
 def test_an_identity_is_one_persons_and_an_administrator_says_whose(
     desk: Desk, admin: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = OidcSettings(id="psc", name="Pro Santé Connect", server="https://psc.example", client_id="x", secret="x")
+    one = OidcSettings(id="psc", name="Pro Santé Connect", server="https://psc.example", client_id="x", secret_file="x")
     monkeypatch.setattr(settings, "DESK", replace(settings.DESK, oidc=(one,)))
     claire, other = desk.user(Role.NURSE, name="Claire Martin"), desk.user(Role.NURSE, name="Somebody Else")
     form = {"provider": "psc", "number": "899700218896", "subject": ""}
