@@ -1,4 +1,4 @@
-"""Observations by month, on PostgreSQL alone: run by test_on_postgresql."""
+"""Observations by month, which PostgreSQL alone has: what needs one is run by test_on_postgresql."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from coordination.sqlite_database import SqliteDatabase
 from coordination.team_database import transaction
 from tests.coordination.kit import MINUTE, POSTGRESQL, START, Team, glucose
 
-pytestmark = pytest.mark.skipif(
+on_postgresql = pytest.mark.skipif(
     POSTGRESQL not in os.environ, reason="run on PostgreSQL by test_on_postgresql, which starts one"
 )
 DAY_MS = 86_400_000
@@ -38,6 +38,7 @@ def where(connection: Sql) -> dict[str, int]:
     return {str(name): int(count) for name, count in rows}
 
 
+@on_postgresql
 def test_each_month_has_a_table_and_wrong_times_have_theirs(team: Team, database: SqliteDatabase) -> None:
     connection = database._connection
     with transaction(connection):
@@ -48,6 +49,7 @@ def test_each_month_has_a_table_and_wrong_times_have_theirs(team: Team, database
     assert where(connection) == {"observation_2025_11": 1, "observation_2025_12": 1, OTHER: 2}
 
 
+@on_postgresql
 def test_a_month_that_is_made_late_takes_what_came_before_it(team: Team, database: SqliteDatabase) -> None:
     connection = database._connection
     later = int(datetime(2031, 5, 12, tzinfo=UTC).timestamp()) * 1000
