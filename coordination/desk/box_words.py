@@ -21,6 +21,27 @@ _SILENCES: Final = {
 }
 
 
+_DRIVERS: Final = {
+    "cgm": Sentence(fr="capteur de glucose", en="glucose sensor"),
+    "glucose_meter": Sentence(fr="lecteur de glycémie", en="glucose meter"),
+    "blood_pressure": Sentence(fr="tensiomètre", en="blood-pressure monitor"),
+    "weight_scale": Sentence(fr="balance", en="scale"),
+    "body_composition": Sentence(fr="balance à composition", en="body-composition scale"),
+    "xiaomi_scale": Sentence(fr="balance Xiaomi", en="Xiaomi scale"),
+    "pulse_oximeter": Sentence(fr="oxymètre", en="pulse oximeter"),
+    "thermometer": Sentence(fr="thermomètre", en="thermometer"),
+    "heart_rate": Sentence(fr="cardiofréquencemètre", en="heart-rate sensor"),
+}
+
+
+def driver_words(driver: str | None) -> str:
+    """Return what a device is, by what reads it."""
+    if driver is None:
+        return t("aucun pilote ne le lit", "nothing here reads it")
+    found = _DRIVERS.get(driver)
+    return driver if found is None else said(found)
+
+
 def standing_words(line: BoxLine) -> str:
     """Return what a box is to the team."""
     return said(STANDING[line.standing])

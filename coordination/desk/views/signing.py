@@ -34,6 +34,15 @@ FRESH_S = 300
 """Real seconds for which having shown who one is is enough to sign."""
 
 
+_SIGNS = {
+    Action.SIGN_SECOND: Role.PHYSICIAN,
+    Action.SIGN_FIRST: Role.NURSE,
+    Action.CHANGE_BOX_KEYS: Role.OPERATOR,
+    Action.PAIR_DEVICES: Role.INSTALLER,
+}
+"""Who has something to sign: a protocol, or an order to a box."""
+
+
 def _by(request: HttpRequest) -> Handler:
     return Handler(name=request.visit.user.name, row=request.visit.user.pk)
 
@@ -61,7 +70,7 @@ def _once_more(request: HttpRequest) -> HttpResponse | None:
 
 def own_key(request: HttpRequest) -> HttpResponse:
     """Show one's signing key, or how to make one."""
-    if not (request.visit.may(Action.SIGN_FIRST) or request.visit.may(Action.SIGN_SECOND)):
+    if not request.visit.may_one(_SIGNS):
         return pages.page(request, "signing_key.html", {"kept": None, "fault": "", "role": ""})
     if (elsewhere := _once_more(request)) is not None:
         return elsewhere
@@ -77,7 +86,8 @@ def _key_page(request: HttpRequest, *, fault: str = "") -> HttpResponse:
 
 
 def _list_role(request: HttpRequest) -> str:
-    return (Role.PHYSICIAN if request.visit.may(Action.SIGN_SECOND) else Role.NURSE).value
+    """Return as what the team's list is to name them."""
+    return next(role.value for action, role in _SIGNS.items() if request.visit.may(action))
 
 
 def _make_key(request: HttpRequest) -> HttpResponse:
@@ -161,7 +171,7 @@ def _sign(request: HttpRequest, pseudonym: str, role: Role) -> HttpResponse:
     seen = request.POST.get("vu", "")
     revision = int(seen) if seen.isdecimal() and len(seen) < 10 else -1
     try:
-        kept, key = _opened(request)
+        kept, key = opened(request)
         with acting() as database:
             signing_keys.tried_well(database, request.visit.user.pk)
             draft = open_draft(database, patient.team_id, patient.pk)
@@ -184,7 +194,7 @@ def _sign(request: HttpRequest, pseudonym: str, role: Role) -> HttpResponse:
     return HttpResponseRedirect(f"{reverse('workshop', args=[pseudonym])}#signatures")
 
 
-def _opened(request: HttpRequest) -> tuple[PersonKey, SigningKey]:
+def opened(request: HttpRequest) -> tuple[PersonKey, SigningKey]:
     """Return the visitor's key, opened with the PIN that they typed, for this act.
 
     Raises:

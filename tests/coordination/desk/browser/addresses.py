@@ -27,6 +27,7 @@ NO_PAGES: Mapping[str, str] = {
     "mfa_list_webauthn": "sends on",
     "mfa_login_webauthn": "sends on",
     "sign_in_again": "sends on",
+    "box_devices_state": "application/json",
     "enrolment_state": "application/json",
     "replay_state": "application/json",
 }
