@@ -64,7 +64,7 @@ def main(settings: Path) -> None:
         role = "nurse" if who in {"second", "guarded", "keyed"} else who
         for language, mark in (("fr", ""), ("en", "-en")):
             if who + mark != "nurse":
-                one = User.objects.create_user(address(who + mark), name, language=language)
+                one = User.objects.create_user(address(who + mark), f"{name}{mark and ' (English)'}", language=language)
                 User.objects.filter(pk=one.pk).update(password=nurse.password)
                 Membership.objects.create(user=one, team_id=1, role=role)
     guard(User.objects.get(email=address("guarded")))
