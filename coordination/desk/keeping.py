@@ -10,6 +10,7 @@ from django.conf import settings
 
 from coordination.audit_beside import account
 from coordination.audit_log import AuditLog
+from coordination.desk.fhir.bulk import discard
 from coordination.desk.identities import vault
 from coordination.desk.models import PatientKey, Retention, Team
 from coordination.desk.shared_database import acting, outside
@@ -37,6 +38,9 @@ def apply_retention(*, now: int, dry_run: bool = False) -> Iterator[tuple[str, K
             continue
         with acting() as database:
             done = keep_to(database, team.pk, keeping, now=now)
+        if done.patients:
+            # Nobody can take one patient out of a file that was made.
+            discard(team, now=now)
         yield team.name, done
     if not dry_run:
         with outside() as database:

@@ -5,13 +5,15 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import pytest
 from django.test import Client
 
 from coordination.audit_log import AuditLog
 from coordination.desk.access import Role
 from coordination.desk.fhir import bulk
 from coordination.desk.fhir.catalogue import KINDS
-from coordination.desk.models import ExportJob, Patient, SystemClient
+from coordination.desk.keeping import apply_retention
+from coordination.desk.models import ExportJob, Patient, Retention, SystemClient
 from coordination.desk.shared_database import acting
 from devices.reading import Quantity
 from tests.coordination.desk.fhir_kit import Reader, measured, week
@@ -198,12 +200,17 @@ def test_the_hour_of_the_export_is_when_it_was_asked(desk: Desk) -> None:
     assert json.loads(client.get(asked(client)).content)["transactionTime"] == "2025-11-22T09:26:40.000+00:00"
 
 
-def test_whoever_is_erased_is_in_no_export_that_waits(desk: Desk) -> None:
+@pytest.mark.parametrize("by_retention", [False, True], ids=["at the desk", "by retention"])
+def test_whoever_is_erased_is_in_no_export_that_waits(desk: Desk, *, by_retention: bool) -> None:
     week(desk)
     client = desk.client(Role.PHYSICIAN, Role.NURSE, Role.ADMIN)
-    state = asked(client)
     client.post(f"/patients/{PATIENT}/terminer", {"confirmer": "oui"})
-    client.post(f"/patients/{PATIENT}/effacer", {"pseudonyme": PATIENT, "sans_boitier": "oui"})
+    state = asked(client)
+    if by_retention:
+        Retention.objects.create(team_id=1, archive_days=30, view_days=180)
+        assert sum(done.patients for _, done in apply_retention(now=desk.clock.now + 31 * 24 * HOUR)) == 1
+    else:
+        client.post(f"/patients/{PATIENT}/effacer", {"pseudonyme": PATIENT, "sans_boitier": "oui"})
     assert not Patient.objects.filter(pseudonym=PATIENT).exists()
     assert client.get(state).status_code == 404
     assert list((desk.boxes.folder / "exports").iterdir()) == []
