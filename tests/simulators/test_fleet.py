@@ -25,8 +25,12 @@ async def region(tmp_path: Path) -> AsyncIterator[Region]:
         yield made
 
 
+PATIENCE_S = 150
+"""A receipt that found its link down is asked for again after half a minute, and twice as long at the next attempt."""
+
+
 async def until(holds: object) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while not holds():  # type: ignore[operator]  # noqa: ASYNC110 - of other processes
             await asyncio.sleep(0.02)
 
