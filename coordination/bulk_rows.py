@@ -33,6 +33,8 @@ def insert(connection: Sql, table: str, columns: Mapping[str, str], rows: Sequen
         places = ", ".join("?" for _ in columns)
         connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)  # noqa: S608
         return
+    if _has_nul(columns, rows):
+        rows = [[cast("Value", storable(value)) for value in row] for row in rows]
     cast("Postgres", connection).copy(table, list(columns), list(columns.values()), rows)
 
 
@@ -56,13 +58,21 @@ def insert_new(
         return {row for row in rows if connection.execute(statement, row).rowcount}
     arrays = ", ".join("?::bigint[]" if isinstance(value, int) else "?::text[]" for value in rows[0])
     columned = [_storable(column) for column in zip(*rows, strict=True)]
-    # What it keeps of a text without its NUL is found by that.
-    kept = dict(zip(zip(*columned, strict=True), rows, strict=True))
     found = connection.execute(
         f"INSERT INTO {table} ({names}) SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING RETURNING {names}",  # noqa: S608
         [_array(column) for column in columned],
     )
+    if found.rowcount == len(rows):
+        return set(rows)
+    # What it keeps of a text without its NUL is found by that.
+    kept = dict(zip(zip(*columned, strict=True), rows, strict=True))
     return {kept[tuple(row)] for row in found}
+
+
+def _has_nul(columns: Mapping[str, str], rows: Sequence[Sequence[Value]]) -> bool:
+    """Return whether any text has a NUL; column by column, as most have none."""
+    texts = (values for kind, values in zip(columns.values(), zip(*rows, strict=True), strict=True) if kind == "text")
+    return any("\0" in "".join(filter(None, cast("Sequence[str | None]", values))) for values in texts)
 
 
 def _storable(column: Sequence[int | str]) -> Sequence[int | str]:

@@ -162,6 +162,18 @@ def test_the_key_table_stands_behind_the_ranges(team: Team) -> None:
     assert rows(team.database, "SELECT count(*) FROM observation") == [(1,)]
 
 
+def test_a_text_that_one_engine_cannot_keep_stops_no_inbox_and_is_known_again(team: Team) -> None:
+    database = team.open_database()
+    hostile = [glucose(number, key=f"\0{number % 2}", source="de\0vice", device_time=None) for number in range(4)]
+    team.store(database, team.opened(0, hostile[:2]))
+    team.store(database, team.opened(0, hostile[:3]), team.opened(9, [glucose(1, key="\0" + "1")]))
+    database.close()
+    kept = rows(team.database, "SELECT seq, key, source FROM observation ORDER BY seq")
+    assert [(seq, key.replace("\ufffd", "\0"), source.replace("\ufffd", "\0")) for seq, key, source in kept] == [
+        (number, f"\0{number % 2}", "de\0vice") for number in range(3)
+    ]
+
+
 def test_a_repeat_is_receipted_again_and_the_receipt_lists_exact_ranges(team: Team) -> None:
     database = team.open_database()
     team.store(database, team.opened(10, [glucose(10)]))
