@@ -28,6 +28,7 @@ from coordination.problem_tables import COLUMNS, WORKED_OUT
 from coordination.sql import Sql
 from coordination.team_database import connect, transaction
 from devices.clock import SystemClock
+from exchange.messages import AlertRecord
 from exchange.messages import alert as alert_record
 from simulators.postgres import Postgres
 
@@ -52,6 +53,32 @@ _COLUMNS = (
 )
 
 
+def raised(patient: int, rule: str, at: int, *, priority: Priority = Priority.HIGH) -> AlertRecord:
+    """Return an alert of the patient of that number, as a box raises it at `at` (ms UTC)."""
+    return alert_record(
+        AlertChange(
+            kind=ChangeKind.RAISED,
+            alert_id=alert_id(patient=str(patient), protocol="p", rule=rule, onset=at),
+            patient=f"patient-{patient:05d}",
+            rule=rule,
+            priority=priority,
+            category=Category.TECHNICAL if rule == "sensor_silent" else Category.CLINICAL,
+            onset=at,
+            raised_at=at,
+            resolved_at=None,
+            evidence=(),
+            why=Sentence(fr="Poids en hausse de 2,4 kg en 3 jours ; le seuil est de 2 kg.", en="Weight is up."),
+            late=False,
+            supersedes=None,
+            protocol="heart_failure",
+            protocol_version=2,
+            protocol_hash="ab" * 32,
+            engine_version="1",
+            told_at=at,
+        )
+    )
+
+
 def rows_of(alerts: int, waiting: int, now: int) -> Iterator[tuple[object, ...]]:
     """Yield alerts, the newest of which wait, a third of those in somebody's hands."""
     for number in range(alerts):
@@ -59,29 +86,7 @@ def rows_of(alerts: int, waiting: int, now: int) -> Iterator[tuple[object, ...]]
         at = now - (alerts - number) * 25_000
         waits = number >= alerts - waiting
         state = (1 if number % 3 == 0 else 0) if waits else 2
-        technical = rule == "sensor_silent"
-        said = alert_record(
-            AlertChange(
-                kind=ChangeKind.RAISED,
-                alert_id=alert_id(patient=str(patient), protocol="p", rule=rule, onset=at),
-                patient=f"patient-{patient:05d}",
-                rule=rule,
-                priority=(Priority.HIGH, Priority.MEDIUM, Priority.LOW)[number % 3],
-                category=Category.TECHNICAL if technical else Category.CLINICAL,
-                onset=at,
-                raised_at=at,
-                resolved_at=None,
-                evidence=(),
-                why=Sentence(fr="Poids en hausse de 2,4 kg en 3 jours ; le seuil est de 2 kg.", en="Weight is up."),
-                late=False,
-                supersedes=None,
-                protocol="heart_failure",
-                protocol_version=2,
-                protocol_hash="ab" * 32,
-                engine_version="1",
-                told_at=at,
-            )
-        )
+        said = raised(patient, rule, at, priority=(Priority.HIGH, Priority.MEDIUM, Priority.LOW)[number % 3])
         yield (
             said.alert_id, patient, patient, "box", 1, "raised", rule, number % 3 + 1, said.category.value, at, at,
             None, 0, None, said.fr, said.en, "heart_failure", 2, "ab" * 32, "1", "[]", "nurse", at, None,
@@ -138,10 +143,11 @@ def begin(place: Place) -> None:
         DeskSite(
             database=place,
             secret="of a measurement, " * 4,
-            hosts=("testserver",),
+            hosts=("testserver", "127.0.0.1"),
             https=False,
             clock=SystemClock(),
             reading_hours=Sentence(fr="", en=""),
+            second_factor="offered",
         )
     )
     from django.core.management import call_command  # noqa: PLC0415
@@ -240,6 +246,11 @@ def measure(*, alerts: int, waiting: int, postgresql: bool) -> None:
         from django.db import connections  # noqa: PLC0415
 
         connections.close_all()
+
+
+def figures() -> None:
+    for postgresql in (False, True):
+        measure(alerts=1_000_000, waiting=2_000, postgresql=postgresql)
 
 
 def main() -> int:

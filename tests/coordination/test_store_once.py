@@ -169,8 +169,8 @@ def test_a_text_that_one_engine_cannot_keep_stops_no_inbox_and_is_known_again(te
     team.store(database, team.opened(0, hostile[:3]), team.opened(9, [glucose(1, key="\0" + "1")]))
     database.close()
     kept = rows(team.database, "SELECT seq, key, source FROM observation ORDER BY seq")
-    assert [(seq, key.replace("\ufffd", "\0"), source.replace("\ufffd", "\0")) for seq, key, source in kept] == [
-        (number, f"\0{number % 2}", "de\0vice") for number in range(3)
+    assert [tuple(str(value).replace("\ufffd", "\0") for value in row) for row in kept] == [
+        (str(number), f"\0{number % 2}", "de\0vice") for number in range(3)
     ]
 
 
