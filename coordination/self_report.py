@@ -9,6 +9,7 @@ What is not here: judging (self_report_judging), links (questionnaire_links), wh
 """
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from alerting.alert import Sentence
@@ -43,8 +44,11 @@ class SelfReportError(CoordinationError):
     """What was asked for cannot be done."""
 
 
+@cache
 def pathways() -> tuple[Pathway, ...]:
     """Return the pathways that ship: each protocol that judges answers, with the first questionnaire that asks them.
+
+    Read once a process: what ships does not change under it.
 
     Raises:
         CoordinationError: a file that ships is not as it must be.

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 from django.db import connection
@@ -59,6 +60,7 @@ def _texts(hashes: list[str]) -> dict[str, str]:
         return dict(cursor.fetchall())
 
 
+@lru_cache(maxsize=256)
 def _named(text: str | None) -> tuple[Sentence | None, str]:
     if text is None:
         return None, ""
