@@ -95,7 +95,8 @@ def replay_view(
 
 
 def _figures(database: Sql, result: ReplayResult, patient: Patient, now: int) -> list[Figure]:
-    weeks = max((result.until - result.since) / WEEK_MS, 1e-9)
+    # A few hours say nothing of a week: they count as the day that they are of.
+    weeks = max(result.until - result.since, DAY) / WEEK_MS
     before, after = result.before, result.after
 
     def rate(words: str, count: Callable[[ReplaySide], int]) -> Figure:
@@ -126,7 +127,9 @@ def _figures(database: Sql, result: ReplayResult, patient: Patient, now: int) ->
     room = sum(own.get(nurse, usual) for nurse in nurses)
     load = load_of(database, patient.team_id, budget=room, now=now)
     change = (_minutes(after) - (0.0 if before is None else _minutes(before))) / weeks
+    # A week that was lighter than what was replayed is spared no more than it had.
     new = max(0.0, load.minutes + change)
+    gap = new - load.minutes
     budget = t("{minutes} par semaine pour l'équipe", "{minutes} a week for the team", minutes=_hours(load.budget))
     figures.append(
         Figure(
@@ -134,8 +137,8 @@ def _figures(database: Sql, result: ReplayResult, patient: Patient, now: int) ->
             + f" ({t('budget :', 'budget:')} {budget})",
             before=_hours(load.minutes),
             after=_hours(new) + (f", {t('au-delà du budget', 'over budget')}" if new > load.budget else ""),
-            gap="=" if round(change) == 0 else f"{_signed(change, 0)}{NB}min",
-            more=change > 0.5,
+            gap="=" if round(gap) == 0 else f"{_signed(gap, 0)}{NB}min",
+            more=gap > 0.5,
         )
     )
     return figures

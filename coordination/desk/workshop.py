@@ -50,6 +50,7 @@ class Workshop:
         replay: what it found, None before.
         stale: the draft was changed since that replay.
         sent: what was sent, newest first.
+        rule: id of the rule for which the visitor came, "" for none.
     """
 
     patient: Patient
@@ -65,6 +66,7 @@ class Workshop:
     replay: ReplayView | None
     stale: bool
     sent: Sequence[Sent]
+    rule: str
 
     @property
     def faults(self) -> Sequence[Fault]:
@@ -87,13 +89,17 @@ class Workshop:
 
     @property
     def quiet(self) -> Sequence[Group]:
-        """The groups that nobody has to look at first: neither high, nor changed, nor at fault."""
-        return [group for group in self.groups if not _is_first(group)]
+        """The groups that nobody has to look at first: neither high, nor changed, nor at fault, nor come for."""
+        return [group for group in self.groups if not self._is_first(group)]
 
     @property
     def first(self) -> Sequence[Group]:
-        """The others."""
-        return [group for group in self.groups if _is_first(group)]
+        """The others, before them the one that was come for."""
+        found = [group for group in self.groups if self._is_first(group)]
+        return sorted(found, key=lambda group: group.table != self.rule)
+
+    def _is_first(self, group: Group) -> bool:
+        return group.table == self.rule or group.urgent == 1 or any(one.changed or one.faults for one in group.numbers)
 
 
 def coming(database: Sql, patient: Patient) -> CareProtocol | None:
@@ -109,12 +115,14 @@ def coming(database: Sql, patient: Patient) -> CareProtocol | None:
     return None
 
 
-def _is_first(group: Group) -> bool:
-    return group.urgent == 1 or any(one.changed or one.faults for one in group.numbers)
-
-
 def workshop_of(
-    database: Sql, patient: Patient, *, now: int, typed: Mapping[str, str] | None = None, text: str | None = None
+    database: Sql,
+    patient: Patient,
+    *,
+    now: int,
+    typed: Mapping[str, str] | None = None,
+    text: str | None = None,
+    rule: str = "",
 ) -> Workshop:
     """Return a patient's workshop.
 
@@ -124,6 +132,7 @@ def workshop_of(
         now: ms UTC.
         typed: what somebody typed into the form and was not kept.
         text: what somebody wrote in the advanced text and was not kept.
+        rule: id of the rule for which somebody came.
     """
     team = patient.team_id
     holding, applied = protocol_of(patient)
@@ -165,4 +174,5 @@ def workshop_of(
             Sent(draft=one, delivery=delivery_of(database, one.command_id, protocol_hash=one.protocol_hash))
             for one in sent_drafts(database, team, patient.pk)
         ],
+        rule=rule,
     )

@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 from simulators.postgres import Postgres
+from tests.coordination.engines import UNSAFE
 from tests.coordination.kit import POSTGRESQL
 
 LEFT_OPEN = ("-W", "ignore::ResourceWarning", "-W", "ignore::pytest.PytestUnraisableExceptionWarning")
 BESIDE = ("-n", "2", "--dist", "loadfile")
-UNSAFE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
-"""Each test has a database of its own, and nobody cuts this server's power: its disk is not waited for."""
 ALSO = (
     "test_alert_events",
     "test_attribution",
@@ -36,7 +35,8 @@ ALSO = (
 @pytest.mark.process
 def test_the_same_tests_pass_on_postgresql(tmp_path: Path) -> None:
     here = Path(__file__).parent
-    # A nurse's day in a browser is a test of its own on either engine (desk/browser/test_nurse_path.py).
+    # What is clicked through in a browser runs on either engine by itself (desk/browser/test_nurse_path.py and
+    # test_path_of_a_protocol.py).
     tests = [str(here / f"{name}.py") for name in ALSO] + [str(here / "desk"), f"--ignore={here / 'desk' / 'browser'}"]
     with Postgres(tmp_path / "server", settings=UNSAFE) as server:
         done = subprocess.run(

@@ -35,6 +35,8 @@ class Office:
     receipt: SigningKey = field(default_factory=SigningKey.generate)
     opening: OpeningKey = field(default_factory=OpeningKey.generate)
     people: dict[str, tuple[Role, SigningKey]] = field(default_factory=_person_keys)
+    named: dict[str, Person] = field(default_factory=dict)
+    """Those who keep their key to themselves, by their name."""
     _version: int = NOW
 
     def team(self, *, version: int = 1, issued_at: int = NOW - DAY, expires_at: int = NOW + 400 * DAY) -> TeamList:
@@ -44,9 +46,12 @@ class Office:
             expires_at=expires_at,
             recipients=(Recipient.of(self.opening, RecipientRole.TEAM),),
             receipt_signers=(ReceiptSigner.of(self.receipt),),
-            people=tuple(
-                Person(key=key.id, public=key.public.hex(), name=name, role=role)
-                for name, (role, key) in self.people.items()
+            people=(
+                *(
+                    Person(key=key.id, public=key.public.hex(), name=name, role=role)
+                    for name, (role, key) in self.people.items()
+                ),
+                *self.named.values(),
             ),
         )
 

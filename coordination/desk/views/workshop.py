@@ -6,6 +6,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import reverse
+from django.utils.http import urlencode
 
 from alerting.protocol_writer import write_protocol
 from alerting.toml_text import MOST_CHARACTERS
@@ -28,6 +29,8 @@ from coordination.packs import FaultyError, OutdatedError, all_packs, finder, me
 from coordination.sql import Sql
 from devices.clock import SystemClock
 
+LONGEST_RULE = 48
+
 
 def _patient(request: HttpRequest, pseudonym: str) -> Patient:
     patient = patient_of(request.visit.team, pseudonym)
@@ -45,12 +48,12 @@ def _revision(request: HttpRequest) -> int:
     return int(value) if value.isdecimal() and len(value) < 10 else -1
 
 
-def _back(pseudonym: str, anchor: str = "") -> HttpResponseRedirect:
-    return HttpResponseRedirect(f"{reverse('workshop', args=[pseudonym])}{anchor}")
+def _back(pseudonym: str, more: str = "") -> HttpResponseRedirect:
+    return HttpResponseRedirect(f"{reverse('workshop', args=[pseudonym])}{more}")
 
 
 def page(request: HttpRequest, patient: Patient, **kept: Any) -> HttpResponse:
-    """Show the workshop; `kept` is what somebody typed and was not saved (see `workshop_of`)."""
+    """Show the workshop; `kept` is what somebody typed and was not saved, or came for (see `workshop_of`)."""
     database = looking()
     shop = workshop_of(database, patient, now=request.visit.now, **kept)
     more: dict[str, object] = {
@@ -79,9 +82,13 @@ def _choices(database: Sql, shop: Workshop) -> list[tuple[str, str, bool]]:
 
 
 def show(request: HttpRequest, pseudonym: str) -> HttpResponse:
-    """Show a patient's workshop; numbers in the address (`?v.rule.key=`) stand in the form as if they were typed."""
+    """Show a patient's workshop; numbers in the address (`?v.rule.key=`) stand in the form as if they were typed.
+
+    The rule that the address names (`?regle=`) is the first of the form.
+    """
     typed = {name: value[:40] for name, value in request.GET.items() if name.startswith("v.")}
-    return page(request, _patient(request, pseudonym), **({"typed": typed} if typed else {}))
+    kept: dict[str, object] = {"typed": typed} if typed else {}
+    return page(request, _patient(request, pseudonym), rule=request.GET.get("regle", "")[:LONGEST_RULE], **kept)
 
 
 def begin(request: HttpRequest, pseudonym: str) -> HttpResponse:
@@ -101,7 +108,8 @@ def begin(request: HttpRequest, pseudonym: str) -> HttpResponse:
             )
     except OutdatedError as error:
         messages.warning(request, _told(error))
-    return _back(pseudonym)
+    rule = request.POST.get("regle", "")[:LONGEST_RULE]
+    return _back(pseudonym, f"?{urlencode({'regle': rule})}" if rule else "")
 
 
 def change(request: HttpRequest, pseudonym: str) -> HttpResponse:

@@ -1,6 +1,7 @@
 """A draft tried on a patient's history: by the box's engine, cancellable, bounded, and said with what it is worth."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,8 +21,8 @@ from coordination.desk.shared_database import acting, looking
 from coordination.replay_result import ReplayResult
 from coordination.replaying import readings_of
 from tests.coordination.desk.kit import Desk
-from tests.coordination.desk.workshop_kit import ADDRESS, DAY, begun, changed, draft_of, watched, worked
-from tests.coordination.kit import OTHER_PATIENT, POSTGRESQL, START, is_file
+from tests.coordination.desk.workshop_kit import ADDRESS, DAY, begun, changed, draft_of, watched, weight, worked
+from tests.coordination.kit import OTHER_BOX, OTHER_PATIENT, POSTGRESQL, START, is_file
 
 PARIS = ZoneInfo("Europe/Paris")
 
@@ -101,6 +102,36 @@ def test_the_page_says_what_changes_for_the_patient_and_the_team_with_what_was_l
     assert page.count('class="chart wide"') == 2, "two pictures side by side"
     changed(desk.client(Role.NURSE), weight_gain_3_days__delta="1,8")
     assert "Le projet a changé depuis ce rejeu" in desk.client(Role.NURSE).get(ADDRESS).content.decode()
+
+
+def test_a_load_is_not_lightened_by_more_than_it_was(desk: Desk) -> None:
+    watched(desk, days=0)
+    # Two and a half kilograms in three days, three weeks ago: the team had nothing of it in its last week.
+    gained = {20: 0.8, 19: 1.7, 18: 2.5, 17: 2.5, 16: 1.0}
+    desk.receive(*(weight(day, 82.0 + gained.get(day, 0.0)) for day in range(28, 0, -1)), box=OTHER_BOX)
+    nurse = desk.client(Role.NURSE)
+    begun(nurse)
+    changed(nurse, weight_gain_3_days__delta="3,0")
+    nurse.post(f"{ADDRESS}/rejouer", {"jours": "28"})
+    result = result_of(worked(desk))
+    assert result.before is not None
+    assert result.before.trial.burden.told > result.after.trial.burden.told
+    row = nurse.get(ADDRESS).content.decode().partition("tous patients (budget")[2].partition("</tr>")[0]
+    assert re.findall(r"<td[^>]*>(.*?)</td>", row) == ["0\u00a0min", "0\u00a0min", "="]
+
+
+def test_a_replay_of_a_few_hours_is_of_a_day(desk: Desk) -> None:
+    watched(desk, days=0)
+    desk.receive(weight(0.2, 82.0), weight(0.1, 85.0), box=OTHER_BOX)
+    nurse = desk.client(Role.NURSE)
+    begun(nurse)
+    changed(nurse, weight_gain_3_days__delta="1,6", weight_gain_3_days__end_delta="0,9")
+    nurse.post(f"{ADDRESS}/rejouer", {"jours": "28"})
+    assert result_of(worked(desk)).after.trial.burden.told == 1
+    page = nurse.get(ADDRESS).content.decode()
+    assert "alertes dites sur un jour" in page
+    row = page.partition("Alertes dites à quelqu&#39;un")[2].partition("</tr>")[0]
+    assert "7,0 par semaine" in row
 
 
 def test_a_replay_that_waits_or_runs_is_cancelled_and_shows_nothing(desk: Desk) -> None:

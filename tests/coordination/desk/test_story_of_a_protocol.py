@@ -5,7 +5,6 @@ home that the box asks over HTTP. The pages are asked as a browser would.
 """
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,32 +20,23 @@ from coordination.desk.shared_database import acting
 from coordination.handling import Handler
 from devices.relay_address import RelayForm
 from simulators.broker import Broker
-from simulators.relay_server import RelayServer, SimulatedValue
+from simulators.relay_server import RelayServer
 from tests.coordination.desk.conftest import NOWHERE
+from tests.coordination.desk.fall_kit import assert_discreet, dip, earlier, give_phone
 from tests.coordination.desk.kit import Desk, use
 from tests.coordination.desk.workshop_kit import just_shown, packaged, worked
-from tests.coordination.kit import PATIENT, POSTGRESQL, ManualClock
+from tests.coordination.kit import MINUTE, PATIENT, POSTGRESQL, ManualClock
 from tests.coordination.kit import Team as Boxes
-from tests.coordination.test_orders_over_a_broker import PINS, World, until
+from tests.coordination.order_kit import PINS, TeamAndBox, until
 from tests.exchange.office import NURSE, PHYSICIAN
 
 pytestmark = [
     pytest.mark.broker,
     pytest.mark.process,
-    pytest.mark.skipif(POSTGRESQL in os.environ, reason="the programs of this story are told of a file"),
+    pytest.mark.skipif(POSTGRESQL in os.environ, reason="a browser walks it there: test_path_of_a_protocol"),
 ]
 
-MINUTE = 60_000
 ADDRESS = f"/patients/{PATIENT}/protocole"
-
-
-INSTALLED_EARLIER = (
-    "from agent.clock_trust import LinuxTime; LinuxTime.synchronised = lambda self: True;"
-    "right = LinuxTime.wall_ms; LinuxTime.wall_ms = lambda self: right(self) - 6 * 3_600_000;"
-    "LinuxTime.boot = lambda self: 'ab' * 16;"
-    "from agent.cli import main; main()"
-)
-"""`veilleur run` six hours ago, before the machine was switched off: what was measured since is the box's to judge."""
 
 
 @pytest.fixture
@@ -55,19 +45,10 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
         yield started
 
 
-def dip(now: int, minutes_ago: int, mg_dl: float) -> list[SimulatedValue]:
-    """Forty minutes at a value, an hour of normal ones around it; the last is `minutes_ago` minus 20 minutes old."""
-    begin = now - minutes_ago * MINUTE
-    return [
-        SimulatedValue(at=begin + 5 * MINUTE * step, sgv=mg_dl if 4 <= step < 12 else 110.0, noise=1)
-        for step in range(17)
-    ]
-
-
 class Pages:
     """The desk's pages over the database that the programs write."""
 
-    def __init__(self, world: World, boxes: Boxes, clock: ManualClock) -> None:
+    def __init__(self, world: TeamAndBox, boxes: Boxes, clock: ManualClock) -> None:
         use(boxes.database)
         call_command("migrate", verbosity=0, interactive=False)
         self.desk = Desk(boxes, clock)
@@ -103,16 +84,11 @@ def test_an_alert_leads_to_a_protocol_that_the_next_one_obeys(tmp_path: Path, te
     # The pages' own clock stands a little ahead, so that nothing is of the future.
     clock: ManualClock = settings.DESK.clock
     clock.now = now + 5 * MINUTE
-    world = World(tmp_path, team, broker)
+    world = TeamAndBox(tmp_path, team, broker)
     with RelayServer(form=RelayForm.NIGHTSCOUT) as phone:
-        text = (world.box / "agent.toml").read_text(encoding="utf-8")
-        text = re.sub(r"(?s)\n\[\[devices\]\].*", "\n", text)
-        relay = (
-            f'\n[[relays]]\nname = "phone"\nurl = "{phone.url}"\npatient = "{PATIENT}"\nfrom = 2025-11-01T00:00:00Z\n'
-        )
-        (world.box / "agent.toml").write_text(text + relay, encoding="utf-8")
+        give_phone(world, phone.url)
         try:
-            with world.running_box(INSTALLED_EARLIER):
+            with world.running_box(earlier(6)):
                 pass
             phone.values += dip(now, 300, 68.0)
             with world.running_inbox():
@@ -149,7 +125,4 @@ def test_an_alert_leads_to_a_protocol_that_the_next_one_obeys(tmp_path: Path, te
                 assert next_one.onset > now - 100 * MINUTE
         finally:
             use(NOWHERE)
-    for log in (world.box / "log", world.folder / "inbox.log"):
-        said = log.read_text(encoding="utf-8")
-        for secret in (*PINS.values(), PATIENT, "Traceback"):
-            assert secret not in said, log
+    assert_discreet(world, *PINS.values())

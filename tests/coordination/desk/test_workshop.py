@@ -41,6 +41,23 @@ def test_a_draft_begins_with_what_holds_and_shows_what_is_allowed(desk: Desk) ->
     assert "Rien encore : les seuils sont ceux d&#39;aujourd&#39;hui." in page
 
 
+def test_who_comes_for_a_rule_finds_its_numbers_before_all_others(desk: Desk) -> None:
+    watched(desk, days=0)
+    nurse = desk.client(Role.NURSE)
+    # As the pages of an alert and of the load lead there; a draft is begun first.
+    address = f"{ADDRESS}?regle=weight_gain_1_day"
+    assert 'name="regle" value="weight_gain_1_day"' in nurse.get(address).content.decode()
+    begin = {"pack": "heart_failure", "regle": "weight_gain_1_day"}
+    assert nurse.post(f"{ADDRESS}/commencer", begin).headers["Location"] == address
+
+    def first(page: str) -> str:
+        return page.partition('<fieldset class="wsg')[2].partition("</fieldset>")[0]
+
+    assert "v.weight_gain_1_day.delta" in first(nurse.get(address).content.decode())
+    for other in (ADDRESS, f"{ADDRESS}?regle=none_such"):
+        assert "v.weight_gain_1_day.delta" not in first(nurse.get(other).content.decode())
+
+
 def test_the_whole_way_to_the_queue(desk: Desk) -> None:
     watched(desk)
     nurse = signer(desk, Role.NURSE, name="Anne Morel")

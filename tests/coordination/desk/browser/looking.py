@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
-from tests.coordination.desk.browser.world import World
+from tests.coordination.desk.browser.served import Served
 
 AXE = (Path(__file__).parent / "axe" / "axe.min.js").read_text(encoding="utf-8")
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -27,7 +27,7 @@ window.ran = [];
 class Visitor:
     """Somebody's browser: one context, its console, what it asked for."""
 
-    world: World
+    world: Served
     context: BrowserContext
     complaints: list[str] = field(default_factory=list)
 
@@ -52,7 +52,7 @@ class Visitor:
 
 
 @contextmanager
-def visitor(browser: Browser, world: World, who: str, **options: Any) -> Iterator[Visitor]:
+def visitor(browser: Browser, world: Served, who: str, **options: Any) -> Iterator[Visitor]:
     """Yield the browser of one of PEOPLE, already signed in; of nobody's for "nobody".
 
     What it complained about when it is closed fails the test, whatever the test was about.

@@ -5,27 +5,21 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from simulators.postgres import Postgres
 from tests.coordination.desk.browser.accounts import PASSWORD, PEOPLE, address
 from tests.coordination.desk.browser.household import CHEMOTHERAPY, HEART
 from tests.coordination.desk.browser.looking import visitor
 from tests.coordination.desk.browser.world import World
-from tests.coordination.kit import POSTGRESQL, rows
+from tests.coordination.engines import ENGINES, engine
+from tests.coordination.kit import rows
 
 pytestmark = [pytest.mark.process, pytest.mark.long, pytest.mark.timeout(900)]
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="module", params=ENGINES)
 def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("team")
-    if request.param == "sqlite":
-        with World(folder) as made:
-            yield made
-        return
-    with Postgres(folder / "server") as server, pytest.MonkeyPatch.context() as environment:
-        environment.setenv(POSTGRESQL, server.url("postgres"))
-        with World(folder) as made:
-            yield made
+    with engine(request.param, folder), World(folder) as made:
+        yield made
 
 
 def test_a_nurses_path_from_signing_in_to_what_is_kept(browser: Browser, world: World) -> None:

@@ -1,14 +1,8 @@
 """A team as it is on a working day, and its desk served by the real command: what a browser is shown in these tests."""
 
-import json
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -18,32 +12,24 @@ from alerting.alert import ChangeKind, Outcome, alert_id
 from alerting.protocol_writer import write_protocol
 from coordination.closing import close
 from coordination.database import Presence
-from coordination.desk_settings import DeskSettings
 from coordination.sqlite_database import SqliteDatabase
 from exchange.identity import SigningKey
 from exchange.messages import MAX_RECORDS, AlertRecord, Record, Status
-from simulators.broker import free_port
-from simulators.processes import command
-from tests.coordination.desk.browser.accounts import PASSWORD, PEOPLE, address
 from tests.coordination.desk.browser.enrolment import add_enrolment
 from tests.coordination.desk.browser.household import BOX_OF, NEW, PROTOCOL_OF, Home, homes
+from tests.coordination.desk.browser.served import Served
 from tests.coordination.kit import EPOCH, HOUR, Team, hypo
 
 SAID = {
     "fr": "Glucose bas : 62 mg/dL depuis 15 min ; à vérifier : une glycémie au doigt, de quoi se resucrer",
     "en": "Low glucose: 62 mg/dL for 15 min; to check: a fingerstick, something sweet at hand",
 }
-_OFFERED = 'second_factor = "offered"\n' if "second_factor" in DeskSettings.__struct_fields__ else ""
-"""The sessions of these tests are made without signing in; that second factors are required has tests of its own."""
-START_WITHIN_S = 120.0
-REPOSITORY = Path(__file__).parents[4]
 
 
 @dataclass
-class World:
+class World(Served):
     """The team, its database and its served desk, while the block lasts."""
 
-    folder: Path
     now: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
     def __enter__(self) -> Self:
@@ -53,27 +39,11 @@ class World:
         self.come_by: dict[str, str] = {}
         patients = [(name, box, "2020-01-01T00:00:00Z", PROTOCOL_OF[name]) for name, box in BOX_OF.items()]
         self.database: SqliteDatabase = self.boxes.open_database(self.boxes.settings(*patients), at=self.now)
-        self.settings = self.folder / "desk.toml"
-        self.port = free_port()
-        with self.settings.open("a", encoding="utf-8") as file:
-            file.write(f"\n[desk]\nport = {self.port}\nhttps = false\n{_OFFERED}")
+        self.name_desk()
         add_enrolment(self.settings, self.boxes.receipt, now=self.now)
-        self._server: subprocess.Popen[bytes] | None = None
         try:
             self._receive_all()
-            account = [
-                command("veilleur-desk"),
-                "account",
-                address("nurse"),
-                "--name",
-                PEOPLE["nurse"],
-                "--role",
-                "nurse",
-            ]
-            self._run(*account, "--config", said=f"{PASSWORD}\n{PASSWORD}\n")
-            said = json.loads(self._run(sys.executable, "-m", "tests.coordination.desk.browser.accounts"))
-            self.cookie, self.sessions = str(said["cookie"]), dict(said["sessions"])
-            self.passkey = str(said["passkey"])
+            self.admit()
             self.start()
         except BaseException:
             self.__exit__(None, None, None)
@@ -85,44 +55,6 @@ class World:
     ) -> None:
         self.stop()
         self.database.close()
-
-    @property
-    def origin(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        """Serve, until told to stop; returns when the desk answers."""
-        with (self.folder / "serve.log").open("ab") as log:
-            self._server = subprocess.Popen(
-                [command("veilleur-desk"), "serve", "--config", str(self.settings)], stdout=log, stderr=log
-            )
-        until = time.monotonic() + START_WITHIN_S
-        while self._server.poll() is None and time.monotonic() < until:
-            try:
-                with urllib.request.urlopen(f"{self.origin}/sante", timeout=5):
-                    return
-            except urllib.error.URLError:
-                # Nothing tells when it listens: it is asked again, a little later.
-                time.sleep(0.05)
-        raise RuntimeError(f"the desk did not come up: {self.log()}")
-
-    def stop(self) -> None:
-        if self._server is not None:
-            # It ends by itself, whatever pages are open.
-            server, self._server = self._server, None
-            server.terminate()
-            try:
-                server.wait(timeout=30)
-            finally:
-                server.kill()
-
-    def log(self) -> str:
-        """What the server said so far: nothing, as long as nothing breaks.
-
-        That it ended while pages were open, it says itself.
-        """
-        lines = (self.folder / "serve.log").read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n".join(line for line in lines if "timeout graceful shutdown exceeded" not in line)
 
     def receive(self, *records: Record, box: str) -> None:
         """Let a box send records, which the inbox keeps."""
@@ -143,20 +75,6 @@ class World:
         record = msgspec.structs.replace(record, **SAID | {"alert_id": known} | changes)
         self.receive(record, box=BOX_OF[patient])
         return record.alert_id
-
-    def _run(self, *words: str, said: str = "") -> bytes:
-        """Run a command whose last word is the settings file, and return what it printed."""
-        done = subprocess.run(
-            [*words, str(self.settings)],
-            input=said.encode(),
-            cwd=REPOSITORY,
-            capture_output=True,
-            check=False,
-            timeout=600,
-        )
-        if done.returncode:
-            raise RuntimeError(done.stderr.decode(errors="replace"))
-        return done.stdout
 
     def _receive_all(self) -> None:
         found = homes(self.now)
