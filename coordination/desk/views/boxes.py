@@ -6,11 +6,13 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from coordination import signing_keys
 from coordination.desk import box_words, pages
 from coordination.desk.boxes import box_of, listed, whole
+from coordination.desk.erasures import of_box
 from coordination.desk.models import Box
 from coordination.desk.pages import said, t
-from coordination.desk.shared_database import place
+from coordination.desk.shared_database import looking, place
 from coordination.desk.team_settings import listed_boxes, team_settings
 from coordination.errors import CoordinationError
 from coordination.office import now_ms
@@ -30,8 +32,16 @@ def show_all(request: HttpRequest) -> HttpResponse:
 
 def show(request: HttpRequest, box: str) -> HttpResponse:
     """Show one box."""
-    found = whole(request.visit, box_or_404(request, box))
-    return pages.page(request, "box.html", {"found": found, "row": found.row, "words": box_words})
+    row = box_or_404(request, box)
+    found = whole(request.visit, row)
+    more = {
+        "found": found,
+        "row": found.row,
+        "words": box_words,
+        "erasures": of_box(request.visit, row, found.row.line),
+        "kept": signing_keys.key_of(looking(), request.visit.user.pk),
+    }
+    return pages.page(request, "box.html", more)
 
 
 def revoke(request: HttpRequest, box: str) -> HttpResponse:
