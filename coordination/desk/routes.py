@@ -123,6 +123,7 @@ urlpatterns = [
     act("patients/<str:pseudonym>/protocole/envoyer", workshop.deliver, Action.SEND_PROTOCOL, "deliver"),
     page("parcours/<str:pathway>", packs.show, Action.PROPOSE_PROTOCOL, "pack"),
     act("parcours/<str:pathway>/limites", packs.set_limits, Action.SET_LIMITS, "set_limits"),
+    act("parcours/<str:pathway>/copier", packs.copy, Action.SET_LIMITS, "copy_pack"),
     act("parcours/<str:pathway>/texte", packs.write, Action.SET_LIMITS, "pack_write"),
     page("compte/signature", signing.own_key, Action.OWN_ACCOUNT, "own_key", methods=("GET", "POST")),
 ]
