@@ -19,15 +19,14 @@ from coordination.office import now_ms
 from coordination.revoking import control, revoke_at_inbox
 
 LONGEST_REASON = 200
-MOST_ROWS = 200
 
 
 def show_all(request: HttpRequest) -> HttpResponse:
     """Show the boxes, those first that somebody must look at."""
-    search = request.GET.get("chercher", "").strip()[:48]
-    rows = listed(request.visit, search)
-    context = {"rows": rows[:MOST_ROWS], "more": max(0, len(rows) - MOST_ROWS), "all": rows, "search": search}
-    return pages.page(request, "boxes.html", context | {"words": box_words})
+    search, page = request.GET.get("chercher", "").strip()[:48], request.GET.get("page", "")
+    wanted = int(page) if page.isascii() and page.isdecimal() and len(page) <= 5 else 1
+    found = listed(request.visit, search, page=wanted)
+    return pages.page(request, "boxes.html", {"found": found, "search": search, "words": box_words})
 
 
 def show(request: HttpRequest, box: str) -> HttpResponse:
