@@ -147,6 +147,7 @@ def begin(place: Place) -> None:
             https=False,
             clock=SystemClock(),
             reading_hours=Sentence(fr="", en=""),
+            # The sessions measured are made without signing in.
             second_factor="offered",
         )
     )

@@ -19,6 +19,8 @@ from exchange.commands import Command, CommandKind, SignedCommand
 class CommandState(StrEnum):
     """How far a command came."""
 
+    TO_SIGN = "to_sign"
+    """One person signed it; it waits here for a second one and is not sent."""
     QUEUED = "queued"
     """It waits here."""
     SENT = "sent"

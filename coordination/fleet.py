@@ -132,12 +132,13 @@ def boxes(
             "SELECT box.name, box_status.state, heard_at, version, backlog,"
             " (SELECT max(not_after) FROM box_certificate AS held"
             " WHERE held.box_id = box.id AND held.revoked_at IS NULL),"
-            " EXISTS (SELECT 1 FROM enrolment WHERE enrolment.box_id = box.id"
-            " AND enrolment.state IN ('open', 'claimed', 'confirmed') AND expires_at > ?),"
+            # Asked once for all boxes, not once for each: codes have no index by box, and a fleet's alerts are many. Of
+            # these, the few that are about no patient lie together.
+            " box.id IN (SELECT box_id FROM enrolment"
+            " WHERE state IN ('open', 'claimed', 'confirmed') AND expires_at > ?),"
             " EXISTS (SELECT 1 FROM device_silence WHERE device_silence.box_id = box.id AND device_id IS NULL"
             ' AND "to" IS NULL), canary_at,'
-            # Asked once for all boxes: a fleet's alerts are many.
-            " box.id IN (SELECT box_id FROM alert WHERE rule_id = ? AND resolved_at IS NULL),"
+            " box.id IN (SELECT box_id FROM alert WHERE patient_id IS NULL AND rule_id = ? AND resolved_at IS NULL),"
             " CASE WHEN box_status.state = 'online' THEN box_status.at - box_status.received_at END"
             " FROM box LEFT JOIN box_status ON box_status.box_id = box.id"
             " WHERE (? IS NULL OR box.team_id = ?) AND (? IS NULL OR box.name = ?) ORDER BY box.name",

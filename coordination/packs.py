@@ -7,10 +7,12 @@ boxes apply carries its pack within it and stays as it was signed.
 What is not here: who may change a pack (the desk's access: physicians), and what a pack may say (alerting).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
 from alerting.alert import Sentence
 from alerting.care_protocol import CareProtocol
@@ -24,8 +26,10 @@ from coordination.errors import CoordinationError
 from coordination.handling import Handler
 from coordination.protocol_sources import pack_bytes, packaged_protocols
 from coordination.sql import Sql
-from exchange.audit_chain import Act
+from exchange.audit_chain import Act, Detail
 
+NAME: Final = re.compile(r"[a-z][a-z0-9_]{1,47}")
+"""What a team may call a pack of its own."""
 _DEEPEST = 4
 """So many packs may inherit one another (alerting.protocol_file)."""
 _NOWHERE = Path("/nonexistent")
@@ -133,7 +137,56 @@ def _meaning(texts: tuple[tuple[str, str], ...]) -> CareProtocol | None:
     return check_protocol(texts[0][1].encode(), packs=find).protocol
 
 
-def save_pack(connection: Sql, *, team: int, name: str, text: str, seen: int, by: Handler, at: int) -> int:
+def copy_of(pack: Pack, name: str, title: Sentence) -> str:
+    """Return the text of a pack under another name and title, its version counted from 1; the rest is word for word.
+
+    Raises:
+        CoordinationError: the pack cannot be read.
+    """
+    head = {"name": name, "version": 1, "title": {"fr": title.fr, "en": title.en}}
+    document, copied = read_text(pack.text) | head, pack.text
+    for key, value in head.items():
+        line = toml_of({key: value}).strip().replace("\\", r"\\")
+        copied = re.sub(rf"(?m)^{key}\s*=.*$", line, copied, count=1)
+    # Where a line could not be put in its place, its comments are lost.
+    return copied if _same(copied, document) else toml_of(document)
+
+
+def _same(text: str, document: Mapping[str, object]) -> bool:
+    try:
+        return read_text(text) == document
+    except CoordinationError:
+        return False
+
+
+def make_pack(connection: Sql, pack: Pack, *, team: int, name: str, title: Sentence, by: Handler, at: int) -> None:
+    """Keep a copy of a pack under a name of the team's own, inside a transaction of the caller's.
+
+    Args:
+        connection: in a transaction.
+        pack: what is copied.
+        team: whose.
+        name: as `NAME` says.
+        title: what it is for, in both languages.
+        by: the physician.
+        at: ms UTC.
+
+    Raises:
+        FaultyError: the pack that is copied has faults.
+        CoordinationError: there is one of that name.
+    """
+    if pack_of(connection, team, name) is not None:
+        raise CoordinationError(
+            Sentence(fr=f"Un parcours s'appelle déjà {name}.", en=f"A pathway is called {name} already."),
+            hint=Sentence(fr="Choisir un autre nom.", en="Choose another name."),
+        )
+    text = copy_of(pack, name, title)
+    save_pack(connection, team=team, name=name, text=text, seen=0, by=by, at=at, copied=pack.name)
+
+
+def save_pack(
+    connection: Sql, *, team: int, name: str, text: str, seen: int, by: Handler, at: int, copied: str = ""
+) -> int:
     """Keep a pack as a physician wrote it, inside a transaction of the caller's; return its version.
 
     Args:
@@ -144,6 +197,7 @@ def save_pack(connection: Sql, *, team: int, name: str, text: str, seen: int, by
         seen: the version that they looked at, 0 for one as it ships or a new one.
         by: the physician.
         at: ms UTC.
+        copied: the pack that a new one begins as a copy of, "" for none.
 
     Raises:
         FaultyError: the text has faults.
@@ -183,7 +237,8 @@ def save_pack(connection: Sql, *, team: int, name: str, text: str, seen: int, by
         )
     log = AuditLog(connection)
     log.begin(at=at)
-    log.enter(Act.PACK_CHANGED, at=at, by=by.name, reference=name, detail={"version": seen + 1, "team": team})
+    detail: Detail = {"version": seen + 1, "team": team} | ({"copied": copied} if copied else {})
+    log.enter(Act.PACK_CHANGED, at=at, by=by.name, reference=name, detail=detail)
     return seen + 1
 
 

@@ -6,11 +6,12 @@
 - Tables are found by their columns (`patient_id`, `alert_id`, `pseudonym`), so that one that is added later is erased
   from too.
 - What their box still sends afterwards is received and not kept (erased_patients).
+- An order to their box to erase them that is not answered yet stays, under their pseudonym, until it is.
 - SQLite overwrites what it deletes (`secure_delete`), and the log of the database is emptied afterwards (`scour`); a
   dump of PostgreSQL holds nothing of it at once, its pages once they are vacuumed, which `scour` asks for.
 - What a backup holds is not reached from here: docs/operate.md says how long one is kept.
 
-Not here: the box, which is told by an order that two people sign, and who may ask for it (the desk).
+Not here: the box, which is told by an order that two people sign (erasure_orders), and who may ask (the desk).
 """
 
 import sqlite3
@@ -70,8 +71,8 @@ def erase(connection: Sql, patient: int, *, by: str, at: int, without_box: bool 
         patient: their row.
         by: who erases.
         at: ms UTC.
-        without_box: even though a box was told and has not answered, or was never told: it is lost, or was erased by
-            hand.
+        without_box: even though a box was told and has not answered, or was never told: it is lost, away, or was
+            erased by hand.
 
     Raises:
         CoordinationError: the follow-up goes on, or a box has not erased them.
@@ -95,8 +96,8 @@ def erase(connection: Sql, patient: int, *, by: str, at: int, without_box: bool 
                 en="A box has not confirmed that it erased this patient.",
             ),
             hint=Sentence(
-                fr="Lui envoyer l'ordre, ou cocher qu'il est perdu ou déjà effacé sur place.",
-                en="Send it the order, or tick that it is lost or was erased on the spot.",
+                fr="Signer l'ordre avec votre code et attendre sa réponse, ou cocher de ne pas l'attendre.",
+                en="Sign the order with your PIN and wait for its answer, or tick not to wait for it.",
             ),
         )
     _orders(connection, pseudonym)
@@ -143,10 +144,13 @@ def scour(connection: Sql, *, touched: tuple[str, ...] = ("observation", "alert"
 
 
 def _orders(connection: Sql, pseudonym: str) -> None:
+    # A box that is told, or about to be, still has to hear of it.
+    gone = "subject = ? AND NOT (kind = 'erase' AND state IN ('to_sign', 'queued', 'sent', 'accepted'))"
     connection.execute(
-        "DELETE FROM command_ack WHERE command_id IN (SELECT id FROM command WHERE subject = ?)", (pseudonym,)
+        f"DELETE FROM command_ack WHERE command_id IN (SELECT id FROM command WHERE {gone})",  # noqa: S608 - a constant
+        (pseudonym,),
     )
-    connection.execute("DELETE FROM command WHERE subject = ?", (pseudonym,))
+    connection.execute(f"DELETE FROM command WHERE {gone}", (pseudonym,))  # noqa: S608 - likewise
 
 
 def _memory_of_devices(connection: Sql, patient: int) -> None:

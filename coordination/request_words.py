@@ -36,6 +36,7 @@ KINDS: Final = {
     CommandKind.TEAM_LIST: Sentence(fr="nouvelle liste d'équipe", en="new team list"),
 }
 STATES: Final = {
+    CommandState.TO_SIGN: Sentence(fr="à signer par une deuxième personne", en="to be signed by a second person"),
     CommandState.QUEUED: Sentence(fr="en attente du boîtier", en="waiting for the box"),
     CommandState.SENT: Sentence(fr="partie, sans réponse encore", en="sent, no answer yet"),
     CommandState.ACCEPTED: Sentence(fr="reçue, en cours", en="received, being done"),

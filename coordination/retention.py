@@ -10,6 +10,7 @@ Times are ms UTC and days of 24 h, which are arguments. Not here: the settings' 
 
 from dataclasses import dataclass
 
+from coordination.erased_patients import unname_orders
 from coordination.patient_erasure import erase
 from coordination.sql import Sql
 
@@ -52,6 +53,7 @@ def keep_to(connection: Sql, team: int, keeping: Keeping, *, now: int) -> Kept:
     patients = overdue(connection, team, keeping, now=now)
     for patient in patients:
         erase(connection, patient, by=PROGRAM, at=now, without_box=True)
+    unname_orders(connection, now=now)
     views = connection.execute(
         "DELETE FROM desk_patientview WHERE at < ? AND patient_id IN (SELECT id FROM patient WHERE team_id = ?)",
         (now - keeping.views * DAY_MS, team),

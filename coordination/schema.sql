@@ -454,6 +454,8 @@ CREATE TABLE canary (
 
 -- What the team told boxes to do. content: the command and its signatures as they travel inside the seal (MessagePack);
 -- without signatures the team's programs sign as it leaves. signed_by: names (JSON). next_at: when it is sent (again).
+-- state 'to_sign': one person signed it and a second must; it is not sent. subject '@erased', with empty content: an
+-- order to erase somebody whom the team erased meanwhile, over.
 CREATE TABLE command (
     id TEXT PRIMARY KEY,
     box_id INTEGER NOT NULL REFERENCES box (id),

@@ -10,6 +10,7 @@ from alerting.alert import Sentence
 from coordination import command_acts
 from coordination.audit_log import TEAM
 from coordination.command_queue import UNANSWERED, CommandState, CommandView, Due
+from coordination.erased_patients import UNNAMED, unname_orders, without_words
 from coordination.errors import CoordinationError
 from coordination.sql import Sql
 from coordination.team_origin import is_origin
@@ -51,6 +52,33 @@ class SqliteCommands:
         self, command: Command, signed: SignedCommand, *, signed_by: Sequence[str], now: int, by: str = TEAM
     ) -> None:
         """Do the same inside a transaction of the caller's."""
+        self._keep(command, signed, signed_by=signed_by, state=CommandState.QUEUED, now=now)
+        command_acts.sent(self._connection, command, signed, signed_by=signed_by, by=by, at=now)
+
+    def hold(self, command: Command, signed: SignedCommand, *, signed_by: Sequence[str], now: int) -> None:
+        """Keep a command that a second person must sign before it is sent, inside a transaction of the caller's.
+
+        Raises:
+            CoordinationError: as `queue` does.
+        """
+        self._keep(command, signed, signed_by=signed_by, state=CommandState.TO_SIGN, now=now)
+
+    def release(
+        self, command: Command, signed: SignedCommand, *, signed_by: Sequence[str], now: int, by: str = TEAM
+    ) -> bool:
+        """Let a command be sent that was held, inside a transaction of the caller's; return False when it is not."""
+        changed = self._connection.execute(
+            "UPDATE command SET state = 'queued', content = ?, signed_by = ?, changed_at = ?, next_at = ?"
+            " WHERE id = ? AND state = 'to_sign'",
+            (msgspec.msgpack.encode(signed), msgspec.json.encode(list(signed_by)).decode(), now, now, command.id),
+        ).rowcount
+        if changed:
+            command_acts.sent(self._connection, command, signed, signed_by=signed_by, by=by, at=now)
+        return bool(changed)
+
+    def _keep(
+        self, command: Command, signed: SignedCommand, *, signed_by: Sequence[str], state: CommandState, now: int
+    ) -> None:
         execute = self._connection.execute
         box = execute("SELECT id FROM box WHERE name = ?", (command.box,)).fetchone()
         if box is None:
@@ -80,7 +108,7 @@ class SqliteCommands:
         execute(
             "INSERT INTO command (id, box_id, kind, subject, about, version, issued_at, expires_at, content, signed_by,"
             " protocol_hash, state, changed_at, attempts, next_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?, 0, ?)",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
             (
                 command.id,
                 box[0],
@@ -93,13 +121,13 @@ class SqliteCommands:
                 msgspec.msgpack.encode(signed),
                 msgspec.json.encode(list(signed_by)).decode(),
                 protocol_hash,
+                state.value,
                 now,
                 now,
             ),
         )
         if isinstance(body, ProtocolBody):
             self.keep_protocol(body.protocol_hash, body.text, at=now)
-        command_acts.sent(self._connection, command, signed, signed_by=signed_by, by=by, at=now)
 
     def keep_protocols(self, texts: Mapping[str, str], *, at: int) -> None:
         """See `CommandQueue.keep_protocols`."""
@@ -135,10 +163,11 @@ class SqliteCommands:
 
     def _claimed(self, now: int) -> Iterator[Due]:
         execute = self._connection.execute
-        execute(
+        if execute(
             f"UPDATE command SET state = 'expired', changed_at = ? WHERE {_WAITING} AND expires_at <= ?",  # noqa: S608
             (now, now),
-        )
+        ).rowcount:
+            unname_orders(self._connection, now=now)
         rows = execute(
             f"SELECT command.id, box.name, kind, content, attempts FROM command JOIN box ON box.id = box_id"  # noqa: S608
             f" WHERE {_WAITING} AND next_at <= ?"
@@ -178,11 +207,14 @@ class SqliteCommands:
         """Keep what a box said, inside a transaction of the caller's; what it says of no command of its is left out."""
         execute = self._connection.execute
         row = execute(
-            "SELECT state FROM command JOIN box ON box.id = box_id WHERE command.id = ? AND box.name = ?",
+            "SELECT state, kind, subject FROM command JOIN box ON box.id = box_id"
+            " WHERE command.id = ? AND box.name = ?",
             (answer.command, answer.box),
         ).fetchone()
         if row is None:
             return
+        if row[2] == UNNAMED:
+            answer = without_words(answer)
         execute(
             "INSERT INTO command_ack (command_id, state, reason, at, received_at, protocol_hash, highest,"
             " content) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -211,19 +243,29 @@ class SqliteCommands:
                 " (SELECT box_id FROM command WHERE id = ? AND kind = 'team_list' AND state = 'applied')",
                 (now, answer.command),
             )
+            if row[1] == CommandKind.ERASE.value:
+                unname_orders(self._connection, now=now)
 
     # --- what people see ----------------------------------------------------------------------------------
 
-    def views(self, *, box: str | None = None, unanswered: bool = False, limit: int = 50) -> Iterator[CommandView]:
-        """Yield the newest commands first, as people see them."""
+    def views(
+        self,
+        *,
+        box: str | None = None,
+        kind: CommandKind | None = None,
+        subject: str | None = None,
+        unanswered: bool = False,
+        limit: int = 50,
+    ) -> Iterator[CommandView]:
+        """Yield the newest commands first, as people see them: of one box, kind or patient where these are given."""
         chosen = f"AND {_WAITING}" if unanswered else ""
         rows = self._connection.execute(
             "SELECT command.id, box.name, kind, subject, about, signed_by, protocol_hash, issued_at, expires_at, state,"  # noqa: S608
             " changed_at, (SELECT content FROM command_ack WHERE command_id = command.id"
             "  ORDER BY state = 'applied' DESC, state = 'refused' DESC, received_at DESC, id DESC LIMIT 1)"
-            f" FROM command JOIN box ON box.id = box_id WHERE (? IS NULL OR box.name = ?) {chosen}"
-            " ORDER BY issued_at DESC, command.id LIMIT ?",
-            (box, box, limit),
+            f" FROM command JOIN box ON box.id = box_id WHERE (? IS NULL OR box.name = ?) AND (? IS NULL OR kind = ?)"
+            f" AND (? IS NULL OR subject = ?) {chosen} ORDER BY issued_at DESC, command.id LIMIT ?",
+            (box, box, kind, kind, subject, subject, limit),
         )
         for row in rows:
             yield CommandView(

@@ -37,6 +37,9 @@ class Action(StrEnum):
     END_FOLLOW_UP = "end_follow_up"
     EXPORT_PATIENT = "export_patient"
     ERASE_PATIENT = "erase_patient"
+    ORDER_ERASURE = "order_erasure"
+    """Sign first that a box erases a patient; a second person of another function signs too."""
+    CONFIRM_ERASURE = "confirm_erasure"
     EXPORT_FHIR = "export_fhir"
     EXPORT_EVALUATION = "export_evaluation"
     ENROL_BOX = "enrol_box"
@@ -81,6 +84,7 @@ ALLOWED: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
             _CARE
             | {
                 Action.SIGN_FIRST,
+                Action.ORDER_ERASURE,
                 Action.ENROL_BOX,
                 Action.READ_BOXES,
                 Action.READ_FLEET,
@@ -97,6 +101,7 @@ ALLOWED: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
             | {
                 Action.SET_LIMITS,
                 Action.SIGN_SECOND,
+                Action.CONFIRM_ERASURE,
                 Action.EXPORT_FHIR,
                 Action.READ_ACTS,
                 Action.READ_OWN_ACTS,
@@ -113,6 +118,7 @@ ALLOWED: Final[Mapping[Role, frozenset[Action]]] = MappingProxyType(
                 Action.READ_FLEET,
                 Action.ASK_BOX,
                 Action.CHANGE_BOX_KEYS,
+                Action.CONFIRM_ERASURE,
                 Action.RENEW_BOX,
                 Action.REVOKE_BOX,
                 Action.MANAGE_TEAM,

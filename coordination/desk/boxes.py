@@ -11,9 +11,7 @@ Not here: enrolling (enrolling), orders (box_orders), and who may (access).
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
-
-from django.db.models import Q
+from dataclasses import dataclass, replace
 
 from alerting.alert import Category, ChangeKind
 from coordination.command_queue import CommandView
@@ -31,9 +29,10 @@ from coordination.desk.models import (
     Observation,
     Patient,
 )
-from coordination.desk.shared_database import place, reading
+from coordination.desk.shared_database import looking, place, reading
 from coordination.desk.team_settings import listed_boxes
 from coordination.desk.visits import Visit
+from coordination.desk.worklist import PAGE
 from coordination.fleet import DAY_MS, BoxLine, Standing
 from coordination.fleet import boxes as fleet_boxes
 from coordination.office import now_ms
@@ -45,6 +44,8 @@ ENDING_MS = 30 * DAY_MS
 """A box renews its certificate while 60 days are left: fewer than these mean that it fails to."""
 CLOCK_WRONG_MS = 60_000
 """A clock that is further off than a message's way explains."""
+NO_FACT = 9
+"""Stands for the priority of the gravest fact of a box that says nothing is wrong."""
 MOST_GAPS = 20
 MOST_COMMANDS = 20
 
@@ -58,12 +59,14 @@ class BoxRow:
         patients: for whom it transmits; none for whoever may not read that.
         facts: what it says of itself that is not as it should be, gravest first.
         real: ms UTC, real time, when it was looked up.
+        gravest: priority of the gravest fact.
     """
 
     line: BoxLine
     patients: tuple[str, ...]
     facts: tuple[Alert, ...]
     real: int
+    gravest: int = NO_FACT
 
     @property
     def days(self) -> int | None:
@@ -88,16 +91,39 @@ class BoxRow:
         """By which the list is in order."""
         line = self.line
         enrolled = line.standing is Standing.ENROLLED
-        gravest = min((fact.prio for fact in self.facts), default=9)
         return (
             not line.silent,
             not line.mute,
             not (enrolled and line.state == "offline"),
             not self.ending,
-            gravest,
+            self.gravest,
             line.heard_at or 0,
             line.box,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoxList:
+    """A page of the list of boxes.
+
+    Attributes:
+        rows: of this page, those first that somebody must look at.
+        page: from 1 on.
+        total: how many boxes there are on all pages.
+        silent: how many of these are silent.
+        ending: of how many the certificate is not renewed as it should be.
+    """
+
+    rows: tuple[BoxRow, ...]
+    page: int
+    total: int
+    silent: int
+    ending: int
+
+    @property
+    def more(self) -> bool:
+        """Whether there is a page after this one."""
+        return self.page * PAGE < self.total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,50 +169,84 @@ def box_of(visit: Visit, name: str) -> Box | None:
     return found if found is not None and (seen is None or found.pk in seen) else None
 
 
-def listed(visit: Visit, search: str) -> list[BoxRow]:
-    """Return the boxes whose name contains `search` (or its patient's does), those first that somebody must look at."""
+def listed(visit: Visit, search: str, *, page: int = 1) -> BoxList:
+    """Return a page of the boxes whose name contains `search` (or its patient's does); past the end, the last one.
+
+    All of them are put in order; what a page shows besides is asked for the boxes on it only.
+    """
     _, team = visit.member()
     lines = fleet_boxes(place(), listed_boxes(), at=now_ms(), team=team.pk)
     seen = seen_by(visit)
     if seen is not None:
         own = frozenset(Box.objects.filter(pk__in=seen).values_list("name", flat=True))
         lines = tuple(line for line in lines if line.box in own)
-    rows = _rows(visit, lines)
     if search:
-        wanted = search.lower()
-        rows = [row for row in rows if any(wanted in name.lower() for name in (row.line.box, *row.patients))]
-    return sorted(rows, key=lambda row: row.urgency)
+        wanted, patients = search.lower(), _patients(visit, None)
+        lines = tuple(line for line in lines if any(wanted in name.lower() for name in (line.box, *patients[line.box])))
+    standing, real = _standing(team.pk), now_ms()
+    rows = sorted(
+        (
+            BoxRow(line=line, patients=(), facts=(), real=real, gravest=_gravest(standing.get(line.box, ())))
+            for line in lines
+        ),
+        key=lambda row: row.urgency,
+    )
+    page = max(1, min(page, -(-len(rows) // PAGE)))
+    return BoxList(
+        rows=_filled(visit, rows[(page - 1) * PAGE : page * PAGE], standing),
+        page=page,
+        total=len(rows),
+        silent=sum(row.line.silent for row in rows),
+        ending=sum(row.ending for row in rows),
+    )
 
 
-def _rows(visit: Visit, lines: Sequence[BoxLine]) -> list[BoxRow]:
-    patients: dict[str, list[str]] = defaultdict(list)
+def _filled(visit: Visit, rows: Sequence[BoxRow], standing: "dict[str, list[tuple[str, int]]]") -> tuple[BoxRow, ...]:
+    """Return rows with their patients and with what their boxes say of themselves."""
+    names = [row.line.box for row in rows]
+    patients = _patients(visit, names)
+    wanted = [alert for name in names for alert, _ in standing.get(name, ())]
+    facts: dict[str, list[Alert]] = defaultdict(list)
+    for alert in Alert.objects.filter(pk__in=wanted).select_related("box").order_by("prio", "-raised_at", "pk"):
+        facts[alert.box.name].append(alert)
+    return tuple(replace(row, patients=tuple(patients[row.line.box]), facts=tuple(facts[row.line.box])) for row in rows)
+
+
+def _patients(visit: Visit, boxes: Sequence[str] | None) -> "defaultdict[str, list[str]]":
+    """Return for whom boxes transmit (None: all of the team's); nobody for whoever may not read that."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
     if visit.may_one((Action.READ_PATIENTS, Action.READ_ALL_ACTS)):
         held = BoxAssignment.objects.filter(until=None, box__team=visit.team).order_by("patient__pseudonym")
+        if boxes is not None:
+            held = held.filter(box__name__in=boxes)
         for box, patient in held.values_list("box__name", "patient__pseudonym"):
-            patients[box].append(patient)
-    facts: dict[str, list[Alert]] = defaultdict(list)
-    for alert in _standing(Q(team=visit.team)):
-        facts[alert.box.name].append(alert)
-    real = now_ms()
-    return [
-        BoxRow(line=line, patients=tuple(patients[line.box]), facts=tuple(facts[line.box]), real=real) for line in lines
-    ]
+            found[box].append(patient)
+    return found
 
 
-def _standing(which: Q) -> Iterable[Alert]:
-    """Return the technical alerts that stand, gravest first."""
-    return (
-        Alert.objects.filter(which, category=Category.TECHNICAL.value, resolved_at=None, state__lt=2)
-        .exclude(kind=ChangeKind.RETRACTED.value)
-        .select_related("box", "patient")
-        .order_by("prio", "-raised_at", "pk")
-    )
+def _gravest(facts: Iterable[tuple[str, int]]) -> int:
+    return min((prio for _, prio in facts), default=NO_FACT)
+
+
+def _standing(team: int, box: str | None = None) -> "dict[str, list[tuple[str, int]]]":
+    """Return (id, priority) of the technical alerts that stand, by box."""
+    found: dict[str, list[tuple[str, int]]] = defaultdict(list)
+    # Open alerts are few and have an index: it serves where the query says "state < 2" itself, which Django would not,
+    # and where no index of the team's alerts looks better (the plus).
+    for name, alert, prio in looking().execute(
+        "SELECT box.name, alert.id, prio FROM alert JOIN box ON box.id = box_id WHERE state < 2 AND +alert.team_id = ?"
+        " AND category = ? AND resolved_at IS NULL AND kind <> ? AND (? IS NULL OR box.name = ?)",
+        (team, Category.TECHNICAL.value, ChangeKind.RETRACTED.value, box, box),
+    ):
+        found[name].append((alert, prio))
+    return found
 
 
 def whole(visit: Visit, box: Box) -> WholeBox:
     """Return everything about a box of the visitor's."""
     (line,) = fleet_boxes(place(), listed_boxes(), at=now_ms(), box=box.name)
-    (row,) = _rows(visit, (line,))
+    bare = BoxRow(line=line, patients=(), facts=(), real=now_ms())
+    (row,) = _filled(visit, (bare,), _standing(box.team_id, box.name))
     with reading() as opened:
         commands = SqliteCommands(opened, nullcontext)
         views = tuple(commands.views(box=box.name, limit=MOST_COMMANDS))

@@ -6,32 +6,41 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from coordination import signing_keys
 from coordination.desk import box_words, pages
 from coordination.desk.boxes import box_of, listed, whole
+from coordination.desk.erasures import of_box
 from coordination.desk.models import Box
 from coordination.desk.pages import said, t
-from coordination.desk.shared_database import place
+from coordination.desk.shared_database import looking, place
 from coordination.desk.team_settings import listed_boxes, team_settings
 from coordination.errors import CoordinationError
 from coordination.office import now_ms
 from coordination.revoking import control, revoke_at_inbox
 
 LONGEST_REASON = 200
-MOST_ROWS = 200
 
 
 def show_all(request: HttpRequest) -> HttpResponse:
     """Show the boxes, those first that somebody must look at."""
-    search = request.GET.get("chercher", "").strip()[:48]
-    rows = listed(request.visit, search)
-    context = {"rows": rows[:MOST_ROWS], "more": max(0, len(rows) - MOST_ROWS), "all": rows, "search": search}
-    return pages.page(request, "boxes.html", context | {"words": box_words})
+    search, page = request.GET.get("chercher", "").strip()[:48], request.GET.get("page", "")
+    wanted = int(page) if page.isascii() and page.isdecimal() and len(page) <= 5 else 1
+    found = listed(request.visit, search, page=wanted)
+    return pages.page(request, "boxes.html", {"found": found, "search": search, "words": box_words})
 
 
 def show(request: HttpRequest, box: str) -> HttpResponse:
     """Show one box."""
-    found = whole(request.visit, box_or_404(request, box))
-    return pages.page(request, "box.html", {"found": found, "row": found.row, "words": box_words})
+    row = box_or_404(request, box)
+    found = whole(request.visit, row)
+    more = {
+        "found": found,
+        "row": found.row,
+        "words": box_words,
+        "erasures": of_box(request.visit, row, found.row.line),
+        "kept": signing_keys.key_of(looking(), request.visit.user.pk),
+    }
+    return pages.page(request, "box.html", more)
 
 
 def revoke(request: HttpRequest, box: str) -> HttpResponse:

@@ -8,20 +8,19 @@ from django.contrib import messages
 from django.http import FileResponse, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.urls import reverse
 
-from coordination.desk import identities, pages
-from coordination.desk.fhir.bulk import discard
+from coordination import signing_keys
+from coordination.desk import box_words, identities, pages
+from coordination.desk.erasures import of_patient
 from coordination.desk.identities import REASONS
 from coordination.desk.models import BoxAssignment, Consent, Identity, Patient
 from coordination.desk.pages import said, t
 from coordination.desk.patient_forms import CONSENTS, HOW, AssignForm, ConsentForm, IdentityForm, ReasonForm
-from coordination.desk.shared_database import acting, outside
+from coordination.desk.shared_database import acting, looking
 from coordination.desk.views.patients import patient_or_404
 from coordination.errors import CoordinationError
 from coordination.identity_vault import Person
 from coordination.patient_acts import OtherBox, end_follow_up, resume, take_back
 from coordination.patient_acts import assign as given
-from coordination.patient_erasure import box_orders, scour
-from coordination.patient_erasure import erase as erased
 from coordination.patient_export import write_export
 from exchange.audit_chain import Act
 from exchange.errors import IdentityError
@@ -41,8 +40,6 @@ def _page(request: HttpRequest, patient: Patient, *, status: int = 200, **forms:
             person = identities.read(patient)
         except (CoordinationError, IdentityError) as error:
             fault = _words(error)
-    with outside() as database:
-        orders = box_orders(database, patient.pk)
     context = {
         "patient": patient,
         "until": until,
@@ -52,7 +49,9 @@ def _page(request: HttpRequest, patient: Patient, *, status: int = 200, **forms:
         "known": Identity.objects.filter(patient_id=patient.pk).first(),
         "consents": Consent.objects.filter(patient_id=patient.pk).order_by("-recorded_at"),
         "assignments": BoxAssignment.objects.filter(patient=patient).select_related("box").order_by("-since"),
-        "orders": orders,
+        "orders": of_patient(visit, patient) if patient.ended_at is not None else (),
+        "kept": signing_keys.key_of(looking(), visit.user.pk),
+        "words": box_words,
         "REASONS": REASONS,
         "CONSENTS": CONSENTS,
         "HOW": HOW,
@@ -308,42 +307,3 @@ def begin_again(request: HttpRequest, pseudonym: str) -> HttpResponse:
             request, t("Suivi repris : attribuer un boîtier.", "Follow-up resumed: give the patient a box.")
         )
     return _back(patient, "boitier")
-
-
-def erase(request: HttpRequest, pseudonym: str) -> HttpResponse:
-    """Erase a patient for good, once somebody has typed whom."""
-    patient, visit = patient_or_404(request, pseudonym), request.visit
-    if request.POST.get("pseudonyme", "").strip().lower() != patient.pseudonym:
-        messages.warning(
-            request,
-            t(
-                "Le pseudonyme tapé n'est pas celui de ce patient. Rien n'a été effacé.",
-                "What was typed is not this patient's pseudonym. Nothing was erased.",
-            ),
-        )
-        return _back(patient, "effacer")
-
-    def done() -> str:
-        with acting() as database:
-            found = erased(
-                database,
-                patient.pk,
-                by=visit.user.name,
-                at=visit.now,
-                without_box=request.POST.get("sans_boitier") == "oui",
-            )
-        # Nobody can take one patient out of a file that was made: they are all made anew by whoever needs them.
-        discard(visit.team, now=visit.now)
-        with outside() as database:
-            scour(database)
-        return t(
-            "Patient effacé : {readings} mesures et {alerts} alertes détruites, clé d'identité comprise.",
-            "Patient erased: {readings} readings and {alerts} alerts destroyed, with the key of their identity.",
-            readings=found.readings,
-            alerts=found.alerts,
-        )
-
-    if not _try(request, done):
-        return _back(patient, "effacer")
-    identities.hide(request.session, patient)
-    return HttpResponseRedirect(reverse("patients"))

@@ -51,16 +51,14 @@ def _language() -> Language:
     return Language.FR if pages.french() else Language.EN
 
 
-def _once_more(request: HttpRequest) -> HttpResponse | None:
-    """Return where somebody shows anew who they are, None when they just did.
+def shown_anew(request: HttpRequest, back: str) -> HttpResponse | None:
+    """Return where somebody shows anew who they are and from where they come `back`, None when they just did.
 
     What they posted is not kept to be done afterwards, as allauth would: it holds their PIN.
     """
     records = get_authentication_records(request, request.user)
     if records and time.time() - records[-1]["at"] < FRESH_S:
         return None
-    named = request.resolver_match.kwargs
-    back = reverse("sign_page", kwargs=named) if "pseudonym" in named else request.path
     ways = get_adapter(request).get_reauthentication_methods(request.user)
     return HttpResponseRedirect(f"{ways[0]['url'] if ways else '/compte/login/'}?{urlencode({'next': back})}")
 
@@ -72,7 +70,7 @@ def own_key(request: HttpRequest) -> HttpResponse:
     """Show one's signing key, or how to make one."""
     if not request.visit.may_one(_SIGNS):
         return pages.page(request, "signing_key.html", {"kept": None, "fault": "", "role": ""})
-    if (elsewhere := _once_more(request)) is not None:
+    if (elsewhere := shown_anew(request, request.path)) is not None:
         return elsewhere
     if request.method == "POST":
         return _make_key(request)
@@ -112,7 +110,7 @@ def sign_page(request: HttpRequest, pseudonym: str) -> HttpResponse:
     patient = patient_of(request.visit.team, pseudonym)
     if patient is None:
         raise Http404
-    if (elsewhere := _once_more(request)) is not None:
+    if (elsewhere := shown_anew(request, reverse("sign_page", args=[pseudonym]))) is not None:
         return elsewhere
     return _sign_page(request, patient)
 
@@ -166,7 +164,7 @@ def _sign(request: HttpRequest, pseudonym: str, role: Role) -> HttpResponse:
     patient = patient_of(request.visit.team, pseudonym)
     if patient is None:
         raise Http404
-    if (elsewhere := _once_more(request)) is not None:
+    if (elsewhere := shown_anew(request, reverse("sign_page", args=[pseudonym]))) is not None:
         return elsewhere
     seen = request.POST.get("vu", "")
     revision = int(seen) if seen.isdecimal() and len(seen) < 10 else -1

@@ -1,5 +1,6 @@
 """The boxes of a team, as each role sees them, and taking one out."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -156,6 +157,48 @@ def test_what_a_box_signs_counts_no_more_once_it_is_revoked_whatever_the_broker_
     assert "O. Diallo" in str(kept[0][0])
     assert "volé le 3" in str(kept[0][0])
     assert "révoqué" in page(desk, f"/boitiers/{BOX}", Role.ADMIN)
+
+
+def fleet(desk: Desk, boxes: int) -> None:
+    """So many boxes of the team, every tenth of them silent."""
+    with connected(desk.boxes.database) as connection:
+        for n in range(boxes):
+            connection.execute("INSERT INTO box (name, heard_at) VALUES (?, ?)", (f"fleet-{n:04d}", START))
+            if n % 10 == 9:
+                connection.execute(
+                    'INSERT INTO device_silence (box_id, "from", cause) SELECT id, ?, ? FROM box WHERE name = ?',
+                    (START, "not_transmitted", f"fleet-{n:04d}"),
+                )
+
+
+def test_a_large_fleet_has_pages_counted_whole_and_each_box_is_on_one(desk: Desk) -> None:
+    desk.receive(glucose(0), technical("buffer_full", "La mémoire du boîtier est pleine"))
+    fleet(desk, 118)
+    shown = [page(desk, f"/boitiers?page={n}", Role.NURSE) for n in (1, 2, 3)]
+    names = [found for one in shown for found in re.findall(r'id="b-([^"]+)"', one)]
+    assert len(names) == len(set(names)) == 120
+    assert names[:11] == [f"fleet-{n:04d}" for n in range(9, 110, 10)]
+    # What a box says of itself brings it before those that say nothing.
+    assert names[11] == BOX
+    for one in shown:
+        assert "<b>120</b>" in one
+        assert "11 muets" in one
+    assert PATIENT in shown[0]
+    assert 'rel="next"' in shown[0]
+    assert 'rel="next"' not in shown[2]
+    assert re.findall(r'id="b-([^"]+)"', page(desk, "/boitiers?page=99", Role.NURSE)) == names[100:]
+    for odd in ("0", "-1", "x", "9" * 30, "²"):
+        assert re.findall(r'id="b-([^"]+)"', page(desk, f"/boitiers?page={quote(odd)}", Role.NURSE)), odd
+
+
+def test_a_search_goes_on_over_its_pages_and_finds_by_patient(desk: Desk) -> None:
+    desk.receive(glucose(0))
+    fleet(desk, 60)
+    shown = page(desk, "/boitiers?chercher=fleet", Role.NURSE)
+    assert 'href="?chercher=fleet&amp;page=2"' in shown
+    assert len(re.findall(r'id="b-([^"]+)"', page(desk, "/boitiers?chercher=fleet&page=2", Role.NURSE))) == 10
+    assert re.findall(r'id="b-([^"]+)"', page(desk, f"/boitiers?chercher={PATIENT}", Role.NURSE)) == [BOX]
+    assert re.findall(r'id="b-([^"]+)"', page(desk, f"/boitiers?chercher={PATIENT}", Role.ADMIN)) == []
 
 
 HOSTILE = (

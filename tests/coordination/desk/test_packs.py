@@ -1,11 +1,14 @@
 """The packs of a team: which ship, what a physician allows a nurse, and who is first."""
 
+import tomllib
 from pathlib import Path
+
+import pytest
 
 from coordination.desk.access import Role
 from coordination.desk.models import PackVersion
 from coordination.desk.shared_database import looking
-from coordination.protocol_sources import pack_bytes
+from coordination.protocol_sources import pack_bytes, packaged_protocols
 from tests.coordination.desk.kit import Desk
 from tests.coordination.desk.workshop_kit import ADDRESS, begun, changed, draft_of, watched
 
@@ -124,6 +127,101 @@ def test_limits_that_would_break_a_pack_that_inherits_are_refused_and_name_it(de
     page = desk.client(Role.PHYSICIAN).post("/parcours/diabetes_cgm/limites", sent).content.decode()
     assert "Le parcours diabetes_cgm_frail hérite de celui-ci" in page
     assert not PackVersion.objects.exists()
+
+
+COPY = {"nom": "coeur_nuit", "titre": 'Cœur, « nuit » "\\', "titre_en": "Heart, at night"}
+
+
+def test_a_physician_makes_a_pack_from_another_and_sets_its_limits_alone(desk: Desk) -> None:
+    watched(desk, days=0)
+    nurse, physician = desk.client(Role.NURSE), desk.client(Role.PHYSICIAN, name="Dr Claire Petit")
+    assert "Faire un autre parcours" in physician.get(PACK).content.decode()
+    page = physician.post(f"{PACK}/copier", COPY, follow=True)
+    assert page.redirect_chain[-1][0] == "/parcours/coeur_nuit"
+    assert "version 1 de l&#39;équipe, par Dr Claire Petit" in page.content.decode()
+    (made,) = PackVersion.objects.all()
+    # Its comments, with the sources of each threshold, are there too.
+    assert made.text.count("#") == packaged_text("heart_failure").count("#")
+    changed_lines = set(made.text.splitlines()) ^ set(packaged_text("heart_failure").splitlines())
+    assert len(changed_lines) == 6
+    sent = {"vu": "1", **limits(weight_gain_3_days__delta="1,0 3,0")}
+    assert physician.post("/parcours/coeur_nuit/limites", sent).status_code == 302
+    assert 'value="1,0"' in physician.get("/parcours/coeur_nuit").content.decode()
+    assert 'name="b.v.weight_gain_3_days.delta" value="1,5"' in physician.get(PACK).content.decode()
+    # A nurse drafts with it from then on.
+    assert "Cœur, « nuit »" in nurse.get("/parcours").content.decode()
+    assert "coeur_nuit" in nurse.get(ADDRESS).content.decode()
+    assert nurse.post(f"{ADDRESS}/commencer", {"pack": "coeur_nuit"}).status_code == 302
+    assert 'pack = "coeur_nuit"' in draft_of().text
+    acts = looking().execute("SELECT body FROM audit WHERE act = 'pack_changed' ORDER BY n").fetchall()
+    assert "heart_failure" in str(acts[0][0])
+
+
+@pytest.mark.parametrize("pack", packaged_protocols())
+def test_every_pack_that_ships_can_be_copied(desk: Desk, pack: str) -> None:
+    desk.database  # noqa: B018 - makes the team
+    physician = desk.client(Role.PHYSICIAN)
+    assert physician.post(f"/parcours/{pack}/copier", COPY).status_code == 302
+    (made,) = PackVersion.objects.all()
+    before, after = tomllib.loads(packaged_text(pack)), tomllib.loads(made.text)
+    head = {"name": "coeur_nuit", "version": 1, "title": {"fr": COPY["titre"], "en": COPY["titre_en"]}}
+    assert after == before | head
+    assert made.text.count("#") == packaged_text(pack).count("#")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("nom", "", "De 2 à 48 lettres"),
+        ("nom", "Cœur", "De 2 à 48 lettres"),
+        ("nom", "a" * 49, "De 2 à 48 lettres"),
+        ("nom", "../etc", "De 2 à 48 lettres"),
+        ("nom", "a\x00b", "De 2 à 48 lettres"),
+        ("nom", "heart_failure", "Un parcours s&#39;appelle déjà heart_failure. Choisir un autre nom."),
+        ("titre", " ", "Dire en 1 à 120 caractères"),
+        ("titre", "x" * 121, "Dire en 1 à 120 caractères"),
+        ("titre", "a\nb", "Dire en 1 à 120 caractères"),
+        ("titre", "Insuffisance cardiaque, poids et tension", "en donner un qui l&#39;en distingue"),
+        ("titre_en", "Heart failure, weight and blood pressure", "en donner un qui l&#39;en distingue"),
+    ],
+)
+def test_what_is_typed_of_a_new_pack_is_checked_in_words_and_kept_in_the_form(
+    desk: Desk, field: str, value: str, words: str
+) -> None:
+    desk.database  # noqa: B018 - makes the team
+    answer = desk.client(Role.PHYSICIAN).post(f"{PACK}/copier", COPY | {field: value})
+    assert answer.status_code == 422
+    assert words in answer.content.decode()
+    kept = "titre_en" if field != "titre_en" else "nom"
+    assert f'value="{COPY[kept]}"' in answer.content.decode()
+    assert not PackVersion.objects.exists()
+
+
+def test_of_two_packs_of_one_name_the_second_is_refused_and_another_team_has_neither(desk: Desk) -> None:
+    desk.database  # noqa: B018 - makes the team
+    physician = desk.client(Role.PHYSICIAN)
+    physician.post(f"{PACK}/copier", COPY)
+    page = physician.post("/parcours/diabetes_cgm/copier", COPY).content.decode()
+    assert "Un parcours s&#39;appelle déjà coeur_nuit." in page
+    assert PackVersion.objects.count() == 1
+    assert desk.client(Role.PHYSICIAN, team=2).get("/parcours/coeur_nuit").status_code == 404
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_only_a_physician_makes_packs(desk: Desk, role: Role) -> None:
+    desk.database  # noqa: B018 - makes the team
+    client = desk.client(role)
+    assert client.post(f"{PACK}/copier", COPY).status_code == (302 if role is Role.PHYSICIAN else 403)
+    assert PackVersion.objects.exists() == (role is Role.PHYSICIAN)
+    assert ("Faire un autre parcours" in client.get(PACK).content.decode()) == (role is Role.PHYSICIAN)
+
+
+def test_it_is_made_in_english_too(desk: Desk) -> None:
+    desk.database  # noqa: B018 - makes the team
+    physician = desk.client(Role.PHYSICIAN)
+    physician.get("/langue/en")
+    assert "Make another pathway from this one" in physician.get(PACK).content.decode()
+    assert "2 to 48 small letters" in physician.post(f"{PACK}/copier", COPY | {"nom": "É"}).content.decode()
 
 
 def packaged_text(name: str) -> str:

@@ -1,0 +1,110 @@
+"""A patient is erased, at the team and at home: two people sign on the desk's pages, the box refuses, then obeys.
+
+Real programs, as in the story of a protocol: the box, the inbox, a broker with the shipped access rules.
+"""
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+from coordination.desk.models import Patient
+from devices.relay_address import RelayForm
+from simulators.broker import Broker
+from simulators.relay_server import RelayServer
+from tests.coordination.desk.conftest import NOWHERE
+from tests.coordination.desk.kit import use
+from tests.coordination.desk.test_erasure import dump, found_in
+from tests.coordination.desk.test_story_of_a_protocol import INSTALLED_EARLIER, MINUTE, Pages, dip
+from tests.coordination.kit import PATIENT, POSTGRESQL, ManualClock
+from tests.coordination.kit import Team as Boxes
+from tests.coordination.test_orders_over_a_broker import PINS, World, until
+from tests.exchange.office import NURSE, PHYSICIAN
+
+pytestmark = [
+    pytest.mark.broker,
+    pytest.mark.process,
+    pytest.mark.skipif(POSTGRESQL in os.environ, reason="the programs of this story are told of a file"),
+]
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    with Broker(tmp_path / "broker") as started:
+        yield started
+
+
+class Erasing:
+    """The erasure on a patient's file, as people see it."""
+
+    def __init__(self, pages: Pages) -> None:
+        self.pages = pages
+
+    def pressed(self, name: str, **values: str) -> str:
+        form = {"pseudonyme": PATIENT, **values}
+        answer = self.pages.clients[name].post(f"/patients/{PATIENT}/effacer", form, follow=True)
+        return str(answer.content.decode())
+
+    def shown(self) -> str:
+        return str(self.pages.clients[NURSE].get(f"/patients/{PATIENT}/dossier").content.decode())
+
+    def ordered(self) -> None:
+        assert "signé par vous ; un médecin" in self.pressed(NURSE, code=PINS[NURSE])
+        assert "signé par vous et parti" in self.pressed(PHYSICIAN, code=PINS[PHYSICIAN])
+
+
+def kept_at_home(world: World) -> bool:
+    """Whether the box says that it judges anything of the patient."""
+    return PATIENT in world.status()["protocol_hashes"]
+
+
+def test_two_people_at_the_desk_erase_a_patient_from_a_real_box_and_then_from_the_team(
+    tmp_path: Path, team: Boxes, broker: Broker
+) -> None:
+    now = time.time_ns() // 1_000_000
+    clock: ManualClock = settings.DESK.clock
+    clock.now = now + 5 * MINUTE
+    world = World(tmp_path, team, broker)
+    agent = world.box / "agent.toml"
+    with RelayServer(form=RelayForm.NIGHTSCOUT) as phone:
+        text = re.sub(r"(?s)\n\[\[devices\]\].*", "\n", agent.read_text(encoding="utf-8"))
+        relay = (
+            f'\n[[relays]]\nname = "phone"\nurl = "{phone.url}"\npatient = "{PATIENT}"\nfrom = 2025-11-01T00:00:00Z\n'
+        )
+        agent.write_text(text + relay, encoding="utf-8")
+        try:
+            with world.running_box(INSTALLED_EARLIER):
+                pass
+            phone.values += dip(now, 300, 68.0)
+            with world.running_inbox():
+                with world.running_box():
+                    until(lambda: "hypo_level_1" in world.desk_command("alerts", "--json").output)
+                    pages = Pages(world, team, clock)
+                    erasing = Erasing(pages)
+                    pages.clients[NURSE].post(f"/patients/{PATIENT}/terminer", {"confirmer": "oui"})
+                    erasing.ordered()
+                    # Its settings still name them: it would begin again at once.
+                    until(lambda: "a refusé l&#39;ordre" in erasing.shown())
+                    assert f"{PATIENT} est encore dans les réglages" in erasing.shown()
+                # Unplugged, the patient taken out of its settings, and told anew.
+                left = re.sub(rf'(?s)\[\[patients\]\]\npseudonym = "{PATIENT}".*?(?=\[\[patients\]\])', "", text)
+                assert f'pseudonym = "{PATIENT}"' not in left
+                agent.write_text(left, encoding="utf-8")
+                erasing.ordered()
+                until(lambda: "Boîtier injoignable" in erasing.shown())
+                with world.running_box():
+                    until(lambda: "✓ a confirmé l&#39;effacement" in erasing.shown())
+                    assert not kept_at_home(world)
+            assert "alertes détruites" in erasing.pressed(NURSE)
+            assert not Patient.objects.filter(pseudonym=PATIENT).exists()
+            assert found_in(dump(), PATIENT) == []
+        finally:
+            use(NOWHERE)
+    for log in (world.box / "log", world.folder / "inbox.log"):
+        said = log.read_text(encoding="utf-8")
+        for secret in (*PINS.values(), PATIENT, "Traceback"):
+            assert secret not in said, log
