@@ -3,6 +3,7 @@
 Not here: what each part does.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -17,6 +18,8 @@ from agent.protocol_command import ProtocolCommand
 from agent.protocol_copies import ProtocolCopies
 from agent.radio_orders import Enter, PairOrder, ScanOrder
 from agent.settings import Settings
+from agent.shadow_order import ShadowOrder
+from agent.shadow_reports import ShadowReports
 from agent.store_thread import StoreThread
 from agent.team_keeper import TeamKeeper
 from agent.team_orders import DispositionOrder
@@ -50,6 +53,7 @@ class Orders:
         )
         """Of the protocols that the team ordered; None where it can order none."""
         self._commands: Commands | None = None
+        self._reports: ShadowReports | None = None
 
     def join(
         self,
@@ -109,6 +113,7 @@ class Orders:
                 clock=clock,
                 tells_now=lambda: settings.tells_now is not None,
             ),
+            CommandKind.SHADOW: ShadowOrder(judging=judging, store=store, clock=clock, attempt=attempt),
             CommandKind.DISPOSITION: DispositionOrder(judging),
             CommandKind.SCAN: ScanOrder(radio),
             CommandKind.TEAM_LIST: trust.obey,
@@ -132,12 +137,25 @@ class Orders:
             attempt=attempt,
             on_refused_protocol=on_refused,
         )
+        self._reports = ShadowReports(
+            box=settings.box,
+            store=store,
+            judging=judging,
+            patients=[patient.pseudonym for patient in settings.patients],
+            clock=clock,
+            real=real,
+            say=self._commands.say_more,
+            attempt=attempt,
+        )
         hear(self._commands.arrived)
 
     async def run(self) -> None:
-        """Obey for ever; return at once where the box takes no orders."""
-        if self._commands is not None:
-            await self._commands.run()
+        """Obey for ever, and tell what shadows come to; return at once where the box takes no orders."""
+        if self._commands is None or self._reports is None:
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._commands.run(), name="commands")
+            group.create_task(self._reports.run(), name="shadow reports")
 
 
 async def begin(

@@ -35,6 +35,12 @@ class ProtocolBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     protocol_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}\\Z")]
 
 
+class ShadowBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A care protocol to judge the command's patient by beside the one applied; None: what is judged so ends."""
+
+    protocol: ProtocolBody | None = None
+
+
 class DispositionState(StrEnum):
     """What the team did with an alert."""
 
@@ -104,10 +110,11 @@ class ListBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     data: bytes
 
 
-Body = ProtocolBody | DispositionBody | ResendBody | PairBody | ScanBody | EraseBody | NoBody | ListBody
+Body = ProtocolBody | ShadowBody | DispositionBody | ResendBody | PairBody | ScanBody | EraseBody | NoBody | ListBody
 
 _TYPES: Final[Mapping[CommandKind, type[Struct]]] = {
     CommandKind.PROTOCOL: ProtocolBody,
+    CommandKind.SHADOW: ShadowBody,
     CommandKind.DISPOSITION: DispositionBody,
     CommandKind.RESEND: ResendBody,
     CommandKind.PAIR: PairBody,
@@ -156,7 +163,7 @@ def _decode(raw: bytes, kind: type[_Body]) -> _Body:
 
 def place_of(body: Body, subject: str) -> str | None:
     """Return what a command with this body must be about, None when the body does not go with its subject."""
-    of_patient = isinstance(body, ProtocolBody) or (isinstance(body, EraseBody) and not body.everything)
+    of_patient = isinstance(body, (ProtocolBody, ShadowBody)) or (isinstance(body, EraseBody) and not body.everything)
     if not isinstance(body, DispositionBody) and of_patient is not bool(subject):
         # An alert may be the box's own.
         return None

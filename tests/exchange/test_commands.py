@@ -20,6 +20,7 @@ from exchange.command_bodies import (
     ProtocolBody,
     ResendBody,
     ScanBody,
+    ShadowBody,
     decode_body,
     encode_body,
     place_of,
@@ -53,6 +54,7 @@ POWERS = (*(role.value for role in Role), AUTOMATION)
 MAY: Mapping[CommandKind, frozenset[tuple[str, ...]]] = {
     # Written out by hand from DECISIONS 19 and docs/commands.md: every set of at most two people that is enough.
     CommandKind.PROTOCOL: frozenset({("nurse", "physician")}),
+    CommandKind.SHADOW: frozenset({("nurse",), ("physician",)}),
     CommandKind.ERASE: frozenset({("nurse", "physician"), ("nurse", "operator")}),
     CommandKind.ROTATE: frozenset({("operator",)}),
     CommandKind.RENEW: frozenset({("nurse",), ("installer",), ("operator",), (AUTOMATION,)}),
@@ -65,6 +67,7 @@ MAY: Mapping[CommandKind, frozenset[tuple[str, ...]]] = {
 }
 BODIES: Mapping[CommandKind, tuple[Body, str]] = {
     CommandKind.PROTOCOL: (ProtocolBody(text="x", protocol_hash="a" * 64), PATIENT),
+    CommandKind.SHADOW: (ShadowBody(protocol=ProtocolBody(text="x", protocol_hash="a" * 64)), PATIENT),
     CommandKind.DISPOSITION: (
         DispositionBody(alert="b" * 32, state=DispositionState.TAKEN, by="Anne", at=NOW),
         PATIENT,
