@@ -135,7 +135,7 @@ class ShadowReports:
         real: Clock,
         say: Callable[[Answer], None],
         attempt: Attempt,
-        nap: float = LONGEST_NAP_S,
+        nap: float | None = None,
     ) -> None:
         """Take what it needs.
 
@@ -148,7 +148,7 @@ class ShadowReports:
             real: dates answers.
             say: gives an answer anew.
             attempt: runs what may fail here: no report may stop the box.
-            nap: real seconds after which it looks again at the latest.
+            nap: real seconds after which it looks again; None: `LONGEST_NAP_S`.
         """
         self._box = box
         self._store = store
@@ -167,7 +167,7 @@ class ShadowReports:
         while True:
             for patient in self._patients:
                 await self._tell(patient)
-            await asyncio.sleep(self._nap)
+            await asyncio.sleep(LONGEST_NAP_S if self._nap is None else self._nap)
 
     async def _tell(self, name: str) -> None:
         ordered = await self._store.persist(Store.ordered_shadow, name)

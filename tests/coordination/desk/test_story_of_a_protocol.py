@@ -64,6 +64,14 @@ def dip(now: int, minutes_ago: int, mg_dl: float) -> list[SimulatedValue]:
     ]
 
 
+def over_a_relay(world: World, url: str) -> None:
+    """Let the box read one relay only, which is the patient's."""
+    text = (world.box / "agent.toml").read_text(encoding="utf-8")
+    text = re.sub(r"(?s)\n\[\[devices\]\].*", "\n", text)
+    relay = f'\n[[relays]]\nname = "phone"\nurl = "{url}"\npatient = "{PATIENT}"\nfrom = 2025-11-01T00:00:00Z\n'
+    (world.box / "agent.toml").write_text(text + relay, encoding="utf-8")
+
+
 class Pages:
     """The desk's pages over the database that the programs write."""
 
@@ -105,12 +113,7 @@ def test_an_alert_leads_to_a_protocol_that_the_next_one_obeys(tmp_path: Path, te
     clock.now = now + 5 * MINUTE
     world = World(tmp_path, team, broker)
     with RelayServer(form=RelayForm.NIGHTSCOUT) as phone:
-        text = (world.box / "agent.toml").read_text(encoding="utf-8")
-        text = re.sub(r"(?s)\n\[\[devices\]\].*", "\n", text)
-        relay = (
-            f'\n[[relays]]\nname = "phone"\nurl = "{phone.url}"\npatient = "{PATIENT}"\nfrom = 2025-11-01T00:00:00Z\n'
-        )
-        (world.box / "agent.toml").write_text(text + relay, encoding="utf-8")
+        over_a_relay(world, phone.url)
         try:
             with world.running_box(INSTALLED_EARLIER):
                 pass
