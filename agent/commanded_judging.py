@@ -16,7 +16,7 @@ from enum import Enum, auto
 from agent.asked import Asked
 from agent.command_store import Finished
 from agent.judging import Judging
-from agent.settings import Patient
+from agent.settings import Patient, Watched
 from agent.store import Store
 from alerting.care_protocol import CareProtocol
 from alerting.engine import Engine
@@ -85,6 +85,10 @@ class CommandedJudging(Judging):
                 self._followed(patient)
 
         return await self._ask(change)
+
+    async def take_up(self, device: Watched) -> bool:
+        """Know a device that is read from now on; False when that failed, and the next start will."""
+        return await self._ask(lambda: self._meet(device))
 
     async def dispose(self, patient: str, body: DispositionBody, finished: Finished) -> Disposed:
         """Take in what the team did with an alert, and keep it with `finished`."""

@@ -16,11 +16,12 @@ from agent.obeying import Handler
 from agent.ordered_protocols import ordered_protocols
 from agent.protocol_command import ProtocolCommand
 from agent.protocol_copies import ProtocolCopies
-from agent.radio_orders import Enter, PairOrder, ScanOrder
+from agent.radio_orders import Enter, PairOrder, ScanOrder, TakeUp
 from agent.settings import Settings
 from agent.shadow_order import ShadowOrder
 from agent.shadow_reports import ShadowReports
 from agent.store_thread import StoreThread
+from agent.taken_up import taken_up, with_taken_up
 from agent.team_keeper import TeamKeeper
 from agent.team_orders import DispositionOrder
 from agent.team_trust import TeamTrust
@@ -68,6 +69,7 @@ class Orders:
         team: TeamKeeper,
         attempt: Attempt,
         enter: Enter,
+        take_up: TakeUp,
         others: Mapping[CommandKind, Handler],
         hear: Callable[[Callable[[bytes], None]], None],
     ) -> None:
@@ -84,6 +86,7 @@ class Orders:
             team: whom the box believes.
             attempt: runs each handler.
             enter: enters what was paired in the record of acts.
+            take_up: reads what was paired for somebody.
             others: who obeys the kinds that are not joined here.
             hear: hands over what takes the messages of the command topic.
         """
@@ -121,7 +124,7 @@ class Orders:
         }
         if bonds is not None:
             zone = settings.patients[0].zone if settings.patients else ZoneInfo("Europe/Paris")
-            handlers[CommandKind.PAIR] = PairOrder(radio, bonds, clock=clock, zone=zone, enter=enter)
+            handlers[CommandKind.PAIR] = PairOrder(radio, bonds, clock=clock, zone=zone, enter=enter, take_up=take_up)
         self._commands = Commands(
             box=settings.box,
             store=store,
@@ -161,12 +164,13 @@ class Orders:
 async def begin(
     settings: Settings, store: StoreThread, *, signing_key: SigningKey, now_ms: int
 ) -> tuple[Orders, Settings]:
-    """Return what takes orders, and the settings with the protocols that hold because they were ordered.
+    """Return what takes orders, and the settings as they hold because of what was ordered: protocols and devices.
 
     Raises:
         IdentityError: the box's opening key cannot be used.
     """
     orders = Orders(settings, signing_key=signing_key)
+    settings = with_taken_up(settings, await store.persist(taken_up))
     return orders, await ordered_protocols(settings, store, orders.copies, now_ms=now_ms)
 
 

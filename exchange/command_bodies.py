@@ -78,7 +78,10 @@ class ResendBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class PairBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A device to pair, and the six digits that it shows, when it shows any."""
+    """A device to pair, and the six digits that it shows, when it shows any.
+
+    The command's subject is whose it is from then on; without one the box only pairs it.
+    """
 
     address: Annotated[str, Meta(pattern="^([0-9A-F]{2}:){5}[0-9A-F]{2}\\Z")]
     passkey: Annotated[int, Meta(ge=0, le=999_999)] | None = None
@@ -164,8 +167,8 @@ def _decode(raw: bytes, kind: type[_Body]) -> _Body:
 def place_of(body: Body, subject: str) -> str | None:
     """Return what a command with this body must be about, None when the body does not go with its subject."""
     of_patient = isinstance(body, (ProtocolBody, ShadowBody)) or (isinstance(body, EraseBody) and not body.everything)
-    if not isinstance(body, DispositionBody) and of_patient is not bool(subject):
-        # An alert may be the box's own.
+    if not isinstance(body, (DispositionBody, PairBody)) and of_patient is not bool(subject):
+        # An alert may be the box's own, and a device nobody's yet.
         return None
     match body:
         case DispositionBody():

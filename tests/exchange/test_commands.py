@@ -324,8 +324,10 @@ def test_a_box_that_does_not_know_the_time_lets_peoples_orders_wait(office: Offi
 def test_a_body_goes_with_its_subject() -> None:
     for body, subject in BODIES.values():
         assert place_of(body, subject) is not None
-        if not isinstance(body, DispositionBody):
+        if not isinstance(body, (DispositionBody, PairBody)):
             assert place_of(body, "" if subject else PATIENT) is None
+    for whose in ("", PATIENT):
+        assert place_of(BODIES[CommandKind.PAIR][0], whose) == "C4:B0:00:00:00:01"
     assert place_of(EraseBody(everything=True), "") == ""
     assert place_of(EraseBody(everything=True), PATIENT) is None
 
