@@ -4,7 +4,8 @@
 - For each series (kind, subject, about) the highest accepted version is kept for good: an old one stays refused long
   after its id was forgotten.
 - A protocol that was ordered is kept in the very transaction in which the alerts and the engine that follow from it
-  are: a power cut leaves the old one whole, or the new one.
+  are: a power cut leaves the old one whole, or the new one. So is a shadow, with the answer; its end is kept too, since
+  what was ordered holds whatever the settings say.
 
 Not here: who may order what (exchange.commands), and doing it (commands, protocol_command).
 """
@@ -29,12 +30,12 @@ ATTEMPTS = 3
 
 
 class AppliedProtocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A care protocol that the team ordered for a patient.
+    """A care protocol that the team ordered for a patient, applied or as a shadow.
 
     Attributes:
         patient: pseudonym.
-        text: the resolved protocol, TOML.
-        protocol_hash: of it.
+        text: the resolved protocol, TOML; "" of a shadow that the team ended.
+        protocol_hash: of it, "" without one.
         version: of the command.
         command: its id.
         by: who signed it.
@@ -52,10 +53,11 @@ class AppliedProtocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """What a command came to; `protocol` when it changed one."""
+    """What a command came to; `protocol` when it changed the one applied, `shadow` when it changed the shadow."""
 
     answer: Answer
     protocol: AppliedProtocol | None = None
+    shadow: AppliedProtocol | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,14 +128,21 @@ class CommandReader:
 
     def protocol(self, patient: str) -> AppliedProtocol | None:
         """Return the protocol that the team ordered for a patient, None when the settings' is applied."""
-        digest = self._vault.digest("ordered_protocol", patient)
+        return self._ordered("ordered_protocol", patient)
+
+    def shadow(self, patient: str) -> AppliedProtocol | None:
+        """Return the shadow that the team ordered for a patient, or ended; None when the settings say it."""
+        return self._ordered("ordered_shadow", patient)
+
+    def _ordered(self, what: str, patient: str) -> AppliedProtocol | None:
+        digest = self._vault.digest(what, patient)
         row = self._connection.execute("select body from ordered_protocol where digest = ?", (digest,)).fetchone()
         if row is None:
             return None
         try:
             plain = self._vault.open("ordered_protocol", digest.hex(), row[0])
         except VaultError:
-            # Its copy beside the database takes its place.
+            # The copy of a protocol beside the database takes its place; a shadow is ordered again.
             return None
         return msgspec.msgpack.decode(plain, type=AppliedProtocol)
 
@@ -182,18 +191,23 @@ class CommandBuffer(CommandReader):
             )
         if finished.protocol is not None:
             self.keep_protocol(finished.protocol)
+        if finished.shadow is not None:
+            self._keep_ordered("ordered_shadow", finished.shadow)
 
     def keep_protocol(self, protocol: AppliedProtocol) -> None:
         """Remember that a patient is judged by a protocol that the team ordered, and that no older order counts."""
-        digest = self._vault.digest("ordered_protocol", protocol.patient)
+        self._keep_ordered("ordered_protocol", protocol)
+        series = ("protocol", protocol.patient, "")
+        self._raise(series, max(protocol.version, self.highest(series)))
+
+    def _keep_ordered(self, what: str, protocol: AppliedProtocol) -> None:
+        digest = self._vault.digest(what, protocol.patient)
         sealed = self._vault.seal("ordered_protocol", digest.hex(), msgspec.msgpack.encode(protocol))
         self._connection.execute(
             "insert into ordered_protocol(digest, body) values (?, ?)"
             " on conflict(digest) do update set body = excluded.body",
             (digest, sealed),
         )
-        series = ("protocol", protocol.patient, "")
-        self._raise(series, max(protocol.version, self.highest(series)))
 
     def forget_patient(self, patient: str) -> None:
         """Delete what was ordered of a patient who is erased; that an old order is refused stays known, by a digest."""
@@ -203,8 +217,9 @@ class CommandBuffer(CommandReader):
             signed = None if kept is None else msgspec.msgpack.decode(kept.signed, type=SignedCommand)
             if signed is not None and decode(signed.command).subject == patient:
                 self._connection.execute("delete from command where digest = ?", (digest,))
-        digest = self._vault.digest("ordered_protocol", patient)
-        self._connection.execute("delete from ordered_protocol where digest = ?", (digest,))
+        for what in ("ordered_protocol", "ordered_shadow"):
+            digest = self._vault.digest(what, patient)
+            self._connection.execute("delete from ordered_protocol where digest = ?", (digest,))
 
     def unfinished(self) -> list[Unfinished]:
         """Return the commands that were accepted and came to no end, oldest first."""

@@ -2,9 +2,11 @@
 
 - A protocol takes effect in one transaction with the alerts, the engine and the answer that follow from it. Until that
   commit the one before is what judges, and after a fault it goes on.
+- A shadow begins or ends once its order is kept; nothing that is told depends on it.
 - A disposition stops what is told and escalated on the box, never what is judged.
 
-Not here: whether an order may be obeyed (commands), and whether a protocol may be applied (protocol_command).
+Not here: whether an order may be obeyed (commands), and whether a protocol may be applied (protocol_command) or tried
+(shadow_order).
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,6 +16,7 @@ from enum import Enum, auto
 from agent.asked import Asked
 from agent.command_store import Finished
 from agent.judging import Judging
+from agent.settings import Patient, Watched
 from agent.store import Store
 from alerting.care_protocol import CareProtocol
 from alerting.engine import Engine
@@ -40,6 +43,10 @@ class CommandedJudging(Judging):
         known = self._patients.get(patient)
         return None if known is None else known.protocol
 
+    def patient_of(self, patient: str) -> Patient | None:
+        """Return a patient with the protocols that hold now, None when the box does not know them."""
+        return self._patients.get(patient)
+
     def attended(self, patient: str, alert_id: str) -> bool:
         """Return whether somebody has attended to an alert of a patient: it is told here no more."""
         engine = self._engines.get(patient)
@@ -65,6 +72,23 @@ class CommandedJudging(Judging):
                 self._followed(patient)
 
         return await self._ask(change)
+
+    async def change_shadow(self, patient: str, shadow: CareProtocol | None, finished: Finished) -> bool:
+        """Judge a patient beside by a shadow from now on, None: by none, and keep `finished`; False: that failed."""
+
+        async def change() -> None:
+            await self._store.persist(Store.finish_command, finished, now_ms=self._clock.now_ms())
+            changed = replace(self._patients[patient], shadow=shadow)
+            self._patients = {**self._patients, patient: changed}
+            if self._shadows is not None:
+                self._shadows.change(changed)
+                self._followed(patient)
+
+        return await self._ask(change)
+
+    async def take_up(self, device: Watched) -> bool:
+        """Know a device that is read from now on; False when that failed, and the next start will."""
+        return await self._ask(lambda: self._meet(device))
 
     async def dispose(self, patient: str, body: DispositionBody, finished: Finished) -> Disposed:
         """Take in what the team did with an alert, and keep it with `finished`."""

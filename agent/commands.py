@@ -134,6 +134,11 @@ class Commands:
         with suppress(asyncio.QueueFull):
             self._came.put_nowait(data)
 
+    def say_more(self, answer: Answer) -> None:
+        """Answer an order that was obeyed once more, with what it has come to since."""
+        self._said_at.pop(_key(answer), None)
+        self._reply(answer)
+
     async def run(self) -> None:
         """Obey for ever."""
         async with asyncio.TaskGroup() as group:

@@ -13,7 +13,7 @@ from what is on the disk. Only here is an error of any kind caught: a fault in j
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 
 from agent import systemd
@@ -29,7 +29,7 @@ from agent.key_orders import key_orders
 from agent.key_places import make_kek_file, open_vault, settle_key_file
 from agent.key_rotation import rotate
 from agent.leaving import Leaving
-from agent.logs import COUNT, DEVICE, EVENT, KERNEL, PATIENTS, REASON
+from agent.logs import COUNT, EVENT, KERNEL, PATIENTS, REASON
 from agent.notifier import Notifier
 from agent.orders import begin
 from agent.own_acts import OwnActs
@@ -38,9 +38,10 @@ from agent.own_signers import own_signers
 from agent.pipeline import Pipeline
 from agent.presence import Presence
 from agent.quarantine import open_store, set_aside
+from agent.readers import Readers
 from agent.renewal import Renewal
 from agent.room import limits_of
-from agent.settings import BrokerSettings, Settings, Watched
+from agent.settings import BrokerSettings, Settings
 from agent.shadow import Shadows
 from agent.sources import Sources, always_there
 from agent.state_lock import state_lock
@@ -60,7 +61,7 @@ from devices.radio import Radio
 from devices.recovering_radio import RecoveringRadio
 from devices.recovery import AdapterControl, Controls
 from devices.slots import SlottedRadio
-from devices.source import DeviceEvent, DeviceEventKind, Source
+from devices.source import DeviceEvent, DeviceEventKind
 from exchange.commands import CommandKind
 from exchange.connection import LinkSettings
 from exchange.identity import SigningKey
@@ -156,6 +157,7 @@ async def _run(
         counts = Counts()
         own_acts = OwnActs(store=store, clock=clock, counts=counts)
         team = TeamKeeper(settings.identity, settings.state, now_ms=real_time(clock).now_ms, tell=tell, acts=own_acts)
+        named = [device.address for device in settings.devices]
         orders, settings = await begin(settings, store, signing_key=signing_key, now_ms=clock.now_ms())
         sealer = Sealer(box=settings.box, signing_key=signing_key, recipients=team.recipients)
         team.seals_to(sealer.use)
@@ -254,6 +256,7 @@ async def _run(
             team=team,
             attempt=attempted,
             enter=audit.enter,
+            take_up=lambda device: readers.take_up(device),  # noqa: PLW0108 made below
             others={
                 CommandKind.CANARY: OneCall(lambda order: canary.sing(order.command.id)),
                 **({} if renewal is None else {CommandKind.RENEW: renewal.obey}),
@@ -273,8 +276,16 @@ async def _run(
         )
         links = SlottedRadio(adapter, slots=settings.radio.slots, lasting=always_there(settings.devices))
         sources = Sources(radio=links, settings=settings.radio, clock=clock, last_reading=pipeline.last_reading)
-        watched: list[tuple[Watched, Source]] = [(device, sources.of_device(device)) for device in settings.devices]
-        watched += [(relay, sources.of_relay(relay)) for relay in settings.relays]
+        readers = Readers(
+            settings=settings,
+            named=named,
+            sources=sources,
+            links=links,
+            pipeline=pipeline,
+            judging=judging,
+            store=store,
+            clock=clock,
+        )
         async with asyncio.TaskGroup() as group:
             _begin(
                 group,
@@ -304,12 +315,11 @@ async def _run(
             )
             if renewal is not None:
                 _begin(group, certificate=renewal.run())
-            for device, source in watched:
-                group.create_task(_pump(device, source, pipeline), name=f"device {device.address}")
+            count = readers.begin(group)
             on_ready()
             _begin(group, notifier=notifier.run())
             _show_life(group, settings, store=store, turns=judging.turns, clock=clock)
-            keys = {PATIENTS: len(settings.patients), COUNT: len(watched), KERNEL: compiled.kind}
+            keys = {PATIENTS: len(settings.patients), COUNT: count, KERNEL: compiled.kind}
             logger.info("ready", extra={EVENT: "ready"} | keys)
 
 
@@ -360,20 +370,6 @@ def _link_settings(box: str, broker: BrokerSettings, presence: Presence) -> Link
         retry_first_s=RETRY_FIRST_S,
         retry_cap_s=RETRY_CAP_S,
     )
-
-
-async def _pump(device: Watched, source: Source, pipeline: Pipeline) -> None:
-    async with aclosing(source.batches()) as batches:
-        async for batch in batches:
-            for event in batch.events:
-                keys = {EVENT: event.kind, DEVICE: _tail(event.device), REASON: event.detail or None}
-                logger.info("device: %s", event.kind, extra=keys)
-            await pipeline.ingest(device, batch)
-
-
-def _tail(address: str) -> str:
-    """Return the end of an address: enough for an installer, too little to follow a person."""
-    return address[-5:]
 
 
 class Guarded:

@@ -15,6 +15,7 @@ from agent.settings import Device, Settings, Watched
 from agent.silence import Cause
 from agent.status import iso
 from agent.store_reader import StoreReader
+from agent.taken_up import taken_up, with_taken_up
 from agent.technical import is_about
 from agent.technical_rules import OWNERS, RULES
 from agent.vault import Vault
@@ -126,7 +127,7 @@ class DeviceRow:
 
 
 def read_devices(settings: Settings, vault: Vault, *, now: int) -> tuple[DeviceRow, ...]:
-    """Return what is known of each device and relay in the settings at `now` (ms UTC).
+    """Return what is known at `now` (ms UTC) of each device and relay in the settings, or taken up by the box.
 
     Raises:
         StoreError, VaultError: the database cannot be read with this key.
@@ -135,7 +136,8 @@ def read_devices(settings: Settings, vault: Vault, *, now: int) -> tuple[DeviceR
     store = StoreReader.open(settings.database, vault)
     try:
         standing = [alert for alert in store.standing_alerts() if alert.rule in RULES]
-        return tuple(_row(watched, store, standing, box=settings.box, now=now) for watched in settings.watched)
+        watched = with_taken_up(settings, taken_up(store)).watched
+        return tuple(_row(one, store, standing, box=settings.box, now=now) for one in watched)
     finally:
         store.close()
 

@@ -18,6 +18,7 @@ from agent.key_places import NEXT, destroy_key_file, next_file, put_in_place, wr
 from agent.quarantine import erase_set_aside
 from agent.settings import Settings, VaultSettings
 from agent.store import Store
+from agent.taken_up import forget_taken_up, taken_up, with_taken_up
 from agent.vault import KEY_BYTES
 from alerting.alert import Sentence
 
@@ -52,7 +53,8 @@ def erase_patient(store: Store, settings: Settings, patient: str, *, now_ms: int
                 en=f"Take {patient} and their devices out of the settings file, then try again.",
             ),
         )
-    in_use = frozenset(device.address for device in settings.watched)
+    forget_taken_up(store, patient, now_ms=now_ms)
+    in_use = frozenset(device.address for device in with_taken_up(settings, taken_up(store)).watched)
     done = _under_a_new_key(
         store, settings.vault, lambda kek: store.erase_patient(patient, kek, in_use=in_use, now_ms=now_ms)
     )

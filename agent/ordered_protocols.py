@@ -1,4 +1,4 @@
-"""Which protocol holds for each patient at the start: the one that the team ordered last, else the settings'.
+"""Which protocol holds for each patient at the start, and which shadow: as the team ordered last, else the settings'.
 
 The database says it. One that does not know, because it had to be given up and begun anew, takes it from the copy; a
 copy that a power cut left behind is written again from the database.
@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from agent.command_store import AppliedProtocol
+from agent.command_store import AppliedProtocol, CommandReader
 from agent.logs import EVENT
 from agent.protocol_copies import ProtocolCopies
 from agent.settings import Assignment, Patient, Settings, Watched
@@ -27,12 +27,23 @@ def protocol_in(ordered: AppliedProtocol) -> CareProtocol | None:
     return check_protocol(ordered.text.encode()).protocol
 
 
-def with_protocols(settings: Settings, protocol_of: Callable[[str], CareProtocol | None]) -> Settings:
-    """Return the settings with each patient under the protocol that `protocol_of` says, None: as they were."""
-    changed: dict[str, Patient] = {}
-    for patient in settings.patients:
-        protocol = protocol_of(patient.pseudonym)
-        changed[patient.pseudonym] = patient if protocol is None else replace(patient, protocol=protocol)
+def as_ordered(patient: Patient, protocol: AppliedProtocol | None, shadow: AppliedProtocol | None) -> Patient:
+    """Return a patient under what the team ordered; None: as the settings have it."""
+    applied = None if protocol is None else protocol_in(protocol)
+    if shadow is not None:
+        patient = replace(patient, shadow=protocol_in(shadow) if shadow.text else None)
+    return patient if applied is None else replace(patient, protocol=applied)
+
+
+def with_orders(settings: Settings, commands: CommandReader) -> Settings:
+    """Return the settings with each patient under what a database says that the team ordered."""
+    names = [patient.pseudonym for patient in settings.patients]
+    ordered = {name: (commands.protocol(name), commands.shadow(name)) for name in names}
+    return _with_patients(settings, lambda patient: as_ordered(patient, *ordered[patient.pseudonym]))
+
+
+def _with_patients(settings: Settings, change: Callable[[Patient], Patient]) -> Settings:
+    changed = {patient.pseudonym: change(patient) for patient in settings.patients}
 
     def given(watched: Watched) -> tuple[Assignment, ...]:
         return tuple(replace(one, patient=changed[one.patient.pseudonym]) for one in watched.people)
@@ -49,7 +60,7 @@ async def ordered_protocols(
     settings: Settings, store: StoreThread, copies: ProtocolCopies | None, *, now_ms: int
 ) -> Settings:
     """Return the settings with the protocols that hold, and put right whichever of database and copy is behind."""
-    found: dict[str, CareProtocol] = {}
+    found: dict[str, Patient] = {}
     if copies is not None:
         copies.tidy()
     for patient in settings.patients:
@@ -65,12 +76,11 @@ async def ordered_protocols(
             ordered = copy
         elif ordered is not None and copies is not None and copy != ordered:
             await copies.write(ordered)
-        protocol = None if ordered is None else protocol_in(ordered)
-        if ordered is not None and protocol is None:
+        shadow = await store.persist(Store.ordered_shadow, name)
+        found[name] = as_ordered(patient, ordered, shadow)
+        if ordered is not None and protocol_in(ordered) is None:
             logger.error(
                 "this version cannot read a protocol that the team ordered: the one in the settings is applied",
                 extra={EVENT: "protocol_ordered"},
             )
-        if protocol is not None:
-            found[name] = protocol
-    return with_protocols(settings, found.get)
+    return _with_patients(settings, lambda patient: found[patient.pseudonym])

@@ -3,6 +3,7 @@
 Not here: what each part does.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -15,9 +16,12 @@ from agent.obeying import Handler
 from agent.ordered_protocols import ordered_protocols
 from agent.protocol_command import ProtocolCommand
 from agent.protocol_copies import ProtocolCopies
-from agent.radio_orders import Enter, PairOrder, ScanOrder
+from agent.radio_orders import Enter, PairOrder, ScanOrder, TakeUp
 from agent.settings import Settings
+from agent.shadow_order import ShadowOrder
+from agent.shadow_reports import ShadowReports
 from agent.store_thread import StoreThread
+from agent.taken_up import taken_up, with_taken_up
 from agent.team_keeper import TeamKeeper
 from agent.team_orders import DispositionOrder
 from agent.team_trust import TeamTrust
@@ -50,6 +54,7 @@ class Orders:
         )
         """Of the protocols that the team ordered; None where it can order none."""
         self._commands: Commands | None = None
+        self._reports: ShadowReports | None = None
 
     def join(
         self,
@@ -64,6 +69,7 @@ class Orders:
         team: TeamKeeper,
         attempt: Attempt,
         enter: Enter,
+        take_up: TakeUp,
         others: Mapping[CommandKind, Handler],
         hear: Callable[[Callable[[bytes], None]], None],
     ) -> None:
@@ -80,6 +86,7 @@ class Orders:
             team: whom the box believes.
             attempt: runs each handler.
             enter: enters what was paired in the record of acts.
+            take_up: reads what was paired for somebody.
             others: who obeys the kinds that are not joined here.
             hear: hands over what takes the messages of the command topic.
         """
@@ -109,6 +116,7 @@ class Orders:
                 clock=clock,
                 tells_now=lambda: settings.tells_now is not None,
             ),
+            CommandKind.SHADOW: ShadowOrder(judging=judging, store=store, clock=clock, attempt=attempt),
             CommandKind.DISPOSITION: DispositionOrder(judging),
             CommandKind.SCAN: ScanOrder(radio),
             CommandKind.TEAM_LIST: trust.obey,
@@ -116,7 +124,7 @@ class Orders:
         }
         if bonds is not None:
             zone = settings.patients[0].zone if settings.patients else ZoneInfo("Europe/Paris")
-            handlers[CommandKind.PAIR] = PairOrder(radio, bonds, clock=clock, zone=zone, enter=enter)
+            handlers[CommandKind.PAIR] = PairOrder(radio, bonds, clock=clock, zone=zone, enter=enter, take_up=take_up)
         self._commands = Commands(
             box=settings.box,
             store=store,
@@ -132,23 +140,37 @@ class Orders:
             attempt=attempt,
             on_refused_protocol=on_refused,
         )
+        self._reports = ShadowReports(
+            box=settings.box,
+            store=store,
+            judging=judging,
+            patients=[patient.pseudonym for patient in settings.patients],
+            clock=clock,
+            real=real,
+            say=self._commands.say_more,
+            attempt=attempt,
+        )
         hear(self._commands.arrived)
 
     async def run(self) -> None:
-        """Obey for ever; return at once where the box takes no orders."""
-        if self._commands is not None:
-            await self._commands.run()
+        """Obey for ever, and tell what shadows come to; return at once where the box takes no orders."""
+        if self._commands is None or self._reports is None:
+            return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._commands.run(), name="commands")
+            group.create_task(self._reports.run(), name="shadow reports")
 
 
 async def begin(
     settings: Settings, store: StoreThread, *, signing_key: SigningKey, now_ms: int
 ) -> tuple[Orders, Settings]:
-    """Return what takes orders, and the settings with the protocols that hold because they were ordered.
+    """Return what takes orders, and the settings as they hold because of what was ordered: protocols and devices.
 
     Raises:
         IdentityError: the box's opening key cannot be used.
     """
     orders = Orders(settings, signing_key=signing_key)
+    settings = with_taken_up(settings, await store.persist(taken_up))
     return orders, await ordered_protocols(settings, store, orders.copies, now_ms=now_ms)
 
 

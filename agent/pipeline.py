@@ -106,12 +106,21 @@ class Pipeline:
     async def start(self) -> None:
         """Learn where each device's history is resumed from, and since when it is known."""
         for device in self._devices:
-            reading = await self._store.call(Store.last_reading, device.address)
-            if reading is not None:
-                self._last[device.address] = reading
-            met_at = None if reading is None else reading.received_at
-            self._attribution[device.address] = Attribution(device, met_at=met_at)
-        await self._facts.start([device.address for device in self._devices])
+            await self._meet(device)
+
+    async def take_up(self, device: Watched) -> None:
+        """Take in readings of this device too, in place of the one before with its address."""
+        await self._meet(device)
+        self._devices = (*(one for one in self._devices if one.address != device.address), device)
+
+    async def _meet(self, device: Watched) -> None:
+        reading = await self._store.call(Store.last_reading, device.address)
+        if reading is not None:
+            self._last[device.address] = reading
+        if device.address not in self._attribution:
+            await self._facts.start([device.address])
+        met_at = None if reading is None else reading.received_at
+        self._attribution[device.address] = Attribution(device, met_at=met_at)
 
     async def ingest(self, device: Watched, batch: Batch) -> None:
         """Return when the batch is safe, or taken up if it is of a stream."""

@@ -60,10 +60,10 @@ class ProtocolCommand:
         patient, body = order.command.subject, order.body
         before = self._judging.protocol_of(patient)
         if before is None or not isinstance(body, ProtocolBody):
-            return refused("patient", _NOT_HERE)
+            return refused("patient", NOT_HERE)
         checked = check_protocol(body.text.encode())
         if checked.protocol is None:
-            return refused("protocol", *_sentences(checked.faults))
+            return refused("protocol", *sentences(checked.faults))
         protocol = checked.protocol
         objection = next(self._objections(protocol, before, body), None)
         if objection is not None:
@@ -86,31 +86,37 @@ class ProtocolCommand:
 
     def _objections(self, protocol: CareProtocol, before: CareProtocol, body: ProtocolBody) -> Iterator[Done]:
         """Yield why a protocol may not be applied after `before`, the gravest first."""
-        if protocol.protocol_hash != body.protocol_hash:
-            yield refused("hash", _ANOTHER_HASH)
-        if body.pack and (limits := tuple(_beyond_pack(protocol, body.pack))):
-            yield refused("limits", *limits[:MAX_SENTENCES])
+        yield from objections(protocol, body)
         older = protocol.version < before.version
         other = protocol.version == before.version and protocol.protocol_hash != before.protocol_hash
         if protocol.name == before.name and (older or other):
             yield refused("protocol_version", _VERSION)
-        if protocol.asked:
-            yield refused("answers", _ONLY_THE_TEAM)
         if not self._tells_now() and any(rule.audience is Audience.PATIENT_NOW for rule in protocol.rules):
             yield refused("now", _NOBODY_TELLS)
+
+
+def objections(protocol: CareProtocol, body: ProtocolBody) -> Iterator[Done]:
+    """Yield why a box may judge by no such protocol, applied or as a shadow, the gravest first."""
+    if protocol.protocol_hash != body.protocol_hash:
+        yield refused("hash", _ANOTHER_HASH)
+    if body.pack and (limits := tuple(_beyond_pack(protocol, body.pack))):
+        yield refused("limits", *limits[:MAX_SENTENCES])
+    if protocol.asked:
+        yield refused("answers", _ONLY_THE_TEAM)
 
 
 def _beyond_pack(protocol: CareProtocol, pack_text: str) -> Iterator[Sentence]:
     """Yield what a protocol does beyond the pack that it adapts."""
     checked = check_protocol(pack_text.encode())
     if checked.protocol is None:
-        yield from _sentences(checked.faults)
+        yield from sentences(checked.faults)
         return
     yield from (thing.message for thing in beyond(checked.protocol, protocol))
     yield from (message for _, message in outside(protocol))
 
 
-def _sentences(faults: Sequence[Fault]) -> Iterator[Sentence]:
+def sentences(faults: Sequence[Fault]) -> Iterator[Sentence]:
+    """Yield what is wrong with a protocol, as an answer says it."""
     for fault in faults[:MAX_SENTENCES]:
         where = " ".join(part for part in (fault.key, f"(l. {fault.line})" if fault.line else "") if part)
         yield Sentence(
@@ -119,7 +125,7 @@ def _sentences(faults: Sequence[Fault]) -> Iterator[Sentence]:
         )
 
 
-_NOT_HERE = Sentence(
+NOT_HERE = Sentence(
     fr="Ce boîtier ne suit pas ce patient : vérifier le boîtier et le pseudonyme.",
     en="This box does not watch this patient: check the box and the pseudonym.",
 )

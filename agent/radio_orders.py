@@ -3,15 +3,18 @@
 The walk is the one of `veilleur pair` (devices.pairing). Who answers it here is the order: the six digits, when the
 device shows any, are in it; what a person would have to compare or type in at the device is refused.
 
-Not here: adding the device to the settings, which say whose it is.
+An order that says whose the device is has it read from then on (taken_up). Without, it is paired only: the settings are
+to say whose it is.
 """
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from agent.obeying import Done, Order, applied, refused
+from agent.taken_up import TakenUp
 from alerting.alert import Sentence
 from devices.clock import Clock
 from devices.errors import RadioError
@@ -36,6 +39,10 @@ class Enter(Protocol):
 
     async def __call__(self, act: Act, *, by: str, reference: str | Erasable, detail: Detail) -> int | None:
         """Return once it is on the disk."""
+
+
+TakeUp = Callable[[TakenUp], Awaitable[bool]]
+"""Has a paired device read; returns whether it is, as it was asked."""
 
 
 class ScanOrder:
@@ -67,21 +74,23 @@ class PairOrder:
         clock: Clock,
         zone: ZoneInfo,
         enter: Enter,
-        settle: float = SETTLE_S,
+        take_up: TakeUp,
+        settle: float | None = None,
         patience: PairingPatience | None = None,
     ) -> None:
-        """`enter` keeps in the record of acts what came of a pairing."""
+        """`enter` keeps in the record of acts what came of a pairing, `take_up` has the device read."""
         self._enter = enter
+        self._take_up = take_up
         self._radio = radio
         self._bonds = bonds
         self._clock = clock
         self._zone = zone
-        self._settle = settle
+        self._settle = SETTLE_S if settle is None else settle
         self._patience = patience
 
     async def __call__(self, order: Order) -> Done:
-        """Pair it and prove it."""
-        body = order.body
+        """Pair it and prove it, and have it read by the box when the order says whose it is."""
+        body, began = order.body, self._clock.now_ms()
         if not isinstance(body, PairBody):
             return refused("malformed")
         try:
@@ -104,11 +113,15 @@ class PairOrder:
         by = ", ".join(one.name for one in order.by)
         detail: Detail = {"driver": driver, "state": outcome.state.value, "command": order.command.id}
         await self._enter(Act.DEVICE_PAIRED, by=by, reference=Erasable(value=outcome.device), detail=detail)
-        result = _bounded({"driver": None if chosen.driver is None else chosen.driver.name} | _told(outcome))
+        found = {"driver": driver or None} | _told(outcome)
         said = Sentence(fr=outcome.why.fr, en=outcome.why.en)
-        if outcome.state is PairingState.PROVED:
-            return applied(said, result=result)
-        return refused("not_proved", said, result=result)
+        if outcome.state is not PairingState.PROVED:
+            return refused("not_proved", said, result=_bounded(found))
+        patient = order.command.subject
+        if not patient:
+            return applied(said, result=_bounded(found))
+        read = await self._take_up(TakenUp(address=body.address, driver=driver, patient=patient, given_on=began))
+        return applied(said, _READ if read else _NOT_READ, result=_bounded(found | {"taken_up": read}))
 
 
 class _Absent:
@@ -167,6 +180,15 @@ def _bounded(found: dict[str, Any]) -> bytes:
     return result
 
 
+_READ = Sentence(
+    fr="Le boîtier lit désormais cet appareil pour ce patient.",
+    en="The box reads this device for this patient from now on.",
+)
+_NOT_READ = Sentence(
+    fr="Le boîtier ne le prend pas de lui-même : ses réglages nomment déjà cet appareil, ou ne connaissent pas ce "
+    "patient.",
+    en="The box does not take it up by itself: its settings name this device already, or do not know this patient.",
+)
 _RADIO = Sentence(
     fr="Le Bluetooth du boîtier ne répond pas : réessayer, puis redémarrer le boîtier.",
     en="The box's Bluetooth does not answer: try again, then restart the box.",

@@ -6,13 +6,15 @@
 - It tells nobody: what it would have told lies in tables of its own. It has no sealer and knows no outbox.
 - It harms nobody: a fault of any kind, or a step that takes longer than `LONGEST_S`, switches it off until the next
   start, says so in one line and in `veilleur status`.
-- It begins when it is first set. What was kept before is its history; it raises nothing before it began. A changed
-  file begins anew; one that the settings no longer name is erased at the next start.
+- It begins when it is first set, or ordered by the team. What was kept before is its history; it raises nothing before
+  it began. Another one begins anew; one that the settings no longer name is erased at the next start, one that the team
+  ends at once.
 - Once the box's time is put right it judges again what is kept, by the right time (`shadow_retiming`), after the
   protocol that is applied has; what it came to by the wrong one is not kept any more.
 - It knows no acts: nobody can acknowledge what nobody was told.
 
-Not here: when time passes (watch), what a fault is caught by (daemon), and comparing (shadow_comparison).
+Not here: when time passes (watch), what a fault is caught by (daemon), comparing (shadow_comparison), and telling the
+team what it came to (shadow_reports).
 """
 
 import asyncio
@@ -123,6 +125,7 @@ class Shadows:
             if patient.shadow is not None
         }
         self._followed: set[str] = set()
+        self._gone: set[str] = set()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._wake.set()
@@ -146,6 +149,24 @@ class Shadows:
         shadow = self._shadows.get(patient.pseudonym)
         if shadow is not None and not shadow.off:
             shadow.patient, shadow.course = patient, None
+
+    def change(self, patient: Patient) -> None:
+        """Judge a patient beside by the shadow that they have now, by none when they have none.
+
+        One that is judged already goes on; of another one all is erased before the new one begins.
+        """
+        before, protocol = self._shadows.get(patient.pseudonym), patient.shadow
+        if before is not None:
+            if protocol is not None and not before.off and before.protocol.protocol_hash == protocol.protocol_hash:
+                return
+            before.off, before.course = True, None
+            before.steps.clear()
+            del self._shadows[patient.pseudonym]
+        if protocol is not None:
+            self._shadows[patient.pseudonym] = _Shadow(patient=patient, protocol=protocol)
+        self._gone.add(patient.pseudonym)
+        self._idle.clear()
+        self._wake.set()
 
     def judge_anew(self) -> None:
         """Take up the time that is right now: the protocols that are applied have."""
@@ -173,7 +194,11 @@ class Shadows:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            for shadow in self._shadows.values():
+            while self._gone:
+                error = await self._attempt(partial(self._store.persist, Store.erase_shadow, self._gone.pop()))
+                if error is not None:
+                    _say("what is kept of a former shadow protocol could not be erased", error)
+            for shadow in tuple(self._shadows.values()):
                 if not shadow.off and shadow.name in self._followed:
                     error = await self._attempt(partial(self._step, shadow))
                     if error is not None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from agent.errors import RequestError
+from agent.ordered_protocols import with_orders
 from agent.settings import Patient, Settings
 from agent.shadow_store import Fault, KeptAlert, ShadowReader, ShadowState
 from agent.store_reader import StoreReader
@@ -100,7 +101,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientShadow:
-    """A patient whose settings name a shadow: the comparison, or why there is none."""
+    """A patient who has a shadow: the comparison, or why there is none."""
 
     patient: str
     zone: ZoneInfo
@@ -112,30 +113,34 @@ def read_shadows(settings: Settings, vault: Vault, *, patient: str | None = None
     """Return what the shadows of a box came to, running or not; `patient`: of that one only.
 
     Raises:
-        RequestError: the settings name no such patient, or no shadow for them.
+        RequestError: there is no such patient, or no shadow for them.
         StoreError, VaultError: the database cannot be read with this key.
         sqlite3.Error: it is busy for too long.
     """
-    chosen = [one for one in settings.patients if one.shadow is not None and patient in {None, one.pseudonym}]
-    if patient is not None and not chosen:
-        raise RequestError(
-            Sentence(
-                fr=f"Les réglages ne donnent à {patient} aucun protocole à l'essai.",
-                en=f"The settings give {patient} no shadow.",
-            ),
-            Sentence(
-                fr="Ajouter « shadow = » sous ce patient, puis redémarrer le boîtier.",
-                en="Add 'shadow =' below that patient, then restart the box.",
-            ),
-        )
     store = StoreReader.open(settings.database, vault)
     try:
-        return tuple(_of_patient(store.shadows, one, one.shadow) for one in chosen if one.shadow is not None)
+        patients = with_orders(settings, store.commands).patients
+        chosen = [one for one in patients if patient in {None, one.pseudonym}]
+        found = tuple(of_patient(store.shadows, one, one.shadow) for one in chosen if one.shadow is not None)
     finally:
         store.close()
+    if patient is not None and not found:
+        raise RequestError(
+            Sentence(
+                fr=f"{patient} n'a aucun protocole à l'essai, ni par les réglages ni par l'équipe.",
+                en=f"{patient} has no shadow, neither by the settings nor by the team.",
+            ),
+            Sentence(
+                fr="Le demander dans l'atelier de l'équipe, ou ajouter « shadow = » sous ce patient et redémarrer le "
+                "boîtier.",
+                en="Ask for one in the team's workshop, or add 'shadow =' below that patient and restart the box.",
+            ),
+        )
+    return found
 
 
-def _of_patient(store: ShadowReader, patient: Patient, shadow: CareProtocol) -> PatientShadow:
+def of_patient(store: ShadowReader, patient: Patient, shadow: CareProtocol) -> PatientShadow:
+    """Return what a patient's shadow came to, as one open database has it."""
     name, state = patient.pseudonym, store.state(patient.pseudonym)
     found: Comparison | None = None
     why: Sentence | None = None

@@ -139,6 +139,10 @@ class Silence:
         self._listening_since = now
         self._deaf = False
 
+    def meet(self, device: Watched) -> None:
+        """Listen to this device too, in place of the one before with its address."""
+        self._ears[device.address] = _Ear(device, trait_of(device))
+
     def listen_anew(self, now: int) -> None:
         """Begin to listen again: the time before is not known to have gone by."""
         self._listening_since = now

@@ -8,12 +8,13 @@ from typing import Final
 
 from agent.fleet import DAY_MS, FleetState, read_fleet_state
 from agent.key_places import KeyPlace, key_place
-from agent.ordered_protocols import protocol_in, with_protocols
+from agent.ordered_protocols import with_orders
 from agent.quarantine import SetAside, set_aside_before
 from agent.room import Fill, limits_of
 from agent.settings import Settings
 from agent.shadow_store import ShadowState
 from agent.store_reader import StoreReader
+from agent.taken_up import taken_up, with_taken_up
 from agent.team_state import TeamState, team_state
 from agent.technical import owner_of
 from agent.vault import Vault
@@ -302,7 +303,7 @@ def read_state(settings: Settings, vault: Vault) -> BoxState:
     store = StoreReader.open(settings.database, vault)
     try:
         ordered = {patient.pseudonym: store.commands.protocol(patient.pseudonym) for patient in settings.patients}
-        settings = with_protocols(settings, lambda name: None if (one := ordered[name]) is None else protocol_in(one))
+        settings = with_orders(with_taken_up(settings, taken_up(store)), store.commands)
         depth = store.outbox.depth()
         readings = {device.address: store.last_reading(device.address) for device in settings.watched}
         return BoxState(

@@ -60,6 +60,10 @@ class StoreCommands(StoreTransactions):
         """Return the protocol that the team ordered for a patient."""
         return self._commands.protocol(patient)
 
+    def ordered_shadow(self, patient: str) -> AppliedProtocol | None:
+        """Return the shadow that the team ordered for a patient, or ended, see `CommandReader.shadow`."""
+        return self._commands.shadow(patient)
+
     def keep_ordered_protocol(self, protocol: AppliedProtocol, *, now_ms: int) -> None:
         """Take up an ordered protocol that this database does not know, see `CommandBuffer.keep_protocol`."""
         with self._transaction(now_ms):

@@ -63,6 +63,11 @@ class TechnicalAlerts:
         self._visited_at: dict[str, int] = {}
         self._measured_at: dict[str, int] = {}
 
+    def meet(self, device: str, kind: str) -> None:
+        """Know one more device reached over Bluetooth, and what reads it."""
+        self._kinds = {**self._kinds, device: kind}
+        self._radio |= {device}
+
     def restore(self, standing: Iterable[AlertChange], devices: Iterable[tuple[str, str]], now: int) -> Changes:
         """Take up the alerts that stand, as noticed `now`: what goes on will be noticed again. What is held stays.
 

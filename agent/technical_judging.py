@@ -88,6 +88,16 @@ class TechnicalJudging:
         concerned |= {(self._box, patient) for patient in self._patients}
         await self._keep_technical(self._technical.restore(standing, concerned, now))
         for device in self._devices:
-            newest = await self._store.call(Store.last_reading, device.address)
-            facts = await self._store.call(Store.device_facts, device.address)
-            self._silence.remember(device.address, facts, read_at=None if newest is None else newest.received_at)
+            await self._recall(device)
+
+    async def _meet(self, device: Watched) -> None:
+        """Know a device that was taken up, in place of the one before with its address."""
+        self._devices = (*(one for one in self._devices if one.address != device.address), device)
+        self._technical.meet(device.address, device.kind)
+        self._silence.meet(device)
+        await self._recall(device)
+
+    async def _recall(self, device: Watched) -> None:
+        newest = await self._store.call(Store.last_reading, device.address)
+        facts = await self._store.call(Store.device_facts, device.address)
+        self._silence.remember(device.address, facts, read_at=None if newest is None else newest.received_at)

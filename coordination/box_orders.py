@@ -29,6 +29,7 @@ def order(
     box: str,
     by: str,
     now: int,
+    subject: str = "",
     about: str = "",
     key: SigningKey | None = None,
 ) -> Command:
@@ -37,10 +38,11 @@ def order(
     Args:
         connection: in an open transaction.
         kind: what to do.
-        body: of that kind; about no patient.
+        body: of that kind.
         box: who.
         by: whose name stands for it.
         now: ms UTC, real time.
+        subject: about whom, a pseudonym; "" when it is about the box.
         about: of what (a device), "" for the box's only one of that kind.
         key: of who signs; None: the team's programs do, where they may.
 
@@ -53,8 +55,8 @@ def order(
             hint=Sentence(fr="Taper votre code de signature.", en="Type your signing PIN."),
         )
     commands = SqliteCommands(connection, nullcontext)
-    known = commands.last_version(box, (kind.value, "", about))
-    command = make_command(kind, body, box=box, subject="", now=now, after=known, lasts=LONGEST_MS[kind])
+    known = commands.last_version(box, (kind.value, subject, about))
+    command = make_command(kind, body, box=box, subject=subject, now=now, after=known, lasts=LONGEST_MS[kind])
     if key is None:
         signed = SignedCommand(command=encode(command))
         commands.add(command, signed, signed_by=(), now=now, by=by)

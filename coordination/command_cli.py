@@ -31,7 +31,7 @@ from coordination.tables import Language, said
 from coordination.team_database import connect, connect_to_read, transaction
 from devices.clock import SystemClock
 from devices.plain_text import plain
-from exchange.command_bodies import Body, EraseBody, ListBody, NoBody, PairBody, ScanBody
+from exchange.command_bodies import Body, EraseBody, ListBody, NoBody, PairBody, ProtocolBody, ScanBody, ShadowBody
 from exchange.commands import CommandKind, SignedCommand, encode
 from exchange.team_list import MAX_LIST_BYTES
 
@@ -53,6 +53,7 @@ _LIST_HINT = Sentence(
 )
 _ASKED = {
     CommandKind.PROTOCOL.value,
+    CommandKind.SHADOW.value,
     CommandKind.PAIR.value,
     CommandKind.SCAN.value,
     CommandKind.CANARY.value,
@@ -134,8 +135,10 @@ def _body(kind: CommandKind, file: Path | None, *, address: str | None, passkey:
         case CommandKind.PROTOCOL:
             if file is None:
                 raise click.UsageError("donner le fichier du protocole / give the protocol's file")
-            text, packs = protocol_with_packs(str(file))
-            return protocol_body(text, name=str(file), packs=packs)[0]
+            return _protocol(file)
+        case CommandKind.SHADOW:
+            # Without a protocol it is the order to end it.
+            return ShadowBody(protocol=None if file is None else _protocol(file))
         case CommandKind.PAIR:
             if address is None:
                 raise click.UsageError("--address")
@@ -146,6 +149,11 @@ def _body(kind: CommandKind, file: Path | None, *, address: str | None, passkey:
             return EraseBody(everything=everything)
         case _:
             return NoBody()
+
+
+def _protocol(file: Path) -> ProtocolBody:
+    text, packs = protocol_with_packs(str(file))
+    return protocol_body(text, name=str(file), packs=packs)[0]
 
 
 @click.command()

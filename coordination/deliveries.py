@@ -14,6 +14,7 @@ from alerting.alert import Sentence
 from coordination.command_queue import CommandState
 from coordination.request_words import REASONS
 from coordination.sql import Sql
+from coordination.sqlite_commands import LAST_ANSWER
 from exchange.command_answers import Answer, AnswerState
 
 
@@ -70,9 +71,7 @@ def delivery_of(connection: Sql, command: str, *, protocol_hash: str) -> Deliver
         protocol_hash: of the protocol that people signed.
     """
     row = connection.execute(
-        "SELECT state, changed_at, (SELECT content FROM command_ack WHERE command_id = command.id"
-        "  ORDER BY state = 'applied' DESC, state = 'refused' DESC, received_at DESC, id DESC LIMIT 1)"
-        " FROM command WHERE id = ?",
+        f"SELECT state, changed_at, {LAST_ANSWER} FROM command WHERE id = ?",  # noqa: S608
         (command,),
     ).fetchone()
     if row is None:
@@ -84,11 +83,12 @@ def delivery_of(connection: Sql, command: str, *, protocol_hash: str) -> Deliver
     if stage is Stage.APPLIED and box_hash != protocol_hash:
         stage = Stage.OTHER
     return Delivery(
-        stage=stage, since=since, sent=state != CommandState.QUEUED.value, why=_why(answer), box_hash=box_hash
+        stage=stage, since=since, sent=state != CommandState.QUEUED.value, why=why_of(answer), box_hash=box_hash
     )
 
 
-def _why(answer: Answer | None) -> tuple[Sentence, ...]:
+def why_of(answer: Answer | None) -> tuple[Sentence, ...]:
+    """Return what a box said against an order, or why it waits; empty when it did neither."""
     if answer is None or answer.state not in {AnswerState.REFUSED, AnswerState.WAITING}:
         return ()
     if answer.said:

@@ -227,10 +227,7 @@ def propose(
         command = make_command(CommandKind.PROTOCOL, body, box=box, subject=draft.patient, now=now, after=after)
         raw = encode(command)
     except CommandError as error:
-        raise CoordinationError(
-            Sentence(fr="Ce protocole est trop long pour un boîtier.", en="This protocol is too long for a box."),
-            hint=Sentence(fr="Enlever des règles ou des textes.", en="Take out rules or texts."),
-        ) from error
+        raise too_long() from error
     changed = connection.execute(
         "UPDATE protocol_draft SET state = ?, revision = revision + 1, by = ?, at = ?, box = ?, command = ?,"
         " command_id = ?, protocol_hash = ? WHERE id = ? AND revision = ? AND state = ?",
@@ -313,6 +310,14 @@ def require_changed(connection: Sql, changed: int, draft: Draft) -> None:
             en=f"This draft was just changed by {who}. Nothing was saved.",
         ),
         hint=Sentence(fr="Relire, puis recommencer.", en="Read it again, then try again."),
+    )
+
+
+def too_long() -> CoordinationError:
+    """Return what is said of a protocol that does not fit into an order."""
+    return CoordinationError(
+        Sentence(fr="Ce protocole est trop long pour un boîtier.", en="This protocol is too long for a box."),
+        hint=Sentence(fr="Enlever des règles ou des textes.", en="Take out rules or texts."),
     )
 
 

@@ -19,12 +19,21 @@ from coordination.errors import CoordinationError
 from coordination.lines import iso
 from coordination.requests import Request
 from coordination.tables import Language, said
-from exchange.command_bodies import DispositionBody, PairBody, ProtocolBody, ResendBody, ScanBody, decode_body
+from exchange.command_bodies import (
+    DispositionBody,
+    PairBody,
+    ProtocolBody,
+    ResendBody,
+    ScanBody,
+    ShadowBody,
+    decode_body,
+)
 from exchange.commands import AUTOMATION, CommandKind, powers_of
 from exchange.team_list import Role
 
 KINDS: Final = {
     CommandKind.PROTOCOL: Sentence(fr="nouveau protocole", en="new protocol"),
+    CommandKind.SHADOW: Sentence(fr="mode ombre d'un protocole", en="shadow of a protocol"),
     CommandKind.DISPOSITION: Sentence(fr="suite donnée à une alerte", en="what became of an alert"),
     CommandKind.RESEND: Sentence(fr="renvoyer des mesures", en="send readings again"),
     CommandKind.PAIR: Sentence(fr="appairer un appareil", en="pair a device"),
@@ -90,6 +99,10 @@ def request_lines(request: Request, language: Language) -> Iterator[str]:
     match body:
         case ProtocolBody():
             yield from _protocol_lines(body, language)
+        case ShadowBody(protocol=None):
+            yield f"  {said(_ENDS, language)}"
+        case ShadowBody(protocol=ProtocolBody() as tried):
+            yield from _protocol_lines(tried, language)
         case DispositionBody():
             yield f"  {body.alert[:8]} · {body.state} · {body.by}"
         case PairBody():
@@ -109,6 +122,7 @@ def request_lines(request: Request, language: Language) -> Iterator[str]:
     yield f"  {signed} : {', '.join(one.name for one in request.signed) or '-'}"
 
 
+_ENDS: Final = Sentence(fr="y mettre fin", en="end it")
 _ROLES: Final = {
     Role.NURSE.value: Sentence(fr="infirmière", en="nurse"),
     Role.PHYSICIAN.value: Sentence(fr="médecin", en="physician"),

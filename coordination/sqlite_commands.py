@@ -23,6 +23,11 @@ LONGEST_PAUSE_MS: Final = 6 * 3_600_000
 """How long an answer is waited for before a command is sent again: twice as long each time, up to this."""
 MOST_AT_ONCE = 50
 
+LAST_ANSWER: Final = (
+    "(SELECT content FROM command_ack WHERE command_id = command.id"
+    " ORDER BY state = 'applied' DESC, state = 'refused' DESC, received_at DESC, id DESC LIMIT 1)"
+)
+"""What a box said last of a row of `command`: done is done, whatever came after."""
 _WAITING = "state IN ('queued', 'sent', 'accepted')"
 _FINAL: Final = {AnswerState.APPLIED: CommandState.APPLIED, AnswerState.REFUSED: CommandState.REFUSED}
 
@@ -261,8 +266,7 @@ class SqliteCommands:
         chosen = f"AND {_WAITING}" if unanswered else ""
         rows = self._connection.execute(
             "SELECT command.id, box.name, kind, subject, about, signed_by, protocol_hash, issued_at, expires_at, state,"  # noqa: S608
-            " changed_at, (SELECT content FROM command_ack WHERE command_id = command.id"
-            "  ORDER BY state = 'applied' DESC, state = 'refused' DESC, received_at DESC, id DESC LIMIT 1)"
+            f" changed_at, {LAST_ANSWER}"
             f" FROM command JOIN box ON box.id = box_id WHERE (? IS NULL OR box.name = ?) AND (? IS NULL OR kind = ?)"
             f" AND (? IS NULL OR subject = ?) {chosen} ORDER BY issued_at DESC, command.id LIMIT ?",
             (box, box, kind, kind, subject, subject, limit),

@@ -98,6 +98,10 @@ class SlottedRadio:
         self._waiting: list[_Waiter] = []
         self._next_turn: asyncio.TimerHandle | None = None
 
+    def expect(self, lasting: Collection[str]) -> None:
+        """Know more devices that are always there, by their addresses."""
+        self._lasting |= {address.upper() for address in lasting}
+
     def misses(self) -> bool:
         """Return whether a device that is always there has no link, so that it ought to be heard."""
         return not self._lasting <= {slot.address for slot in self._taken}

@@ -35,6 +35,12 @@ class ProtocolBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     protocol_hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}\\Z")]
 
 
+class ShadowBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A care protocol to judge the command's patient by beside the one applied; None: what is judged so ends."""
+
+    protocol: ProtocolBody | None = None
+
+
 class DispositionState(StrEnum):
     """What the team did with an alert."""
 
@@ -72,7 +78,10 @@ class ResendBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class PairBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A device to pair, and the six digits that it shows, when it shows any."""
+    """A device to pair, and the six digits that it shows, when it shows any.
+
+    The command's subject is whose it is from then on; without one the box only pairs it.
+    """
 
     address: Annotated[str, Meta(pattern="^([0-9A-F]{2}:){5}[0-9A-F]{2}\\Z")]
     passkey: Annotated[int, Meta(ge=0, le=999_999)] | None = None
@@ -104,10 +113,11 @@ class ListBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     data: bytes
 
 
-Body = ProtocolBody | DispositionBody | ResendBody | PairBody | ScanBody | EraseBody | NoBody | ListBody
+Body = ProtocolBody | ShadowBody | DispositionBody | ResendBody | PairBody | ScanBody | EraseBody | NoBody | ListBody
 
 _TYPES: Final[Mapping[CommandKind, type[Struct]]] = {
     CommandKind.PROTOCOL: ProtocolBody,
+    CommandKind.SHADOW: ShadowBody,
     CommandKind.DISPOSITION: DispositionBody,
     CommandKind.RESEND: ResendBody,
     CommandKind.PAIR: PairBody,
@@ -156,9 +166,9 @@ def _decode(raw: bytes, kind: type[_Body]) -> _Body:
 
 def place_of(body: Body, subject: str) -> str | None:
     """Return what a command with this body must be about, None when the body does not go with its subject."""
-    of_patient = isinstance(body, ProtocolBody) or (isinstance(body, EraseBody) and not body.everything)
-    if not isinstance(body, DispositionBody) and of_patient is not bool(subject):
-        # An alert may be the box's own.
+    of_patient = isinstance(body, (ProtocolBody, ShadowBody)) or (isinstance(body, EraseBody) and not body.everything)
+    if not isinstance(body, (DispositionBody, PairBody)) and of_patient is not bool(subject):
+        # An alert may be the box's own, and a device nobody's yet.
         return None
     match body:
         case DispositionBody():

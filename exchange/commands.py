@@ -46,6 +46,8 @@ class CommandKind(StrEnum):
 
     PROTOCOL = "protocol"
     """Judge a patient by this care protocol from now on."""
+    SHADOW = "shadow"
+    """Judge a patient by this one too, telling nobody, or no more."""
     DISPOSITION = "disposition"
     """Know what the team did with an alert."""
     RESEND = "resend"
@@ -79,6 +81,8 @@ ALLOWED: Final[Mapping[CommandKind, tuple[Slots, ...]]] = MappingProxyType(
     {
         # Thresholds are the nurse's and the physician's, together (DECISIONS 19).
         CommandKind.PROTOCOL: ((frozenset({Role.NURSE}), frozenset({Role.PHYSICIAN})),),
+        # It changes nothing that anybody is told: whoever may propose a protocol may have it tried.
+        CommandKind.SHADOW: (_one(Role.NURSE, Role.PHYSICIAN),),
         # It stops what is told at home and nothing else; the desk sends it by itself when a named person acts.
         CommandKind.DISPOSITION: (_one(AUTOMATION), _one(Role.NURSE), _one(Role.PHYSICIAN)),
         CommandKind.RESEND: (_one(AUTOMATION), _one(Role.OPERATOR)),
@@ -99,6 +103,7 @@ ALLOWED: Final[Mapping[CommandKind, tuple[Slots, ...]]] = MappingProxyType(
 LONGEST_MS: Final[Mapping[CommandKind, int]] = MappingProxyType(
     {
         CommandKind.PROTOCOL: 90 * _DAY_MS,
+        CommandKind.SHADOW: 90 * _DAY_MS,
         CommandKind.DISPOSITION: 90 * _DAY_MS,
         CommandKind.RESEND: 90 * _DAY_MS,
         # Somebody stands beside the box, or will today.

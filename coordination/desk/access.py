@@ -33,6 +33,8 @@ class Action(StrEnum):
     SIGN_FIRST = "sign_first"
     SIGN_SECOND = "sign_second"
     SEND_PROTOCOL = "send_protocol"
+    TRY_SHADOW = "try_shadow"
+    """Have a draft judged beside what holds, telling nobody, and end it."""
     TAKE_ON_PATIENT = "take_on_patient"
     END_FOLLOW_UP = "end_follow_up"
     EXPORT_PATIENT = "export_patient"
@@ -74,6 +76,7 @@ _CARE = {
     Action.REVEAL_IDENTITY,
     Action.PROPOSE_PROTOCOL,
     Action.SEND_PROTOCOL,
+    Action.TRY_SHADOW,
     Action.TAKE_ON_PATIENT,
     Action.EXPORT_PATIENT,
     Action.ERASE_PATIENT,

@@ -44,6 +44,7 @@ class _Scan(Struct, frozen=True, kw_only=True):
 class _Paired(Struct, frozen=True, kw_only=True):
     driver: _Short | None = None
     trial_readings: Annotated[int, Meta(ge=0)] = 0
+    taken_up: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,12 +68,14 @@ class Pairing:
         view: the order.
         driver: what reads the device, "" before it is known.
         trial: values that came while it was proved.
+        taken_up: the box reads it by itself, for whom the order says; else its settings are to name it.
         first_at: ms UTC, when the first reading came here that is kept; None before.
     """
 
     view: CommandView
     driver: str
     trial: int
+    taken_up: bool
     first_at: int | None
 
     @property
@@ -145,6 +148,7 @@ def _pairing(view: CommandView, first: dict[str, int]) -> Pairing:
         view=view,
         driver=(found.driver or "") if found is not None else "",
         trial=0 if found is None else found.trial_readings,
+        taken_up=found is not None and found.taken_up,
         first_at=first.get(view.about),
     )
 

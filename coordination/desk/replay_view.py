@@ -106,7 +106,7 @@ def _figures(database: Sql, result: ReplayResult, patient: Patient, now: int) ->
             words=words,
             before="–" if old is None else _a_week(old / weeks),
             after=_a_week(new / weeks),
-            gap="" if old is None else _signed((new - old) / weeks, 1),
+            gap="" if old is None else signed((new - old) / weeks, 1),
             more=old is not None and new > old,
         )
 
@@ -137,7 +137,7 @@ def _figures(database: Sql, result: ReplayResult, patient: Patient, now: int) ->
             + f" ({t('budget :', 'budget:')} {budget})",
             before=_hours(load.minutes),
             after=_hours(new) + (f", {t('au-delà du budget', 'over budget')}" if new > load.budget else ""),
-            gap="=" if round(gap) == 0 else f"{_signed(gap, 0)}{NB}min",
+            gap="=" if round(gap) == 0 else f"{signed(gap, 0)}{NB}min",
             more=gap > 0.5,
         )
     )
@@ -155,7 +155,7 @@ def _quiet_days(before: ReplaySide | None, after: ReplaySide) -> Figure:
         words=t("Jours sans alerte", "Days without an alert"),
         before="–" if old is None else f"{old:.0f}{NB}%",
         after=f"{new:.0f}{NB}%",
-        gap="" if old is None or round(old) == round(new) else f"{_signed(new - old, 0)}{NB}{t('points', 'points')}",
+        gap="" if old is None or round(old) == round(new) else f"{signed(new - old, 0)}{NB}{t('points', 'points')}",
         more=old is not None and new < old,
     )
 
@@ -169,7 +169,7 @@ def _minutes(side: ReplaySide) -> float:
 
 def _rules(result: ReplayResult, holding: CareProtocol | None, draft: CareProtocol) -> list[Figure]:
     """Return the rules that raise another number of alerts."""
-    titles = {rule.id: said(rule.words.title) for rule in (*(holding.rules if holding else ()), *draft.rules)}
+    titles = rule_titles(holding, draft)
     old = {} if result.before is None else result.before.trial.burden.rules
     new = result.after.trial.burden.rules
     found = []
@@ -181,11 +181,16 @@ def _rules(result: ReplayResult, holding: CareProtocol | None, draft: CareProtoc
                     words=titles.get(name, name),
                     before=str(was),
                     after=str(will),
-                    gap=_signed(will - was, 0),
+                    gap=signed(will - was, 0),
                     more=will > was,
                 )
             )
     return found
+
+
+def rule_titles(*protocols: CareProtocol | None) -> dict[str, str]:
+    """Return what the rules of some protocols are called, the last one's words first; None: no protocol."""
+    return {rule.id: said(rule.words.title) for one in protocols if one is not None for rule in one.rules}
 
 
 # --- known events -----------------------------------------------------------------------------------------
@@ -304,7 +309,8 @@ def _a_week(value: float) -> str:
     return t("{n} par semaine", "{n} a week", n=number(value, 1))
 
 
-def _signed(value: float, decimals: int) -> str:
+def signed(value: float, decimals: int) -> str:
+    """Return a difference with its sign, "=" when there is none."""
     text = number(abs(value), decimals)
     if not text.strip("0.,"):
         return "="

@@ -13,6 +13,7 @@ from coordination.deliveries import Delivery, Stage, delivery_of
 from coordination.desk.models import Patient
 from coordination.desk.patients import protocol_of
 from coordination.desk.replay_view import ReplayView, replay_view
+from coordination.desk.shadow_view import ShadowView, shadow_view
 from coordination.desk.thresholds import Changed, Group, changes_between, groups, unplaced
 from coordination.draft_orders import proposed_body
 from coordination.draft_text import means, pack_name_of
@@ -51,6 +52,7 @@ class Workshop:
         stale: the draft was changed since that replay.
         sent: what was sent, newest first.
         rule: id of the rule for which the visitor came, "" for none.
+        shadow: what is judged beside on the box, and what that came to.
     """
 
     patient: Patient
@@ -67,6 +69,7 @@ class Workshop:
     stale: bool
     sent: Sequence[Sent]
     rule: str
+    shadow: ShadowView
 
     @property
     def faults(self) -> Sequence[Fault]:
@@ -167,6 +170,7 @@ def workshop_of(
         limits=limits,
         groups=shown,
         changes=changes,
+        shadow=shadow_view(database, patient, holding),
         job=job,
         replay=replay,
         stale=draft is not None and job is not None and draft.state == DRAFT and job.revision != draft.revision,

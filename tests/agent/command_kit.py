@@ -18,6 +18,8 @@ from agent.protocol_copies import ProtocolCopies
 from agent.settings import Assignment, Device, IdentitySettings, NowSettings, Patient, Settings
 from agent.settings_file import load_protocol, read_settings
 from agent.shadow import Shadows
+from agent.shadow_order import ShadowOrder
+from agent.shadow_reports import ShadowReports
 from agent.store import Store
 from agent.store_thread import StoreThread
 from agent.team_keeper import TeamKeeper
@@ -176,6 +178,7 @@ class Box:
     clock: ManualClock
     real: ManualClock
     counts: Counts
+    shadows: Shadows
     team: TeamKeeper
     opener: Opener
     told: list[str]
@@ -246,6 +249,7 @@ async def box(
     database: str = "veilleur.db",
     now: int = START,
     without: Sequence[CommandKind] = (),
+    reporting: bool = False,
 ) -> AsyncIterator[Box]:
     """A box that runs in `folder`, which it finds as it left it."""
     settings = settings_of(folder, office, relay=relay)
@@ -258,6 +262,7 @@ async def box(
     settings = await ordered_protocols(settings, store, copies, now_ms=clock.now)
     team = TeamKeeper(settings.identity, settings.state, now_ms=real.now_ms, tell=lambda kind: told.append(kind.value))
     sealer = Sealer(box=BOX, signing_key=keys.signing, recipients=team.recipients)
+    shadows = Shadows(store=store, patients=settings.patients, clock=clock, attempt=attempt)
     judging = CommandedJudging(
         box=BOX,
         store=store,
@@ -267,13 +272,14 @@ async def box(
         clock=clock,
         on_kept=lambda: None,
         guard=guard,
-        shadows=Shadows(store=store, patients=settings.patients, clock=clock, attempt=attempt),
+        shadows=shadows,
     )
     trust = TeamTrust(team, now_ms=real.now_ms, clock_known=lambda: known[0])
     handlers: dict[CommandKind, Handler] = {
         CommandKind.PROTOCOL: ProtocolCommand(
             judging=judging, copies=copies, clock=clock, tells_now=lambda: settings.now.relay is not None
         ),
+        CommandKind.SHADOW: ShadowOrder(judging=judging, store=store, clock=clock, attempt=attempt),
         CommandKind.DISPOSITION: DispositionOrder(judging),
         CommandKind.TEAM_LIST: trust.obey,
         **(others or {}),
@@ -298,7 +304,19 @@ async def box(
         attempt=attempt,
         on_refused_protocol=judging.tell_refused,
     )
-    running = [asyncio.create_task(judging.run()), asyncio.create_task(commands.run())]
+    reports = ShadowReports(
+        box=BOX,
+        store=store,
+        judging=judging,
+        patients=[patient.pseudonym for patient in settings.patients],
+        clock=clock,
+        real=real,
+        say=commands.say_more,
+        attempt=attempt,
+        nap=0.01,
+    )
+    parts = (judging.run(), commands.run(), shadows.run(), *((reports.run(),) if reporting else ()))
+    running = [asyncio.create_task(part) for part in parts]
     opener = Opener(keys=[office.opening], signer_of=lambda _box, _signer: keys.signing.public)
     try:
         await judging.started.wait()
@@ -312,6 +330,7 @@ async def box(
             clock=clock,
             real=real,
             counts=counts,
+            shadows=shadows,
             team=team,
             opener=opener,
             told=told,

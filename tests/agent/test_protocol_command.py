@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.ordered_protocols import with_protocols
+from agent.ordered_protocols import with_orders
 from agent.store import Store
 from agent.store_reader import StoreReader
 from agent.vault import Vault
@@ -79,11 +79,11 @@ async def test_it_holds_after_a_restart_whatever_the_settings_say(tmp_path: Path
         reader = StoreReader.open(settings.state / "veilleur.db", Vault(bytes(range(32)), box=BOX))
         try:
             kept = reader.commands.protocol(PATIENT)
+            shown = with_orders(settings, reader.commands)
         finally:
             reader.close()
         assert kept is not None
         assert (kept.by, kept.protocol_hash) == ((NURSE, PHYSICIAN), hash_of(text))
-        shown = with_protocols(settings, again.judging.protocol_of)
         assert shown.devices[0].people[0].patient.protocol.version == 2
 
 

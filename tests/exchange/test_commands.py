@@ -20,6 +20,7 @@ from exchange.command_bodies import (
     ProtocolBody,
     ResendBody,
     ScanBody,
+    ShadowBody,
     decode_body,
     encode_body,
     place_of,
@@ -53,6 +54,7 @@ POWERS = (*(role.value for role in Role), AUTOMATION)
 MAY: Mapping[CommandKind, frozenset[tuple[str, ...]]] = {
     # Written out by hand from DECISIONS 19 and docs/commands.md: every set of at most two people that is enough.
     CommandKind.PROTOCOL: frozenset({("nurse", "physician")}),
+    CommandKind.SHADOW: frozenset({("nurse",), ("physician",)}),
     CommandKind.ERASE: frozenset({("nurse", "physician"), ("nurse", "operator")}),
     CommandKind.ROTATE: frozenset({("operator",)}),
     CommandKind.RENEW: frozenset({("nurse",), ("installer",), ("operator",), (AUTOMATION,)}),
@@ -65,6 +67,7 @@ MAY: Mapping[CommandKind, frozenset[tuple[str, ...]]] = {
 }
 BODIES: Mapping[CommandKind, tuple[Body, str]] = {
     CommandKind.PROTOCOL: (ProtocolBody(text="x", protocol_hash="a" * 64), PATIENT),
+    CommandKind.SHADOW: (ShadowBody(protocol=ProtocolBody(text="x", protocol_hash="a" * 64)), PATIENT),
     CommandKind.DISPOSITION: (
         DispositionBody(alert="b" * 32, state=DispositionState.TAKEN, by="Anne", at=NOW),
         PATIENT,
@@ -321,8 +324,10 @@ def test_a_box_that_does_not_know_the_time_lets_peoples_orders_wait(office: Offi
 def test_a_body_goes_with_its_subject() -> None:
     for body, subject in BODIES.values():
         assert place_of(body, subject) is not None
-        if not isinstance(body, DispositionBody):
+        if not isinstance(body, (DispositionBody, PairBody)):
             assert place_of(body, "" if subject else PATIENT) is None
+    for whose in ("", PATIENT):
+        assert place_of(BODIES[CommandKind.PAIR][0], whose) == "C4:B0:00:00:00:01"
     assert place_of(EraseBody(everything=True), "") == ""
     assert place_of(EraseBody(everything=True), PATIENT) is None
 

@@ -22,6 +22,7 @@ from exchange.command_bodies import (
     ProtocolBody,
     ResendBody,
     ScanBody,
+    ShadowBody,
     decode_body,
     encode_body,
     place_of,
@@ -66,6 +67,12 @@ LIST = sign_team_list(
 )
 BODIES: tuple[tuple[CommandKind, str, Body, tuple[SigningKey, ...]], ...] = (
     (CommandKind.PROTOCOL, PATIENT, ProtocolBody(text="x = 1", protocol_hash="0" * 64), (NURSE, PHYSICIAN)),
+    (
+        CommandKind.SHADOW,
+        PATIENT,
+        ShadowBody(protocol=ProtocolBody(text="x = 1", protocol_hash="0" * 64)),
+        (NURSE,),
+    ),
     (
         CommandKind.DISPOSITION,
         PATIENT,

@@ -489,7 +489,7 @@ class Ears(logging.Handler):
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        logger = logging.getLogger("agent.daemon")
+        logger = logging.getLogger("agent.readers")
         level = logger.level
         logger.addHandler(self)
         logger.setLevel(logging.INFO)

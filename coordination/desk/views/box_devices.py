@@ -1,6 +1,7 @@
 """/boitiers/<b>/appareils: a box listens, somebody chooses, the box pairs; each order signed by whoever gives it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -23,6 +24,16 @@ from exchange.command_bodies import Body, NoBody, PairBody, ScanBody
 from exchange.commands import CommandKind
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """An order, about what and about whom."""
+
+    kind: CommandKind
+    body: Body
+    about: str = ""
+    subject: str = ""
+
+
 def show(request: HttpRequest, box: str) -> HttpResponse:
     """Show what the box heard and paired."""
     return _page(request, box_or_404(request, box))
@@ -30,11 +41,12 @@ def show(request: HttpRequest, box: str) -> HttpResponse:
 
 def _page(request: HttpRequest, box: Box, *, fault: str = "", status: int = 200) -> HttpResponse:
     found = at_the_box(box)
-    named = request.visit.may(Action.READ_PATIENTS) and len(found.patients) == 1
+    shown = found.patients if request.visit.may(Action.READ_PATIENTS) else ()
     more = {
         "box": box.name,
         "found": found,
-        "patient": found.patients[0] if named else t("patient-du-boîtier", "patient-of-the-box"),
+        "patients": shown,
+        "patient": shown[0] if len(shown) == 1 else t("patient-du-boîtier", "patient-of-the-box"),
         "kept": signing_keys.key_of(looking(), request.visit.user.pk),
         "fault": fault,
         "words": box_words,
@@ -50,16 +62,16 @@ def state(request: HttpRequest, box: str) -> JsonResponse:
 
 def scan(request: HttpRequest, box: str) -> HttpResponse:
     """Let the box listen for devices."""
-    return _signed(request, box, lambda: (CommandKind.SCAN, ScanBody(), ""))
+    return _signed(request, box, lambda: _Wanted(kind=CommandKind.SCAN, body=ScanBody()))
 
 
 def pair(request: HttpRequest, box: str) -> HttpResponse:
     """Let the box pair a device that it heard."""
 
-    def wanted() -> tuple[CommandKind, Body, str]:
+    def wanted() -> _Wanted:
         address, digits = request.POST.get("adresse", ""), request.POST.get("chiffres", "").replace(" ", "")
-        scanned = at_the_box(box_or_404(request, box)).scan
-        if scanned is None or all(one.address != address for one in scanned.seen):
+        found = at_the_box(box_or_404(request, box))
+        if found.scan is None or all(one.address != address for one in found.scan.seen):
             raise CoordinationError(
                 Sentence(fr="Choisir un appareil que le boîtier a entendu.", en="Choose a device that the box heard."),
                 hint=Sentence(fr="Faire écouter le boîtier de nouveau.", en="Let the box listen again."),
@@ -72,28 +84,57 @@ def pair(request: HttpRequest, box: str) -> HttpResponse:
                     en="Copy them from the device's screen, or leave this empty when it shows none.",
                 ),
             )
-        return CommandKind.PAIR, PairBody(address=address, passkey=int(digits) if digits else None), address
+        body = PairBody(address=address, passkey=int(digits) if digits else None)
+        return _Wanted(kind=CommandKind.PAIR, body=body, about=address, subject=_whose(request, found.patients))
 
     return _signed(request, box, wanted)
 
 
+def _whose(request: HttpRequest, patients: Sequence[str]) -> str:
+    """Return for whom the box is to read a device, a pseudonym; "": its settings are to say it.
+
+    Whoever may not read who the patients are gives it to the only one that there is.
+    """
+    if not request.visit.may(Action.READ_PATIENTS):
+        return patients[0] if len(patients) == 1 else ""
+    chosen = request.POST.get("patient", "")
+    if chosen and chosen not in patients:
+        raise CoordinationError(
+            Sentence(
+                fr="Ce boîtier ne transmet pas pour ce patient.", en="This box does not transmit for this patient."
+            ),
+            hint=Sentence(fr="Choisir dans la liste.", en="Choose from the list."),
+        )
+    return chosen
+
+
 def change_keys(request: HttpRequest, box: str) -> HttpResponse:
     """Let the box take a new key for what it keeps."""
-    return _signed(request, box, lambda: (CommandKind.ROTATE, NoBody(), ""), back="box")
+    return _signed(request, box, lambda: _Wanted(kind=CommandKind.ROTATE, body=NoBody()), back="box")
 
 
 def _signed(
-    request: HttpRequest, name: str, wanted: Callable[[], tuple[CommandKind, Body, str]], *, back: str = "box_devices"
+    request: HttpRequest, name: str, wanted: Callable[[], _Wanted], *, back: str = "box_devices"
 ) -> HttpResponse:
     """Sign an order with the visitor's key, opened by the PIN in the request, and queue it."""
     box = box_or_404(request, name)
     user = request.visit.user
     try:
-        kind, body, about = wanted()
+        asked = wanted()
         _, key = opened(request)
         with acting() as database:
             signing_keys.tried_well(database, user.pk)
-            order(database, kind, body, box=box.name, by=user.name, now=now_ms(), about=about, key=key)
+            order(
+                database,
+                asked.kind,
+                asked.body,
+                box=box.name,
+                by=user.name,
+                now=now_ms(),
+                subject=asked.subject,
+                about=asked.about,
+                key=key,
+            )
     except CoordinationError as error:
         text = f"{said(error.why)} {said(error.hint)}"
         if back == "box_devices":

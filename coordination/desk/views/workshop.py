@@ -10,7 +10,7 @@ from django.utils.http import urlencode
 
 from alerting.protocol_writer import write_protocol
 from alerting.toml_text import MOST_CHARACTERS
-from coordination import drafts, replay_jobs
+from coordination import drafts, replay_jobs, signing_keys
 from coordination.command_queue import CommandState
 from coordination.deliveries import Stage
 from coordination.desk import pages
@@ -62,6 +62,7 @@ def page(request: HttpRequest, patient: Patient, **kept: Any) -> HttpResponse:
         "text": kept.get("text") or (shop.draft.text if shop.draft else ""),
         "kept_text": kept.get("text") is not None and kept.get("typed") is None,
         "packs": () if shop.draft is not None else _choices(database, shop),
+        "signs": signing_keys.key_of(database, request.visit.user.pk) is not None,
         "days": DAYS,
         "usual": shop.job.days if shop.job is not None else USUAL_DAYS,
         "Stage": Stage,

@@ -19,7 +19,7 @@ from exchange.team_list import Person
 from exchange.team_list import Role as ListRole
 from tests.coordination.desk.kit import Desk
 from tests.coordination.desk.test_boxes import connected
-from tests.coordination.kit import BOX, PATIENT, START, glucose, rows
+from tests.coordination.kit import BOX, OTHER_PATIENT, PATIENT, START, glucose, rows
 
 PIN = "huit-chats-gris"
 QUICK = Cost(memory_kib=19_456, passes=2)
@@ -104,6 +104,53 @@ def test_an_installer_listens_chooses_pairs_and_waits_for_the_first_reading(desk
     acts = rows(desk.boxes.database, "SELECT body FROM audit WHERE act = 'command_signed'")
     assert len(acts) == 2
     assert ADDRESS not in str(acts)
+
+
+def scanned(desk: Desk, client: Client) -> None:
+    client.post(f"/boitiers/{BOX}/ecouter", {"code": PIN})
+    answer(desk, orders(desk)[-1], AnswerState.APPLIED, HEARD)
+
+
+def test_a_device_is_given_to_a_patient_and_the_box_reads_it_by_itself(desk: Desk) -> None:
+    desk.receive(glucose(0))
+    nurse = with_key(desk, Role.NURSE, "C. Martin")
+    scanned(desk, nurse)
+    page = nurse.get(f"/boitiers/{BOX}/appareils").content.decode()
+    assert f'<option value="{PATIENT}" selected>' in page
+    nurse.post(f"/boitiers/{BOX}/appairer", {"adresse": ADDRESS, "patient": PATIENT, "code": PIN})
+    command = decode(orders(desk)[-1].command)
+    assert (command.kind, command.subject, command.about) == (CommandKind.PAIR, PATIENT, ADDRESS)
+    found = {"driver": "thermometer", "trial_readings": 2, "taken_up": True}
+    answer(desk, orders(desk)[-1], AnswerState.APPLIED, found, said="Appairé et lu.")
+    page = nurse.get(f"/boitiers/{BOX}/appareils").content.decode()
+    assert f"Le boîtier le lit de lui-même · {PATIENT}" in page
+    assert "agent.toml" not in page
+    assert "attendue" in page
+    # Who may not read who the patients are sees that it is read, and not for whom.
+    page = desk.client(Role.INSTALLER, name="I. Faure").get(f"/boitiers/{BOX}/appareils").content.decode()
+    assert PATIENT not in page
+
+
+def test_a_device_is_given_to_nobody_whom_the_box_does_not_transmit_for(desk: Desk) -> None:
+    desk.receive(glucose(0))
+    nurse = with_key(desk, Role.NURSE, "C. Martin")
+    scanned(desk, nurse)
+    asked = {"adresse": ADDRESS, "patient": OTHER_PATIENT, "code": PIN}
+    refused = nurse.post(f"/boitiers/{BOX}/appairer", asked)
+    assert refused.status_code == 400
+    assert "ne transmet pas pour" in refused.content.decode()
+    assert len(orders(desk)) == 1
+
+
+def test_one_whom_the_box_does_not_take_up_is_to_be_entered_as_before(desk: Desk) -> None:
+    desk.receive(glucose(0))
+    nurse = with_key(desk, Role.NURSE, "C. Martin")
+    scanned(desk, nurse)
+    nurse.post(f"/boitiers/{BOX}/appairer", {"adresse": ADDRESS, "patient": PATIENT, "code": PIN})
+    answer(desk, orders(desk)[-1], AnswerState.APPLIED, {"driver": "thermometer", "taken_up": False})
+    page = nurse.get(f"/boitiers/{BOX}/appareils").content.decode()
+    assert "agent.toml" in page
+    assert "de lui-même" not in page
 
 
 def test_without_the_right_pin_nothing_is_asked_and_tries_are_counted(desk: Desk) -> None:
