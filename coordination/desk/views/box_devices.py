@@ -123,7 +123,6 @@ def _signed(
         asked = wanted()
         _, key = opened(request)
         with acting() as database:
-            signing_keys.tried_well(database, user.pk)
             order(
                 database,
                 asked.kind,

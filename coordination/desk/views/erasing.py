@@ -6,7 +6,6 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
-from coordination import signing_keys
 from coordination.desk import identities
 from coordination.desk.erasures import of_patient
 from coordination.desk.fhir.bulk import discard
@@ -131,11 +130,7 @@ def _signed(request: HttpRequest, work: _Signing) -> str:
     Raises:
         CoordinationError: there is no key, the PIN is wrong, or what was to be signed may not be.
     """
-    user = request.visit.user.pk
     kept, key = opened(request)
-    with acting() as database:
-        # By itself: the PIN was right whatever becomes of the order.
-        signing_keys.tried_well(database, user)
     with acting() as database:
         return work(database, kept, key)
 

@@ -7,7 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from alerting.alert import Sentence
-from coordination import shadow_orders, signing_keys
+from coordination import shadow_orders
 from coordination.desk.models import Patient
 from coordination.desk.pages import said, t
 from coordination.desk.patients import patient_of
@@ -58,7 +58,6 @@ def _signed(request: HttpRequest, pseudonym: str, work: Callable[[Sql, Patient, 
     try:
         _, key = opened(request)
         with acting() as database:
-            signing_keys.tried_well(database, request.visit.user.pk)
             work(database, patient, key)
     except CoordinationError as error:
         messages.warning(request, f"{said(error.why)} {said(error.hint)}")

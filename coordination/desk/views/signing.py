@@ -171,7 +171,6 @@ def _sign(request: HttpRequest, pseudonym: str, role: Role) -> HttpResponse:
     try:
         kept, key = opened(request)
         with acting() as database:
-            signing_keys.tried_well(database, request.visit.user.pk)
             draft = open_draft(database, patient.team_id, patient.pk)
             if draft is None:
                 raise Http404
@@ -205,8 +204,12 @@ def opened(request: HttpRequest) -> tuple[PersonKey, SigningKey]:
     if kept is None:
         raise Http404
     try:
-        return kept.key, signing_keys.open_key(kept, request.POST.get("code", "")[:200])
+        key = signing_keys.open_key(kept, request.POST.get("code", "")[:200])
     except WrongPinError:
         with acting() as database:
             signing_keys.tried_wrong(database, kept, by=_by(request), at=at)
         raise
+    with acting() as database:
+        # By itself: the PIN was right whatever becomes of what is signed.
+        signing_keys.tried_well(database, user)
+    return kept.key, key

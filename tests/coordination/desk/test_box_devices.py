@@ -163,6 +163,17 @@ def test_without_the_right_pin_nothing_is_asked_and_tries_are_counted(desk: Desk
     assert orders(desk) == []
 
 
+def test_a_right_pin_is_no_wrong_one_when_what_it_signs_is_refused(desk: Desk) -> None:
+    desk.receive(glucose(0))
+    nurse = with_key(desk, Role.NURSE, "C. Martin")
+    scanned(desk, nurse)
+    for _ in range(7):
+        asked = {"adresse": ADDRESS, "patient": OTHER_PATIENT, "code": PIN}
+        assert "ne transmet pas pour" in nurse.post(f"/boitiers/{BOX}/appairer", asked).content.decode()
+    nurse.post(f"/boitiers/{BOX}/appairer", {"adresse": ADDRESS, "patient": PATIENT, "code": PIN})
+    assert len(orders(desk)) == 2
+
+
 def test_who_has_no_key_is_told_how_to_make_one(desk: Desk) -> None:
     desk.receive(glucose(0))
     nurse = desk.client(Role.NURSE)
