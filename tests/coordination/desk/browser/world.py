@@ -24,7 +24,6 @@ from exchange.identity import SigningKey
 from exchange.messages import MAX_RECORDS, AlertRecord, Record, Status
 from simulators.broker import free_port
 from simulators.processes import command
-from tests.coordination.desk.browser.accounts import PASSWORD, PEOPLE, address
 from tests.coordination.desk.browser.enrolment import add_enrolment
 from tests.coordination.desk.browser.household import BOX_OF, NEW, PROTOCOL_OF, Home, homes
 from tests.coordination.kit import EPOCH, HOUR, Team, hypo
@@ -61,17 +60,7 @@ class World:
         self._server: subprocess.Popen[bytes] | None = None
         try:
             self._receive_all()
-            account = [
-                command("veilleur-desk"),
-                "account",
-                address("nurse"),
-                "--name",
-                PEOPLE["nurse"],
-                "--role",
-                "nurse",
-            ]
-            self._run(*account, "--config", said=f"{PASSWORD}\n{PASSWORD}\n")
-            said = json.loads(self._run(sys.executable, "-m", "tests.coordination.desk.browser.accounts"))
+            said = json.loads(self._open_accounts())
             self.cookie, self.sessions = str(said["cookie"]), dict(said["sessions"])
             self.passkey = str(said["passkey"])
             self.start()
@@ -144,11 +133,10 @@ class World:
         self.receive(record, box=BOX_OF[patient])
         return record.alert_id
 
-    def _run(self, *words: str, said: str = "") -> bytes:
-        """Run a command whose last word is the settings file, and return what it printed."""
+    def _open_accounts(self) -> bytes:
+        """Open them in a process of their own, and return what it printed."""
         done = subprocess.run(
-            [*words, str(self.settings)],
-            input=said.encode(),
+            [sys.executable, "-m", "tests.coordination.desk.browser.accounts", str(self.settings)],
             cwd=REPOSITORY,
             capture_output=True,
             check=False,
