@@ -85,7 +85,8 @@ def adapted(unit: str, folder: Path, *, start: str, more: str = "") -> str:
     ours = (
         f"BindPaths={folder}\nStandardOutput=append:{folder}/box.log\nStandardError=append:{folder}/box.log\n{more}\n"
     )
-    return "\n".join(lines).replace("[Install]", f"{ours}[Install]") + "\n"
+    before, install, after = "\n".join(lines).partition("[Install]")
+    return f"{before}\n{ours}{install}{after}\n"
 
 
 @contextmanager

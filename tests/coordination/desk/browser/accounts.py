@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from coordination.desk_cli import begin
-from coordination.settings import read_settings
-from devices.clock import SystemClock
+from click.testing import CliRunner
+
+from coordination.cli import main as veilleur_desk
 
 PEOPLE = {
     "nurse": "C. Martin",
@@ -50,15 +50,23 @@ def key(user: Any) -> int:
     return int(Authenticator.objects.create(user=user, type=Authenticator.Type.WEBAUTHN, data=kept).pk)
 
 
+def open_first(settings: Path) -> None:
+    """Open the nurse's account by the real command, which also makes the tables."""
+    words = ["account", address("nurse"), "--name", PEOPLE["nurse"], "--role", "nurse", "--config", str(settings)]
+    done = CliRunner().invoke(veilleur_desk, words, input=f"{PASSWORD}\n{PASSWORD}\n")
+    if done.exit_code:
+        raise RuntimeError(done.output)
+
+
 def main(settings: Path) -> None:
-    begin(read_settings(settings), SystemClock())
+    open_first(settings)
     # Django is set up from here on.
     from django.conf import settings as of_django
     from django.test import Client
 
     from coordination.desk.models import Membership, User
 
-    # The nurse has her account by the real command; the others sign in with her password.
+    # The others sign in with the nurse's password.
     nurse = User.objects.get(email=address("nurse"))
     for who, name in PEOPLE.items():
         role = "nurse" if who in {"second", "guarded", "keyed"} else who

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from simulators.chromium import find_chromium
+from simulators.chromium import Chromium, find_chromium
+from tests.coordination.desk.browser.looking import Regulars
 from tests.coordination.desk.browser.world import World
 
 
@@ -16,10 +17,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         assert made.log() == ""
 
 
+@pytest.fixture(scope="session")
+def chromium() -> Chromium:
+    """The distribution's Chromium, which is asked once whether it starts."""
+    return find_chromium()
+
+
 @pytest.fixture(scope="module")
-def browser(world: World) -> Iterator[Browser]:
-    """The distribution's Chromium. Closed before its file ends: other tests have event loops of their own."""
-    chromium = find_chromium()
+def browser(world: World, chromium: Chromium) -> Iterator[Browser]:
+    """One that runs. Closed before its file ends: other tests have event loops of their own."""
     with sync_playwright() as driver:
         launched = driver.chromium.launch(
             executable_path=chromium.binary,
@@ -28,3 +34,11 @@ def browser(world: World) -> Iterator[Browser]:
         )
         yield launched
         launched.close()
+
+
+@pytest.fixture(scope="module")
+def regulars(browser: Browser, world: World) -> Iterator[Regulars]:
+    """Those who read page after page."""
+    made = Regulars(browser, world)
+    yield made
+    made.close()

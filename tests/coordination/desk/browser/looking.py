@@ -25,22 +25,27 @@ window.ran = [];
 
 @dataclass
 class Visitor:
-    """Somebody's browser: one context, its console, what it asked for."""
+    """Somebody's browser: one context, its console, what it asked for; `stays` in one tab, or opens one each time."""
 
     world: Served
     context: BrowserContext
+    stays: bool = False
     complaints: list[str] = field(default_factory=list)
 
     def open(self, address: str, *, status: int = 200, onward: bool = False) -> Page:
-        """Open an address in a new tab, and wait until all of it is there; it may lead elsewhere when `onward`."""
-        page = self.context.new_page()
-        page.on("console", self._said)
-        page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
-        page.on("request", self._asked)
+        """Open an address in a tab, and wait until all of it is there; it may lead elsewhere when `onward`."""
+        page = self.context.pages[0] if self.stays and self.context.pages else self._new_tab()
         answer = page.goto(self.world.origin + address)
         assert answer is not None
         assert answer.status == status, f"{address}: {answer.status}"
         assert onward or page.url.partition("?")[0] == self.world.origin + address.partition("?")[0], page.url
+        return page
+
+    def _new_tab(self) -> Page:
+        page = self.context.new_page()
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.complaints.append(f"{page.url}: {error}"))
+        page.on("request", self._asked)
         return page
 
     def _said(self, message: ConsoleMessage) -> None:
@@ -51,21 +56,32 @@ class Visitor:
             self.complaints.append(f"asked somebody else: {request.url}")
 
 
+def _enter(world: Served, context: BrowserContext, who: str) -> None:
+    """Sign somebody in; "nobody" out."""
+    context.clear_cookies()
+    if who != "nobody":
+        value = world.sessions[who]
+        context.add_cookies([{"name": world.cookie, "value": value, "url": world.origin, "httpOnly": True}])
+
+
+def _new_context(browser: Browser, options: dict[str, Any]) -> BrowserContext:
+    options = {"viewport": {"width": WIDE, "height": 900}, "locale": "fr-FR"} | options
+    context = browser.new_context(**options)
+    context.set_default_timeout(15_000)
+    if options.get("java_script_enabled", True):
+        context.add_init_script(_WATCH)
+    return context
+
+
 @contextmanager
 def visitor(browser: Browser, world: Served, who: str, **options: Any) -> Iterator[Visitor]:
     """Yield the browser of one of PEOPLE, already signed in; of nobody's for "nobody".
 
     What it complained about when it is closed fails the test, whatever the test was about.
     """
-    options = {"viewport": {"width": WIDE, "height": 900}, "locale": "fr-FR"} | options
-    context = browser.new_context(**options)
-    context.set_default_timeout(15_000)
+    context = _new_context(browser, options)
     try:
-        if who != "nobody":
-            value = world.sessions[who]
-            context.add_cookies([{"name": world.cookie, "value": value, "url": world.origin, "httpOnly": True}])
-        if options.get("java_script_enabled", True):
-            context.add_init_script(_WATCH)
+        _enter(world, context, who)
         made = Visitor(world, context)
         yield made
         assert made.complaints == []
@@ -73,13 +89,47 @@ def visitor(browser: Browser, world: Served, who: str, **options: Any) -> Iterat
         context.close()
 
 
+class Regulars:
+    """Visitors who come again and again: each has one browser and one tab for a whole file of tests.
+
+    A browser that is new has its programs to start and its scripts to compile for every page; these have that once.
+    """
+
+    def __init__(self, browser: Browser, world: Served) -> None:
+        self.browser, self.world = browser, world
+        self._known: dict[str, Visitor] = {}
+
+    @contextmanager
+    def visitor(self, who: str, **options: Any) -> Iterator[Visitor]:
+        """Yield what `visitor` does: signed in anew, one tab, nothing to complain about."""
+        key = f"{who} {sorted(options.items())}"
+        if key not in self._known:
+            self._known[key] = Visitor(self.world, _new_context(self.browser, options), stays=True)
+        known = self._known[key]
+        _enter(self.world, known.context, who)
+        try:
+            yield known
+            assert known.complaints == []
+        finally:
+            known.complaints.clear()
+            for page in known.context.pages[:1]:
+                # As the next one expects to find it.
+                page.emulate_media(media="screen")
+                resize(page, WIDE)
+
+    def close(self) -> None:
+        for one in self._known.values():
+            one.context.close()
+
+
 def resize(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 900})
 
 
 def barriers(page: Page) -> list[str]:
-    """What axe-core finds, each with where."""
-    page.evaluate(AXE)
+    """What axe-core finds, each with where; it is there once for all widths of a page."""
+    if not page.evaluate("() => 'axe' in window"):
+        page.evaluate(AXE)
     found = page.evaluate(
         "rules => axe.run(document, {runOnly: {type: 'tag', values: rules}, resultTypes: ['violations'],"
         " preload: false})",

@@ -12,7 +12,6 @@ from pathlib import Path
 from coordination.desk_settings import DeskSettings
 from simulators.broker import free_port
 from simulators.processes import command
-from tests.coordination.desk.browser.accounts import PASSWORD, PEOPLE, address
 
 _OFFERED = 'second_factor = "offered"\n' if "second_factor" in DeskSettings.__struct_fields__ else ""
 """The sessions of these tests are made without signing in; that second factors are required has tests of its own."""
@@ -41,9 +40,7 @@ class Served:
             file.write(f"\n[desk]\nport = {self.port}\nhttps = false\n{_OFFERED}")
 
     def admit(self) -> None:
-        """Open the accounts of PEOPLE, the nurse's by the real command, and sign everybody in."""
-        account = [command("veilleur-desk"), "account", address("nurse"), "--name", PEOPLE["nurse"], "--role", "nurse"]
-        self._run(*account, "--config", said=f"{PASSWORD}\n{PASSWORD}\n")
+        """Open the accounts of PEOPLE in a process of their own, and sign everybody in."""
         said = json.loads(self._run(sys.executable, "-m", "tests.coordination.desk.browser.accounts"))
         self.cookie, self.sessions = str(said["cookie"]), dict(said["sessions"])
         self.passkey = str(said["passkey"])
@@ -82,11 +79,10 @@ class Served:
         lines = (self.folder / "serve.log").read_text(encoding="utf-8", errors="replace").splitlines()
         return "\n".join(line for line in lines if "timeout graceful shutdown exceeded" not in line)
 
-    def _run(self, *words: str, said: str = "") -> bytes:
+    def _run(self, *words: str) -> bytes:
         """Run a command whose last word is the settings file, and return what it printed."""
         done = subprocess.run(
             [*words, str(self.settings)],
-            input=said.encode(),
             cwd=REPOSITORY,
             capture_output=True,
             check=False,

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.coordination.desk.browser.addresses import MACHINES, NO_PAGES, PAGES, Page, found, samples
-from tests.coordination.desk.browser.looking import PHONE, WIDE, ZOOMED, barriers, resize, sticks_out, visitor
+from tests.coordination.desk.browser.looking import PHONE, WIDE, ZOOMED, Regulars, barriers, resize, sticks_out
 from tests.coordination.desk.browser.reached import REACHED, Parts, shown
 from tests.coordination.desk.browser.world import World
 
@@ -60,8 +60,8 @@ def test_what_other_systems_ask_is_answered_in_their_words_and_by_no_page(world:
 
 
 @named
-def test_a_page_keeps_nobody_out_at_any_width(browser: Browser, world: World, parts: Parts, page: Page) -> None:
-    with visitor(browser, world, page.who) as somebody:
+def test_a_page_keeps_nobody_out_at_any_width(regulars: Regulars, parts: Parts, page: Page) -> None:
+    with regulars.visitor(page.who) as somebody:
         opened = shown(somebody, page, parts)
         for width in (WIDE, PHONE):
             resize(opened, width)

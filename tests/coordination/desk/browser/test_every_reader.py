@@ -7,7 +7,7 @@ from playwright.sync_api import Browser
 from playwright.sync_api import Page as Tab
 
 from tests.coordination.desk.browser.addresses import SOME, Page
-from tests.coordination.desk.browser.looking import PHONE, resize, sticks_out, visitor, words
+from tests.coordination.desk.browser.looking import PHONE, Regulars, resize, sticks_out, words
 from tests.coordination.desk.browser.reached import Parts, shown
 from tests.coordination.desk.browser.world import World
 
@@ -36,12 +36,12 @@ _FOR_SCRIPTS = """() => document.querySelectorAll("#news, [data-passkey], [data-
 
 
 @named
-def test_a_page_reads_the_same_without_scripts(browser: Browser, world: World, parts: Parts, page: Page) -> None:
-    with visitor(browser, world, page.who) as somebody:
+def test_a_page_reads_the_same_without_scripts(regulars: Regulars, parts: Parts, page: Page) -> None:
+    with regulars.visitor(page.who) as somebody:
         tab = shown(somebody, page, parts)
         tab.evaluate(_FOR_SCRIPTS)
         usual = words(tab)
-    with visitor(browser, world, page.who, java_script_enabled=False) as somebody:
+    with regulars.visitor(page.who, java_script_enabled=False) as somebody:
         tab = shown(somebody, page, parts)
         tab.evaluate(_FOR_SCRIPTS)
         plain = words(tab)
@@ -79,9 +79,9 @@ def _walk(tab: Tab, most: int) -> list[dict[str, object]]:
 
 @named
 def test_a_page_is_walked_by_keyboard_in_its_order_and_shows_where_one_is(
-    browser: Browser, world: World, parts: Parts, page: Page
+    regulars: Regulars, parts: Parts, page: Page
 ) -> None:
-    with visitor(browser, world, page.who) as somebody:
+    with regulars.visitor(page.who) as somebody:
         tab = shown(somebody, page, parts)
         # A page may begin in the field that it is about: the walk begins at its top.
         tab.evaluate("() => { document.activeElement.blur(); getSelection().removeAllRanges(); }")
@@ -99,9 +99,9 @@ def test_a_page_is_walked_by_keyboard_in_its_order_and_shows_where_one_is(
 
 
 @named
-def test_a_page_is_there_in_english(browser: Browser, world: World, parts: Parts, page: Page) -> None:
+def test_a_page_is_there_in_english(regulars: Regulars, parts: Parts, page: Page) -> None:
     who = page.who if page.who in {"nobody", *ONLY_ONE} else f"{page.who}-en"
-    with visitor(browser, world, who, locale="en-GB") as somebody:
+    with regulars.visitor(who, locale="en-GB") as somebody:
         if who in ONLY_ONE:
             somebody.open("/langue/en?suite=/compte", onward=True)
         tab = shown(somebody, page, parts)
@@ -125,9 +125,9 @@ _PALE = """() => {
 
 @named
 def test_a_page_holds_in_the_readers_own_colours_and_on_paper_and_stands_still(
-    browser: Browser, world: World, parts: Parts, page: Page
+    regulars: Regulars, parts: Parts, page: Page
 ) -> None:
-    with visitor(browser, world, page.who, forced_colors="active", reduced_motion="reduce") as somebody:
+    with regulars.visitor(page.who, forced_colors="active", reduced_motion="reduce") as somebody:
         tab = shown(somebody, page, parts)
         for scheme in ("dark", "light"):
             tab.emulate_media(forced_colors="active", reduced_motion="reduce", color_scheme=scheme)

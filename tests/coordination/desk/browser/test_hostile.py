@@ -11,7 +11,7 @@ from devices.reading import Quantity
 from exchange.messages import Content, Record, Said, Status, observation
 from tests.coordination.desk.browser.addresses import SOME, Page
 from tests.coordination.desk.browser.household import BOX_OF, NEW, reading
-from tests.coordination.desk.browser.looking import PHONE, WIDE, resize, sticks_out, visitor
+from tests.coordination.desk.browser.looking import PHONE, WIDE, Regulars, resize, sticks_out, visitor
 from tests.coordination.desk.browser.reached import Parts, shown
 from tests.coordination.desk.browser.world import World
 from tests.coordination.kit import EPOCH, MINUTE, hypo
@@ -87,12 +87,14 @@ def _harmless(tab: Tab) -> None:
 
 
 @named
-def test_what_a_hostile_box_says_is_shown_and_runs_nothing(browser: Browser, hostile: World, page: Page) -> None:
+def test_what_a_hostile_box_says_is_shown_and_runs_nothing(
+    browser: Browser, regulars: Regulars, hostile: World, page: Page
+) -> None:
     parts = Parts(browser, hostile)
     if page.name != "sign_page":
         # Under a protocol that nobody can read there is nothing to sign.
         parts |= {"alert": f"{0:032x}", "pseudonym": NEW, "box": BOX_OF[NEW]}
-    with visitor(browser, hostile, page.who) as somebody:
+    with regulars.visitor(page.who) as somebody:
         _harmless(shown(somebody, page, parts))
 
 
@@ -126,10 +128,10 @@ LONG = "W" * 6_000
 
 @named
 def test_hostile_text_in_every_field_of_a_page_is_answered_in_words(
-    browser: Browser, hostile: World, page: Page
+    browser: Browser, regulars: Regulars, hostile: World, page: Page
 ) -> None:
     parts = Parts(browser, hostile)
-    with visitor(browser, hostile, page.who) as somebody:
+    with regulars.visitor(page.who) as somebody:
         address = page.address(parts)
         tab = shown(somebody, page, parts)
         for at in range(tab.evaluate(_FORMS)):
