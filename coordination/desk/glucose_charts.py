@@ -125,8 +125,13 @@ def profile_chart(sheet: Sheet) -> Shown:
              n=sheet.days, share=share)  # fmt: skip
     local = each_local_minutes(offsets(ZoneInfo(sheet.zone)), series.times)
     found = profile(series.times, local, series.counts)
-    if found is None:
-        needed = t("{n} jours nécessaires", "{n} days needed", n=FEWEST_DAYS)
+    if found is None or np.isnan(found.bands[2]).all():
+        # The days may be there, and at no hour of theirs enough readings.
+        needed = (
+            t("trop peu à chaque heure du jour", "too few at each hour of the day")
+            if found is not None
+            else t("{n} jours nécessaires", "{n} days needed", n=FEWEST_DAYS)
+        )
         return Shown(
             name="agp",
             title=title,

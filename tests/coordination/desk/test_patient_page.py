@@ -9,7 +9,7 @@ from itertools import pairwise
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from coordination.database import Moment, Presence
@@ -211,12 +211,29 @@ def test_a_patient_of_whom_nothing_came_has_a_page_that_says_so(desk: Desk) -> N
     assert "nan" not in page.lower()
 
 
+SPARSE = [(23_040 + 1_440 * day, 1_040) for day in range(5)]
+"""One reading a day: enough days for a profile, and at no hour enough readings."""
+
+
+def test_days_of_one_reading_each_have_no_profile_and_the_page_says_why() -> None:
+    found = {
+        Quantity.GLUCOSE_INTERSTITIAL: Series.of(
+            Quantity.GLUCOSE_INTERSTITIAL, [(START + at * MINUTE, count) for at, count in SPARSE]
+        )
+    }
+    sheet = Sheet(found=found, days=14, now=START + 30 * DAY, zone="Europe/Paris", protocol=packaged("diabetes_cgm"))
+    (shown,) = [one for one in charts(sheet) if one.name == "agp"]
+    assert shown.picture is None
+    assert "trop peu à chaque heure du jour" in str(shown.missing)
+
+
 @settings(deadline=None, max_examples=50)
 @given(
     rows=st.lists(
         st.tuples(st.integers(0, 30 * 24 * 60), st.integers(-(2**40), 2**40)), max_size=30, unique_by=lambda row: row[0]
     )
 )
+@example(rows=SPARSE)
 def test_a_chart_holds_no_impossible_number_whatever_a_box_sent(rows: list[tuple[int, int]]) -> None:
     found = {
         quantity: Series.of(quantity, [(START + at * MINUTE, count) for at, count in rows])
