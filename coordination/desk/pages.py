@@ -29,6 +29,7 @@ from coordination.desk.site import HERE
 
 NB = "\u00a0"
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+HALF_A_YEAR = 183 * DAY
 ROLES = {
     Role.NURSE: Sentence(fr="infirmière", en="nurse"),
     Role.PHYSICIAN: Sentence(fr="médecin", en="physician"),
@@ -155,9 +156,10 @@ def clock_time(at: int, zone: str = "Europe/Paris") -> str:
 
 
 def moment(at: int, zone: str = "Europe/Paris") -> Markup:
-    """Return a date and time that a machine can read too."""
+    """Return a date and time that a machine can read too; with its year when it is over half a year away."""
     local = _local(at, zone)
-    text = f"{day(at, zone)} {t('à', 'at')} {local:%H:%M}"
+    date_of = day if abs(settings.DESK.clock.now_ms() - at) < HALF_A_YEAR else whole_day
+    text = f"{date_of(at, zone)} {t('à', 'at')} {local:%H:%M}"
     return Markup('<time datetime="{}">{}</time>').format(local.isoformat(timespec="seconds"), text)
 
 

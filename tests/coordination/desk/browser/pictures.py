@@ -78,6 +78,8 @@ PICTURES = (
     Picture("atelier", "nurse", f"/patients/{DIABETES}/protocole", height=900, before=_begun),
     Picture("questionnaire", "nurse", f"/patients/{HEART}/questionnaires", height=620),
     Picture("boitiers", "nurse", "/boitiers", height=620),
+    Picture("boitier", "nurse", f"/boitiers/{BOX_OF[HEART]}", height=900),
+    Picture("equipe", "admin", "/equipe", height=760),
     Picture("enroler", "nurse", "/boitiers/ajouter", height=760, before=_asked),
     Picture("charge", "nurse", "/charge", height=760),
     Picture("audit", "auditor", "/audit", height=620),
