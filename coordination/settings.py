@@ -24,6 +24,7 @@ from alerting.alert import Sentence
 from alerting.care_protocol import CareProtocol
 from alerting.errors import ProtocolError
 from alerting.protocol_file import read_protocol
+from alerting.table_fields import fields_of
 from alerting.toml_text import MOST_CHARACTERS, parse_toml
 from coordination.attribution import Assignment
 from coordination.desk_settings import DeskSettings, placed
@@ -295,7 +296,7 @@ class _Reader:
         if not isinstance(raw, dict):
             self._fault(where, fr="section absente", en="section missing")
             return None
-        fields = msgspec.structs.fields(kind)
+        fields = fields_of(kind)
         before = len(self.faults)
         self._known(raw, [field.encode_name for field in fields], f"{where}.")
         for field in fields:
