@@ -14,6 +14,10 @@ LEFT_OPEN = ("-W", "ignore::ResourceWarning", "-W", "ignore::pytest.PytestUnrais
 BESIDE = ("-n", "2", "--dist", "loadfile")
 UNSAFE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 """Each test has a database of its own, and nobody cuts this server's power: its disk is not waited for."""
+NO_ENGINE = ("browser", "test_passkeys.py", "test_access.py", "test_fhir_valid.py")
+"""Of the desk's tests, those that ask nothing of an engine: what a browser and its keys do (a nurse's day there is one
+test on either, desk/browser/test_nurse_path.py), who may open which address, and the shape of what FHIR says. The rows
+behind each page and each resource are the other modules'."""
 ALSO = (
     "test_alert_events",
     "test_attribution",
@@ -36,8 +40,8 @@ ALSO = (
 @pytest.mark.process
 def test_the_same_tests_pass_on_postgresql(tmp_path: Path) -> None:
     here = Path(__file__).parent
-    # A nurse's day in a browser is a test of its own on either engine (desk/browser/test_nurse_path.py).
-    tests = [str(here / f"{name}.py") for name in ALSO] + [str(here / "desk"), f"--ignore={here / 'desk' / 'browser'}"]
+    tests = [str(here / f"{name}.py") for name in ALSO] + [str(here / "desk")]
+    tests += [f"--ignore={here / 'desk' / name}" for name in NO_ENGINE]
     with Postgres(tmp_path / "server", settings=UNSAFE) as server:
         done = subprocess.run(
             # Tests leave it to the end of their process to close what they looked into.
