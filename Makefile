@@ -9,7 +9,7 @@ DEV := $(VENV)/.installed-dev
 PEERS := $(VENV)/.installed-peers
 KERNEL := $(VENV)/.compiled-kernel
 
-.PHONY: help demo test kernel wheel bench quality chaos fuzz sbom scan mutants coverage lint types arrows pytest lock clean fhir browser pictures
+.PHONY: help demo test kernel wheel bench quality chaos fuzz sbom scan mutants coverage lint types arrows pytest lock clean fhir browser postgresql pictures
 
 help:
 	@echo "make demo   the main job, end to end, on simulated devices   (ARGS=--headless for plain lines)"
@@ -118,6 +118,10 @@ chaos: $(DEV) $(KERNEL)
 # Every page of the desk in every way of reading it, and hostile text in every field of each; `make test` takes a few.
 browser: $(DEV) $(KERNEL)
 	BROWSER_ALL=1 $(BIN)/python -m pytest -q $(BESIDE) tests/coordination/desk/browser
+
+# Every test of the team's side on PostgreSQL; `make test` leaves out those that ask little of an engine.
+postgresql: $(DEV) $(KERNEL) $(FHIR)
+	POSTGRESQL_ALL=1 $(BIN)/python -m pytest -q -o timeout=3000 tests/coordination/test_on_postgresql.py
 
 # The pictures of docs/pictures, taken anew.
 pictures: $(DEV) $(KERNEL)

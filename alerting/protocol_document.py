@@ -19,6 +19,7 @@ from alerting.protocol_expectations import absence, expectation
 from alerting.protocol_schema import convert
 from alerting.protocol_spelling import nearest, perhaps
 from alerting.protocol_syntax import coding_fault, one_bracket, syntax_fault, text_of_file
+from alerting.table_fields import fields_of
 from alerting.toml_lines import Path, key_lines, line_of
 from alerting.toml_text import parse_toml
 from devices.reading import Quantity
@@ -83,7 +84,7 @@ class Document:
             self.fault(path, expectation(str(path[-1]), dict[str, object]))
             return Table()
         quantity = _quantity_of(table)
-        fields = {field.name: field for field in msgspec.structs.fields(schema)}
+        fields = {field.name: field for field in fields_of(schema)}
         misspelt: set[str] = set()
         for key in sorted(table.keys() - fields.keys()):
             if key in elsewhere:

@@ -30,6 +30,7 @@ from alerting.protocol_rule_schema import (
 from alerting.protocol_values import Days, Duration, Flags, TimeOfDay, days_text, duration_text, flags_text, time_text
 from alerting.rules import BaselineRule, ChangeRule, ForecastRule, LevelRule, RateRule, ShareRule
 from alerting.scheduled_rules import CompositeRule, MeanRule, MissingRule, QualityRule, ScoreRule
+from alerting.table_fields import fields_of
 from devices.reading import Quantity
 
 RULES: Mapping[type[RuleTable], type[Rule]] = MappingProxyType(
@@ -73,7 +74,7 @@ def form_of_rule(rule: Rule) -> type[RuleTable]:
 
 def key_types(form: type[msgspec.Struct]) -> dict[str, object]:
     """Return the type of each key of a table."""
-    return {field.name: field.type for field in msgspec.structs.fields(form)}
+    return {field.name: field.type for field in fields_of(form)}
 
 
 def value_of(rule: Rule, key: str) -> object:

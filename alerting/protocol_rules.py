@@ -9,8 +9,6 @@ What is not here: which keys there are (protocol_schema), and what does not fit 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
-import msgspec
-
 from alerting.alert import Audience, Priority, Sentence
 from alerting.care_protocol import Rule
 from alerting.protocol_amounts import Amount, Change, RefusedError
@@ -35,6 +33,7 @@ from alerting.rules import (
     RuleWords,
     Statistic,
 )
+from alerting.table_fields import fields_of
 from alerting.toml_lines import Path
 from devices.reading import SYMPTOMS, Quantity
 
@@ -132,7 +131,7 @@ class RuleReader:
         if quantity is None or not _complete(schema):
             return None
         fields, spoiled = self._fields(table, quantity, path)
-        required = {field.name for field in msgspec.structs.fields(schema) if field.required}
+        required = {field.name for field in fields_of(schema) if field.required}
         if not required - _STAND_INS.keys() <= fields.keys() or spoiled - _STAND_INS.keys():
             return None
         known = _STAND_INS | fields

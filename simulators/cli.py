@@ -251,6 +251,23 @@ def desk(config: Path, clock: AcceleratedClock) -> None:
     run_desk(config, clock)
 
 
+@main.command(hidden=True)
+@click.option("--config", type=_file, required=True)
+@_clock
+def questionnaires(config: Path, clock: AcceleratedClock) -> None:
+    """Judge what is answered at the desk of a simulated world."""
+    from agent import logs
+    from coordination.self_report_cli import relay_of
+    from coordination.self_report_worker import serve
+    from coordination.settings import read_settings
+    from simulators.processes import say
+
+    logs.to_stderr()
+    settings = read_settings(config)
+    say({"event": "ready"})
+    serve(settings.database, clock, relay_of(settings))
+
+
 @main.command(epilog=SIMULATED)
 @click.option("--boxes", type=click.IntRange(1, 10_000), default=200, show_default=True)
 @click.option("--workers", type=click.IntRange(1, 2), default=2, show_default=True, help="Récepteurs / inbox workers.")

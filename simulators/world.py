@@ -2,6 +2,8 @@
 
     home (virtual devices) <-- HCI over a unix socket --> box <-- MQTT --> broker <-- MQTT --> inbox -- database -- desk
 
+Beside a desk runs what judges the answers to questionnaires.
+
 Every key and certificate is made on the spot, in the folder, for this world alone. The box and the inbox run the
 code that runs at a patient's and at a team's, handed an accelerated clock and a radio over the virtual devices.
 """
@@ -122,6 +124,9 @@ class World:
         )
         pages = ["desk", "--config", str(self.desk_settings), "--clock", clock]
         self.desk = Child("desk", pages, folder=folder, on_event=on_event) if settings.desk else None
+        answers = ["questionnaires", *pages[1:]]
+        self.questionnaires = Child("questionnaires", answers, folder=folder, on_event=on_event)
+        """Judges what is answered at the desk; started with it."""
 
     async def start(self) -> None:
         """Start everything and return when the box is ready.
@@ -143,7 +148,7 @@ class World:
             await self.desk.start()
 
     async def desk_ready(self) -> None:
-        """Return when the team's pages answer.
+        """Return when the team's pages answer, and somebody judges what is answered on them.
 
         Raises:
             WorldError: they do not, or there are none in this world.
@@ -152,6 +157,9 @@ class World:
             raise WorldError("this world has no desk")
         await self.desk.ready(within=START_WITHIN_S)
         await asyncio.to_thread(reach_desk, self.desk_address)
+        # Nobody answers before there are pages.
+        await self.questionnaires.start()
+        await self.questionnaires.ready(within=START_WITHIN_S)
 
     @property
     def desk_address(self) -> str:
@@ -165,7 +173,8 @@ class World:
 
     async def stop(self) -> None:
         """End every process."""
-        for child in (self.box, self.home, *self.inboxes, *(() if self.desk is None else (self.desk,))):
+        desk = () if self.desk is None else (self.questionnaires, self.desk)
+        for child in (self.box, self.home, *self.inboxes, *desk):
             await child.stop()
         await asyncio.to_thread(self.broker.stop)
 

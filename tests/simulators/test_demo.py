@@ -4,7 +4,9 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,30 @@ def test_the_team_is_told_of_the_box_that_was_killed(
     silences = [alert for alert in map(json.loads, listed) if alert["rule"] == "not_transmitted"]
     assert [alert["patient"] for alert in silences] == ["patient-7f3a"]
     assert silences[0]["resolved_at"] is not None
+
+
+def test_somebody_judges_what_is_answered_at_the_desk(
+    demonstration: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, _ = demonstration
+    assert (folder / "questionnaires.log").read_text(encoding="utf-8") == ""
+    connection = sqlite3.connect(folder / "desk.db")
+    try:
+        assert connection.execute("SELECT count(*) FROM self_report_pass").fetchone() == (1,)
+    finally:
+        connection.close()
+
+
+def test_no_process_is_left_running(demonstration: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    folder, _ = demonstration
+    # Each of them is told of the folder.
+    left = []
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = line.read_bytes().split(b"\0")
+            if any(word.startswith(bytes(folder)) or b":" + bytes(folder) in word for word in words):
+                left.append(words)
+    assert left == []
 
 
 def test_nothing_in_clear_lies_in_the_box_or_passes_the_broker(

@@ -1,6 +1,5 @@
 """Passkeys in a real browser with its virtual authenticator: made, used alone, and used after a password."""
 
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,15 +16,12 @@ from coordination.desk.access import Role
 from coordination.desk.models import User
 from exchange.audit_chain import Act
 from simulators.broker import free_port
+from simulators.chromium import find_chromium
 from tests.coordination.desk.kit import PASSWORD, Desk
 from tests.coordination.desk.test_sign_in import EMAIL, acts, hashed
 
 sync_api = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-pytestmark = [
-    pytest.mark.process,
-    pytest.mark.skipif(not Path(CHROMIUM).exists(), reason="no Chromium of the distribution"),
-]
+pytestmark = pytest.mark.process
 SERVED = """
 import sys
 from pathlib import Path
@@ -67,8 +63,11 @@ def test_a_passkey_is_made_and_signs_in_alone_and_after_the_password(desk: Desk,
     User.objects.filter(pk=user.pk).update(password=hashed())
     connections["default"].close()
     seen: list[str] = []
+    chromium = find_chromium()
     with served(desk.boxes.database) as base, sync_api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = driver.chromium.launch(
+            executable_path=chromium.binary, args=[*chromium.arguments()], env=dict(chromium.environment())
+        )
         page = browser.new_context(locale="fr-FR").new_page()
         page.on("console", lambda message: seen.append(message.text))
         page.on("pageerror", lambda error: seen.append(str(error)))

@@ -159,6 +159,76 @@ def sticks_out(page: Page) -> list[str]:
     return found
 
 
+_IN_GREY = """() => {
+  const root = getComputedStyle(document.documentElement);
+  const probe = document.body.appendChild(document.createElement("i"));
+  const read = value => { probe.style.color = value; return getComputedStyle(probe).color; };
+  const meant = new Map(["--p1", "--p2", "--p3", "--p4", "--ok"].map(
+    name => [read(root.getPropertyValue(name)), name]));
+  probe.remove();
+  const light = colour => {
+    const [r, g, b] = colour.match(/[\\d.]+/g).map(one => one / 255)
+      .map(one => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const contrast = (one, other) => {
+    const [low, high] = [light(one), light(other)].sort((a, b) => a - b);
+    return (high + 0.05) / (low + 0.05);
+  };
+  const clear = colour => colour === "transparent" || /^rgba.*, 0\\)$/.test(colour);
+  const ground = one => {
+    for (let on = one; on; on = on.parentElement) {
+      const colour = on instanceof HTMLElement ? getComputedStyle(on).backgroundColor : "rgba(0, 0, 0, 0)";
+      if (!clear(colour)) return colour;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  const named = one => one.textContent.trim() || one.getAttribute("aria-label") || one.getAttribute("title");
+  const said = one => {
+    const holder = one.closest("svg")?.parentElement ?? one;
+    const near = holder.closest("a, button, p, li, td, th, dt, dd, label, h1, h2, h3, h4, section, div") ?? holder;
+    return Boolean(named(one) || named(near) || (near.parentElement && named(near.parentElement)));
+  };
+  const marks = [], drawn = new Map();
+  for (const one of document.body.querySelectorAll("*")) {
+    if (!one.checkVisibility()) continue;
+    for (const part of [null, "::before", "::after"]) {
+      const style = getComputedStyle(one, part);
+      if (part && style.content === "none") continue;
+      const paints = one instanceof SVGElement
+        ? (one instanceof SVGGeometryElement ? [style.fill, style.stroke] : [])
+        : [style.backgroundColor, ...["Top", "Right", "Bottom", "Left"].filter(
+            side => parseFloat(style[`border${side}Width`]) > 0).map(side => style[`border${side}Color`])];
+      for (const paint of paints.filter(paint => meant.has(paint)))
+        marks.push([one, meant.get(paint), paint]);
+    }
+    if (one.matches("svg.shape")) {
+      const priority = [...one.classList].find(name => /^p\\d$/.test(name));
+      const form = [...one.children].map(part => part.tagName + (part.getAttribute("d") ?? "")).join();
+      drawn.set(form, (drawn.get(form) ?? new Set()).add(priority));
+    }
+  }
+  const short = one => one.outerHTML.slice(0, 120);
+  return [
+    ...marks.filter(([one]) => !said(one)).map(([one, name]) => `${name} alone says it: ${short(one)}`),
+    ...marks.filter(([one, , paint]) => contrast(paint, ground(one.parentElement)) < 3)
+      .map(([one, name]) => `${name} is lost on its ground: ${short(one)}`),
+    ...[...drawn].filter(([, of]) => of.size > 1).map(([form, of]) => `one form for ${[...of]}: ${form}`),
+  ];
+}"""
+"""The desk's colours that mean something are named in its sheet: priorities (p1 to p4) and what is well (ok)."""
+
+
+def lost_in_grey(page: Page) -> list[str]:
+    """What only a colour tells, each with where; nothing when a page keeps its meaning without colours.
+
+    A mark in a colour that means something must stand with words (or a name), and be seen on what it lies on by its
+    lightness alone, 3 to 1 (WCAG 1.4.11, which axe leaves to people); priorities have each a form of its own.
+    """
+    found: list[str] = page.evaluate(_IN_GREY)
+    return found
+
+
 def words(page: Page) -> str:
     """What stands in the page's main part."""
     return " ".join(page.locator("main").inner_text().split())

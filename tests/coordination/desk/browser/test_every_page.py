@@ -1,4 +1,4 @@
-"""Every page of the desk in a real browser: nothing in the console, no barrier, nothing that sticks out."""
+"""Every page of the desk in a real browser: nothing in the console, no barrier, nothing that colour alone says."""
 
 import urllib.error
 import urllib.request
@@ -8,7 +8,16 @@ import pytest
 from playwright.sync_api import Browser
 
 from tests.coordination.desk.browser.addresses import MACHINES, NO_PAGES, PAGES, Page, found, samples
-from tests.coordination.desk.browser.looking import PHONE, WIDE, ZOOMED, Regulars, barriers, resize, sticks_out
+from tests.coordination.desk.browser.looking import (
+    PHONE,
+    WIDE,
+    ZOOMED,
+    Regulars,
+    barriers,
+    lost_in_grey,
+    resize,
+    sticks_out,
+)
 from tests.coordination.desk.browser.reached import REACHED, Parts, shown
 from tests.coordination.desk.browser.world import World
 
@@ -59,6 +68,27 @@ def test_what_other_systems_ask_is_answered_in_their_words_and_by_no_page(world:
     assert {name: kind for name, (_, kind) in answers.items() if "application/fhir+json" not in kind} == {}
 
 
+SPOILT = {
+    "a mark without words": """() => { const one = document.createElement("i");
+      one.style.cssText = "display: block; width: 9px; height: 9px; background: var(--p1)";
+      document.body.replaceChildren(one); }""",
+    "a mark as light as its ground": """() => {
+      document.querySelector("svg.shape.p1").parentElement.style.background = "var(--p2)"; }""",
+    "two priorities of one form": """() => { const [one] = document.querySelectorAll("svg.shape.p1");
+      const other = one.cloneNode(true); other.classList.replace("p1", "p2"); one.after(other); }""",
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILT.values(), ids=SPOILT)
+def test_what_colour_alone_would_say_is_found(regulars: Regulars, parts: Parts, spoil: str) -> None:
+    assert parts["alert"]
+    with regulars.visitor("nurse") as nurse:
+        tab = nurse.open("/alertes")
+        assert lost_in_grey(tab) == []
+        tab.evaluate(spoil)
+        assert len(lost_in_grey(tab)) == 1
+
+
 @named
 def test_a_page_keeps_nobody_out_at_any_width(regulars: Regulars, parts: Parts, page: Page) -> None:
     with regulars.visitor(page.who) as somebody:
@@ -67,5 +97,6 @@ def test_a_page_keeps_nobody_out_at_any_width(regulars: Regulars, parts: Parts, 
             resize(opened, width)
             assert sticks_out(opened) == []
             assert barriers(opened) == []
+        assert lost_in_grey(opened) == []
         resize(opened, ZOOMED)
         assert sticks_out(opened) == []
