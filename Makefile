@@ -21,6 +21,7 @@ help:
 	@echo "make fuzz   a million spoilt frames, messages, orders and files into everything that reads them   (ARGS='--frames 20000 heart_rate.2A37' for some)"
 	@echo "make mutants  the alerting kernel with one comparison, threshold or sign changed: each must be noticed   (docs/mutation.md)"
 	@echo "make sbom   what a box is made of, as CycloneDX; make scan asks whether any of it is known to be vulnerable"
+	@echo "make browser, make postgresql  every page in every way of reading it; every test of the team's side on PostgreSQL"
 	@echo "make bench  the figures, one JSON line each"
 	@echo "make quality  what the alerts see and what they cost, as tables   (ARGS=heart_failure for one)"
 
