@@ -12,6 +12,8 @@ from typing import Any, Final
 
 MOST_CHARACTERS: Final = 1 << 20
 """Of one text: a nursing home's settings have a tenth of it."""
+MOST_OF_A_REGION: Final = 8 << 20
+"""Of a team's own settings: those that list 5 000 boxes and their patients have a quarter of it."""
 TOO_LONG: Final = "Too long"
 """How the reason begins when the text has more."""
 
@@ -21,14 +23,14 @@ _PART = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*\.[ \t]*"""
 _DEEP_KEY = re.compile(rf"(?:^|[\[{{,])[ \t]*(?:{_PART}){{{_MOST_PARTS}}}", re.MULTILINE)
 
 
-def parse_toml(text: str) -> dict[str, Any]:
-    """Return the tables of a text.
+def parse_toml(text: str, *, most: int = MOST_CHARACTERS) -> dict[str, Any]:
+    """Return the tables of a text of `most` characters, included.
 
     Raises:
         TOMLDecodeError: it is not TOML, or not within bounds.
     """
-    if len(text) > MOST_CHARACTERS:
-        raise tomllib.TOMLDecodeError(f"{TOO_LONG}: more than {MOST_CHARACTERS} characters")
+    if len(text) > most:
+        raise tomllib.TOMLDecodeError(f"{TOO_LONG}: more than {most} characters")
     deep = _DEEP_KEY.search(text)
     if deep is not None:
         raise tomllib.TOMLDecodeError(

@@ -24,7 +24,7 @@ from alerting.alert import Sentence
 from alerting.care_protocol import CareProtocol
 from alerting.errors import ProtocolError
 from alerting.protocol_file import read_protocol
-from alerting.toml_text import MOST_CHARACTERS, parse_toml
+from alerting.toml_text import MOST_OF_A_REGION, parse_toml
 from coordination.attribution import Assignment
 from coordination.desk_settings import DeskSettings, placed
 from coordination.errors import SettingsError
@@ -200,8 +200,8 @@ def read_settings(path: Path, *, worker: str | None = None) -> Settings:
         SettingsError: with every fault found.
     """
     try:
-        text = read_bounded(path, MOST_CHARACTERS).decode()
-        raw = parse_toml(text)
+        text = read_bounded(path, MOST_OF_A_REGION).decode()
+        raw = parse_toml(text, most=MOST_OF_A_REGION)
     except OSError as error:
         unreadable = Sentence(fr=f"illisible ({error.strerror})", en=f"cannot be read ({error.strerror})")
         raise SettingsError(str(path), (unreadable,)) from error
