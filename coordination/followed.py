@@ -7,12 +7,13 @@
 Functions of one open database; not here: taking on, assigning and ending (patient_acts).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from alerting.care_protocol import CareProtocol
 from alerting.errors import ProtocolError
 from alerting.protocol_file import read_protocol
+from alerting.protocol_writer import write_protocol
 from coordination.attribution import Assignment
 from coordination.erased_patients import is_erased
 from coordination.sql import Sql
@@ -47,6 +48,12 @@ class ProtocolsAtDesk:
             )
             self._seen = now
         return self._found
+
+
+def texts_of(protocols: Iterable[CareProtocol]) -> dict[str, str]:
+    """Return the text of each protocol by its hash; one that thousands of patients share is written once."""
+    distinct = {one.protocol_hash: one for one in protocols}
+    return {chosen: write_protocol(one) for chosen, one in distinct.items()}
 
 
 def _text(connection: Sql, chosen: str) -> str | None:

@@ -33,13 +33,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from alerting.protocol_writer import write_protocol
 from coordination.backlog_opener import BacklogOpener
 from coordination.box_identity import BoxKeys
 from coordination.command_sender import CommandSender
 from coordination.database import Answered, Arrival, Database, Moment, Presence, Refused, SignedReceipt
 from coordination.database_thread import DatabaseThread
 from coordination.errors import DatabaseBusyError, DatabaseUnusableError
+from coordination.followed import texts_of
 from coordination.inbox_acts import InboxActs
 from coordination.keys import TeamPrivateKeys, load_keys
 from coordination.pacing import Pacing
@@ -245,7 +245,7 @@ class _Inbox:
             # Once for each change: by now another worker may have been started with newer settings.
             await store.call(lambda database: database.enrol(boxes, assignments, at=now))
             self.enrolled = True
-        texts = {one.protocol_hash: write_protocol(one) for one in self._settings.protocols.values()}
+        texts = texts_of(self._settings.protocols.values())
         await store.call(lambda database: database.commands.keep_protocols(texts, at=now))
 
     async def _look_at_settings(self) -> None:

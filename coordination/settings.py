@@ -225,6 +225,7 @@ class _Reader:
         self._worker = worker
         self._folder = path.resolve().parent
         self.faults: list[Sentence] = []
+        self._protocols: dict[str, CareProtocol] = {}
 
     def settings(self, raw: dict[str, object]) -> Settings | None:
         self._known(raw, ("broker", "inbox", "desk", "enrolment", "boxes", "patients"), "")
@@ -394,15 +395,14 @@ class _Reader:
         given_on = patient.given_on if patient.given_on.tzinfo else patient.given_on.replace(tzinfo=UTC)
         since = round(given_on.timestamp() * 1000)
         assignments.append(Assignment(patient=name, box=patient.box, since=since, time_zone=patient.time_zone))
-        protocol = self._protocol(patient.protocol, f"{where}.protocol")
+        protocol = self._protocols.get(patient.protocol) or self._protocol(patient.protocol, f"{where}.protocol")
         if protocol is not None:
-            protocols[name] = protocol
+            protocols[name] = self._protocols[patient.protocol] = protocol
 
     def _protocol(self, name: str, where: str) -> CareProtocol | None:
-        folder = (self._folder / name).parent
         try:
             data = protocol_bytes(name, self._folder)
-            return read_protocol(data, name_hint=name, packs=lambda pack: pack_bytes(pack, folder))
+            return read_protocol(data, name_hint=name, packs=lambda it: pack_bytes(it, (self._folder / name).parent))
         except OSError:
             known = ", ".join(packaged_protocols())
             self._fault(

@@ -42,6 +42,10 @@ class _Refusing(click.Group):
             return super().invoke(ctx)
         except (AgentError, CoordinationError) as error:
             raise _Refusal(f"{error.why.en} {error.hint.en}") from error
+        except TimeoutError as error:
+            raise _Refusal(
+                "A part took too long to come up: this machine has too much to do; try again with less."
+            ) from error
         except OSError as error:
             raise _Refusal(f"{error.filename or ''}: {error.strerror}") from error
         except SimulatorError as error:
