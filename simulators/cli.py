@@ -44,7 +44,7 @@ class _Refusing(click.Group):
             raise _Refusal(f"{error.why.en} {error.hint.en}") from error
         except TimeoutError as error:
             raise _Refusal(
-                "A part took too long to come up: this machine has too much to do; try again with less."
+                "A part took too long to come up: this machine has too much to do. Try with less."
             ) from error
         except OSError as error:
             raise _Refusal(f"{error.filename or ''}: {error.strerror}") from error
