@@ -25,9 +25,9 @@ BOX = "box-0007"
 PATIENCE_S = 30.0
 
 
-async def until(condition: Callable[[], bool], *, within: float = PATIENCE_S) -> None:
+async def until(condition: Callable[[], bool]) -> None:
     """Return once `condition` holds: what the broker, another thread or another process does, nobody tells us."""
-    async with asyncio.timeout(within):
+    async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110 - see above
             await asyncio.sleep(0.01)
 
