@@ -79,14 +79,16 @@ class Readers:
         device = device_of(taken, new.address, self._patients)
         if device is None:
             return False
+        # Whoever reads it now goes on until all that may fail is done.
+        source = self._sources.of_device(device)
+        await self._pipeline.take_up(device)
+        await self._judging.take_up(device)
+        self._links.expect(always_there([device]))
         before = self._tasks.get(new.address)
         if before is not None:
             before.cancel()
             await asyncio.wait([before])
-        await self._pipeline.take_up(device)
-        await self._judging.take_up(device)
-        self._links.expect(always_there([device]))
-        self._read(group, device, self._sources.of_device(device))
+        self._read(group, device, source)
         logger.info("a device that was paired is read", extra={EVENT: "taken_up", DEVICE: _tail(device.address)})
         return True
 

@@ -11,6 +11,7 @@ Not here: counting (shadow_comparison), and the report's form (exchange.shadow_r
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from agent.commanded_judging import CommandedJudging
@@ -62,11 +63,13 @@ async def reported_by(store: StoreThread, patient: Patient, attempt: Attempt) ->
 
     error = await attempt(count)
     if error is not None:
-        logger.error(
-            "what a shadow protocol came to cannot be counted",
-            extra={EVENT: "shadow_failed", REASON: type(error).__name__},
-        )
+        _say_failed(error)
     return report
+
+
+def _say_failed(error: Exception) -> None:
+    reason = {EVENT: "shadow_failed", REASON: type(error).__name__}
+    logger.error("what a shadow protocol came to cannot be told", extra=reason)
 
 
 def report_of(one: Comparison) -> ShadowReport:
@@ -166,7 +169,9 @@ class ShadowReports:
         """Tell for ever."""
         while True:
             for patient in self._patients:
-                await self._tell(patient)
+                error = await self._attempt(partial(self._tell, patient))
+                if error is not None:
+                    _say_failed(error)
             await asyncio.sleep(LONGEST_NAP_S if self._nap is None else self._nap)
 
     async def _tell(self, name: str) -> None:

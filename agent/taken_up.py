@@ -4,7 +4,8 @@
 - The settings win: a device that they name is theirs. So is who is watched here: what was given to somebody whom they
   do not name is not read.
 - An assignment is dated from when the pairing was begun, and never moved. One that is given to somebody else follows
-  on the one before; what was measured before anybody had it is nobody's.
+  on the one before; what was measured before anybody had it is nobody's. Somebody who is erased leaves the time that
+  they had it to nobody, never to the one before.
 
 Not here: pairing (radio_orders), and reading (readers).
 """
@@ -24,6 +25,7 @@ from exchange.errors import UNDECODABLE
 
 MEMO: Final = "taken_up_devices"
 MOST: Final = MOST_DEVICES + MOST_PEOPLE
+NOBODY: Final = ""
 _DRIVERS = {driver.name: driver for driver in ALL}
 
 
@@ -33,7 +35,7 @@ class TakenUp(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     Attributes:
         address: Bluetooth address.
         driver: what reads it.
-        patient: whose it is, a pseudonym.
+        patient: whose it is, a pseudonym; `NOBODY` where that is erased.
         given_on: ms UTC, inclusive; theirs until it is given to somebody else.
     """
 
@@ -53,20 +55,32 @@ def taken_up(store: StoreReader) -> tuple[TakenUp, ...]:
 
 
 def take_up(store: Store, new: TakenUp, *, now_ms: int) -> tuple[TakenUp, ...]:
-    """Keep that a device was given to somebody, and return all that was; what is so already is not kept twice."""
+    """Keep that a device was given to somebody, and return all that was; what is so already is not kept twice.
+
+    Where there is no room, who had a device longest ago and has it no more is forgotten; a device that somebody has is
+    not, and then the new one is not kept.
+    """
     known = taken_up(store)
     last = next((one for one in reversed(known) if one.address == new.address), None)
     if last is not None and (last.patient, last.driver) == (new.patient, new.driver):
         return known
-    kept = (*known, new)[-MOST:]
+    kept = [*known, new]
+    if len(kept) > MOST:
+        addresses = [one.address for one in kept]
+        over = next((at for at, address in enumerate(addresses) if address in addresses[at + 1 :]), None)
+        if over is None:
+            return known
+        del kept[over]
     store.remember(MEMO, msgspec.msgpack.encode(kept), now_ms=now_ms)
-    return kept
+    return tuple(kept)
 
 
 def forget_taken_up(store: Store, patient: str, *, now_ms: int) -> None:
-    """Erase that devices were given to a patient."""
+    """Erase that devices were given to a patient; a device that nobody else had is erased with them."""
     known = taken_up(store)
-    kept = tuple(one for one in known if one.patient != patient)
+    others = {one.address for one in known if one.patient not in {patient, NOBODY}}
+    without = (msgspec.structs.replace(one, patient=NOBODY) if one.patient == patient else one for one in known)
+    kept = tuple(one for one in without if one.address in others)
     if kept != known:
         store.remember(MEMO, msgspec.msgpack.encode(kept), now_ms=now_ms)
 

@@ -28,8 +28,11 @@ class Parts:
         self.reading: list[str] = []
         self.given: list[tuple[str, str]] = []
         self.more = asyncio.Event()
+        self.broken = False
 
     async def take_up(self, device: Watched) -> bool:
+        if self.broken:
+            raise OSError("the disk is busy")
         self.met.append((device.address, self.owner(device)))
         return True
 
@@ -99,12 +102,20 @@ async def test_a_device_is_read_for_whom_it_was_given_to_last_by_one_task(
         assert parts.given[-1] == (MONITOR, OTHER)
         assert sorted(parts.reading) == [CGM, MONITOR]
         assert parts.met == [(MONITOR, PATIENT)] * 2 + [(MONITOR, OTHER)] * 2
+        parts.broken = True
+        with pytest.raises(OSError, match="busy"):
+            await readers.take_up(given(PATIENT, at=START + 2))
+        parts.broken = False
+        assert sorted(parts.reading) == [CGM, MONITOR], "whoever read it goes on"
+        assert await readers.take_up(given(OTHER, at=START + 3))
+        await parts.until_given(4)
         assert not await readers.take_up(given(OTHER, address=CGM)), "the settings name it"
         assert not await readers.take_up(given("patient-gone")), "nobody of that name is watched here"
         sensor = TakenUp(address="C4:B0:00:00:00:07", driver="cgm", patient=PATIENT, given_on=START)
         assert await readers.take_up(sensor)
         assert parts.lasting == [sensor.address]
-        assert await store.call(taken_up) == (given(), given(OTHER, at=START + 1), sensor)
+        to_others = [given(OTHER, at=START + 1), given(PATIENT, at=START + 2), given(OTHER, at=START + 3)]
+        assert await store.call(taken_up) == (given(), *to_others, sensor), "what failed is taken up at the next start"
         for task in readers._tasks.values():
             task.cancel()
     await store.close()

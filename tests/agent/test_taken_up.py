@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from agent.errors import RequestError
@@ -88,10 +89,25 @@ def test_what_is_altered_or_of_another_version_is_nothing(tmp_path: Path) -> Non
     store.close()
 
 
-def test_it_is_bounded(tmp_path: Path) -> None:
+def test_it_is_bounded_and_no_device_that_somebody_has_is_forgotten(tmp_path: Path) -> None:
     store = open_store(tmp_path / "veilleur.db")
+    take_up(store, given(address=CGM), now_ms=START)
     for number in range(MOST + 3):
         take_up(store, given((PATIENT, OTHER)[number % 2], at=START + number), now_ms=START)
+    kept = taken_up(store)
+    assert len(kept) == MOST
+    assert kept[0] == given(address=CGM)
+    assert [one.given_on for one in kept[1:]] == list(range(START + 4, START + MOST + 3))
+    store.close()
+
+
+def test_where_every_device_is_somebodys_one_more_is_not_kept(tmp_path: Path) -> None:
+    store = open_store(tmp_path / "veilleur.db")
+    full = tuple(given(address=f"C4:B0:00:00:{number >> 8:02X}:{number & 255:02X}") for number in range(MOST))
+    store.remember(MEMO, msgspec.msgpack.encode(full), now_ms=START)
+    assert take_up(store, given(address="C4:B0:00:00:FF:FF"), now_ms=START) == full
+    # One of them may still be given to somebody else.
+    assert take_up(store, given(OTHER, address=full[7].address), now_ms=START)[-1].patient == OTHER
     assert len(taken_up(store)) == MOST
     store.close()
 
@@ -104,6 +120,25 @@ def test_an_erased_patient_leaves_no_device(tmp_path: Path, box_settings: Settin
     with pytest.raises(RequestError):
         erase_patient(store, gone, OTHER, now_ms=START)
     assert taken_up(store) == (given(),)
+    forget_taken_up(store, PATIENT, now_ms=START)
+    assert taken_up(store) == ()
+    store.close()
+
+
+def test_what_an_erased_patient_had_is_nobodys_and_not_of_the_one_before_again(
+    tmp_path: Path, box_settings: Settings
+) -> None:
+    store, known = open_store(tmp_path / "veilleur.db"), people(box_settings)
+    take_up(store, given(), now_ms=START)
+    take_up(store, given(OTHER, at=START + HOUR), now_ms=START)
+    forget_taken_up(store, OTHER, now_ms=START)
+    assert OTHER not in str(taken_up(store))
+    assert device_of(taken_up(store), MONITOR, known) is None, "nobody has it now"
+    # Given to the first once more, the time between stays nobody's.
+    device = device_of(take_up(store, given(at=START + 2 * HOUR), now_ms=START), MONITOR, known)
+    assert device is not None
+    owners = [[one.patient.pseudonym for one in device.assigned(START + at * HOUR)] for at in (0, 1, 2)]
+    assert owners == [[PATIENT], [], [PATIENT]]
     forget_taken_up(store, PATIENT, now_ms=START)
     assert taken_up(store) == ()
     store.close()
