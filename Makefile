@@ -9,7 +9,7 @@ DEV := $(VENV)/.installed-dev
 PEERS := $(VENV)/.installed-peers
 KERNEL := $(VENV)/.compiled-kernel
 
-.PHONY: help demo test kernel wheel bench quality chaos fuzz sbom scan mutants coverage lint types arrows pytest lock clean fhir browser postgresql pictures
+.PHONY: help demo test kernel wheel bench quality chaos fuzz sbom scan mutants coverage lint types arrows pytest lock clean fhir browser pictures
 
 help:
 	@echo "make demo   the main job, end to end, on simulated devices   (ARGS=--headless for plain lines)"
@@ -21,7 +21,7 @@ help:
 	@echo "make fuzz   a million spoilt frames, messages, orders and files into everything that reads them   (ARGS='--frames 20000 heart_rate.2A37' for some)"
 	@echo "make mutants  the alerting kernel with one comparison, threshold or sign changed: each must be noticed   (docs/mutation.md)"
 	@echo "make sbom   what a box is made of, as CycloneDX; make scan asks whether any of it is known to be vulnerable"
-	@echo "make browser, make postgresql  every page in every way of reading it; every test of the team's side on PostgreSQL"
+	@echo "make browser  every page of the desk in every way of reading it, and hostile text in every field"
 	@echo "make bench  the figures, one JSON line each"
 	@echo "make quality  what the alerts see and what they cost, as tables   (ARGS=heart_failure for one)"
 
@@ -119,10 +119,6 @@ chaos: $(DEV) $(KERNEL)
 # Every page of the desk in every way of reading it, and hostile text in every field of each; `make test` takes a few.
 browser: $(DEV) $(KERNEL)
 	BROWSER_ALL=1 $(BIN)/python -m pytest -q $(BESIDE) tests/coordination/desk/browser
-
-# Every test of the team's side on PostgreSQL; `make test` leaves out those that ask little of an engine.
-postgresql: $(DEV) $(KERNEL) $(FHIR)
-	POSTGRESQL_ALL=1 $(BIN)/python -m pytest -q -o timeout=3000 tests/coordination/test_on_postgresql.py
 
 # The pictures of docs/pictures, taken anew.
 pictures: $(DEV) $(KERNEL)

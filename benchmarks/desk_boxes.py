@@ -7,12 +7,11 @@ of them silent, late with their certificate or with a technical fact that stands
 A page is asked for through Django with its middleware, signed in, and rendered whole.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Iterator
 
-from benchmarks.desk_worklist import DAY, PATIENTS, begin, database, fill
+from benchmarks.desk_worklist import DAY, PATIENTS, begin, database, fill, run
 from benchmarks.figure import quantile, say
 from coordination.sql import Sql
 from coordination.team_database import connect, transaction
@@ -123,15 +122,10 @@ def measure(*, alerts: int, waiting: int, postgresql: bool) -> None:
         connections.close_all()
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--alerts", type=int, default=1_000_000)
-    parser.add_argument("--waiting", type=int, default=2_000)
-    parser.add_argument("--postgresql", action="store_true")
-    asked = parser.parse_args()
-    measure(alerts=asked.alerts, waiting=asked.waiting, postgresql=asked.postgresql)
-    return 0
+def figures() -> None:
+    for postgresql in (False, True):
+        measure(alerts=1_000_000, waiting=2_000, postgresql=postgresql)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, measure))

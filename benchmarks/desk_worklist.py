@@ -14,7 +14,7 @@ import asyncio
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -254,15 +254,15 @@ def figures() -> None:
         measure(alerts=1_000_000, waiting=2_000, postgresql=postgresql)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+def run(what: str | None, measuring: Callable[..., None]) -> int:
+    """Measure as the command line says."""
+    parser = argparse.ArgumentParser(description=what)
     parser.add_argument("--alerts", type=int, default=1_000_000)
     parser.add_argument("--waiting", type=int, default=2_000)
     parser.add_argument("--postgresql", action="store_true")
-    asked = parser.parse_args()
-    measure(alerts=asked.alerts, waiting=asked.waiting, postgresql=asked.postgresql)
+    measuring(**vars(parser.parse_args()))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, measure))

@@ -13,11 +13,6 @@ from tests.coordination.kit import POSTGRESQL
 
 LEFT_OPEN = ("-W", "ignore::ResourceWarning", "-W", "ignore::pytest.PytestUnraisableExceptionWarning")
 BESIDE = ("-n", "2", "--dist", "loadfile")
-BY_THEMSELVES = ("browser", "test_passkeys.py")
-"""Of the desk's tests: a nurse's day and the path of a protocol are clicked through on either engine in `browser`."""
-NO_ENGINE = () if "POSTGRESQL_ALL" in os.environ else ("test_access.py", "test_fhir_valid.py")
-"""Left to `make postgresql`: who may open which address, and the shape of what FHIR says, ask little of an engine; the
-rows behind each page and each resource are the other modules'."""
 ALSO = (
     "test_alert_events",
     "test_attribution",
@@ -40,8 +35,9 @@ ALSO = (
 @pytest.mark.process
 def test_the_same_tests_pass_on_postgresql(tmp_path: Path) -> None:
     here = Path(__file__).parent
-    tests = [str(here / f"{name}.py") for name in ALSO] + [str(here / "desk")]
-    tests += [f"--ignore={here / 'desk' / name}" for name in (*BY_THEMSELVES, *NO_ENGINE)]
+    # What is clicked through in a browser runs on either engine by itself (desk/browser/test_nurse_path.py and
+    # test_path_of_a_protocol.py).
+    tests = [str(here / f"{name}.py") for name in ALSO] + [str(here / "desk"), f"--ignore={here / 'desk' / 'browser'}"]
     with Postgres(tmp_path / "server", settings=UNSAFE) as server:
         done = subprocess.run(
             # Tests leave it to the end of their process to close what they looked into.

@@ -5,29 +5,17 @@ home that the box asks over HTTP. The pages are asked as a browser would.
 """
 
 import os
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.conf import settings
-from django.core.management import call_command
 
-from coordination import signing_keys
-from coordination.desk.access import Role
-from coordination.desk.models import Alert, Membership, ProtocolDraft, Team, User
-from coordination.desk.shared_database import acting
-from coordination.handling import Handler
-from devices.relay_address import RelayForm
-from simulators.broker import Broker
-from simulators.relay_server import RelayServer
-from tests.coordination.desk.conftest import NOWHERE
-from tests.coordination.desk.fall_kit import assert_discreet, dip, earlier, give_phone
-from tests.coordination.desk.kit import Desk, use
-from tests.coordination.desk.workshop_kit import just_shown, packaged, worked
-from tests.coordination.kit import MINUTE, PATIENT, POSTGRESQL, ManualClock
+from coordination.desk.models import Alert, ProtocolDraft
+from tests.coordination.desk.fall_kit import dip, earlier
+from tests.coordination.desk.story_kit import at_home
+from tests.coordination.desk.workshop_kit import packaged, worked
+from tests.coordination.kit import MINUTE, PATIENT, POSTGRESQL
 from tests.coordination.kit import Team as Boxes
-from tests.coordination.order_kit import PINS, TeamAndBox, until
+from tests.coordination.order_kit import PINS, until
 from tests.exchange.office import NURSE, PHYSICIAN
 
 pytestmark = [
@@ -36,93 +24,45 @@ pytestmark = [
     pytest.mark.skipif(POSTGRESQL in os.environ, reason="a browser walks it there: test_path_of_a_protocol"),
 ]
 
-ADDRESS = f"/patients/{PATIENT}/protocole"
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    with Broker(tmp_path / "broker") as started:
-        yield started
-
-
-class Pages:
-    """The desk's pages over the database that the programs write."""
-
-    def __init__(self, world: TeamAndBox, boxes: Boxes, clock: ManualClock) -> None:
-        use(boxes.database)
-        call_command("migrate", verbosity=0, interactive=False)
-        self.desk = Desk(boxes, clock)
-        self.clients = {}
-        for name, role in ((NURSE, Role.NURSE), (PHYSICIAN, Role.PHYSICIAN)):
-            user = User.objects.create_user(f"{role}@example.org", name)
-            Membership.objects.create(user=user, team=Team.objects.get(), role=role.value)
-            with acting() as database:
-                wrapped = (world.folder / f"{name}.key").read_bytes()
-                signing_keys.keep_key(database, wrapped, by=Handler(name=name, row=user.pk), at=clock.now)
-            client = self.desk.client()
-            client.force_login(user)
-            just_shown(client)
-            self.clients[name] = client
-
-    def post(self, name: str, what: str, **values: str) -> str:
-        """Press a button of the workshop as somebody; return the page that follows."""
-        draft = ProtocolDraft.objects.filter(state__in=("draft", "to_sign", "signed")).first()
-        seen = {} if draft is None else {"vu": str(draft.revision)}
-        answer = self.clients[name].post(f"{ADDRESS}/{what}", {**seen, **values}, follow=True)
-        return str(answer.content.decode())
-
-    def shown(self, name: str = NURSE) -> str:
-        return str(self.clients[name].get(ADDRESS).content.decode())
-
 
 def hypos() -> list[Alert]:
     return list(Alert.objects.filter(rule_id="hypo_level_1").order_by("onset"))
 
 
-def test_an_alert_leads_to_a_protocol_that_the_next_one_obeys(tmp_path: Path, team: Boxes, broker: Broker) -> None:
-    now = time.time_ns() // 1_000_000
-    # The pages' own clock stands a little ahead, so that nothing is of the future.
-    clock: ManualClock = settings.DESK.clock
-    clock.now = now + 5 * MINUTE
-    world = TeamAndBox(tmp_path, team, broker)
-    with RelayServer(form=RelayForm.NIGHTSCOUT) as phone:
-        give_phone(world, phone.url)
-        try:
-            with world.running_box(earlier(6)):
-                pass
-            phone.values += dip(now, 300, 68.0)
-            with world.running_inbox():
-                with world.running_box():
-                    until(lambda: "hypo_level_1" in world.desk_command("alerts", "--json").output)
-                    pages = Pages(world, team, clock)
-                    (first,) = hypos()
-                    known = packaged("diabetes_cgm")
-                    assert first.protocol_hash == known.protocol_hash
-                    nurse = pages.clients[NURSE]
-                    nurse.post(f"/alertes/{first.pk}/prendre", {"vu": first.handled})
-                    first.refresh_from_db()
-                    assert first.holder == NURSE
-                    pages.post(NURSE, "commencer", pack="diabetes_cgm")
-                    pages.post(NURSE, "modifier", **{"v.hypo_level_1.threshold": "66"}, rejouer="1", jours="28")
-                    assert worked(pages.desk).state == "done"
-                    assert "plus dite" in pages.shown() or "seulement aujourd&#39;hui" in pages.shown()
-                    pages.post(NURSE, "proposer")
-                    pages.post(NURSE, "signer", code=PINS[NURSE])
-                    assert "Signé par vous" in pages.post(PHYSICIAN, "contresigner", code=PINS[PHYSICIAN])
-                    assert "En file" in pages.post(NURSE, "envoyer")
-                    until(lambda: "Appliqué le" in pages.shown())
-                    draft = ProtocolDraft.objects.get()
-                    page = pages.shown()
-                    assert f"{draft.protocol_hash[:12]}</span> (la même)" in page
-                    assert world.status()["protocol_hashes"][PATIENT] == draft.protocol_hash
-                # The same fall again, and a deeper one: the first is none any more, the second is one.
-                phone.values += dip(now, 200, 68.0) + dip(now, 100, 64.0)
-                with world.running_box():
-                    until(lambda: len(hypos()) > 1)
-                (_, next_one) = hypos()
-                assert next_one.protocol_version == known.version + 1
-                assert next_one.protocol_hash == draft.protocol_hash
-                assert next_one.onset > now - 100 * MINUTE
-        finally:
-            use(NOWHERE)
-    assert_discreet(world, *PINS.values())
+def test_an_alert_leads_to_a_protocol_that_the_next_one_obeys(tmp_path: Path, team: Boxes) -> None:
+    with at_home(tmp_path, team) as life:
+        with life.home.running_box(earlier(6)):
+            pass
+        life.phone.values += dip(life.now, 300, 68.0)
+        with life.home.running_inbox():
+            with life.home.running_box():
+                until(lambda: "hypo_level_1" in life.home.desk_command("alerts", "--json").output)
+                pages = life.pages()
+                (first,) = hypos()
+                known = packaged("diabetes_cgm")
+                assert first.protocol_hash == known.protocol_hash
+                nurse = pages.clients[NURSE]
+                nurse.post(f"/alertes/{first.pk}/prendre", {"vu": first.handled})
+                first.refresh_from_db()
+                assert first.holder == NURSE
+                pages.post(NURSE, "commencer", pack="diabetes_cgm")
+                pages.post(NURSE, "modifier", **{"v.hypo_level_1.threshold": "66"}, rejouer="1", jours="28")
+                assert worked(pages.desk).state == "done"
+                assert "plus dite" in pages.shown() or "seulement aujourd&#39;hui" in pages.shown()
+                pages.post(NURSE, "proposer")
+                pages.post(NURSE, "signer", code=PINS[NURSE])
+                assert "Signé par vous" in pages.post(PHYSICIAN, "contresigner", code=PINS[PHYSICIAN])
+                assert "En file" in pages.post(NURSE, "envoyer")
+                until(lambda: "Appliqué le" in pages.shown())
+                draft = ProtocolDraft.objects.get()
+                page = pages.shown()
+                assert f"{draft.protocol_hash[:12]}</span> (la même)" in page
+                assert life.home.status()["protocol_hashes"][PATIENT] == draft.protocol_hash
+            # The same fall again, and a deeper one: the first is none any more, the second is one.
+            life.phone.values += dip(life.now, 200, 68.0) + dip(life.now, 100, 64.0)
+            with life.home.running_box():
+                until(lambda: len(hypos()) > 1)
+            (_, next_one) = hypos()
+            assert next_one.protocol_version == known.version + 1
+            assert next_one.protocol_hash == draft.protocol_hash
+            assert next_one.onset > life.now - 100 * MINUTE

@@ -5,26 +5,18 @@ home. The pages are asked as a browser would.
 """
 
 import os
-import time
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 
 from coordination.desk.models import Alert
-from devices.relay_address import RelayForm
-from simulators.broker import Broker
-from simulators.relay_server import RelayServer
-from tests.coordination.desk.conftest import NOWHERE
-from tests.coordination.desk.fall_kit import assert_discreet, dip, give_phone
-from tests.coordination.desk.kit import use
-from tests.coordination.desk.test_story_of_a_protocol import Pages, broker
-from tests.coordination.kit import MINUTE, PATIENT, POSTGRESQL, ManualClock
+from tests.coordination.desk.fall_kit import dip
+from tests.coordination.desk.story_kit import at_home
+from tests.coordination.kit import PATIENT, POSTGRESQL
 from tests.coordination.kit import Team as Boxes
-from tests.coordination.order_kit import PINS, TeamAndBox, until
+from tests.coordination.order_kit import PINS, until
 from tests.exchange.office import NURSE
 
-__all__ = ["broker"]
 pytestmark = [
     pytest.mark.broker,
     pytest.mark.process,
@@ -44,43 +36,31 @@ LATER = (
 """The same box four hours later, started anew: what was measured meanwhile is the shadow's to judge as well."""
 
 
-def test_a_draft_is_tried_beside_and_the_nurse_reads_what_it_would_have_told(
-    tmp_path: Path, team: Boxes, broker: Broker
-) -> None:
-    now = time.time_ns() // 1_000_000
-    clock: ManualClock = settings.DESK.clock
-    clock.now = now + 5 * MINUTE
-    world = TeamAndBox(tmp_path, team, broker)
-    with RelayServer(form=RelayForm.NIGHTSCOUT) as phone:
-        give_phone(world, phone.url)
-        try:
-            with world.running_inbox():
-                with world.running_box(NOW):
-                    pages = Pages(world, team, clock)
-                    pages.post(NURSE, "commencer", pack="diabetes_cgm")
-                    pages.post(NURSE, "modifier", **{"v.hypo_level_1.threshold": "66"})
-                    applied = world.status()["protocol_hashes"][PATIENT]
-                    assert "Mode ombre demandé" in pages.post(NURSE, "ombre", code=PINS[NURSE])
-                    until(lambda: "À l&#39;essai sur le boîtier" in pages.shown())
-                    until(lambda: "Compté du" in pages.shown())
-                    status = world.status()
-                    assert status["protocol_hashes"][PATIENT] == applied
-                    assert status["shadows"][PATIENT]["since"] is not None
-                    assert status["ordered_protocols"] == {}
-                # A fall that the protocol applied tells and the draft does not.
-                phone.values += dip(now, -10, 68.0)
-                with world.running_box(LATER):
-                    until(lambda: Alert.objects.filter(rule_id="hypo_level_1").exists())
-                    until(lambda: "Seulement par le protocole appliqué (1)" in pages.shown())
-                    assert "Seulement en mode ombre" not in pages.shown()
-                    pages.post(NURSE, "ombre/fin", code=PINS[NURSE])
-                    until(lambda: "Terminé le" in pages.shown())
-                    page = pages.shown()
-                    assert "Seulement par le protocole appliqué (1)" in page
-                    assert "Terminer le mode ombre" not in page
-                    status = world.status()
-                    assert status["shadows"] == {}
-                    assert status["protocol_hashes"][PATIENT] == applied
-        finally:
-            use(NOWHERE)
-    assert_discreet(world, PINS[NURSE])
+def test_a_draft_is_tried_beside_and_the_nurse_reads_what_it_would_have_told(tmp_path: Path, team: Boxes) -> None:
+    with at_home(tmp_path, team) as life, life.home.running_inbox():
+        with life.home.running_box(NOW):
+            pages = life.pages()
+            pages.post(NURSE, "commencer", pack="diabetes_cgm")
+            pages.post(NURSE, "modifier", **{"v.hypo_level_1.threshold": "66"})
+            applied = life.home.status()["protocol_hashes"][PATIENT]
+            assert "Mode ombre demandé" in pages.post(NURSE, "ombre", code=PINS[NURSE])
+            until(lambda: "À l&#39;essai sur le boîtier" in pages.shown())
+            until(lambda: "Compté du" in pages.shown())
+            status = life.home.status()
+            assert status["protocol_hashes"][PATIENT] == applied
+            assert status["shadows"][PATIENT]["since"] is not None
+            assert status["ordered_protocols"] == {}
+        # A fall that the protocol applied tells and the draft does not.
+        life.phone.values += dip(life.now, -10, 68.0)
+        with life.home.running_box(LATER):
+            until(lambda: Alert.objects.filter(rule_id="hypo_level_1").exists())
+            until(lambda: "Seulement par le protocole appliqué (1)" in pages.shown())
+            assert "Seulement en mode ombre" not in pages.shown()
+            pages.post(NURSE, "ombre/fin", code=PINS[NURSE])
+            until(lambda: "Terminé le" in pages.shown())
+            page = pages.shown()
+            assert "Seulement par le protocole appliqué (1)" in page
+            assert "Terminer le mode ombre" not in page
+            status = life.home.status()
+            assert status["shadows"] == {}
+            assert status["protocol_hashes"][PATIENT] == applied

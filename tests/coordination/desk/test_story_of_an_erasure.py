@@ -5,23 +5,15 @@ Real programs, as in the story of a protocol: the box, the inbox, a broker with 
 
 import os
 import re
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 
 from coordination.desk.models import Patient
-from devices.relay_address import RelayForm
-from simulators.broker import Broker
-from simulators.relay_server import RelayServer
-from tests.coordination.desk.conftest import NOWHERE
-from tests.coordination.desk.fall_kit import assert_discreet, dip, earlier, give_phone
-from tests.coordination.desk.kit import use
+from tests.coordination.desk.fall_kit import dip, earlier
+from tests.coordination.desk.story_kit import Pages, at_home
 from tests.coordination.desk.test_erasure import dump, found_in
-from tests.coordination.desk.test_story_of_a_protocol import Pages
-from tests.coordination.kit import MINUTE, PATIENT, POSTGRESQL, ManualClock
+from tests.coordination.kit import PATIENT, POSTGRESQL
 from tests.coordination.kit import Team as Boxes
 from tests.coordination.order_kit import PINS, TeamAndBox, until
 from tests.exchange.office import NURSE, PHYSICIAN
@@ -31,12 +23,6 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.skipif(POSTGRESQL in os.environ, reason="the programs of this story are told of a file"),
 ]
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    with Broker(tmp_path / "broker") as started:
-        yield started
 
 
 class Erasing:
@@ -64,42 +50,33 @@ def kept_at_home(world: TeamAndBox) -> bool:
 
 
 def test_two_people_at_the_desk_erase_a_patient_from_a_real_box_and_then_from_the_team(
-    tmp_path: Path, team: Boxes, broker: Broker
+    tmp_path: Path, team: Boxes
 ) -> None:
-    now = time.time_ns() // 1_000_000
-    clock: ManualClock = settings.DESK.clock
-    clock.now = now + 5 * MINUTE
-    world = TeamAndBox(tmp_path, team, broker)
-    agent = world.box / "agent.toml"
-    with RelayServer(form=RelayForm.NIGHTSCOUT) as phone:
-        give_phone(world, phone.url)
+    with at_home(tmp_path, team) as life:
+        agent = life.home.box / "agent.toml"
         text = re.sub(r"(?s)\n\[\[relays\]\].*", "\n", agent.read_text(encoding="utf-8"))
-        try:
-            with world.running_box(earlier(6)):
-                pass
-            phone.values += dip(now, 300, 68.0)
-            with world.running_inbox():
-                with world.running_box():
-                    until(lambda: "hypo_level_1" in world.desk_command("alerts", "--json").output)
-                    pages = Pages(world, team, clock)
-                    erasing = Erasing(pages)
-                    pages.clients[NURSE].post(f"/patients/{PATIENT}/terminer", {"confirmer": "oui"})
-                    erasing.ordered()
-                    # Its settings still name them: it would begin again at once.
-                    until(lambda: "a refusé l&#39;ordre" in erasing.shown())
-                    assert f"{PATIENT} est encore dans les réglages" in erasing.shown()
-                # Unplugged, the patient taken out of its settings, and told anew.
-                left = re.sub(rf'(?s)\[\[patients\]\]\npseudonym = "{PATIENT}".*?(?=\[\[patients\]\])', "", text)
-                assert f'pseudonym = "{PATIENT}"' not in left
-                agent.write_text(left, encoding="utf-8")
+        with life.home.running_box(earlier(6)):
+            pass
+        life.phone.values += dip(life.now, 300, 68.0)
+        with life.home.running_inbox():
+            with life.home.running_box():
+                until(lambda: "hypo_level_1" in life.home.desk_command("alerts", "--json").output)
+                pages = life.pages()
+                erasing = Erasing(pages)
+                pages.clients[NURSE].post(f"/patients/{PATIENT}/terminer", {"confirmer": "oui"})
                 erasing.ordered()
-                until(lambda: "Boîtier injoignable" in erasing.shown())
-                with world.running_box():
-                    until(lambda: "✓ a confirmé l&#39;effacement" in erasing.shown())
-                    assert not kept_at_home(world)
-            assert "alertes détruites" in erasing.pressed(NURSE)
-            assert not Patient.objects.filter(pseudonym=PATIENT).exists()
-            assert found_in(dump(), PATIENT) == []
-        finally:
-            use(NOWHERE)
-    assert_discreet(world, *PINS.values())
+                # Its settings still name them: it would begin again at once.
+                until(lambda: "a refusé l&#39;ordre" in erasing.shown())
+                assert f"{PATIENT} est encore dans les réglages" in erasing.shown()
+            # Unplugged, the patient taken out of its settings, and told anew.
+            left = re.sub(rf'(?s)\[\[patients\]\]\npseudonym = "{PATIENT}".*?(?=\[\[patients\]\])', "", text)
+            assert f'pseudonym = "{PATIENT}"' not in left
+            agent.write_text(left, encoding="utf-8")
+            erasing.ordered()
+            until(lambda: "Boîtier injoignable" in erasing.shown())
+            with life.home.running_box():
+                until(lambda: "✓ a confirmé l&#39;effacement" in erasing.shown())
+                assert not kept_at_home(life.home)
+        assert "alertes détruites" in erasing.pressed(NURSE)
+        assert not Patient.objects.filter(pseudonym=PATIENT).exists()
+        assert found_in(dump(), PATIENT) == []
