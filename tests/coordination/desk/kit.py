@@ -1,6 +1,7 @@
 """A desk over a fresh database for each test: accounts of each role, clients that are signed in, rows as boxes make."""
 
 import os
+import re
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +33,11 @@ from tests.coordination.kit import Team as Boxes
 
 PASSWORD = "trois petits chats"
 OTHER_TEAM = 2
+
+
+def without_tokens(page: str) -> str:
+    """A page without the random texts of its forms, in which any three letters may stand."""
+    return re.sub(r'(name="csrfmiddlewaretoken" value=")[^"]+', r"\1", page)
 
 
 @dataclass
