@@ -1,7 +1,8 @@
 """What is told of a process at rest is what the kernel counts, and the box that rests has the settings that ship."""
 
 import os
-import resource
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,17 +16,35 @@ from simulators.clock import AcceleratedClock
 from simulators.processes import Child
 from simulators.world import World, WorldSettings
 
+GROWS = """
+import os, resource, sys
+sys.stdout.write("begun\\n"); sys.stdout.flush(); sys.stdin.readline()
+while resource.getrusage(resource.RUSAGE_SELF).ru_utime < 0.4: pass
+kept = bytearray(os.urandom(1 << 20)) * 32
+use = resource.getrusage(resource.RUSAGE_SELF)
+sys.stdout.write(f"{use.ru_utime + use.ru_stime} {use.ru_maxrss}\\n"); sys.stdout.flush(); sys.stdin.readline()
+"""
+"""A process that takes 32 MiB and a third of a second of a processor. A process of its own: this one has memory that it
+gave up and takes again without growing."""
+
 
 def test_a_process_is_told_as_its_own_kernel_counts_it() -> None:
-    before, rusage = usage(os.getpid()), resource.getrusage(resource.RUSAGE_SELF)
-    while resource.getrusage(resource.RUSAGE_SELF).ru_utime - rusage.ru_utime < 0.2:
-        time.monotonic()
-    kept = bytearray(os.urandom(1 << 20)) * 32
-    after = usage(os.getpid())
-    assert after.cpu_s - before.cpu_s >= 0.15
-    assert after.resident - before.resident > len(kept) // 2
+    with subprocess.Popen(
+        [sys.executable, "-I", "-c", GROWS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as grows:
+        assert grows.stdin is not None
+        assert grows.stdout is not None
+        assert grows.stdout.readline() == "begun\n"
+        before = usage(grows.pid)
+        grows.stdin.write("on\n")
+        cpu_s, most_kib = grows.stdout.readline().split()
+        after = usage(grows.pid)
+        grows.stdin.write("end\n")
+    assert before.cpu_s < after.cpu_s == pytest.approx(float(cpu_s), abs=0.05)
+    assert after.resident - before.resident > 16 << 20
     assert before.proportional <= before.resident <= before.peak
-    assert after.peak // 1024 <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + 4096
+    assert after.resident <= after.peak + (1 << 20)
+    assert after.peak // 1024 <= int(most_kib) + 4096  # What it had before it became this program counts there too.
 
 
 def test_a_thread_that_was_woken_is_counted() -> None:
