@@ -19,6 +19,9 @@ from simulators.errors import SimulatorError
 from simulators.package import PackageError, library_folders, unpack, with_libraries
 
 START_WITHIN_S = 60
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of a name of its own is made there
+MEMORY_WANTED = 2 << 30
+"""Bytes free there."""
 PACKAGE = "postgresql-15"
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -68,8 +71,14 @@ def _works(place: Path) -> bool:
 class Postgres:
     """A server with a data folder of its own, while the block lasts."""
 
-    def __init__(self, folder: Path, *, settings: dict[str, str] | None = None) -> None:
-        """`folder` is made and holds the data, unless root starts it; `settings` are added to postgresql.conf."""
+    def __init__(self, folder: Path, *, settings: dict[str, str] | None = None, in_memory: bool = False) -> None:
+        """`folder` is made and holds the data, unless root starts it; `settings` are added to postgresql.conf.
+
+        `in_memory` keeps the data in memory where there is enough of it to spare: whoever makes databases by the
+        hundred waits for the thousands of files of which they are.
+        """
+        roomy = in_memory and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free >= MEMORY_WANTED
+        self._place = MEMORY if roomy else None
         self._folder = folder
         self._data = folder / "data"
         self._settings = _SETTINGS | (settings or {})
@@ -83,9 +92,10 @@ class Postgres:
             PostgresError: it did not come up.
         """
         self._programs = programs()
+        if self._place is not None or os.geteuid() == 0:
+            self._folder = Path(mkdtemp(prefix="veilleur-postgres-", dir=self._place))
         if os.geteuid() == 0:
             # Of its own user and in a place that this one reaches: the folders of root's tests are closed to others.
-            self._folder = Path(mkdtemp(prefix="veilleur-postgres-"))
             shutil.chown(self._folder, "nobody", "nogroup")
         self._folder.mkdir(parents=True, exist_ok=True)
         self._data = self._folder / "data"

@@ -1,10 +1,18 @@
 """Fixtures of the tests of the team's side."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.coordination.kit import ManualClock, Team
+from tests.coordination.kit import ManualClock, Team, drop_used
+
+
+@pytest.fixture(autouse=True)
+def no_databases_left() -> Iterator[None]:
+    """Whatever a test has of a database server is dropped behind it."""
+    yield
+    drop_used()
 
 
 @pytest.fixture

@@ -20,6 +20,9 @@ def engine(name: str, folder: Path) -> Iterator[None]:
     if name == "sqlite":
         yield
         return
-    with Postgres(folder / "server", settings=UNSAFE) as server, pytest.MonkeyPatch.context() as environment:
+    with (
+        Postgres(folder / "server", settings=UNSAFE, in_memory=True) as server,
+        pytest.MonkeyPatch.context() as environment,
+    ):
         environment.setenv(POSTGRESQL, server.url("postgres"))
         yield

@@ -4,8 +4,9 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TypeGuard, cast
 
@@ -15,7 +16,7 @@ from coordination.place import Place
 from coordination.settings import Settings, read_settings
 from coordination.sql import Sql
 from coordination.sqlite_database import SqliteDatabase
-from coordination.team_database import connect_to_read
+from coordination.team_database import connect, connect_to_read
 from devices.reading import ClockTrust, Quantity, Unit, Validity
 from exchange.gaps import GapReason, GapRecord
 from exchange.identity import OpeningKey, Recipient, RecipientRole, SigningKey
@@ -181,7 +182,7 @@ class Team:
         """Where the database is: a file, or of PostgreSQL when the tests run on that (test_on_postgresql.py)."""
         server = os.environ.get(POSTGRESQL)
         # A Place; the tests that name it a Path run on SQLite only, or hand it on.
-        return self.folder / "desk.db" if server is None else cast("Path", new_database(server))
+        return self.folder / "desk.db" if server is None else cast("Path", used_database(server, empty_tables(server)))
 
     def write_settings(
         self,
@@ -261,12 +262,45 @@ def is_file(place: Place) -> TypeGuard[Path]:
 
 def new_database(server: str, template: str = "template0") -> str:
     """Return the URL of a new database: an empty one, or a copy of another."""
+    name = f"team_{secrets.token_hex(8)}"
+    _tell(server, f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8' LOCALE 'C'")
+    return f"{server.rpartition('/')[0]}/{name}"
+
+
+_used: list[tuple[str, str]] = []
+
+
+def used_database(server: str, template: str = "template0") -> str:
+    """Return the URL of a new database that lasts as long as the test that asks for it (conftest.py)."""
+    url = new_database(server, template)
+    _used.append((server, url.rpartition("/")[2]))
+    return url
+
+
+def drop_used() -> None:
+    """Drop what `used_database` has made: a server of a thousand databases is slow, and slower to remove."""
+    while _used:
+        server, name = _used.pop()
+        with suppress(OSError):  # The server has ended, and took it along.
+            _tell(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@cache
+def empty_tables(server: str) -> str:
+    """Return the name of a database with the team's tables and nothing in them, to make others of."""
+    url = new_database(server)
+    connect(url).close()
+    return url.rpartition("/")[2]
+
+
+def _tell(server: str, command: str) -> None:
     import psycopg  # noqa: PLC0415 - an extra
 
-    name = f"team_{secrets.token_hex(8)}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} ENCODING 'UTF8' LOCALE 'C'")
-    return f"{server.rpartition('/')[0]}/{name}"
+    try:
+        with psycopg.connect(server, autocommit=True) as connection:
+            connection.execute(command)
+    except psycopg.OperationalError as error:
+        raise OSError(str(error)) from error
 
 
 def column_names(connection: Sql, table: str) -> list[str]:

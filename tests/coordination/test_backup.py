@@ -18,7 +18,7 @@ from coordination.sqlite_database import SqliteDatabase
 from coordination.team_database import connect_to_read
 from simulators.package import library_folders, with_libraries
 from simulators.postgres import programs
-from tests.coordination.kit import POSTGRESQL, Team, glucose, is_file, new_database
+from tests.coordination.kit import POSTGRESQL, Team, glucose, is_file, used_database
 
 on_sqlite = pytest.mark.skipif(POSTGRESQL in os.environ, reason="of the file; PostgreSQL makes its own copies")
 
@@ -51,7 +51,7 @@ def _its_programs(monkeypatch: pytest.MonkeyPatch) -> None:
 def elsewhere(team: Team) -> Place:
     """A place where no database is yet."""
     server = os.environ.get(POSTGRESQL)
-    return team.folder / "restored.db" if server is None else new_database(server)
+    return team.folder / "restored.db" if server is None else used_database(server)
 
 
 def counts(place: Place) -> int:

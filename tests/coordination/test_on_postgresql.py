@@ -38,7 +38,7 @@ def test_the_same_tests_pass_on_postgresql(tmp_path: Path) -> None:
     # What is clicked through in a browser runs on either engine by itself (desk/browser/test_nurse_path.py and
     # test_path_of_a_protocol.py).
     tests = [str(here / f"{name}.py") for name in ALSO] + [str(here / "desk"), f"--ignore={here / 'desk' / 'browser'}"]
-    with Postgres(tmp_path / "server", settings=UNSAFE) as server:
+    with Postgres(tmp_path / "server", settings=UNSAFE, in_memory=True) as server:
         done = subprocess.run(
             # Tests leave it to the end of their process to close what they looked into.
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *BESIDE, *LEFT_OPEN, *tests],

@@ -27,7 +27,7 @@ from tests.coordination.kit import (
     USUAL,
     ManualClock,
     hypo,
-    new_database,
+    used_database,
 )
 from tests.coordination.kit import Team as Boxes
 
@@ -104,4 +104,4 @@ def fresh(made: Place, place: Path) -> Place:
         shutil.copyfile(made, place)
         return place
     connections["default"].close()
-    return new_database(os.environ[POSTGRESQL], template=str(conninfo_to_dict(made)["dbname"]))
+    return used_database(os.environ[POSTGRESQL], template=str(conninfo_to_dict(made)["dbname"]))
