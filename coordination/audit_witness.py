@@ -5,11 +5,14 @@ number, mean that entries which a box had signed for are no longer what they wer
 log and a technical alert; everything is kept, what contradicts as well.
 """
 
+from collections.abc import Collection, Mapping
+
 import msgspec
 
 from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence, alert_id
 from coordination.attribution import INBOX_VERSION, TeamChange
 from coordination.audit_log import TEAM, AuditLog
+from coordination.bulk_rows import among, parts
 from coordination.sql import Sql
 from coordination.sqlite_alerts import Alerts
 from exchange.audit_chain import Act, CheckpointRecord, Detail, Head
@@ -89,20 +92,25 @@ class Witness:
         if self._log.has_room_for(act, at=at):
             self._log.enter(act, at=at, by=by, reference=reference, detail=detail)
 
-    def seen(self, box: str) -> Head | None:
-        """Return the newest head of the chain that the box last signed for."""
-        row = self._connection.execute(
-            "SELECT chain, n, hash FROM audit_witness JOIN box ON box.id = box_id WHERE box.name = ? AND chain ="
-            " (SELECT chain FROM audit_witness JOIN box ON box.id = box_id WHERE box.name = ?"
-            " ORDER BY audit_witness.stored_at DESC, audit_witness.at DESC LIMIT 1) ORDER BY n DESC LIMIT 1",
-            (box, box),
-        ).fetchone()
-        return None if row is None else Head(log=box, chain=row[0], n=row[1], hash=row[2])
+    def seen(self, boxes: Collection[str]) -> Mapping[str, Head]:
+        """Return the newest head of the chain that each of these boxes last signed for, if it ever did."""
+        found: dict[str, Head] = {}
+        for some in parts(sorted(boxes)):
+            for box, chain, n, digest in self._connection.execute(
+                "SELECT name, chain, n, hash FROM box JOIN audit_witness AS seen ON seen.box_id = box.id"  # noqa: S608
+                f" WHERE name IN {among(some)} AND chain = (SELECT chain FROM audit_witness AS last"
+                " WHERE last.box_id = box.id ORDER BY last.stored_at DESC, last.at DESC LIMIT 1)"
+                " AND n = (SELECT max(n) FROM audit_witness AS of_it"
+                " WHERE of_it.box_id = box.id AND of_it.chain = seen.chain)",
+                some,
+            ):
+                found[box] = Head(log=box, chain=chain, n=n, hash=digest)
+        return found
 
-    def heads(self, box: str) -> tuple[Head, ...]:
-        """Return what a receipt for `box` says of both logs."""
-        seen, own = self.seen(box), self._log.head()
-        return (own,) if seen is None else (seen, own)
+    def heads(self, boxes: Collection[str]) -> Mapping[str, tuple[Head, ...]]:
+        """Return what a receipt for each of these boxes says of both logs."""
+        seen, own = self.seen(boxes), self._log.head()
+        return {box: (seen[box], own) if box in seen else (own,) for box in boxes}
 
     def kept(self) -> list[CheckpointRecord]:
         """Return everything that boxes signed for, by box and chain, oldest first."""

@@ -8,15 +8,18 @@ Rules of this room:
   taken for `BACKLOG_MS`, from the box's present key's hands only (`exchange.handed_over`). Alone it says nothing more.
 - A public key is one box's: two boxes never share one.
 - The inbox looks a signer up at each message, so that an enrolment or a revocation holds from the next message on.
+  Of PostgreSQL, to which each look is a journey, it keeps what it read until it is told of a change (`CHANNEL`).
 
 Times are ms UTC of the real clock. Not here: how a box comes to its keys (`enrolments`), and the broker
 (`broker_control`).
 """
 
+import sqlite3
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Final, Self, cast
 
 from coordination.authority import Issued
 from coordination.keyring import KEEP_MS
@@ -25,6 +28,9 @@ from coordination.sql import Sql
 from coordination.team_database import ERRORS, as_error, connect_to_read
 from exchange.identity import key_id
 
+if TYPE_CHECKING:
+    from coordination.postgresql import Postgres
+
 SIGNING = "signing"
 OPENING = "opening"
 
@@ -32,6 +38,11 @@ BACKLOG_MS = KEEP_MS
 """For how long what a replaced key sealed is taken: as long as the team keeps the keys that open it."""
 MOST_EARLIER = 64
 """Keys of before that a box is told of, the newest."""
+
+CHANNEL: Final = "veilleur_box_keys"
+"""PostgreSQL's: whoever listens hears of each commit that changed whose key is whose."""
+READ_AGAIN_S: Final = 30.0
+"""What was read is not believed for longer: something between here and the server may keep to itself what is told."""
 
 Listed = Mapping[str, Mapping[str, bytes]]
 """Boxes of desk.toml: box -> key id -> raw public signing key."""
@@ -45,6 +56,9 @@ class BoxKeys:
         self._path = path
         self._listed = listed
         self._connection: Sql | None = None
+        self._kept: dict[tuple[str, str], bytes | None] | None = None
+        """Of PostgreSQL: (box, key id) -> raw public key, None when it stands no more."""
+        self._read_again_at = 0.0
 
     def use(self, listed: Listed) -> None:
         """From now on `listed` are the boxes of desk.toml."""
@@ -58,7 +72,7 @@ class BoxKeys:
     ) -> None:
         if self._connection is not None:
             self._connection.close()
-            self._connection = None
+            self._connection = self._kept = None
 
     def signer_of(self, box: str, signer: str) -> bytes | None:
         """Return the raw public key of that id when it is the box's own now: neither replaced nor revoked.
@@ -67,9 +81,22 @@ class BoxKeys:
             DatabaseBusyError, DatabaseUnusableError: it cannot be read, now or without a person.
         """
         try:
-            return signing_key(self._opened(), box, signer, listed=self._listed)
+            connection = self._opened()
+            if isinstance(connection, sqlite3.Connection):
+                return signing_key(connection, box, signer, listed=self._listed)
+            kept = self._read_of(cast("Postgres", connection))
+            return kept[box, signer] if (box, signer) in kept else self._listed.get(box, {}).get(signer)
         except ERRORS as error:
             raise as_error(error) from error
+
+    def _read_of(self, connection: "Postgres") -> Mapping[tuple[str, str], bytes | None]:
+        if self._kept is None:
+            # First, so that nothing which changes meanwhile is missed.
+            connection.listen(CHANNEL)
+        now = time.monotonic()
+        if self._kept is None or connection.told() or now >= self._read_again_at:
+            self._kept, self._read_again_at = _signing_keys(connection), now + READ_AGAIN_S
+        return self._kept
 
     def sealer_of(self, box: str, signer: str, *, at: int) -> bytes | None:
         """Return the raw public key of that id when what it sealed may be handed over: one of now, or of before.
@@ -119,6 +146,16 @@ def signing_key(connection: Sql, box: str, signer: str, *, listed: Listed) -> by
     if row is None:
         return listed.get(box, {}).get(signer)
     return None if row[1] is not None else bytes.fromhex(row[0])
+
+
+def _signing_keys(connection: Sql) -> dict[tuple[str, str], bytes | None]:
+    """Return every signing key that the database has: (box, key id) -> raw public key, None when it stands no more."""
+    rows = connection.execute(
+        "SELECT box.name, key, public, coalesce(revoked_at, ended_at) FROM box_key JOIN box ON box.id = box_id"
+        " WHERE purpose = ?",
+        (SIGNING,),
+    )
+    return {(box, key): bytes.fromhex(public) if over is None else None for box, key, public, over in rows}
 
 
 def earlier_keys(connection: Sql, box: str, *, at: int) -> dict[str, bytes]:
@@ -184,6 +221,7 @@ def keep_keys(connection: Sql, box: str, *, signing: str, opening: str, at: int)
             " since = CASE WHEN box_key.ended_at IS NULL THEN box_key.since ELSE excluded.since END",
             (purpose, key_id(bytes.fromhex(public)), public, at, box),
         )
+    _tell_of_change(connection)
 
 
 def keep_certificate(connection: Sql, issued: Issued, *, at: int) -> None:
@@ -216,6 +254,7 @@ def revoke_box(connection: Sql, box: str, *, listed: Listed, reason: str, at: in
         " WHERE box.id = box_id AND box.name = ? AND revoked_at IS NULL RETURNING purpose",
         (at, reason, box),
     ).fetchall()
+    _tell_of_change(connection)
     return Revoked(
         keys=sum(row[0] == SIGNING for row in keys),
         serials=_end_certificates(connection, box, reason=reason, at=at, but_tls_key=""),
@@ -233,10 +272,16 @@ def replace_machine(
         " RETURNING purpose",
         (at, box, signing, opening),
     ).fetchall()
+    _tell_of_change(connection)
     return Revoked(
         keys=sum(row[0] == SIGNING for row in keys),
         serials=_end_certificates(connection, box, reason="replaced", at=at, but_tls_key=tls_key),
     )
+
+
+def _tell_of_change(connection: Sql) -> None:
+    if not isinstance(connection, sqlite3.Connection):
+        connection.execute("SELECT pg_notify(?, '')", (CHANNEL,))
 
 
 def _keep_listed(connection: Sql, box: str, *, listed: Listed, at: int) -> None:

@@ -7,8 +7,8 @@ Not here: which rows (observation_rows), and any transaction.
 """
 
 import sqlite3
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from coordination.sql import Sql, storable
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from coordination.postgresql import Postgres
 
 Value = int | str | bytes | None
+_Item = TypeVar("_Item")
+MOST = 500
+"""Rows that one statement names."""
 
 
 def insert(connection: Sql, table: str, columns: Mapping[str, str], rows: Sequence[Sequence[Value]]) -> None:
@@ -67,6 +70,50 @@ def insert_new(
     # What it keeps of a text without its NUL is found by that.
     kept = dict(zip(zip(*columned, strict=True), rows, strict=True))
     return {kept[tuple(row)] for row in found}
+
+
+def write(
+    connection: Sql, table: str, columns: Sequence[str], rows: Sequence[Sequence[Value]], *, conflict: str = ""
+) -> None:
+    """Insert some hundreds of rows, in their order.
+
+    Args:
+        connection: in a transaction.
+        table: a name of this program's own, as are the columns.
+        columns: of the values.
+        rows: the values of each; no two in conflict with each other unless that changes nothing.
+        conflict: what is done with rows in conflict with known ones, as in `ON CONFLICT ...`.
+    """
+    head = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "  # noqa: S608
+    if isinstance(connection, sqlite3.Connection):
+        connection.executemany(f"{head}({', '.join('?' * len(columns))}){conflict}", rows)
+        return
+    for part in parts(rows):
+        cast("Postgres", connection).insert(head, part, conflict)
+
+
+def delete(connection: Sql, table: str, columns: Sequence[str], rows: Sequence[Sequence[Value]]) -> None:
+    """Delete the rows whose columns are each of these."""
+    for part in parts(rows):
+        places, values = marks(part)
+        connection.execute(f"DELETE FROM {table} WHERE ({', '.join(columns)}) IN (VALUES {places})", values)  # noqa: S608
+
+
+def marks(rows: Sequence[Sequence[Value]]) -> tuple[str, list[Value]]:
+    """Return places for the values of rows, as after VALUES, and the values; `rows` is not empty."""
+    one = f"({', '.join('?' * len(rows[0]))})"
+    return ", ".join([one] * len(rows)), [value for row in rows for value in row]
+
+
+def among(values: Sequence[Value]) -> str:
+    """Return the places of some values, as after IN."""
+    return f"({', '.join('?' * len(values))})"
+
+
+def parts(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """Yield items in their order, as many at a time as one statement names."""
+    for at in range(0, len(items), MOST):
+        yield items[at : at + MOST]
 
 
 def _has_nul(columns: Mapping[str, str], rows: Sequence[Sequence[Value]]) -> bool:

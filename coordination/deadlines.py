@@ -13,11 +13,12 @@
 The spans below are what a team begins with; each sets its own (`team_deadline`). Times are ms UTC by the team's clock.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from coordination.bulk_rows import among, parts
 from coordination.reading_hours import ReadingHours, after, hours_of, open_at
 from coordination.sql import Sql
 
@@ -81,16 +82,22 @@ def first_deadlines(spans: Spans, *, at: int, due_by: int | None, hours: Reading
     return ack, after(ack, spans.act, hours)
 
 
-def set_deadlines(connection: Sql, alert: str, *, at: int) -> None:
-    """Set the deadlines of an alert that is told and has none."""
-    row = connection.execute(
-        "SELECT team_id, CASE WHEN category = 'technical' THEN 4 ELSE prio END, due_by FROM alert"
-        " WHERE id = ? AND ack_due IS NULL AND told_at IS NOT NULL AND state < 2",
-        (alert,),
-    ).fetchone()
-    if row is None:
-        return
-    team, priority, due_by = row
-    hours = hours_of(connection, team)
-    ack, act = first_deadlines(spans_of(connection, team)[priority], at=at, due_by=due_by, hours=hours)
-    connection.execute("UPDATE alert SET ack_due = ?, act_due = ? WHERE id = ?", (ack, act, alert))
+def set_deadlines(connection: Sql, alerts: Sequence[str], *, at: int) -> None:
+    """Set the deadlines of those of some alerts that are told and have none."""
+    spans: dict[int, Mapping[int, Spans]] = {}
+    hours: dict[int, ReadingHours | None] = {}
+    for some in parts(alerts):
+        found = connection.execute(
+            "SELECT id, team_id, CASE WHEN category = 'technical' THEN 4 ELSE prio END, due_by FROM alert"  # noqa: S608
+            f" WHERE id IN {among(some)} AND ack_due IS NULL AND told_at IS NOT NULL AND state < 2",
+            some,
+        ).fetchall()
+        for team in {row[1] for row in found} - spans.keys():
+            spans[team], hours[team] = spans_of(connection, team), hours_of(connection, team)
+        connection.executemany(
+            "UPDATE alert SET ack_due = ?, act_due = ? WHERE id = ?",
+            [
+                (*first_deadlines(spans[team][priority], at=at, due_by=due_by, hours=hours[team]), alert)
+                for alert, team, priority, due_by in found
+            ],
+        )

@@ -9,12 +9,13 @@ An order that tells a box to erase them has to name them until the box has answe
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Final
 
 import msgspec
 
 from coordination.audit_log import AuditLog
+from coordination.bulk_rows import among, parts
 from coordination.sql import Sql
 from exchange.audit_chain import KEY_BYTES
 from exchange.command_answers import Answer
@@ -42,16 +43,20 @@ def remember_erased(connection: Sql, pseudonym: str, *, at: int) -> None:
 
 def is_erased(connection: Sql, pseudonym: str) -> bool:
     """Return whether a patient of this pseudonym was erased."""
-    key = _key(connection)
+    return pseudonym in erased_among(connection, [pseudonym])
+
+
+def erased_among(connection: Sql, pseudonyms: Collection[str]) -> frozenset[str]:
+    """Return which of these pseudonyms are of patients who were erased."""
+    key = _key(connection) if pseudonyms else None
     if key is None:
-        return False
-    query = "SELECT 1 FROM erased_patient WHERE tag = ?"
-    return connection.execute(query, (_tag(key, pseudonym),)).fetchone() is not None
-
-
-def without_erased(connection: Sql, by_pseudonym: Mapping[str, str]) -> dict[str, str]:
-    """Return what a box says by pseudonym, without those who were erased."""
-    return {name: value for name, value in by_pseudonym.items() if not is_erased(connection, name)}
+        return frozenset()
+    named = {_tag(key, pseudonym): pseudonym for pseudonym in pseudonyms}
+    found: set[str] = set()
+    for some in parts(sorted(named)):
+        query = f"SELECT tag FROM erased_patient WHERE tag IN {among(some)}"  # noqa: S608
+        found.update(named[tag] for (tag,) in connection.execute(query, some))
+    return frozenset(found)
 
 
 def without_words(answer: Answer) -> Answer:

@@ -277,7 +277,7 @@ def _do(connection: Sql, alert: str, this: Turn, step: _Step) -> bool:
             note=this.note,
         ),
     )
-    work_out(connection, alert)
+    work_out(connection, [alert])
     _enter(connection, alert, this, step)
     if after.state != before.state or after.holder != before.holder or step.kind is Done.CLOSED:
         _tell(connection, alert, this, step)

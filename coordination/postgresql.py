@@ -17,6 +17,7 @@ from typing import Any
 
 import psycopg
 from psycopg import ClientCursor
+from psycopg.adapt import Transformer
 from psycopg.pq import TransactionStatus
 
 from alerting.alert import Sentence
@@ -66,6 +67,15 @@ class Postgres:
             cursor.executemany(translated(statement), many)
         return cursor if many else _Nothing()
 
+    def insert(self, head: str, rows: Iterable[Sequence[object]], conflict: str) -> None:
+        """Run `head`, an INSERT up to its VALUES, with rows and what is done with those in conflict.
+
+        The values are written here, row by row: psycopg looks for the places of thousands of parameters slowly.
+        """
+        literal = Transformer(self._connection).as_literal
+        written = b", ".join(b"(%s)" % b", ".join([literal(storable(value)) for value in row]) for row in rows)
+        self._connection.execute(head.encode() + written + conflict.encode())
+
     def copy(self, table: str, columns: Sequence[str], types: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Insert rows by COPY, which takes thousands as fast as INSERT takes a few; names are this program's own.
 
@@ -76,6 +86,23 @@ class Postgres:
             target.set_types(types)
             for row in rows:
                 target.write_row(row)
+
+    def listen(self, channel: str) -> None:
+        """Hear from now on what is told on a channel, whose name is this program's own (`told`)."""
+        self._connection.execute(f"LISTEN {channel}".encode())
+
+    def told(self) -> bool:
+        """Return whether anything was told since the last look, as far as the server has let it be known; no waiting.
+
+        Raises:
+            psycopg.Error: the connection is lost, and what is told with it.
+        """
+        reached = self._connection.pgconn
+        reached.consume_input()
+        anything = False
+        while reached.notifies() is not None:
+            anything = True
+        return anything
 
     def close(self) -> None:
         """Close it; what was not committed is gone."""

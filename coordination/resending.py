@@ -12,6 +12,8 @@ its own), so the inbox asks at once, by a command that the team's programs sign.
 Functions of one open database. Not here: sending the command (command_sender), and what the box makes of it.
 """
 
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Final
@@ -19,6 +21,7 @@ from typing import Final
 import msgspec
 
 from coordination.audit_log import TEAM
+from coordination.bulk_rows import among, parts
 from coordination.ranges import merge, without
 from coordination.requests import make_command
 from coordination.sql import Sql
@@ -71,51 +74,76 @@ def lacking(connection: Sql, box: str, *, everything: bool = False) -> Lacking |
         box: its id.
         everything: all that it ever gave, here or not: for a box whose own database was set back as well.
     """
-    row = connection.execute(
-        "SELECT box.id, epoch, next_seq, backlog FROM box_status JOIN box ON box.id = box_id WHERE name = ?", (box,)
-    ).fetchone()
-    if row is None:
-        return None
-    number, epoch, next_seq, backlog = row
-    if next_seq == 0:
-        return Lacking(box=box, epoch=epoch, ranges=(), waiting=backlog)
-    here: list[Range] = []
-    if not everything:
-        own, others = _received(connection, number, lineage(epoch))
+    rows = _statuses(connection, [box])
+    return next(_lacking(connection, rows, everything=everything), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Said:
+    """What a box said of its numbers; `row` is its own."""
+
+    row: int
+    box: str
+    epoch: str
+    next_seq: int
+    backlog: int
+
+
+def _statuses(connection: Sql, boxes: Sequence[str]) -> list[_Said]:
+    found = connection.execute(
+        "SELECT box.id, name, epoch, next_seq, backlog FROM box_status JOIN box ON box.id = box_id"  # noqa: S608
+        f" WHERE name IN {among(boxes)} ORDER BY name",
+        boxes,
+    )
+    return [_Said(row=row, box=box, epoch=epoch, next_seq=seq, backlog=log) for row, box, epoch, seq, log in found]
+
+
+def _lacking(connection: Sql, said: Sequence[_Said], *, everything: bool = False) -> Iterator[Lacking]:
+    received = _received(connection, [] if everything else [one.row for one in said])
+    for one in said:
+        database, here = lineage(one.epoch), received.get(one.row, [])
+        own = [part for epoch, part in here if lineage(epoch) == database]
+        others = [part for epoch, part in here if lineage(epoch) != database]
         # Numbers go on from a database of the box to the one that took over from it.
-        begins = min((part.first for part in own), default=next_seq)
-        here = own + [Range(part.first, min(part.last, begins - 1)) for part in others if part.first < begins]
-    return Lacking(box=box, epoch=epoch, ranges=without(Range(0, next_seq - 1), here), waiting=backlog)
+        begins = min((part.first for part in own), default=one.next_seq)
+        own += [Range(part.first, min(part.last, begins - 1)) for part in others if part.first < begins]
+        ranges = without(Range(0, one.next_seq - 1), own) if one.next_seq else ()
+        yield Lacking(box=one.box, epoch=one.epoch, ranges=ranges, waiting=one.backlog)
 
 
-def _received(connection: Sql, box: int, database: str) -> tuple[list[Range], list[Range]]:
-    """Return what was received or declared of one database of a box, and of its others."""
-    rows = connection.execute(
-        "SELECT epoch, first, last FROM received_range WHERE box_id = :box"
-        " UNION ALL SELECT epoch, first, last FROM declared_gap WHERE box_id = :box AND first IS NOT NULL",
-        {"box": box},
-    ).fetchall()
-    own = [Range(first, last) for epoch, first, last in rows if lineage(epoch) == database]
-    return own, [Range(first, last) for epoch, first, last in rows if lineage(epoch) != database]
+def _received(connection: Sql, boxes: Sequence[int]) -> Mapping[int, list[tuple[str, Range]]]:
+    """Return what was received or declared of these boxes (their rows), each range with its epoch."""
+    found: defaultdict[int, list[tuple[str, Range]]] = defaultdict(list)
+    if boxes:
+        for box, epoch, first, last in connection.execute(
+            f"SELECT box_id, epoch, first, last FROM received_range WHERE box_id IN {among(boxes)}"  # noqa: S608
+            " UNION ALL SELECT box_id, epoch, first, last FROM declared_gap"
+            f" WHERE box_id IN {among(boxes)} AND first IS NOT NULL",
+            (*boxes, *boxes),
+        ):
+            found[box].append((epoch, Range(first, last)))
+    return found
 
 
-def ask_by_itself(connection: Sql, box: str, *, now: int) -> Command | None:
-    """Queue a command for what was receipted and is not here, unless it was asked for; inside a transaction.
+def ask_by_itself(connection: Sql, boxes: Collection[str], *, now: int) -> list[Command]:
+    """Queue commands for what was receipted and is not here, unless it was asked for; inside a transaction.
 
     Args:
         connection: the team's database.
-        box: whose status has just come.
+        boxes: whose status has just come.
         now: ms UTC, real time.
     """
-    found = lacking(connection, box)
-    if found is None or not found.was_here:
-        return None
-    before = _asked(connection, box, lineage(found.epoch))
-    new = tuple(part for one in found.ranges for part in without(one, before))
-    # What waits at the box comes anyway: it may be all that is new since it was asked.
-    if count(new) <= found.waiting:
-        return None
-    return ask(connection, found, now=now)
+    asked: list[Command] = []
+    for some in parts(sorted(boxes)):
+        # A box that never freed a number has been told of none.
+        freed = [said for said in _statuses(connection, some) if said.next_seq > said.backlog]
+        for found in [found for found in _lacking(connection, freed) if found.was_here]:
+            before = _asked(connection, found.box, lineage(found.epoch))
+            new = tuple(part for one in found.ranges for part in without(one, before))
+            # What waits at the box comes anyway: it may be all that is new since it was asked.
+            if count(new) > found.waiting:
+                asked.append(ask(connection, found, now=now))
+    return asked
 
 
 def ask(connection: Sql, found: Lacking, *, now: int, by: str = TEAM) -> Command:

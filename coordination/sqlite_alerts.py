@@ -3,22 +3,49 @@
 What a person says about an alert is an event too, beside those of the box and of the inbox.
 """
 
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+
 import msgspec
 
 from alerting.alert import Acknowledgement
 from coordination.alert_events import PRIO, AlertEvent, latest
 from coordination.attribution import TeamChange
+from coordination.bulk_rows import Value, among, parts, write
 from coordination.deadlines import set_deadlines
 from coordination.problems import work_out
 from coordination.sql import Sql
 from exchange.messages import AlertRecord, alert_change
 from exchange.messages import alert as alert_record
 
-_OWNED = (
-    "kind, rule_id, prio, category, onset, raised_at, resolved_at, late, supersedes, text_fr, text_en,"
-    " protocol, protocol_version, protocol_hash, engine_version, evidence, audience, told_at, due_by, record"
-)
-
+_COLUMNS = [
+    "id",
+    "patient_id",
+    "box_id",
+    "origin",
+    "version",
+    "kind",
+    "rule_id",
+    "prio",
+    "category",
+    "onset",
+    "raised_at",
+    "resolved_at",
+    "late",
+    "supersedes",
+    "text_fr",
+    "text_en",
+    "protocol",
+    "protocol_version",
+    "protocol_hash",
+    "engine_version",
+    "evidence",
+    "audience",
+    "told_at",
+    "due_by",
+    "record",
+]
+_KEEP = f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _COLUMNS[1:])}"
 
 PERSON = "desk"
 """Stands for the epoch of what a person says about an alert; no box has such an epoch."""
@@ -27,37 +54,43 @@ TAKEN = 1
 
 
 class Alerts:
-    """The alerts in one open transaction. Boxes and patients are named by their rows."""
+    """The alerts in one open transaction. Boxes and patients are named by their rows.
+
+    Changes wait until `flush`: many are kept in one go. Whatever here reads alerts flushes by itself.
+    """
 
     def __init__(self, connection: Sql) -> None:
         self._connection = connection
+        self._waiting: list[tuple[AlertEvent, int | None]] = []
+        self._stored_at = 0
+        self._asked: set[str] = set()
+        self._owners: dict[str, int | None] = {}
+
+    def expect(self, alerts: Collection[str]) -> None:
+        """Look up, in one go, whose these alerts are."""
+        self._asked.update(alerts)
+        for some in parts(list(alerts)):
+            query = f"SELECT id, patient_id FROM alert WHERE id IN {among(some)}"  # noqa: S608
+            self._owners.update(self._connection.execute(query, some))
 
     def owner_is(self, alert: str, patient: int | None) -> bool:
         """Return whether the alert is unknown yet, or known as this patient's (None: as nobody's)."""
-        row = self._connection.execute("SELECT patient_id FROM alert WHERE id = ?", (alert,)).fetchone()
-        return row is None or row[0] == patient
+        if alert not in self._asked:
+            self.expect([alert])
+        return self._owners.get(alert, patient) == patient
 
     def keep(self, event: AlertEvent, patient: int | None, *, stored_at: int) -> None:
         """Keep one change; one that is already kept changes nothing."""
-        record = event.record
-        self._connection.execute(
-            "INSERT INTO alert_event (alert_id, box_id, epoch, seq, kind, created, stored_at, content)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (
-                record.alert_id,
-                event.box,
-                event.epoch,
-                event.seq,
-                record.kind.value,
-                event.created,
-                stored_at,
-                msgspec.json.encode(record).decode(),
-            ),
-        )
-        self._settle(record.alert_id, patient, stored_at)
+        if stored_at != self._stored_at:
+            self.flush()
+            self._stored_at = stored_at
+        self._waiting.append((event, patient))
+        self._asked.add(event.record.alert_id)
+        self._owners[event.record.alert_id] = patient
 
     def say(self, team: TeamChange, at: int) -> None:
         """Keep a change that the inbox itself makes, at `at` (ms UTC)."""
+        self.flush()
         change = team.change
         said = self._connection.execute(
             "SELECT count(*) FROM alert_event WHERE alert_id = ? AND epoch = ''", (change.alert_id,)
@@ -66,9 +99,11 @@ class Alerts:
         patient = self._connection.execute("SELECT id FROM patient WHERE pseudonym = ?", (change.patient,)).fetchone()
         event = AlertEvent(box=box_row, epoch="", seq=said, created=at, record=alert_record(change))
         self.keep(event, None if patient is None else patient[0], stored_at=at)
+        self.flush()
 
     def acknowledge(self, alert: str, acknowledgement: Acknowledgement) -> Acknowledgement:
         """Keep that a named person has seen the alert, and return the first who did, who stays the one who did."""
+        self.flush()
         self._connection.execute(
             "INSERT INTO alert_event (alert_id, box_id, epoch, seq, kind, created, stored_at, content)"
             " SELECT id, box_id, ?, 0, 'acknowledged', ?, ?, ? FROM alert WHERE id = ? ON CONFLICT DO NOTHING",
@@ -85,7 +120,7 @@ class Alerts:
             "UPDATE alert SET state = ?, holder = ?, taken_at = ?, handled = handled + 1 WHERE id = ? AND state = 0",
             (TAKEN, acknowledgement.by, acknowledgement.at, alert),
         )
-        work_out(self._connection, alert)
+        work_out(self._connection, [alert])
         row = self._connection.execute(
             "SELECT content FROM alert_event WHERE alert_id = ? AND epoch = ?", (alert, PERSON)
         ).fetchone()
@@ -93,61 +128,60 @@ class Alerts:
 
     def standing(self, rule: str) -> tuple[TeamChange, ...]:
         """Return what the inbox itself last said of its alerts of `rule` that stand."""
+        self.flush()
         rows = self._connection.execute(
             "SELECT alert.id, box.name FROM alert JOIN box ON box.id = box_id"
             " WHERE rule_id = ? AND origin = 'team' AND resolved_at IS NULL ORDER BY box.name, alert.id",
             (rule,),
         ).fetchall()
-        return tuple(
-            TeamChange(box=box, change=alert_change(latest(self._events(alert)).record)) for alert, box in rows
-        )
+        events = self._events([alert for alert, _ in rows])
+        return tuple(TeamChange(box=box, change=alert_change(latest(events[alert]).record)) for alert, box in rows)
 
-    def _settle(self, alert: str, patient: int | None, at: int) -> None:
-        events = self._events(alert)
-        now = latest(events)
-        record = now.record
-        columns = ("id", "patient_id", "box_id", "origin", "version", *_OWNED.split(", "))
-        self._connection.execute(
-            f"INSERT INTO alert ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
-            f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in columns[1:])}",
-            (
-                alert,
-                patient,
-                now.box,
-                "box" if now.epoch else "team",
-                len(events),
-                record.kind.value,
-                record.rule,
-                PRIO[record.priority],
-                record.category.value,
-                record.onset,
-                record.raised_at,
-                record.resolved_at,
-                int(record.late),
-                record.supersedes,
-                record.fr,
-                record.en,
-                record.protocol,
-                record.protocol_version,
-                record.protocol_hash,
-                record.engine_version,
-                msgspec.json.encode(record.evidence).decode(),
-                record.audience.value,
-                _told_at(record),
-                record.due_by,
-                msgspec.json.encode(record).decode(),
-            ),
+    def flush(self) -> None:
+        """Keep the changes that wait, and let each alert be what they and those before come to."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        owners = {event.record.alert_id: patient for event, patient in waiting}
+        write(
+            self._connection,
+            "alert_event",
+            ("alert_id", "box_id", "epoch", "seq", "kind", "created", "stored_at", "content"),
+            [_event_row(event, self._stored_at) for event, _ in waiting],
+            conflict=" ON CONFLICT DO NOTHING",
         )
-        # Whose team looks after it, and by when, is settled when it first comes.
-        self._connection.execute(
-            "UPDATE alert SET team_id = coalesce((SELECT team_id FROM patient WHERE patient.id = patient_id),"
-            " (SELECT team_id FROM box WHERE box.id = box_id)) WHERE id = ? AND version = 1",
-            (alert,),
+        events = self._events(list(owners))
+        now = {alert: latest(events[alert]) for alert in owners}
+        new = self._unknown(list(owners))
+        write(
+            self._connection,
+            "alert",
+            _COLUMNS,
+            [_alert_row(alert, owner, now[alert], len(events[alert])) for alert, owner in owners.items()],
+            conflict=_KEEP,
         )
-        if record.supersedes is not None:
-            self._carry_along(alert, record.supersedes)
-        set_deadlines(self._connection, alert, at=at)
-        work_out(self._connection, alert)
+        for some in parts(new):
+            # Whose team looks after it, and by when, is settled when it first comes.
+            self._connection.execute(
+                "UPDATE alert SET team_id = coalesce((SELECT team_id FROM patient WHERE patient.id = patient_id),"  # noqa: S608
+                f" (SELECT team_id FROM box WHERE box.id = box_id)) WHERE id IN {among(some)}",
+                some,
+            )
+        before = {alert: event.record.supersedes for alert, event in now.items() if event.record.supersedes is not None}
+        set_deadlines(self._connection, [alert for alert in owners if alert not in before], at=self._stored_at)
+        for alert, other in before.items():
+            self._carry_along(alert, other)
+            set_deadlines(self._connection, [alert], at=self._stored_at)
+        # By another rule's name what was superseded would be another problem, which no longer waits.
+        work_out(self._connection, {*owners, *before.values()})
+
+    def _unknown(self, alerts: Sequence[str]) -> list[str]:
+        """Return which of these alerts have no row yet."""
+        known: set[str] = set()
+        for some in parts(alerts):
+            query = f"SELECT id FROM alert WHERE id IN {among(some)}"  # noqa: S608
+            known.update(alert for (alert,) in self._connection.execute(query, some))
+        return [alert for alert in alerts if alert not in known]
 
     def _carry_along(self, alert: str, before: str) -> None:
         """A moved onset makes a new alert of the same matter: whoever has seen the one has seen the other."""
@@ -163,23 +197,58 @@ class Alerts:
             " FROM alert AS before WHERE alert.id = ? AND before.id = ? AND alert.ack_due IS NULL",
             (alert, before),
         )
-        # By another rule's name it would be another problem, which no longer waits.
-        work_out(self._connection, before)
 
-    def _events(self, alert: str) -> tuple[AlertEvent, ...]:
-        return tuple(
-            AlertEvent(
-                box=box,
-                epoch=epoch,
-                seq=seq,
-                created=created,
-                record=msgspec.json.decode(content, type=AlertRecord),
-            )
-            for box, epoch, seq, created, content in self._connection.execute(
-                "SELECT box_id, epoch, seq, created, content FROM alert_event WHERE alert_id = ? AND epoch <> ?",
-                (alert, PERSON),
-            )
-        )
+    def _events(self, alerts: Sequence[str]) -> Mapping[str, Sequence[AlertEvent]]:
+        """Return what was said of each of these alerts by boxes and the inbox."""
+        found: defaultdict[str, list[AlertEvent]] = defaultdict(list)
+        for some in parts(alerts):
+            for alert, box, epoch, seq, created, content in self._connection.execute(
+                "SELECT alert_id, box_id, epoch, seq, created, content FROM alert_event"  # noqa: S608
+                f" WHERE alert_id IN {among(some)} AND epoch <> ?",
+                (*some, PERSON),
+            ):
+                record = msgspec.json.decode(content, type=AlertRecord)
+                found[alert].append(AlertEvent(box=box, epoch=epoch, seq=seq, created=created, record=record))
+        return found
+
+
+def _event_row(event: AlertEvent, stored_at: int) -> tuple[Value, ...]:
+    record = event.record
+    content = msgspec.json.encode(record).decode()
+    kind = record.kind.value
+    return (record.alert_id, event.box, event.epoch, event.seq, kind, event.created, stored_at, content)
+
+
+def _alert_row(alert: str, patient: int | None, now: AlertEvent, events: int) -> tuple[Value, ...]:
+    """Return the row of an alert whose last change is `now`, the last of so many."""
+    record = now.record
+    return (
+        alert,
+        patient,
+        now.box,
+        "box" if now.epoch else "team",
+        events,
+        record.kind.value,
+        record.rule,
+        PRIO[record.priority],
+        record.category.value,
+        record.onset,
+        record.raised_at,
+        record.resolved_at,
+        int(record.late),
+        record.supersedes,
+        record.fr,
+        record.en,
+        record.protocol,
+        record.protocol_version,
+        record.protocol_hash,
+        record.engine_version,
+        msgspec.json.encode(record.evidence).decode(),
+        record.audience.value,
+        _told_at(record),
+        record.due_by,
+        msgspec.json.encode(record).decode(),
+    )
 
 
 def _told_at(record: AlertRecord) -> int | None:

@@ -1,6 +1,6 @@
 """The team's database on SQLite: every call one transaction, of one worker at a time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 from alerting.alert import ChangeKind
@@ -9,6 +9,7 @@ from coordination import canary
 from coordination.attribution import Assignment
 from coordination.audit_log import TEAM, AuditLog
 from coordination.audit_witness import Witness
+from coordination.bulk_rows import among, parts, write
 from coordination.database import (
     Answered,
     Arrival,
@@ -30,12 +31,12 @@ from coordination.sqlite_alerts import Alerts
 from coordination.sqlite_commands import SqliteCommands
 from coordination.sqlite_of_boxes import sung
 from coordination.sqlite_records import Records, Roster
-from coordination.sqlite_signs import keep_presence, refuse
+from coordination.sqlite_signs import Statuses, refuse
 from coordination.team_database import ERRORS, as_error, connect, prepare, transaction
 from exchange.audit_chain import Act, Erasable
+from exchange.box_records import ClockCorrection
 from exchange.identity import SigningKey
-from exchange.messages import Range, lineage
-from exchange.receipts import MAX_EPOCHS, Credit, Receipt, Received
+from exchange.receipts import MAX_EPOCHS, Credit, Receipt
 from exchange.sealing import Opened
 
 _Found = TypeVar("_Found")
@@ -161,44 +162,54 @@ class SqliteDatabase:
             self._meet(arrivals)
             listened = self._keep_listened(moment)
             records = Records(self._connection, self._roster, stored_at=moment.at)
+            records.expect([arrival for arrival in arrivals if isinstance(arrival, Opened)])
+            statuses = Statuses(self._connection, at=moment.at)
+            statuses.expect({arrival.status.box for arrival in arrivals if isinstance(arrival, Presence)})
             heard: set[str] = set()
+            living: set[str] = set()
             for arrival in arrivals:
                 match arrival:
                     case Refused():
                         refuse(self._connection, arrival, moment.at)
                     case Presence():
-                        if keep_presence(self._connection, arrival, moment.at):
-                            heard.add(arrival.status.box)
-                            ask_by_itself(self._connection, arrival.status.box, now=receipt_at)
+                        if statuses.keep(arrival):
+                            living.add(arrival.status.box)
                     case Answered():
                         self.commands.keep_answer(arrival.answer, now=arrival.at)
                         heard.add(arrival.answer.box)
                     case Opened():
+                        if any(isinstance(record, ClockCorrection) for record in arrival.records):
+                            statuses.settle()
                         if records.add(arrival):
                             heard.add(arrival.header.box)
+            statuses.flush()
             records.finish()
-            self._connection.executemany(
-                "UPDATE box SET canary_at = ?, canary_listened = ? WHERE name = ?",
-                [(moment.at, listened, box) for box in sorted(records.sang)],
-            )
-            for box in sorted(heard):
-                self._connection.execute(
-                    "UPDATE box SET back_listened = CASE WHEN coalesce(:listened - heard_listened, :away) >= :away"
-                    " THEN :listened ELSE back_listened END, heard_at = :at, heard_listened = :listened"
-                    " WHERE name = :box",
-                    {"listened": listened, "at": moment.at, "box": box, "away": canary.HEARD_MS},
-                )
-            by_box: dict[str, list[Received]] = {}
-            for box, epoch, ranges in records.received():
-                by_box.setdefault(box, []).append(self._received(box, epoch, ranges))
-            heads = {box: Witness(self._connection).heads(box) for box in by_box}
+            ask_by_itself(self._connection, living, now=receipt_at)
+            self._keep_heard(heard | living, records.sang, at=moment.at, listened=listened)
+            received = records.received()
+            heads = Witness(self._connection).heads(received)
             # A box begins an epoch at each start; one that has many on its way gets more than one receipt.
-            return tuple(
-                self._receipt(
-                    Receipt(box=box, epochs=tuple(part), at=receipt_at, credit=credit, heads=heads[box]), sign
-                )
-                for box, epochs in by_box.items()
+            receipts = [
+                Receipt(box=box, epochs=tuple(part), at=receipt_at, credit=credit, heads=heads[box])
+                for box, epochs in received.items()
                 for part in (epochs[at : at + MAX_EPOCHS] for at in range(0, len(epochs), MAX_EPOCHS))
+            ]
+            return self._signed(receipts, sign)
+
+    def _keep_heard(self, heard: Collection[str], sang: Collection[str], *, at: int, listened: int) -> None:
+        """Keep that boxes said something new at `at` (ms UTC), and which of them sent a canary."""
+        for some in parts(sorted(sang)):
+            self._connection.execute(
+                "UPDATE box SET canary_at = ?, canary_listened = ?"  # noqa: S608 - places of values
+                f" WHERE name IN {among(some)}",
+                (at, listened, *some),
+            )
+        for some in parts(sorted(heard)):
+            self._connection.execute(
+                "UPDATE box SET back_listened = CASE WHEN coalesce(? - heard_listened, ?) >= ? THEN ?"  # noqa: S608
+                " ELSE back_listened END, heard_at = ?, heard_listened = ?"
+                f" WHERE name IN {among(some)}",
+                (listened, canary.HEARD_MS, canary.HEARD_MS, listened, at, listened, *some),
             )
 
     def _meet(self, arrivals: Sequence[Arrival]) -> None:
@@ -207,29 +218,21 @@ class SqliteDatabase:
         if not senders <= self._roster.boxes.keys():
             self._roster = Roster.load(self._connection)
 
-    def _received(self, box: str, epoch: str, ranges: tuple[Range, ...]) -> Received:
-        high = self._connection.execute(
-            "SELECT max(last) FROM received_range JOIN box ON box.id = box_id WHERE box.name = ? AND epoch = ?",
-            (box, epoch),
-        ).fetchone()[0]
-        # Between a lineage and the first text after it, so that the index of the key finds them.
-        others = self._connection.execute(
-            "SELECT coalesce(max(least(last, ?)), -1) FROM received_range JOIN box ON box.id = box_id"
-            " WHERE box.name = ? AND epoch >= ? AND epoch < ? AND epoch <> ? AND first <= ?",
-            (high, box, lineage(epoch), lineage(epoch) + "g", epoch, high),
-        ).fetchone()[0]
-        return Received(epoch=epoch, ranges=ranges, high=high, others=others)
-
-    def _receipt(self, receipt: Receipt, sign: Callable[[Receipt], bytes]) -> SignedReceipt:
-        data = sign(receipt)
-        self._connection.executemany(
-            "INSERT INTO receipt (box_id, epoch, stage, high, t, signature)"
-            " SELECT id, ?, 'stored', ?, ?, ? FROM box WHERE name = ?"
-            " ON CONFLICT (box_id, epoch, stage) DO UPDATE"
+    def _signed(self, receipts: Sequence[Receipt], sign: Callable[[Receipt], bytes]) -> tuple[SignedReceipt, ...]:
+        signed = [(receipt, sign(receipt)) for receipt in receipts]
+        write(
+            self._connection,
+            "receipt",
+            ("box_id", "epoch", "stage", "high", "t", "signature"),
+            [
+                (self._roster.boxes[receipt.box], part.epoch, "stored", part.high, receipt.at, data)
+                for receipt, data in signed
+                for part in receipt.epochs
+            ],
+            conflict=" ON CONFLICT (box_id, epoch, stage) DO UPDATE"
             " SET high = excluded.high, t = excluded.t, signature = excluded.signature",
-            [(part.epoch, part.high, receipt.at, data, receipt.box) for part in receipt.epochs],
         )
-        return SignedReceipt(box=receipt.box, data=data)
+        return tuple(SignedReceipt(box=receipt.box, data=data) for receipt, data in signed)
 
     def _keep_listened(self, moment: Moment) -> int:
         """Add what a worker listened to that no other had listened to as well; return how much it is in all."""

@@ -8,11 +8,12 @@ are news again.
 Functions of one open transaction.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 
 from coordination.attribution import Assignment
+from coordination.bulk_rows import marks, parts
 from coordination.canary import CANARY_MISSING, Sung
 from coordination.sql import Sql
 from coordination.sqlite_alerts import Alerts
@@ -71,6 +72,18 @@ class Corrections:
         """Read anew: another one was kept."""
         self._known.clear()
 
+    def expect(self, epochs: Collection[tuple[int, str]]) -> None:
+        """Read, in one go, what was found out about some epochs: (row of a box, epoch)."""
+        self._known.update({epoch: [] for epoch in epochs})
+        for some in parts(sorted(epochs)):
+            places, values = marks(some)
+            for box, epoch, *part in self._connection.execute(
+                'SELECT box_id, epoch, first, last, "offset" FROM clock_correction'  # noqa: S608 - places of values
+                f" WHERE (box_id, epoch) IN (VALUES {places})",
+                values,
+            ):
+                self._known[box, epoch].append((part[0], part[1], part[2]))
+
     def applied(self, box: int, epoch: str, seq: int, record: ObservationRecord) -> ObservationRecord:
         """Return an observation of a box (its row) by the time that its box has found out since."""
         offset = self.offset(box, epoch, seq) if self.within(box, epoch) else None
@@ -98,9 +111,7 @@ class Corrections:
     def within(self, box: int, epoch: str) -> list[tuple[int, int, int]]:
         """Return (first, last, offset) of what was found out about one epoch of a box (its row)."""
         if (box, epoch) not in self._known:
-            self._known[box, epoch] = self._connection.execute(
-                'SELECT first, last, "offset" FROM clock_correction WHERE box_id = ? AND epoch = ?', (box, epoch)
-            ).fetchall()
+            self.expect([(box, epoch)])
         return self._known[box, epoch]
 
 

@@ -18,9 +18,11 @@ import msgspec
 from coordination.alert_events import AlertEvent
 from coordination.attribution import TO_ATTRIBUTE, Assignment, Reason, assigned, reason_to_set_apart, unassigned
 from coordination.audit_witness import Witness
+from coordination.bulk_rows import marks, parts
 from coordination.erased_patients import is_erased
 from coordination.observation_rows import ObservationRows
-from coordination.ranges import add, merge
+from coordination.ranges import merge
+from coordination.received_ranges import ReceivedRanges
 from coordination.sql import Sql
 from coordination.sqlite_alerts import Alerts
 from coordination.sqlite_gaps import keep_gap, move_gaps
@@ -29,6 +31,7 @@ from exchange.audit_chain import CheckpointRecord
 from exchange.box_records import CanaryRecord, ClockCorrection
 from exchange.gaps import GapRecord
 from exchange.messages import AlertRecord, ObservationRecord, PatientRecord, Range, Record, is_by_arrival
+from exchange.receipts import Received
 from exchange.sealing import LANE_DENSE, LANE_SPARSE, Opened
 
 
@@ -91,21 +94,42 @@ class Records:
         self._boxes = roster.boxes
         self._patients = roster.patients
         self._assignments = roster.assignments
+        self._ranges = ReceivedRanges(connection)
         self._received: dict[tuple[str, str], list[Range]] = defaultdict(list)
         self._strangers: set[str] = set()
         self._corrections = Corrections(connection)
         self._corrected: set[int] = set()
         self._devices: dict[tuple[int, str], tuple[int, int, int]] = {}
+        self._spoke: set[tuple[int, str]] = set()
         self._gaps: set[int] = set()
         self.sang: set[str] = set()
         """The boxes whose canary was among the records."""
+
+    def expect(self, envelopes: Sequence[Opened]) -> None:
+        """Look up, in one go, what is known of what these envelopes bring, before they are added."""
+        headers = [(self._boxes[opened.header.box], opened.header) for opened in envelopes]
+        self._ranges.expect([(box, header.epoch, Range(header.first, header.last)) for box, header in headers])
+        self._corrections.expect({(box, header.epoch) for box, header in headers})
+        records = [
+            (box, record) for (box, _), opened in zip(headers, envelopes, strict=True) for record in opened.records
+        ]
+        self._alerts.expect({record.alert_id for _, record in records if isinstance(record, AlertRecord)})
+        devices = {(box, record.device) for box, record in records if isinstance(record, ObservationRecord)}
+        for some in parts(sorted(devices)):
+            places, values = marks(some)
+            for box, name, *known in self._connection.execute(
+                "SELECT box_id, name, id, first_data_at, last_data_at FROM device"  # noqa: S608 - places of values
+                f" WHERE (box_id, name) IN (VALUES {places})",
+                values,
+            ):
+                self._devices[box, name] = (known[0], known[1], known[2])
 
     def add(self, opened: Opened) -> bool:
         """Store the records of an envelope that are new; return whether any was."""
         header = opened.header
         part = Range(first=header.first, last=header.last)
         self._received[header.box, header.epoch].append(part)
-        missing = self._take(self._boxes[header.box], header.epoch, part)
+        missing = self._ranges.take(self._boxes[header.box], header.epoch, part)
         place = _Place(
             box=header.box,
             row=self._boxes[header.box],
@@ -151,18 +175,27 @@ class Records:
         self._connection.executemany(
             "UPDATE device SET first_data_at = least(first_data_at, ?), last_data_at = greatest(last_data_at, ?)"
             " WHERE id = ?",
-            [(first, last, device) for device, first, last in self._devices.values()],
+            [(first, last, row) for row, first, last in map(self._devices.__getitem__, sorted(self._spoke))],
         )
+        self._spoke.clear()
 
-    def received(self) -> tuple[tuple[str, str, tuple[Range, ...]], ...]:
-        """Return (box, epoch, ranges) of every envelope added, whether new or seen before."""
-        return tuple((box, epoch, merge(ranges)) for (box, epoch), ranges in self._received.items())
+    def received(self) -> Mapping[str, Sequence[Received]]:
+        """Return what a receipt says to each box of every envelope added, whether new or seen before."""
+        epochs = {(self._boxes[box], epoch) for box, epoch in self._received}
+        reached = self._ranges.reached(epochs)
+        found: defaultdict[str, list[Received]] = defaultdict(list)
+        for (box, epoch), ranges in self._received.items():
+            at = reached[self._boxes[box], epoch]
+            found[box].append(Received(epoch=epoch, ranges=merge(ranges), high=at.high, others=at.others))
+        return found
 
     def finish(self) -> None:
         """Keep what the batch came to: when devices spoke first and last, and whose records nobody is assigned."""
         if self._corrected:
             # What was of no time of an assignment may be of one by the right time.
             self.attribute_again()
+        self._ranges.flush()
+        self._alerts.flush()
         self._observations.flush()
         for row in self._corrected | self._gaps:
             move_gaps(self._connection, self._corrections, box=row)
@@ -172,29 +205,6 @@ class Records:
         asking = {team.box for team in self._alerts.standing(TO_ATTRIBUTE)}
         for box in sorted(self._strangers - asking):
             self._alerts.say(unassigned(box, self._stored_at), self._stored_at)
-
-    def _take(self, box: int, epoch: str, part: Range) -> tuple[Range, ...]:
-        """Add a range to what was received, and return what of it is new."""
-        touching: list[Range] = []
-        # From the last that can touch downwards: ranges are disjoint, so the first that ends before ends the search.
-        for first, last in self._connection.execute(
-            "SELECT first, last FROM received_range WHERE box_id = ? AND epoch = ? AND first <= ? ORDER BY first DESC",
-            (box, epoch, part.last + 1),
-        ):
-            if last < part.first - 1:
-                break
-            touching.insert(0, Range(first=first, last=last))
-        whole, missing = add(touching, part)
-        if missing:
-            self._connection.executemany(
-                "DELETE FROM received_range WHERE box_id = ? AND epoch = ? AND first = ?",
-                [(box, epoch, known.first) for known in touching],
-            )
-            self._connection.execute(
-                "INSERT INTO received_range (box_id, epoch, first, last) VALUES (?, ?, ?, ?)",
-                (box, epoch, whole.first, whole.last),
-            )
-        return missing
 
     def _store(self, place: _Place, seq: int, record: Record) -> Reason | None:
         """Store a record as its patient's, or as its box's own; return why not when it is to be set apart."""
@@ -285,6 +295,7 @@ class Records:
         elif known[1] <= at <= known[2]:
             return known[0]
         self._devices[box, record.device] = (known[0], min(known[1], at), max(known[2], at))
+        self._spoke.add((box, record.device))
         return known[0]
 
     def _set_apart(self, place: _Place, seq: int, record: Record, reason: Reason) -> None:

@@ -199,7 +199,7 @@ def test_a_box_that_signs_for_anothers_log_is_not_believed(team: Team) -> None:
     (own,) = received(team, database, 0, foreign.sign()).heads
     assert own.log == TEAM_LOG
     assert ("log_cut", "team", BOX) in acts(team)
-    assert Witness(database._connection).seen(OTHER_BOX) is None
+    assert OTHER_BOX not in Witness(database._connection).seen([OTHER_BOX])
     database.close()
 
 

@@ -4,7 +4,7 @@ from contextlib import closing
 
 from alerting.protocol_file import read_protocol
 from alerting.protocol_writer import write_protocol
-from coordination.erased_patients import is_erased, remember_erased, without_erased
+from coordination.erased_patients import erased_among, is_erased, remember_erased
 from coordination.patient_acts import OtherBox, assign, end_follow_up, resume, take_back, take_on
 from coordination.protocol_sources import protocol_with_packs
 from coordination.settings_news import SettingsNews
@@ -94,7 +94,8 @@ def test_an_erased_pseudonym_is_known_again_and_readable_from_nothing(team: Team
             remember_erased(connection, PATIENT, at=START + 1)
         assert is_erased(connection, PATIENT)
         assert not is_erased(connection, OTHER_PATIENT)
-        assert without_erased(connection, {PATIENT: "a", OTHER_PATIENT: "b"}) == {OTHER_PATIENT: "b"}
+        assert erased_among(connection, [PATIENT, OTHER_PATIENT]) == {PATIENT}
+        assert erased_among(connection, []) == frozenset()
         ((tag,),) = connection.execute("SELECT tag FROM erased_patient").fetchall()
     assert PATIENT not in tag
 

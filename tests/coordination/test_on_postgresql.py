@@ -17,6 +17,7 @@ ALSO = (
     "test_alert_events",
     "test_attribution",
     "test_backup",
+    "test_box_keys",
     "test_command_queue",
     "test_enrolments",
     "test_gaps",
