@@ -33,6 +33,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from coordination import receipts_out
 from coordination.backlog_opener import BacklogOpener
 from coordination.box_identity import BoxKeys
 from coordination.command_sender import CommandSender
@@ -51,7 +52,7 @@ from coordination.sqlite_database import SqliteDatabase
 from devices.clock import Clock, SystemClock
 from exchange.command_answers import open_answer
 from exchange.connection import LinkSettings, Message
-from exchange.errors import EnvelopeError, LinkError
+from exchange.errors import EnvelopeError
 from exchange.identity import key_id
 from exchange.link import Link
 from exchange.sealed_notes import Reader
@@ -60,7 +61,6 @@ from exchange.topics import (
     ALERTS,
     COMMAND_ACKS,
     OBSERVATIONS,
-    RECEIPTS,
     STATUS,
     box_of,
     every_box,
@@ -231,7 +231,7 @@ class _Inbox:
                 changed = await self._take_up(store, listening)
                 moment = listening.look(line.generation if line.connected else None)
                 for receipt in await self._store(store, deliveries, moment):
-                    group.create_task(self._tell(line, receipt), name="receipt")
+                    group.create_task(receipts_out.send(line, receipt), name="receipt")
                 # What has arrived meanwhile comes first: nobody is silent whose message waits here.
                 if changed or (not any(self._arrived) and self._must_look(deliveries, moment)):
                     await self._look(store, moment, listening)
@@ -348,13 +348,6 @@ class _Inbox:
         for delivery in deliveries:
             delivery.message.acknowledge()
         return receipts
-
-    async def _tell(self, line: Link, receipt: SignedReceipt) -> None:
-        try:
-            await line.publish(topic(receipt.box, RECEIPTS), receipt.data)
-        except LinkError as error:
-            # The box sends again what it got no receipt for, and is receipted then.
-            logger.info("a receipt did not leave: %s", error)
 
     # --- who is silent ------------------------------------------------------------------------------------
 

@@ -95,6 +95,11 @@ class _WireLink(Link):
     async def wait_connected(self) -> None:
         """It is up for as long as it is open."""
 
+    async def wait_generation_after(self, seen: int) -> int:
+        while seen >= self.generation:  # noqa: ASYNC110 - it is never made again
+            await asyncio.sleep(1)
+        return self.generation
+
     async def subscribe(self, topics: Sequence[str]) -> None:
         self.topics.extend(topics)
         self.wire.changed()

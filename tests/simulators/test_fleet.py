@@ -9,6 +9,7 @@ import pytest
 
 from exchange.tls import client_context
 from exchange.topics import OBSERVATIONS, STATUS, topic
+from simulators import fleet_command
 from simulators.broker import Broker
 from simulators.fleet_command import Trial, run_trial
 from simulators.fleet_run import Steady, Storm, connecting
@@ -25,8 +26,7 @@ async def region(tmp_path: Path) -> AsyncIterator[Region]:
         yield made
 
 
-PATIENCE_S = 150
-"""A receipt that found its link down is asked for again after half a minute, and twice as long at the next attempt."""
+PATIENCE_S = 60
 
 
 async def until(holds: object) -> None:
@@ -60,7 +60,10 @@ async def test_a_box_whose_broker_goes_away_comes_back_and_loses_nothing(region:
 
 
 @pytest.mark.parametrize("storm", [False, True], ids=["steady", "a storm"])
-async def test_the_command_says_what_came_of_it(*, storm: bool, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_the_command_says_what_came_of_it(
+    *, storm: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_command, "SPREAD_S", 2.0)
     trial = Trial(boxes=4, workers=1, postgresql=False, seconds=5, every_s=1, storm=storm, alerts=2, readings=3)
     came = await run_trial(trial, say=print)
     said = capsys.readouterr().out
