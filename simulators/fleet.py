@@ -1,9 +1,9 @@
 """Many boxes at once, at the level of MQTT: what a region's server sees of them.
 
 Simulated: the homes, their devices and the boxes' databases. Real: each box's certificate and TLS connection, its
-signing key, its sealed and signed envelopes, birth and will, the order in which a box sends (alerts first, readings by
-the credit that the team gives), what it sends again, and the receipts, which are verified. A box keeps nothing on a
-disk here: one that is stopped has lost what waited.
+signing key, its sealed and signed envelopes, birth, heartbeat and will, the order in which a box sends (alerts first,
+readings by the credit that the team gives), what it sends again, and the receipts, which are verified. A box keeps
+nothing on a disk here: one that is stopped has lost what waited.
 
 A box goes on as the box does (agent/forwarder, agent/on_the_way): envelopes leave until their receipts come.
 """
@@ -141,6 +141,7 @@ class FleetBox:
         await client.publish(self._presence.topic, status, retain=True)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._told_when_over(client))
+            group.create_task(self._heartbeat(client))
             while not client.broken:
                 self._wake.clear()
                 now = time.monotonic()
@@ -152,6 +153,18 @@ class FleetBox:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(30.0 if due is None else max(0.01, due - now)):
                         await self._wake.wait()
+
+    async def _heartbeat(self, client: MqttClient) -> None:
+        """Say that the box is there, as often as a box does."""
+        pause = ForwarderSettings().heartbeat
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause * random.uniform(0.75, 1.0)):  # noqa: S311 - jitter
+                    await client.wait_over()
+                    return
+            status = self._presence.online(next_seq=self._next_seq, backlog=self.backlog)
+            with contextlib.suppress(MqttError):
+                await client.publish(self._presence.topic, status, retain=True)
 
     async def _told_when_over(self, client: MqttClient) -> None:
         await client.wait_over()

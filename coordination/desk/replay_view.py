@@ -268,17 +268,17 @@ def _notes(result: ReplayResult, days: int) -> list[str]:
     gaps = sum(one.gaps for one in result.after.trial.coverage.values() if one.ruled)
     notes = [
         t(
-            "{n} jours avec des mesures sur {days} demandés ; {readings} mesures reçues.",
-            "{n} days with readings of {days} asked for; {readings} readings received.",
+            "Jours avec des mesures : {n} sur {days} demandés ; mesures reçues : {readings}.",
+            "Days with readings: {n} of {days} asked for; readings received: {readings}.",
             n=result.days_with,
             days=days,
             readings=result.readings,
         ),
         t(
-            "Exclu : {invalid} mesures que rien ne peut juger, {undated} sans heure sûre ou trop récentes ;"
-            " {gaps} trous sans mesure.",
-            "Left out: {invalid} readings that nothing may judge, {undated} without a sure time or too recent; {gaps}"
-            " gaps without a reading.",
+            "Mesures exclues, que rien ne peut juger : {invalid} ; sans heure sûre ou trop récentes : {undated}."
+            " Trous sans mesure : {gaps}.",
+            "Readings left out, which nothing may judge: {invalid}; without a sure time or too recent: {undated}."
+            " Gaps without a reading: {gaps}.",
             invalid=not_judged,
             undated=result.out_of_time,
             gaps=gaps,

@@ -94,7 +94,7 @@ def test_the_page_says_what_changes_for_the_patient_and_the_team_with_what_was_l
         "Charge de l&#39;équipe, tous patients",
         "budget : 10\u00a0h\u00a000",
         "seulement avec le projet",
-        "Exclu : 0 mesures",
+        "Mesures exclues, que rien ne peut juger : 0",
         "moteur du boîtier, version",
         "Le passé ne garantit pas l&#39;avenir.",
     ):
