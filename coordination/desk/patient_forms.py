@@ -4,22 +4,21 @@ Times are typed by the patient's clock and become ms UTC here.
 """
 
 from datetime import date, datetime
-from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from django import forms
 
 from alerting.alert import Sentence
-from alerting.errors import ProtocolError
-from alerting.protocol_file import read_protocol
-from alerting.protocol_writer import write_protocol
+from alerting.care_protocol import CareProtocol
 from coordination.desk.identities import REASONS
 from coordination.desk.models import Box, Team
 from coordination.desk.pages import said, t
+from coordination.desk.shared_database import outside
 from coordination.identity_vault import Person
+from coordination.packs import all_packs, meaning_of
 from coordination.patient_acts import PSEUDONYM, OtherBox
-from coordination.protocol_sources import packaged_protocols, protocol_with_packs
+from coordination.sql import Sql
 
 ZONES = (
     "Europe/Paris", "America/Guadeloupe", "America/Martinique", "America/Cayenne", "America/Miquelon",
@@ -39,18 +38,10 @@ HOW = {
 _EARLIEST = date(2000, 1, 1)
 
 
-@lru_cache(maxsize=1)
-def pathways() -> dict[str, tuple[Sentence, str, str]]:
-    """Return the packaged protocols by name: title, hash, and resolved text."""
-    found = {}
-    for name in packaged_protocols():
-        text, packs = protocol_with_packs(name)
-        try:
-            protocol = read_protocol(text, name_hint=name, packs=packs)
-        except ProtocolError:
-            continue
-        found[name] = (protocol.title, protocol.protocol_hash, write_protocol(protocol))
-    return found
+def pathways(connection: Sql, team: int) -> dict[str, CareProtocol]:
+    """Return what a team's packs mean by their name, its own among them; one that cannot be read is left out."""
+    meanings = ((pack.name, meaning_of(connection, team, pack)) for pack in all_packs(connection, team))
+    return {name: protocol for name, protocol in meanings if protocol is not None}
 
 
 def at_clock(moment: datetime, zone: str) -> int:
@@ -111,7 +102,9 @@ class TakeOnForm(AssignForm):
         super().__init__(*args, **more)
         self.fields["box"].required = False
         self.fields["since"].required = False
-        self.fields["pathway"].choices = [(name, said(title)) for name, (title, _, _) in pathways().items()]
+        with outside() as database:
+            self.pathways = pathways(database, more["team"].pk)
+        self.fields["pathway"].choices = [(name, said(one.title)) for name, one in self.pathways.items()]
         self.fields["pathway"].error_messages = dict.fromkeys(
             ("required", "invalid_choice"), t("Choisir un parcours.", "Choose a pathway.")
         )

@@ -4,12 +4,13 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
+from alerting.protocol_writer import write_protocol
 from coordination.audit_log import AuditLog
 from coordination.desk import pages
 from coordination.desk.apart import apart_of
 from coordination.desk.models import Box, Patient, Retention
 from coordination.desk.pages import said, t
-from coordination.desk.patient_forms import ZONES, RetentionForm, TakeOnForm, pathways
+from coordination.desk.patient_forms import ZONES, RetentionForm, TakeOnForm
 from coordination.desk.shared_database import acting, outside
 from coordination.errors import CoordinationError
 from coordination.patient_acts import OtherBox, assign, is_taken, new_pseudonym, take_on
@@ -37,7 +38,7 @@ def new(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _form(request, form, status=422)
     found = form.cleaned_data
-    _, chosen, text = pathways()[found["pathway"]]
+    protocol = form.pathways[found["pathway"]]
     try:
         with acting() as database:
             row = take_on(
@@ -45,8 +46,8 @@ def new(request: HttpRequest) -> HttpResponse:
                 pseudonym=found["pseudonym"],
                 team=visit.team.pk,
                 time_zone=found["time_zone"],
-                protocol=chosen,
-                text=text,
+                protocol=protocol.protocol_hash,
+                text=write_protocol(protocol),
                 by=visit.user.name,
                 at=visit.now,
             )

@@ -53,6 +53,20 @@ def test_a_patient_taken_on_at_the_desk_is_received_and_watched_without_a_restar
     assert (alert.protocol, alert.state) == ("heart_failure", 0)
 
 
+def test_a_pathway_that_a_physician_made_is_offered_to_the_team_and_judges_who_is_taken_on(desk: Desk) -> None:
+    _ = desk.database
+    made = {"nom": "coeur_nuit", "titre": "Cœur, la nuit", "titre_en": "Heart, at night"}
+    physician = desk.client(Role.PHYSICIAN, name="Dr Claire Petit")
+    assert physician.post("/parcours/heart_failure/copier", made).status_code == 302
+    assert "Cœur, la nuit" in desk.client(Role.NURSE).get("/patients/nouveau").content.decode()
+    other = desk.client(Role.NURSE, name="of another team", team=2)
+    assert "Cœur, la nuit" not in other.get("/patients/nouveau").content.decode()
+    assert take_on(desk, box=BOX, typed={"pathway": "coeur_nuit"}) == 302
+    (followed,) = desk.database.protocols_at_desk().values()
+    assert (followed.name, followed.title.en) == ("coeur_nuit", "Heart, at night")
+    assert take_on(desk, "cedre-418", typed={"pathway": "coeur_jour"}) == 422
+
+
 def test_settings_read_again_do_not_end_what_people_gave_at_the_desk(desk: Desk) -> None:
     take_on(desk, box=BOX)
     settings = desk.boxes.settings()
