@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.coordination.kit import ManualClock, Team, drop_used
+from tests.coordination.kit import ManualClock, Team, drop_used, used
 
 
 @pytest.fixture(autouse=True)
 def no_databases_left() -> Iterator[None]:
-    """Whatever a test has of a database server is dropped behind it."""
+    """Whatever a test makes on a database server is dropped behind it; what several share was there before."""
+    before = len(used)
     yield
-    drop_used()
+    drop_used(before)
 
 
 @pytest.fixture

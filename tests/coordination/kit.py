@@ -267,20 +267,21 @@ def new_database(server: str, template: str = "template0") -> str:
     return f"{server.rpartition('/')[0]}/{name}"
 
 
-_used: list[tuple[str, str]] = []
+used: list[tuple[str, str]] = []
+"""(server, name) of each database that `used_database` has made and that is still there."""
 
 
 def used_database(server: str, template: str = "template0") -> str:
     """Return the URL of a new database that lasts as long as the test that asks for it (conftest.py)."""
     url = new_database(server, template)
-    _used.append((server, url.rpartition("/")[2]))
+    used.append((server, url.rpartition("/")[2]))
     return url
 
 
-def drop_used() -> None:
-    """Drop what `used_database` has made: a server of a thousand databases is slow, and slower to remove."""
-    while _used:
-        server, name = _used.pop()
+def drop_used(first: int) -> None:
+    """Drop what is used, but the first so many: a server of a thousand databases is slow, and slower to remove."""
+    while len(used) > first:
+        server, name = used.pop()
         with suppress(OSError):  # The server has ended, and took it along.
             _tell(server, f"DROP DATABASE {name} WITH (FORCE)")
 
