@@ -71,7 +71,8 @@ from exchange.topics import (
 logger = logging.getLogger(__name__)
 
 WINDOW = 200
-"""Messages that may be here over one connection without being acknowledged, and the most that a transaction stores."""
+"""Messages that may be on their way over one connection without being acknowledged, the most that are opened ahead of
+each, and the most that a transaction stores."""
 MOST_RECORDS = 6000
 """Records after which a transaction takes no further message: other workers wait for their turn meanwhile."""
 LONGEST_LOOK_S = 60.0
@@ -192,6 +193,7 @@ class _Inbox:
         # In this order: what comes over the one link goes before what comes over the other.
         self._arrived: tuple[deque[_Delivery], deque[_Delivery]] = (deque(), deque())
         self._something = asyncio.Event()
+        self._taken = asyncio.Event()
         self._pacing = Pacing()
         self._told: set[str] = set()
         self._sender: CommandSender | None = None
@@ -283,6 +285,10 @@ class _Inbox:
                 # Nothing in it: an installer's `veilleur doctor` asks the broker whether a box may write there.
                 message.acknowledge()
                 continue
+            while len(queue) >= WINDOW:
+                # Opened, a message takes many times its size: the others wait as they came.
+                self._taken.clear()
+                await self._taken.wait()
             arrival = self._arrival(message)
             queue.append(_Delivery(message, arrival))
             self._something.set()
@@ -331,6 +337,7 @@ class _Inbox:
             deliveries.append(next(queue for queue in self._arrived if queue).popleft())
             arrival = deliveries[-1].arrival
             records += len(arrival.records) if isinstance(arrival, Opened) else 0
+        self._taken.set()
         return tuple(deliveries)
 
     async def _store(

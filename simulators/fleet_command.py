@@ -67,7 +67,8 @@ def in_words_of_steady(calm: Steady) -> str:
 def in_words_of_storm(came: Storm) -> str:
     """Return the line that a storm ends with."""
     return (
-        f"{came.boxes} boxes came back within {SPREAD_S:.0f} s with {came.alerts} alerts and {came.readings} readings:"
+        f"{came.boxes} boxes tried to come back within {SPREAD_S:.0f} s, and were after {came.back_s:.1f} s, with"
+        f" {came.alerts} alerts and {came.readings} readings:"
         f" the first alert was stored after {came.first_alert_s:.1f} s, half of them after {came.half_alerts_s:.1f} s,"
         f" all after {came.all_alerts_s:.1f} s, when {came.readings_then} readings were; {came.reconnections}"
         " reconnections. Simulated boxes, this machine."

@@ -44,6 +44,7 @@ class Storm:
 
     Attributes:
         boxes: how many came back.
+        back_s: when the last of them was connected.
         alerts: that waited at them.
         readings: that waited at them.
         first_alert_s: when the first alert was stored.
@@ -55,6 +56,7 @@ class Storm:
     """
 
     boxes: int
+    back_s: float
     alerts: int
     readings: int
     first_alert_s: float
@@ -128,15 +130,18 @@ async def storm(
     begun = time.monotonic()
     at: dict[int, float] = {}
     marks = (1, (expected + 1) // 2, expected)
-    told = 0.0
+    told = back_s = 0.0
     async with connecting(boxes, within_s=within_s):
         while len(at) < len(set(marks)):
+            back = sum(box.connections > 0 for box in boxes)
             stored = await asyncio.to_thread(region.count, "SELECT count(*) FROM alert WHERE origin = 'box'")
             passed = time.monotonic() - begun
+            if back == len(boxes) and not back_s:
+                back_s = passed
             at.update({mark: passed for mark in marks if stored >= mark and mark not in at})
             if passed - told >= TELL_S:
                 told = passed
-                say(f"{passed:.0f} s: {stored} of {expected} alerts are at the team")
+                say(f"{passed:.0f} s: {back} boxes are back, {stored} of {expected} alerts are at the team")
             await asyncio.sleep(LOOK_S)
         then = await asyncio.to_thread(region.count, "SELECT count(*) FROM observation")
         if wait_for_all:
@@ -144,6 +149,7 @@ async def storm(
         everything_s = time.monotonic() - begun if wait_for_all else None
     return Storm(
         boxes=len(boxes),
+        back_s=back_s,
         alerts=expected,
         readings=readings * len(boxes),
         first_alert_s=at[marks[0]],

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from exchange.connection import NO_MATCHING_SUBSCRIBERS, SUCCESS, WINDOW, LinkSettings, Message
+from exchange.connection import NO_MATCHING_SUBSCRIBERS, SUCCESS, WINDOW, Connection, LinkSettings, Message
 from exchange.errors import LinkError
 from exchange.link import Link
 from exchange.topics import ALERTS, COMMAND_ACKS, COMMANDS, OBSERVATIONS, RECEIPTS, STATUS, every_box, topic
@@ -226,6 +226,37 @@ async def test_no_more_messages_wait_for_acknowledgement_than_agreed(settle: Set
             message.acknowledge()
             message.acknowledge()
         assert [message.payload[0] for message in await take(inbox, 7)] == list(range(5, 12))
+
+
+async def test_of_more_than_was_agreed_nothing_is_lost_until_memory_would_be(
+    settle: Settle, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker may send more than it was told to (mosquitto 2.0.11 does, to a shared subscription under load)."""
+    monkeypatch.setattr("exchange.link.MOST_ARRIVED_BYTES", 300_000)
+    link = Link(settle("inbox-1", receive_maximum=5))
+    connection = Connection(settle("inbox-1"), link._deliver)
+
+    def arrive(number: int, size: int) -> None:
+        body = b"%d " % number + bytes(size)
+        link._deliver(
+            Message(topic="veilleur/v1/box/alert", payload=body, retained=False, connection=connection, mid=1)
+        )
+
+    async def taken() -> list[int]:
+        return [int(message.payload.split(b" ")[0]) async for message in link.messages()]
+
+    for number in range(200):
+        arrive(number, 500)
+    # The link was never made, so that its messages end.
+    assert await taken() == list(range(200))
+    for number in range(200, 500):
+        arrive(number, 1000)
+    kept = await taken()
+    assert kept == list(range(200, 200 + len(kept)))
+    assert 150 < len(kept) < 300
+    assert "more arrives than is taken" in caplog.text
+    arrive(500, 1000)
+    assert await taken() == [500]
 
 
 async def test_a_thousand_messages_at_once_all_arrive_in_order(settle: Settle, box: str) -> None:
