@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -125,6 +126,36 @@ async def test_what_arrived_meanwhile_is_one_transaction(team: Team, clock: Manu
     assert max(sizes) <= inbox.WINDOW
     assert len(sizes) < 20
     assert rows(team.database, "SELECT first, last FROM received_range") == [(0, inbox.WINDOW + 99)]
+
+
+async def test_no_more_is_opened_than_the_next_transactions_can_take(
+    team: Team, clock: ManualClock, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker may send more than it was told to; opened, a message takes many times its size."""
+    monkeypatch.setattr(inbox, "WINDOW", 5)
+    may_store, opened = threading.Event(), 0
+    opens = inbox._Inbox._arrival
+
+    def counting(self: Any, message: Any) -> Any:
+        nonlocal opened
+        opened += 1
+        return opens(self, message)
+
+    class Slow(SqliteDatabase):
+        def store(self, arrivals: Any, **rest: Any) -> tuple[SignedReceipt, ...]:
+            may_store.wait(20)
+            return super().store(arrivals, **rest)
+
+    monkeypatch.setattr(inbox._Inbox, "_arrival", counting)
+    async with running(team.settings(), clock, wire, database=Slow):
+        for number in range(60):
+            wire.arrives(OBS, team.seal(number, [glucose(number)]))
+        await wire.until(lambda: opened >= 6)
+        await asyncio.sleep(0.1)
+        assert opened <= 2 * 5
+        may_store.set()
+        await wire.until(lambda: len(wire.acknowledged) == 60)
+    assert rows(team.database, "SELECT first, last FROM received_range") == [(0, 59)]
 
 
 def _bomb(team: Team, monkeypatch: pytest.MonkeyPatch) -> bytes:
