@@ -26,7 +26,7 @@ from coordination.database import Moment
 from coordination.observation_rows import COLUMNS
 from coordination.place import Place
 from coordination.sql import Sql
-from coordination.sqlite_database import SqliteDatabase
+from coordination.sql_database import SqlDatabase
 from coordination.team_database import connect, transaction
 from devices.clock import SystemClock
 from exchange.messages import SCHEMA
@@ -168,7 +168,7 @@ def shown(place: Place, port: int, cookies: str, engine: str) -> None:
 
     from simulators.chromium import find_chromium  # noqa: PLC0415
 
-    store, took, now = SqliteDatabase(place), list[float](), SystemClock().now_ms()
+    store, took, now = SqlDatabase(place), list[float](), SystemClock().now_ms()
     with sync_playwright() as playwright:
         chromium = find_chromium()
         browser = playwright.chromium.launch(

@@ -16,7 +16,7 @@ from benchmarks.figure import say
 from coordination.database import Arrival, Moment, SignedReceipt
 from coordination.inbox import run
 from coordination.settings import read_settings
-from coordination.sqlite_database import SqliteDatabase
+from coordination.sql_database import SqlDatabase
 from exchange.messages import AlertRecord, ObservationRecord
 from exchange.receipts import Credit, Receipt
 from exchange.sealing import Opened
@@ -93,10 +93,10 @@ class Times:
             self.linked.set()
 
 
-def timed(times: Times, loop: asyncio.AbstractEventLoop) -> type[SqliteDatabase]:
+def timed(times: Times, loop: asyncio.AbstractEventLoop) -> type[SqlDatabase]:
     """Return a database that notes when a record was committed."""
 
-    class TimedDatabase(SqliteDatabase):
+    class TimedDatabase(SqlDatabase):
         def store(
             self,
             arrivals: Sequence[Arrival],

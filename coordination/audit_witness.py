@@ -14,7 +14,7 @@ from coordination.attribution import INBOX_VERSION, TeamChange
 from coordination.audit_log import TEAM, AuditLog
 from coordination.bulk_rows import among, parts
 from coordination.sql import Sql
-from coordination.sqlite_alerts import Alerts
+from coordination.sql_alerts import Alerts
 from exchange.audit_chain import Act, CheckpointRecord, Detail, Head
 
 LOG_CUT = "audit_cut"

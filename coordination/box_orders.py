@@ -15,7 +15,7 @@ from coordination.errors import CoordinationError
 from coordination.requests import add_signature, make_command, new_request
 from coordination.resending import ask, lacking
 from coordination.sql import Sql
-from coordination.sqlite_commands import SqliteCommands
+from coordination.sql_commands import SqlCommands
 from exchange.command_bodies import Body, NoBody
 from exchange.commands import AUTOMATION, LONGEST_MS, Command, CommandKind, SignedCommand, encode, is_allowed
 from exchange.identity import SigningKey
@@ -54,7 +54,7 @@ def order(
             Sentence(fr="Cette demande doit être signée par une personne.", en="A person must sign this order."),
             hint=Sentence(fr="Taper votre code de signature.", en="Type your signing PIN."),
         )
-    commands = SqliteCommands(connection, nullcontext)
+    commands = SqlCommands(connection, nullcontext)
     known = commands.last_version(box, (kind.value, subject, about))
     command = make_command(kind, body, box=box, subject=subject, now=now, after=known, lasts=LONGEST_MS[kind])
     if key is None:

@@ -26,7 +26,7 @@ from coordination.request_words import command_line, command_table, request_line
 from coordination.requests import add_signature, make_command, new_request, protocol_body, read_request, write_request
 from coordination.resend_command import ask_again
 from coordination.settings import read_settings
-from coordination.sqlite_commands import SqliteCommands
+from coordination.sql_commands import SqlCommands
 from coordination.tables import Language, said
 from coordination.team_database import connect, connect_to_read, transaction
 from devices.clock import SystemClock
@@ -283,9 +283,7 @@ def commands(
     connection = connect_to_read(_place(config, database))
     try:
         found = list(
-            SqliteCommands(connection, lambda: transaction(connection)).views(
-                box=box, unanswered=unanswered, limit=limit
-            )
+            SqlCommands(connection, lambda: transaction(connection)).views(box=box, unanswered=unanswered, limit=limit)
         )
     finally:
         connection.close()
@@ -367,12 +365,12 @@ def _place(config: Path, database: Place | None) -> Place:
 
 
 @contextmanager
-def _queue(config: Path, database: Place | None) -> Iterator[SqliteCommands]:
+def _queue(config: Path, database: Place | None) -> Iterator[SqlCommands]:
     place = _place(config, database)
     # A database that is not there is refused before one is made.
     connect_to_read(place).close()
     connection = connect(place)
     try:
-        yield SqliteCommands(connection, lambda: transaction(connection))
+        yield SqlCommands(connection, lambda: transaction(connection))
     finally:
         connection.close()

@@ -4,7 +4,7 @@ A command is queued once and sent until the box answers with what came of it, or
 retained, since a topic can retain one message only, and a broker may lose what it keeps. A box that was away for weeks
 is sent what waits as soon as it says that it is back.
 
-SQLite implements it (sqlite_commands.py). Times are ms UTC, real time.
+SQLite implements it (sql_commands.py). Times are ms UTC, real time.
 """
 
 from collections.abc import Mapping, Sequence

@@ -5,7 +5,7 @@
   and at once when the box says that it is back.
 - Several workers may do this on one database: each command is claimed by one at a time.
 
-What is not here: what is queued (sqlite_commands), and answers (the inbox stores them).
+What is not here: what is queued (sql_commands), and answers (the inbox stores them).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """What the inbox needs from the team's database: one small interface, and the values that cross it.
 
-SQLite implements it today (sqlite_database.py); a larger team puts PostgreSQL behind the same calls. Each call is
-one transaction: when it returns, what it says is on the disk; when it raises, nothing of it is.
+sql_database.py implements it on SQLite and on PostgreSQL, with the same statements. Each call is one transaction: when
+it returns, what it says is on the disk; when it raises, nothing of it is.
 """
 
 from collections.abc import Callable, Mapping, Sequence

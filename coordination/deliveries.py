@@ -14,7 +14,7 @@ from alerting.alert import Sentence
 from coordination.command_queue import CommandState
 from coordination.request_words import REASONS
 from coordination.sql import Sql
-from coordination.sqlite_commands import LAST_ANSWER
+from coordination.sql_commands import LAST_ANSWER
 from exchange.command_answers import Answer, AnswerState
 
 

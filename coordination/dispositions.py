@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from coordination.requests import make_command
 from coordination.sql import Sql
-from coordination.sqlite_commands import SqliteCommands
+from coordination.sql_commands import SqlCommands
 from exchange.command_bodies import DispositionBody
 from exchange.commands import LONGEST_MS, CommandKind, SignedCommand, encode
 
@@ -31,7 +31,7 @@ def tell_box(connection: Sql, disposition: DispositionBody, *, now: int) -> bool
     if row is None:
         return False
     box, patient = row
-    commands = SqliteCommands(connection, _already_in_one)
+    commands = SqlCommands(connection, _already_in_one)
     subject = patient or ""
     command = make_command(
         CommandKind.DISPOSITION,

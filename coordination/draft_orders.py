@@ -19,7 +19,7 @@ from coordination.errors import CoordinationError
 from coordination.handling import Handler
 from coordination.requests import add_signature
 from coordination.sql import Sql
-from coordination.sqlite_commands import SqliteCommands
+from coordination.sql_commands import SqlCommands
 from exchange.command_bodies import ProtocolBody, decode_body
 from exchange.commands import decode
 from exchange.identity import SigningKey
@@ -103,7 +103,7 @@ def send(connection: Sql, draft: Draft, *, revision: int, by: Handler, at: int, 
         OutdatedError: it was changed since.
         CoordinationError: the patient has another box by now, another protocol went first, or it is too old.
     """
-    request, commands = draft.request, SqliteCommands(connection, nullcontext)
+    request, commands = draft.request, SqlCommands(connection, nullcontext)
     command = request.command
     if box_of(connection, draft.patient_row) != draft.box:
         raise _again("Le boîtier du patient a changé depuis.", "The patient's box has changed since.")

@@ -24,7 +24,7 @@ from coordination.handling import Handler
 from coordination.packs import FaultyError, OutdatedError, finder
 from coordination.requests import Request, Signed, make_command, protocol_body
 from coordination.sql import Sql
-from coordination.sqlite_commands import SqliteCommands
+from coordination.sql_commands import SqlCommands
 from exchange.audit_chain import Act, Erasable
 from exchange.commands import CommandKind, CommandSignature, decode, encode
 from exchange.errors import CommandError
@@ -222,7 +222,7 @@ def propose(
         )
     box = box_of(connection, draft.patient_row)
     body, _ = protocol_body(draft.text.encode(), name=draft.patient, packs=packs)
-    after = SqliteCommands(connection, nullcontext).last_version(box, (CommandKind.PROTOCOL.value, draft.patient, ""))
+    after = SqlCommands(connection, nullcontext).last_version(box, (CommandKind.PROTOCOL.value, draft.patient, ""))
     try:
         command = make_command(CommandKind.PROTOCOL, body, box=box, subject=draft.patient, now=now, after=after)
         raw = encode(command)

@@ -23,7 +23,7 @@ from coordination.erased_patients import is_erased
 from coordination.errors import CoordinationError
 from coordination.requests import Request, Signed, add_signature, make_command, new_request
 from coordination.sql import Sql
-from coordination.sqlite_commands import SqliteCommands
+from coordination.sql_commands import SqlCommands
 from exchange.command_bodies import EraseBody
 from exchange.commands import LONGEST_MS, Command, CommandKind, SignedCommand, decode
 from exchange.identity import SigningKey
@@ -34,13 +34,13 @@ _KIND = CommandKind.ERASE
 
 def order_of(connection: Sql, box: str, patient: str, *, now: int) -> CommandView | None:
     """Return the newest order to a box to erase a patient, None before there is one; `now` is ms UTC, real time."""
-    views = SqliteCommands(connection, nullcontext).views(box=box, kind=_KIND, subject=patient, limit=1)
+    views = SqlCommands(connection, nullcontext).views(box=box, kind=_KIND, subject=patient, limit=1)
     return next((as_now(view, now) for view in views), None)
 
 
 def orders_to(connection: Sql, box: str, *, now: int, limit: int = 20) -> tuple[CommandView, ...]:
     """Return the newest orders to a box to erase somebody."""
-    views = SqliteCommands(connection, nullcontext).views(box=box, kind=_KIND, limit=limit)
+    views = SqlCommands(connection, nullcontext).views(box=box, kind=_KIND, limit=limit)
     return tuple(as_now(view, now) for view in views)
 
 
@@ -79,7 +79,7 @@ def sign_first(connection: Sql, *, box: str, patient: str, key: SigningKey, name
     before = order_of(connection, box, patient, now=now)
     if before is not None and before.state in (CommandState.TO_SIGN, CommandState.APPLIED, *UNANSWERED):
         raise _refused("Cet ordre est déjà signé, parti ou appliqué.", "This order is signed, sent or applied already.")
-    commands = SqliteCommands(connection, nullcontext)
+    commands = SqlCommands(connection, nullcontext)
     known = commands.last_version(box, (_KIND.value, patient, ""))
     command = make_command(_KIND, EraseBody(), box=box, subject=patient, now=now, after=known, lasts=LONGEST_MS[_KIND])
     request = add_signature(new_request(command), key, name)
@@ -115,7 +115,7 @@ def sign_second(connection: Sql, *, box: str, command: str, key: SigningKey, nam
         raise _refused("Deux personnes différentes doivent signer.", "Two different people must sign.")
     signed = add_signature(request, key, name)
     _signed(connection, signed.command, key, name, now=now)
-    commands, names = SqliteCommands(connection, nullcontext), [one.name for one in signed.signed]
+    commands, names = SqlCommands(connection, nullcontext), [one.name for one in signed.signed]
     if not commands.release(signed.command, signed.as_signed(), signed_by=names, now=now, by=name):
         raise _refused("Cet ordre vient d'être signé.", "This order was just signed.")
     return signed.command

@@ -17,7 +17,7 @@ from coordination.audit_witness import LOG_CUT
 from coordination.errors import CoordinationError
 from coordination.place import Place
 from coordination.sql import Sql
-from coordination.sqlite_alerts import Alerts
+from coordination.sql_alerts import Alerts
 from coordination.team_database import ERRORS, as_error, connect, connect_to_read, transaction
 from exchange.audit_chain import Act, Detail
 

@@ -36,7 +36,7 @@ from coordination.problems import work_out
 from coordination.reading_hours import after as after_hours
 from coordination.reading_hours import hours_of
 from coordination.sql import Sql
-from coordination.sqlite_alerts import Alerts
+from coordination.sql_alerts import Alerts
 from devices.clock import SystemClock
 from exchange.audit_chain import Act
 from exchange.command_bodies import DispositionBody, DispositionState

@@ -48,7 +48,7 @@ from coordination.place import Place
 from coordination.settings import Settings
 from coordination.settings_news import LOOK_S, SettingsNews
 from coordination.silence import LOOKS, Listening, Watch
-from coordination.sqlite_database import SqliteDatabase
+from coordination.sql_database import SqlDatabase
 from devices.clock import Clock, SystemClock
 from exchange.command_answers import open_answer
 from exchange.connection import LinkSettings, Message
@@ -117,7 +117,7 @@ async def run(
     clock: Clock,
     *,
     link: Callable[[LinkSettings], Link] = Link,
-    database: Callable[[Place], Database] = SqliteDatabase,
+    database: Callable[[Place], Database] = SqlDatabase,
     news: SettingsNews | None = None,
 ) -> None:
     """Receive for ever; a broker that is away and a disk that is full are waited out.

@@ -1,6 +1,6 @@
 """Readings on their way into the table of observations: many in one go, each once.
 
-A number is a box's, a reading is its device's (see sqlite_records): what came under a number that is known, or is a
+A number is a box's, a reading is its device's (see sql_records): what came under a number that is known, or is a
 memory of a device that is known, is not stored again. Rows wait here until `flush`, in the order in which they came;
 whoever reads or moves observations in the same transaction flushes first.
 """

@@ -19,7 +19,7 @@ from coordination.audit_log import AuditLog
 from coordination.erased_patients import is_erased
 from coordination.errors import CoordinationError
 from coordination.sql import Sql
-from coordination.sqlite_records import Records, Roster
+from coordination.sql_records import Records, Roster
 from exchange.audit_chain import Act, Erasable
 from exchange.messages import UNATTRIBUTED
 

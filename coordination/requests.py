@@ -3,7 +3,7 @@
 A request file holds the command's canonical bytes and the signatures so far. It is no secret from the team, and says
 nothing that a signature does not cover; whoever signs is shown what the bytes mean, read from the very bytes.
 
-What is not here: keys and PINs (person_key), the queue (sqlite_commands), and the words that a person is shown
+What is not here: keys and PINs (person_key), the queue (sql_commands), and the words that a person is shown
 (request_words).
 """
 

@@ -25,7 +25,7 @@ from coordination.bulk_rows import among, parts
 from coordination.ranges import merge, without
 from coordination.requests import make_command
 from coordination.sql import Sql
-from coordination.sqlite_commands import SqliteCommands
+from coordination.sql_commands import SqlCommands
 from exchange.command_bodies import ResendBody, decode_body
 from exchange.commands import LONGEST_MS, Command, CommandKind, SignedCommand, decode, encode
 from exchange.messages import Range, lineage
@@ -155,7 +155,7 @@ def ask(connection: Sql, found: Lacking, *, now: int, by: str = TEAM) -> Command
         now: ms UTC, real time.
         by: who asks.
     """
-    commands = SqliteCommands(connection, _already_in_one)
+    commands = SqlCommands(connection, _already_in_one)
     command = make_command(
         CommandKind.RESEND,
         ResendBody(epoch=found.epoch, ranges=bounded(found.ranges)),

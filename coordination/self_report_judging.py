@@ -27,7 +27,7 @@ from alerting.stream import lateness_bound
 from coordination.attribution import TeamChange
 from coordination.kept_readings import COLUMNS, reading_of
 from coordination.sql import Sql
-from coordination.sqlite_alerts import PERSON, Alerts
+from coordination.sql_alerts import PERSON, Alerts
 from coordination.team_origin import origin, origin_name
 from devices.reading import Reading
 from exchange.messages import AlertRecord, alert_change

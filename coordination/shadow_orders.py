@@ -17,7 +17,7 @@ from coordination.drafts import Draft, box_of, require_changed, too_long
 from coordination.packs import finder
 from coordination.requests import protocol_body
 from coordination.sql import Sql
-from coordination.sqlite_commands import LAST_ANSWER
+from coordination.sql_commands import LAST_ANSWER
 from exchange.command_answers import Answer
 from exchange.command_bodies import ProtocolBody, ShadowBody, decode_body
 from exchange.commands import Command, CommandKind, SignedCommand, decode

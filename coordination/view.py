@@ -23,8 +23,8 @@ from alerting.alert import (
 from coordination.acknowledging import named
 from coordination.alert_events import PRIO
 from coordination.place import Place
-from coordination.sqlite_alerts import PERSON
-from coordination.sqlite_gaps import unexplained
+from coordination.sql_alerts import PERSON
+from coordination.sql_gaps import unexplained
 from coordination.team_database import ERRORS, as_error, connect_to_read
 from coordination.team_origin import IS_BOX
 from devices.reading import ClockTrust, Quantity, Unit, Validity, to_value

@@ -17,7 +17,7 @@ from msgspec import Meta, Struct
 from coordination.command_queue import UNANSWERED, CommandState, CommandView
 from coordination.desk.models import Box, BoxAssignment, Device
 from coordination.desk.shared_database import looking
-from coordination.sqlite_commands import SqliteCommands
+from coordination.sql_commands import SqlCommands
 from exchange.commands import CommandKind
 from exchange.errors import UNDECODABLE
 
@@ -121,7 +121,7 @@ class AtTheBox:
 
 def at_the_box(box: Box) -> AtTheBox:
     """Return what is known of pairing at a box."""
-    views = tuple(SqliteCommands(looking(), nullcontext).views(box=box.name, limit=LOOKED_AT))
+    views = tuple(SqlCommands(looking(), nullcontext).views(box=box.name, limit=LOOKED_AT))
     scans = [view for view in views if view.kind is CommandKind.SCAN]
     newest: dict[str, CommandView] = {}
     for view in views:

@@ -37,7 +37,7 @@ from coordination.fleet import DAY_MS, BoxLine, Standing
 from coordination.fleet import boxes as fleet_boxes
 from coordination.office import now_ms
 from coordination.resending import Lacking, lacking
-from coordination.sqlite_commands import SqliteCommands
+from coordination.sql_commands import SqlCommands
 from exchange.topics import valid_box
 
 ENDING_MS = 30 * DAY_MS
@@ -248,7 +248,7 @@ def whole(visit: Visit, box: Box) -> WholeBox:
     bare = BoxRow(line=line, patients=(), facts=(), real=now_ms())
     (row,) = _filled(visit, (bare,), _standing(box.team_id, box.name))
     with reading() as opened:
-        commands = SqliteCommands(opened, nullcontext)
+        commands = SqlCommands(opened, nullcontext)
         views = tuple(commands.views(box=box.name, limit=MOST_COMMANDS))
         missing = lacking(opened, box.name)
     status = BoxStatus.objects.filter(box=box).first()

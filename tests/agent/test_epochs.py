@@ -18,7 +18,7 @@ from agent import store_transactions
 from agent.store import Judgement, Store
 from agent.store_outbox import Receipted
 from alerting.alert import AlertChange, Category, ChangeKind, Priority, Sentence
-from coordination.sqlite_database import SqliteDatabase
+from coordination.sql_database import SqlDatabase
 from coordination.view import View
 from exchange.identity import Recipient, RecipientRole
 from exchange.messages import Range, lineage
@@ -35,7 +35,7 @@ class Scene:
     team: Team
     sealer: Sealer
     opener: Opener
-    database: SqliteDatabase
+    database: SqlDatabase
     store: Store
 
     @classmethod

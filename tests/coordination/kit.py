@@ -15,7 +15,7 @@ from coordination.database import Arrival, Moment, SignedReceipt
 from coordination.place import Place
 from coordination.settings import Settings, read_settings
 from coordination.sql import Sql
-from coordination.sqlite_database import SqliteDatabase
+from coordination.sql_database import SqlDatabase
 from coordination.team_database import connect, connect_to_read
 from devices.reading import ClockTrust, Quantity, Unit, Validity
 from exchange.gaps import GapReason, GapRecord
@@ -236,13 +236,13 @@ class Team:
     def signed(self, status: Status) -> bytes:
         return sign_status(status, self.boxes[status.box])
 
-    def open_database(self, settings: Settings | None = None, *, at: int = START) -> SqliteDatabase:
+    def open_database(self, settings: Settings | None = None, *, at: int = START) -> SqlDatabase:
         settings = settings or self.settings()
-        database = SqliteDatabase(settings.database)
+        database = SqlDatabase(settings.database)
         database.enrol(tuple(settings.signers), settings.assignments, at=at)
         return database
 
-    def store(self, database: SqliteDatabase, *arrivals: Arrival, at: int = START) -> tuple[SignedReceipt, ...]:
+    def store(self, database: SqlDatabase, *arrivals: Arrival, at: int = START) -> tuple[SignedReceipt, ...]:
         return database.store(arrivals, moment=Moment(at=at), receipt_at=at, sign=self.sign)
 
     def sign(self, receipt: Receipt) -> bytes:

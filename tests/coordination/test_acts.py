@@ -28,7 +28,7 @@ from coordination.person_key import make_person_key
 from coordination.place import Place
 from coordination.revoking import revoke_at_inbox
 from coordination.settings import read_settings
-from coordination.sqlite_database import SqliteDatabase
+from coordination.sql_database import SqlDatabase
 from coordination.view import View
 from exchange.audit_chain import Act, CheckpointRecord, Entry, beginning
 from exchange.certificates import Certificate
@@ -157,7 +157,7 @@ def test_a_certificate_of_one_of_the_teams_own_programs_is_an_act_of_who_made_it
     words = ["certify", "--config", str(desk.folder / "desk.toml"), "inbox-1", "--out", str(tmp_path / "out")]
     assert CliRunner().invoke(main, words).exit_code == 0, "also where there is no database yet"
     assert not Path(settings.database).exists()
-    SqliteDatabase(settings.database).close()
+    SqlDatabase(settings.database).close()
     assert CliRunner().invoke(main, words).exit_code == 0
     (act,) = entries(settings.database, Act.CERTIFICATE_RENEWED)
     assert (act.by, act.ref) == (account(), "inbox-1")
@@ -273,11 +273,11 @@ def with_a_folder_of_keys(team: Team) -> None:
 async def looked(team: Team) -> None:
     """Let an inbox look at its keys, as it does every few seconds."""
     settings = read_settings(team.folder / "desk.toml")
-    database = SqliteDatabase(settings.database)
+    database = SqlDatabase(settings.database)
     acts = InboxActs(settings, load_keys(settings), ManualClock())
 
     class Thread:
-        async def call(self, work: Callable[[SqliteDatabase], object]) -> object:
+        async def call(self, work: Callable[[SqlDatabase], object]) -> object:
             return work(database)
 
     await acts.settle(Thread())  # type: ignore[arg-type]
@@ -290,7 +290,7 @@ async def test_keys_that_were_replaced_and_lists_that_were_signed_are_acts_of_wh
     with_a_folder_of_keys(team)
     assert "will enter it" in keys_command(team, "createteam")
     team_settings = read_settings(team.folder / "desk.toml")
-    database = SqliteDatabase(team_settings.database)
+    database = SqlDatabase(team_settings.database)
     database.enrol(tuple(team_settings.signers), team_settings.assignments, at=START)
     database.close()
     await looked(team)
@@ -315,7 +315,7 @@ async def test_keys_that_were_replaced_without_the_database_are_entered_by_the_i
 ) -> None:
     with_a_folder_of_keys(team)
     keys_command(team, "createteam")
-    SqliteDatabase(team.database).close()
+    SqlDatabase(team.database).close()
     await looked(team)
     assert "will enter it" in keys_command(team, "rotate", "--config", str(team.folder / "nowhere.toml"))
     for _ in range(2):
@@ -339,7 +339,7 @@ async def test_a_receipt_key_of_a_plain_file_that_became_another_is_an_act(team:
 # --- a record that was cut ------------------------------------------------------------------------------------
 
 
-def cut(team: Team, log: BoxLog) -> tuple[SqliteDatabase, CheckpointRecord]:
+def cut(team: Team, log: BoxLog) -> tuple[SqlDatabase, CheckpointRecord]:
     """A box whose record was set back and went on, and what it signed for after."""
     database = team.open_database()
     log.enter()

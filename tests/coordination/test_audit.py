@@ -19,7 +19,7 @@ from coordination.cli import main
 from coordination.inbox_acts import InboxActs
 from coordination.keys import load_keys
 from coordination.settings import read_settings
-from coordination.sqlite_database import SqliteDatabase
+from coordination.sql_database import SqlDatabase
 from coordination.view import View
 from devices.clock import SystemClock
 from exchange.audit_chain import TEAM_LOG, Act, CheckpointRecord, Entry, Erasable, Head, after, beginning, checkpoint
@@ -75,7 +75,7 @@ def log(team: Team) -> BoxLog:
     return BoxLog(team.boxes[BOX])
 
 
-def received(team: Team, database: SqliteDatabase, first: int, *records: CheckpointRecord) -> Receipt:
+def received(team: Team, database: SqlDatabase, first: int, *records: CheckpointRecord) -> Receipt:
     (receipt,) = team.store(database, team.opened(first, records), at=START + first)
     return team.read_receipt(receipt)
 
@@ -260,7 +260,7 @@ async def test_an_inbox_that_starts_and_stops_says_so_once_and_with_which_settin
     team.open_database().close()
     for _ in range(2):
         settings = team.settings()
-        database = SqliteDatabase(settings.database)
+        database = SqlDatabase(settings.database)
         starting = InboxActs(settings, load_keys(settings), clock)
 
         class Thread:

@@ -14,7 +14,7 @@ from coordination.backup import BackupError, back_up, restore
 from coordination.cli import main
 from coordination.errors import CoordinationError
 from coordination.place import Place
-from coordination.sqlite_database import SqliteDatabase
+from coordination.sql_database import SqlDatabase
 from coordination.team_database import connect_to_read
 from simulators.package import library_folders, with_libraries
 from simulators.postgres import programs
@@ -29,7 +29,7 @@ def team(tmp_path: Path) -> Team:
 
 
 @pytest.fixture
-def database(team: Team) -> Iterator[SqliteDatabase]:
+def database(team: Team) -> Iterator[SqlDatabase]:
     database = team.open_database()
     yield database
     database.close()
@@ -63,7 +63,7 @@ def counts(place: Place) -> int:
 
 
 def test_a_copy_that_is_put_back_has_all_that_was_receipted_and_the_inbox_goes_on(
-    team: Team, database: SqliteDatabase
+    team: Team, database: SqlDatabase
 ) -> None:
     team.store(database, team.opened(0, [glucose(number) for number in range(50)]))
     copy, place = team.folder / "copy", elsewhere(team)
@@ -71,7 +71,7 @@ def test_a_copy_that_is_put_back_has_all_that_was_receipted_and_the_inbox_goes_o
     team.store(database, team.opened(50, [glucose(50)]))
     restore(copy, place)
     assert counts(place) == 50
-    again = SqliteDatabase(place)
+    again = SqlDatabase(place)
     try:
         receipt = team.store(again, team.opened(40, [glucose(number) for number in range(40, 60)]))
         assert team.read_receipt(receipt[0]).epochs[0].high == 59
@@ -80,12 +80,12 @@ def test_a_copy_that_is_put_back_has_all_that_was_receipted_and_the_inbox_goes_o
     assert counts(place) == 60
 
 
-def test_a_copy_is_whole_though_the_inbox_writes_meanwhile(team: Team, database: SqliteDatabase) -> None:
+def test_a_copy_is_whole_though_the_inbox_writes_meanwhile(team: Team, database: SqlDatabase) -> None:
     team.store(database, team.opened(0, [glucose(0)]))
     stored, enough = [1], threading.Event()
 
     def write() -> None:
-        own = SqliteDatabase(team.database)
+        own = SqlDatabase(team.database)
         try:
             while not enough.is_set():
                 team.store(own, team.opened(stored[0], [glucose(stored[0])]))
@@ -113,7 +113,7 @@ def test_a_copy_is_whole_though_the_inbox_writes_meanwhile(team: Team, database:
     assert before <= counts(place) == last + 1 <= stored[0]
 
 
-def test_nothing_is_overwritten(team: Team, database: SqliteDatabase) -> None:
+def test_nothing_is_overwritten(team: Team, database: SqlDatabase) -> None:
     copy = team.folder / "copy"
     back_up(team.database, copy)
     before = copy.read_bytes()
@@ -126,7 +126,7 @@ def test_nothing_is_overwritten(team: Team, database: SqliteDatabase) -> None:
     assert counts(team.database) == 1
 
 
-def test_a_copy_is_its_owners_alone(team: Team, database: SqliteDatabase) -> None:
+def test_a_copy_is_its_owners_alone(team: Team, database: SqlDatabase) -> None:
     del database
     back_up(team.database, team.folder / "copy")
     assert stat.S_IMODE((team.folder / "copy").stat().st_mode) == 0o600
@@ -134,7 +134,7 @@ def test_a_copy_is_its_owners_alone(team: Team, database: SqliteDatabase) -> Non
 
 
 @on_sqlite
-def test_a_damaged_copy_is_refused(team: Team, database: SqliteDatabase) -> None:
+def test_a_damaged_copy_is_refused(team: Team, database: SqlDatabase) -> None:
     team.store(database, team.opened(0, [glucose(number) for number in range(400)]))
     copy = team.folder / "copy"
     back_up(team.database, copy)
@@ -147,7 +147,7 @@ def test_a_damaged_copy_is_refused(team: Team, database: SqliteDatabase) -> None
     assert not (team.folder / "restored.db").exists()
 
 
-def test_the_commands_say_where_and_refuse_in_a_sentence(team: Team, database: SqliteDatabase) -> None:
+def test_the_commands_say_where_and_refuse_in_a_sentence(team: Team, database: SqlDatabase) -> None:
     del database
     config, copy = team.write_settings(), team.folder / "copy"
     made = CliRunner().invoke(main, ["backup", "--config", str(config), str(copy)])
@@ -162,7 +162,7 @@ def test_the_commands_say_where_and_refuse_in_a_sentence(team: Team, database: S
 
 
 def test_no_password_is_shown_to_who_lists_processes(
-    team: Team, database: SqliteDatabase, monkeypatch: pytest.MonkeyPatch
+    team: Team, database: SqlDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del database
     if is_file(team.database):

@@ -15,8 +15,8 @@ from coordination.closing import close
 from coordination.command_queue import CommandState, CommandView
 from coordination.database import Answered
 from coordination.errors import CoordinationError
-from coordination.sqlite_commands import FIRST_PAUSE_MS, LONGEST_PAUSE_MS
-from coordination.sqlite_database import SqliteDatabase
+from coordination.sql_commands import FIRST_PAUSE_MS, LONGEST_PAUSE_MS
+from coordination.sql_database import SqlDatabase
 from exchange.command_answers import Answer, AnswerState
 from exchange.command_bodies import DispositionBody, DispositionState, ListBody, NoBody, ScanBody, decode_body
 from exchange.commands import Command, CommandKind, SignedCommand, decode, encode
@@ -27,7 +27,7 @@ from tests.exchange.office import DAY, NURSE, Office
 OFFICE = Office()
 
 
-def queued(database: SqliteDatabase, command: Command, *names: str, now: int = START) -> Command:
+def queued(database: SqlDatabase, command: Command, *names: str, now: int = START) -> Command:
     database.commands.queue(command, OFFICE.signed(command, *names), signed_by=names, now=now)
     return command
 
@@ -36,7 +36,7 @@ def scan(**changes: object) -> Command:
     return OFFICE.command(CommandKind.SCAN, ScanBody(), issued_at=START, **changes)  # type: ignore[arg-type]
 
 
-def views(database: SqliteDatabase) -> list[CommandView]:
+def views(database: SqlDatabase) -> list[CommandView]:
     return list(database.commands.views())
 
 
@@ -146,7 +146,7 @@ def test_an_unknown_box_and_a_command_sent_twice_are_said(team: Team) -> None:
 
 
 def dispositions(path: Path) -> list[tuple[str, str, DispositionBody]]:
-    database = SqliteDatabase(path)
+    database = SqlDatabase(path)
     try:
         found = database.commands.claim(now=2**52)
         rows = []
@@ -190,7 +190,7 @@ def test_closing_an_alert_keeps_the_last_word_and_tells_its_box(team: Team) -> N
         ("Anne Morel", Outcome.ARTEFACT, DispositionState.CLOSED),
         ("Paul Roux", Outcome.ACTION, DispositionState.CLOSED),
     ]
-    kept = SqliteDatabase(team.database)
+    kept = SqlDatabase(team.database)
     try:
         assert kept._connection.execute("SELECT outcome, person FROM alert_outcome").fetchall() == [
             ("action", "Paul Roux")

@@ -7,7 +7,7 @@ import pytest
 
 from coordination.command_sender import CommandSender
 from coordination.database_thread import DatabaseThread
-from coordination.sqlite_database import SqliteDatabase
+from coordination.sql_database import SqlDatabase
 from devices.clock import SystemClock
 from exchange.command_bodies import ListBody, ResendBody
 from exchange.commands import CommandKind, SignedCommand, Trust, check_authority, encode, open_command
@@ -39,7 +39,7 @@ async def sent(team: Team, office: Office, to: OpeningKey, kind: CommandKind, bo
     command = office.command(kind, body, issued_at=now)
     team.open_database().close()
     async with (
-        DatabaseThread(partial(SqliteDatabase, team.database)) as store,
+        DatabaseThread(partial(SqlDatabase, team.database)) as store,
         wire.link(settings) as line,
         asyncio.TaskGroup() as group,
     ):

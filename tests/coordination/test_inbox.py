@@ -21,7 +21,7 @@ from coordination.errors import DatabaseUnusableError, SettingsError
 from coordination.keys import load_keys
 from coordination.place import Place
 from coordination.settings import Settings
-from coordination.sqlite_database import SqliteDatabase
+from coordination.sql_database import SqlDatabase
 from coordination.view import View
 from exchange import sealing
 from exchange.connection import Message
@@ -48,7 +48,7 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def running(
-    chosen: Settings, clock: ManualClock, wire: Wire, *, database: Callable[[Place], Database] = SqliteDatabase
+    chosen: Settings, clock: ManualClock, wire: Wire, *, database: Callable[[Place], Database] = SqlDatabase
 ) -> AsyncIterator[asyncio.Task[None]]:
     work = asyncio.create_task(inbox.run(chosen, clock, link=wire.link, database=database))
     try:
@@ -113,7 +113,7 @@ async def test_an_empty_message_is_passed_over_and_not_counted_as_refused(
 async def test_what_arrived_meanwhile_is_one_transaction(team: Team, clock: ManualClock, wire: Wire) -> None:
     sizes: list[int] = []
 
-    class Counting(SqliteDatabase):
+    class Counting(SqlDatabase):
         def store(self, arrivals: Any, **rest: Any) -> tuple[SignedReceipt, ...]:
             sizes.append(len(arrivals))
             return super().store(arrivals, **rest)
@@ -141,7 +141,7 @@ async def test_no_more_is_opened_than_the_next_transactions_can_take(
         opened += 1
         return opens(self, message)
 
-    class Slow(SqliteDatabase):
+    class Slow(SqlDatabase):
         def store(self, arrivals: Any, **rest: Any) -> tuple[SignedReceipt, ...]:
             may_store.wait(20)
             return super().store(arrivals, **rest)
@@ -208,7 +208,7 @@ async def test_nothing_forged_foreign_or_malformed_gets_in_or_stops_the_others(
 
 def test_no_bytes_make_the_inbox_stumble(team: Team) -> None:
     chosen = team.settings()
-    SqliteDatabase(chosen.database).close()
+    SqlDatabase(chosen.database).close()
     receiver = inbox._Inbox(chosen, load_keys(chosen), ManualClock())
     good = {OBS: team.seal(0, [glucose(0)]), topic(BOX, STATUS): team.signed(team.status())}
 
@@ -267,7 +267,7 @@ async def test_a_silent_box_is_told_at_the_deadline_and_its_return_at_once(
 ) -> None:
     looks: list[int] = []
 
-    class Looked(SqliteDatabase):
+    class Looked(SqlDatabase):
         def watch(self, judge: Any, *, moment: Moment) -> None:
             super().watch(judge, moment=moment)
             looks.append(moment.at)
@@ -327,7 +327,7 @@ async def test_nobody_is_silent_whose_message_is_already_here(team: Team, wire: 
 
 async def test_a_database_from_a_newer_version_ends_the_inbox(team: Team, clock: ManualClock, wire: Wire) -> None:
     chosen = team.settings()
-    SqliteDatabase(chosen.database).close()
+    SqlDatabase(chosen.database).close()
     connection = sqlite3.connect(chosen.database)
     connection.execute("PRAGMA user_version = 99")
     connection.close()
@@ -337,7 +337,7 @@ async def test_a_database_from_a_newer_version_ends_the_inbox(team: Team, clock:
 
 
 async def test_a_database_damaged_on_the_way_ends_the_inbox(team: Team, clock: ManualClock, wire: Wire) -> None:
-    class Damaged(SqliteDatabase):
+    class Damaged(SqlDatabase):
         def store(
             self,
             arrivals: Any,

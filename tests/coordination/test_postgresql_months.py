@@ -10,7 +10,7 @@ import pytest
 
 from coordination.postgresql_months import AHEAD, BACK, OTHER, make_months, months
 from coordination.sql import Sql
-from coordination.sqlite_database import SqliteDatabase
+from coordination.sql_database import SqlDatabase
 from coordination.team_database import transaction
 from tests.coordination.kit import MINUTE, POSTGRESQL, START, Team, glucose
 
@@ -26,7 +26,7 @@ def team(tmp_path: Path) -> Team:
 
 
 @pytest.fixture
-def database(team: Team) -> Iterator[SqliteDatabase]:
+def database(team: Team) -> Iterator[SqlDatabase]:
     database = team.open_database()
     yield database
     database.close()
@@ -39,7 +39,7 @@ def where(connection: Sql) -> dict[str, int]:
 
 
 @on_postgresql
-def test_each_month_has_a_table_and_wrong_times_have_theirs(team: Team, database: SqliteDatabase) -> None:
+def test_each_month_has_a_table_and_wrong_times_have_theirs(team: Team, database: SqlDatabase) -> None:
     connection = database._connection
     with transaction(connection):
         make_months(connection, START)
@@ -50,7 +50,7 @@ def test_each_month_has_a_table_and_wrong_times_have_theirs(team: Team, database
 
 
 @on_postgresql
-def test_a_month_that_is_made_late_takes_what_came_before_it(team: Team, database: SqliteDatabase) -> None:
+def test_a_month_that_is_made_late_takes_what_came_before_it(team: Team, database: SqlDatabase) -> None:
     connection = database._connection
     later = int(datetime(2031, 5, 12, tzinfo=UTC).timestamp()) * 1000
     records = [glucose(number, measured_at=later + number * MINUTE, key=str(number)) for number in range(3)]

@@ -1,5 +1,5 @@
 from coordination.database import Presence, Refused
-from coordination.sqlite_signs import DISTINCT_REFUSED
+from coordination.sql_signs import DISTINCT_REFUSED
 from exchange.messages import Status
 from tests.coordination.kit import BOX, HOUR, MINUTE, START, Team, contents, glucose, rows
 

@@ -14,7 +14,7 @@ from coordination.cli import main
 from coordination.command_queue import CommandView
 from coordination.database import Presence
 from coordination.resending import bounded
-from coordination.sqlite_database import SqliteDatabase
+from coordination.sql_database import SqlDatabase
 from exchange.command_bodies import ResendBody, decode_body
 from exchange.commands import Command, CommandKind, SignedCommand, decode
 from exchange.identity import Recipient, RecipientRole
@@ -27,7 +27,7 @@ from tests.coordination.kit import BOX, EPOCH, MINUTE, OTHER_EPOCH, START, Team,
 
 def says(
     team: Team,
-    database: SqliteDatabase,
+    database: SqlDatabase,
     *,
     next_seq: int,
     backlog: int,
@@ -40,11 +40,11 @@ def says(
     team.store(database, Presence(status=status, retained=retained), at=at)
 
 
-def commands(database: SqliteDatabase) -> list[CommandView]:
+def commands(database: SqlDatabase) -> list[CommandView]:
     return [view for view in database.commands.views() if view.kind is CommandKind.RESEND]
 
 
-def asked(database: SqliteDatabase) -> list[tuple[str, tuple[Range, ...]]]:
+def asked(database: SqlDatabase) -> list[tuple[str, tuple[Range, ...]]]:
     """Return the epoch and the ranges of each command that asks for something again, oldest first."""
     found = []
     query = "SELECT content FROM command WHERE kind = 'resend' ORDER BY version"
@@ -132,12 +132,12 @@ def test_a_box_gives_a_lost_database_all_that_it_keeps(team: Team, tmp_path: Pat
     opener = Opener(keys=[team.opening], signer_of=lambda _box, _signer: signing.public)
     box = open_store(tmp_path / "box.db")
 
-    def send(database: SqliteDatabase) -> None:
+    def send(database: SqlDatabase) -> None:
         for receipt in team.store(database, *(opener.open(one.body, box=BOX) for one in box.waiting(limit=1000))):
             for part in verify_receipt(receipt.data, box=BOX, signers={team.receipt.id: team.receipt.public}).epochs:
                 box.receipted(part, now_ms=START)
 
-    def status(database: SqliteDatabase, at: int) -> None:
+    def status(database: SqlDatabase, at: int) -> None:
         next_seq, backlog = box.backlog()
         says(team, database, next_seq=next_seq, backlog=backlog, at=at, epoch=box.this_epoch())
 

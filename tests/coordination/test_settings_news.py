@@ -17,8 +17,8 @@ from coordination.database import Listened
 from coordination.settings import Settings
 from coordination.settings_news import LOOK_S, SettingsNews
 from coordination.silence import NOT_TRANSMITTED, Watch
-from coordination.sqlite_alerts import Alerts
-from coordination.sqlite_database import SqliteDatabase
+from coordination.sql_alerts import Alerts
+from coordination.sql_database import SqlDatabase
 from coordination.sqlite_file import as_error
 from exchange.identity import SigningKey
 from exchange.topics import OBSERVATIONS, topic
@@ -205,7 +205,7 @@ async def test_a_database_that_is_busy_when_settings_change_is_caught_up_with(
     news = SettingsNews(settings, now=hand)
     failed: list[int] = []
 
-    class Busy(SqliteDatabase):
+    class Busy(SqlDatabase):
         def enrol(self, boxes: Any, assignments: Any, *, at: int) -> None:
             if len(assignments) > 1 and len(failed) < 2:
                 failed.append(1)
@@ -249,7 +249,7 @@ def test_a_worker_with_older_settings_leaves_those_whom_it_does_not_know_to_the_
     assert {team.change.rule for changes in seen for team in changes} == {NOT_TRANSMITTED}
 
 
-def inbox_alerts(database: SqliteDatabase) -> Any:
+def inbox_alerts(database: SqlDatabase) -> Any:
     return Alerts(database._connection)
 
 

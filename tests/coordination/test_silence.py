@@ -12,7 +12,7 @@ from alerting.alert import AlertChange, Category, ChangeKind, alert_id
 from coordination.database import Arrival, Listened, Moment, Presence, Watched
 from coordination.settings import Settings, read_settings
 from coordination.silence import Listening, Watch
-from coordination.sqlite_database import SqliteDatabase
+from coordination.sql_database import SqlDatabase
 from coordination.view import AlertView, View
 from tests.coordination.kit import (
     BOX,
@@ -39,7 +39,7 @@ class Desk:
     team: Team
     clock: ManualClock
     settings: Settings
-    database: SqliteDatabase = field(init=False)
+    database: SqlDatabase = field(init=False)
     watch: Watch = field(init=False)
     listening: Listening = field(init=False)
     connection: int | None = 1

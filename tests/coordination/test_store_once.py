@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from alerting.alert import ChangeKind
 from coordination.attribution import Assignment
 from coordination.database import Moment
-from coordination.sqlite_database import SqliteDatabase
+from coordination.sql_database import SqlDatabase
 from exchange.messages import ObservationRecord, Range, Record
 from exchange.sealing import Opened
 from tests.coordination.kit import (
@@ -94,7 +94,7 @@ def _envelope(epoch: str, first: int, end: int) -> Opened:
 def _stored(batches: list[list[tuple[str, int, int]]]) -> dict[str, list[tuple[object, ...]]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "desk.db"
-        database = SqliteDatabase(path)
+        database = SqlDatabase(path)
         # What is compared does not depend on whether the disk keeps it.
         database._connection.execute("PRAGMA synchronous = OFF")
         given = Assignment(patient=PATIENT, box=BOX, since=START - HOUR, time_zone="Europe/Paris")

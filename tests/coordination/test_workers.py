@@ -17,7 +17,7 @@ from coordination import inbox
 from coordination.database import Arrival, Presence, SignedReceipt
 from coordination.place import Place
 from coordination.settings import read_settings
-from coordination.sqlite_database import SqliteDatabase
+from coordination.sql_database import SqlDatabase
 from devices.clock import SystemClock
 from exchange.connection import SUCCESS
 from exchange.link import Link
@@ -57,10 +57,10 @@ class Ledger:
         self.statuses = 0
         self._loop, self._changed = asyncio.get_running_loop(), changed
 
-    def database(self) -> Callable[[Place], SqliteDatabase]:
+    def database(self) -> Callable[[Place], SqlDatabase]:
         ledger = self
 
-        class Noting(SqliteDatabase):
+        class Noting(SqlDatabase):
             def store(self, arrivals: Sequence[Arrival], **rest: Any) -> tuple[SignedReceipt, ...]:
                 done = super().store(arrivals, **rest)
                 ledger.opened += [item.header.first for item in arrivals if isinstance(item, Opened)]
@@ -167,7 +167,7 @@ def test_a_worker_gets_its_turn_beside_one_that_writes_without_a_pause(team: Tea
     stop, written, failed = threading.Event(), [0], []
 
     def write_on() -> None:
-        rival = SqliteDatabase(team.database)
+        rival = SqlDatabase(team.database)
         try:
             while not stop.is_set():
                 first = 100_000 + 50 * written[0]
@@ -178,7 +178,7 @@ def test_a_worker_gets_its_turn_beside_one_that_writes_without_a_pause(team: Tea
         finally:
             rival.close()
 
-    database = SqliteDatabase(team.database)
+    database = SqlDatabase(team.database)
     thread = threading.Thread(target=write_on)
     thread.start()
     try:

@@ -31,7 +31,7 @@ from coordination.desk.models import (
     Team,
 )
 from coordination.desk.patients import protocol_of
-from coordination.sqlite_alerts import PERSON
+from coordination.sql_alerts import PERSON
 from devices.reading import JUDGED
 
 Row = dict[str, str | int | None]

@@ -33,7 +33,7 @@ from coordination.desk.fhir.words import (
 )
 from coordination.desk.models import Alert, AlertAct, AlertEvent, Observation, Team
 from coordination.handling import CLOSED, NEW, TAKEN
-from coordination.sqlite_alerts import PERSON
+from coordination.sql_alerts import PERSON
 from devices.reading import facts, to_value
 from exchange.messages import AlertRecord, EvidenceItem
 

@@ -15,7 +15,7 @@ from alerting.alert import ChangeKind
 from coordination.desk.access import Role
 from coordination.desk.models import Alert, Membership, Team, User
 from coordination.place import Place
-from coordination.sqlite_database import SqliteDatabase
+from coordination.sql_database import SqlDatabase
 from exchange.messages import Record
 from tests.coordination.kit import (
     BOX,
@@ -51,7 +51,7 @@ class Desk:
         self._seq: dict[str, int] = {}
 
     @cached_property
-    def database(self) -> SqliteDatabase:
+    def database(self) -> SqlDatabase:
         patients = (USUAL, (OTHER_PATIENT, OTHER_BOX, "2025-11-01T00:00:00Z", "heart_failure"))
         return self.boxes.open_database(self.boxes.settings(*patients), at=START)
 

@@ -11,7 +11,7 @@ from coordination.desk.access import Role
 from coordination.handling import Handler
 from coordination.office import now_ms
 from coordination.person_key import Cost
-from coordination.sqlite_commands import SqliteCommands
+from coordination.sql_commands import SqlCommands
 from exchange.command_answers import Answer, AnswerState
 from exchange.commands import CommandKind, Received, SignedCommand, Trust, check_authority, decode
 from exchange.messages import Said
@@ -58,7 +58,7 @@ def answer(desk: Desk, found: SignedCommand, state: AnswerState, result: object,
         result=json.dumps(result).encode(),
     )
     with connected(desk.boxes.database) as connection:
-        SqliteCommands(connection, lambda: pytest.fail("a transaction of its own")).keep_answer(told, now=now_ms())
+        SqlCommands(connection, lambda: pytest.fail("a transaction of its own")).keep_answer(told, now=now_ms())
 
 
 HEARD = {

@@ -7,7 +7,7 @@ from coordination.box_orders import order
 from coordination.desk.access import Role
 from coordination.errors import CoordinationError
 from coordination.office import now_ms
-from coordination.sqlite_commands import SqliteCommands
+from coordination.sql_commands import SqlCommands
 from exchange.command_answers import Answer, AnswerState
 from exchange.command_bodies import ScanBody
 from exchange.commands import CommandKind
@@ -40,7 +40,7 @@ def test_a_nurse_asks_for_a_canary_and_reads_the_boxs_answer(desk: Desk) -> None
         said=(Said(fr="Pas d'heure ici.", en="No time here."),),
     )
     with connected(desk.boxes.database) as connection:
-        SqliteCommands(connection, lambda: pytest.fail("a transaction of its own")).keep_answer(answer, now=now_ms())
+        SqlCommands(connection, lambda: pytest.fail("a transaction of its own")).keep_answer(answer, now=now_ms())
     page = nurse.get(f"/boitiers/{BOX}").content.decode()
     assert "REFUSÉE" in page
     assert "Pas d&#39;heure ici." in page

@@ -13,7 +13,7 @@ from coordination.erased_patients import UNNAMED
 from coordination.erasure_orders import order_of
 from coordination.patient_erasure import scour
 from coordination.retention import DAY_MS
-from coordination.sqlite_commands import SqliteCommands
+from coordination.sql_commands import SqlCommands
 from exchange.command_answers import Answer, AnswerState
 from exchange.command_bodies import EraseBody, decode_body
 from exchange.commands import CommandKind, Received, SignedCommand, Trust, check_authority, decode
@@ -64,7 +64,7 @@ def answered(state: AnswerState, *, reason: str = "", said: str = "") -> None:
         ).fetchall()
         told = (Said(fr=said, en=said),) if said else ()
         answer = Answer(box=BOX, command=command, state=state, at=issued_at + 60_000, reason=reason, said=told)
-        SqliteCommands(database, nullcontext).keep_answer(answer, now=issued_at + 60_000)
+        SqlCommands(database, nullcontext).keep_answer(answer, now=issued_at + 60_000)
 
 
 def dossier(one: Signer) -> str:
@@ -85,7 +85,7 @@ def test_two_people_order_it_from_the_file_the_box_confirms_and_the_team_erases(
     ((state, first),) = orders(desk)
     assert (state, len(first.signatures)) == ("to_sign", 1)
     with acting() as database:
-        due = SqliteCommands(database, nullcontext).claim(now=decode(first.command).issued_at + 1)
+        due = SqlCommands(database, nullcontext).claim(now=decode(first.command).issued_at + 1)
         assert [one.kind for one in due if one.kind is CommandKind.ERASE] == []  # half signed, it goes nowhere
 
     page = physician.client.post(ERASE, {**TYPED, "code": physician.pin}, follow=True).content.decode()

@@ -12,7 +12,7 @@ from alerting.alert import ChangeKind, Outcome, alert_id
 from alerting.protocol_writer import write_protocol
 from coordination.closing import close
 from coordination.database import Presence
-from coordination.sqlite_database import SqliteDatabase
+from coordination.sql_database import SqlDatabase
 from exchange.identity import SigningKey
 from exchange.messages import MAX_RECORDS, AlertRecord, Record, Status
 from tests.coordination.desk.browser.enrolment import add_enrolment
@@ -38,7 +38,7 @@ class World(Served):
         self._raised = 0
         self.come_by: dict[str, str] = {}
         patients = [(name, box, "2020-01-01T00:00:00Z", PROTOCOL_OF[name]) for name, box in BOX_OF.items()]
-        self.database: SqliteDatabase = self.boxes.open_database(self.boxes.settings(*patients), at=self.now)
+        self.database: SqlDatabase = self.boxes.open_database(self.boxes.settings(*patients), at=self.now)
         self.name_desk()
         add_enrolment(self.settings, self.boxes.receipt, now=self.now)
         try:

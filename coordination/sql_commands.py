@@ -32,7 +32,7 @@ _WAITING = "state IN ('queued', 'sent', 'accepted')"
 _FINAL: Final = {AnswerState.APPLIED: CommandState.APPLIED, AnswerState.REFUSED: CommandState.REFUSED}
 
 
-class SqliteCommands:
+class SqlCommands:
     """The queue in one open database."""
 
     def __init__(self, connection: Sql, transaction: Callable[[], AbstractContextManager[None]]) -> None:

@@ -16,7 +16,7 @@ from coordination.attribution import Assignment
 from coordination.bulk_rows import marks, parts
 from coordination.canary import CANARY_MISSING, Sung
 from coordination.sql import Sql
-from coordination.sqlite_alerts import Alerts
+from coordination.sql_alerts import Alerts
 from devices.reading import ClockTrust
 from exchange.box_records import CanaryRecord, ClockCorrection
 from exchange.messages import ObservationRecord, Range, is_by_arrival

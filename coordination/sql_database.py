@@ -1,4 +1,4 @@
-"""The team's database on SQLite: every call one transaction, of one worker at a time."""
+"""The team's database on either engine: every call one transaction, of one worker at a time."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
@@ -27,11 +27,11 @@ from coordination.place import Place
 from coordination.resending import ask_by_itself
 from coordination.silence import NOT_TRANSMITTED
 from coordination.sql import Sql
-from coordination.sqlite_alerts import Alerts
-from coordination.sqlite_commands import SqliteCommands
-from coordination.sqlite_of_boxes import sung
-from coordination.sqlite_records import Records, Roster
-from coordination.sqlite_signs import Statuses, refuse
+from coordination.sql_alerts import Alerts
+from coordination.sql_commands import SqlCommands
+from coordination.sql_of_boxes import sung
+from coordination.sql_records import Records, Roster
+from coordination.sql_signs import Statuses, refuse
 from coordination.team_database import ERRORS, as_error, connect, prepare, transaction
 from exchange.audit_chain import Act, Erasable
 from exchange.box_records import ClockCorrection
@@ -47,11 +47,11 @@ CLOCKS_APART_MS = 60_000
 """By how much the clocks of two workers may differ; further apart, the team's clock was put back."""
 
 
-class SqliteDatabase:
-    """`coordination.database.Database` in a file."""
+class SqlDatabase:
+    """`coordination.database.Database` in a file, or on a PostgreSQL."""
 
     def __init__(self, path: Place) -> None:
-        """Open or create the file.
+        """Open or create it.
 
         Raises:
             DatabaseUnusableError: see `team_database.connect`.
@@ -64,7 +64,7 @@ class SqliteDatabase:
             self._connection.close()
             raise as_error(error) from error
         self._protocols = ProtocolsAtDesk()
-        self.commands = SqliteCommands(self._connection, lambda: transaction(self._connection))
+        self.commands = SqlCommands(self._connection, lambda: transaction(self._connection))
         """See `Database.commands`."""
 
     # --- who is watched -----------------------------------------------------------------------------------

@@ -24,9 +24,9 @@ from coordination.observation_rows import ObservationRows
 from coordination.ranges import merge
 from coordination.received_ranges import ReceivedRanges
 from coordination.sql import Sql
-from coordination.sqlite_alerts import Alerts
-from coordination.sqlite_gaps import keep_gap, move_gaps
-from coordination.sqlite_of_boxes import Corrections, keep_canary, keep_correction
+from coordination.sql_alerts import Alerts
+from coordination.sql_gaps import keep_gap, move_gaps
+from coordination.sql_of_boxes import Corrections, keep_canary, keep_correction
 from exchange.audit_chain import CheckpointRecord
 from exchange.box_records import CanaryRecord, ClockCorrection
 from exchange.gaps import GapRecord

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from coordination.ranges import without
 from coordination.sql import Sql
-from coordination.sqlite_of_boxes import Corrections
+from coordination.sql_of_boxes import Corrections
 from exchange.gaps import GapRecord
 from exchange.messages import Range
 
