@@ -4,6 +4,7 @@ A batch has envelopes of hundreds of boxes. What is known near their numbers is 
 and what changed is written in one go.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -37,7 +38,7 @@ class ReceivedRanges:
     def __init__(self, connection: Sql) -> None:
         self._connection = connection
         self._window: dict[Epoch, Range] = {}
-        self._kept: dict[Epoch, tuple[Range, ...]] = {}
+        self._kept: dict[Epoch, frozenset[Range]] = {}
         self._now: dict[Epoch, list[Range]] = {}
 
     def expect(self, parts: Iterable[tuple[int, str, Range]]) -> None:
@@ -57,7 +58,7 @@ class ReceivedRanges:
                 values,
             ):
                 self._now[box, epoch].append(Range(first, last))
-        self._kept = {epoch: tuple(ranges) for epoch, ranges in self._now.items()}
+        self._kept = {epoch: frozenset(ranges) for epoch, ranges in self._now.items()}
 
     def take(self, box: int, epoch: str, part: Range) -> tuple[Range, ...]:
         """Add a range to what came of an epoch of a box, and return what of it is new."""
@@ -65,11 +66,12 @@ class ReceivedRanges:
         if window is None or part.first < window.first or part.last > window.last:
             self.expect([(box, epoch, part)])
         ranges = self._now[box, epoch]
-        touching = [known for known in ranges if known.first <= part.last + 1 and known.last >= part.first - 1]
-        whole, missing = add(touching, part)
+        # They are in order and disjoint: those that it touches are neighbours.
+        begin = bisect_left(ranges, part.first - 1, key=lambda known: known.last)
+        end = bisect_right(ranges, part.last + 1, key=lambda known: known.first)
+        whole, missing = add(ranges[begin:end], part)
         if missing:
-            kept = [known for known in ranges if known not in touching]
-            self._now[box, epoch] = sorted([*kept, whole], key=lambda known: known.first)
+            ranges[begin:end] = [whole]
         return missing
 
     def flush(self) -> None:
@@ -77,10 +79,10 @@ class ReceivedRanges:
         gone: list[tuple[int, str, int]] = []
         new: list[tuple[int, str, int, int]] = []
         for (box, epoch), ranges in self._now.items():
-            kept = self._kept[box, epoch]
-            gone += [(box, epoch, known.first) for known in kept if known not in ranges]
-            new += [(box, epoch, known.first, known.last) for known in ranges if known not in kept]
-            self._kept[box, epoch] = tuple(ranges)
+            before, after = self._kept[box, epoch], frozenset(ranges)
+            gone += [(box, epoch, known.first) for known in before - after]
+            new += [(box, epoch, known.first, known.last) for known in after - before]
+            self._kept[box, epoch] = after
         delete(self._connection, "received_range", _COLUMNS[:3], gone)
         write(self._connection, "received_range", _COLUMNS, new)
 

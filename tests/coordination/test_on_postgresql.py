@@ -24,6 +24,7 @@ ALSO = (
     "test_handling",
     "test_of_boxes",
     "test_postgresql_months",
+    "test_received_ranges",
     "test_refused_and_statuses",
     "test_self_report_judging",
     "test_silence",

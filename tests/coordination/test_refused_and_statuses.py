@@ -1,7 +1,14 @@
+import tempfile
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from coordination.database import Presence, Refused
-from coordination.sql_signs import DISTINCT_REFUSED
+from coordination.sql_signs import DISTINCT_REFUSED, Statuses
+from coordination.team_database import transaction
 from exchange.messages import Status
-from tests.coordination.kit import BOX, HOUR, MINUTE, START, Team, contents, glucose, rows
+from tests.coordination.kit import BOX, HOUR, MINUTE, OTHER_BOX, START, Team, contents, glucose, rows
 
 SECOND = "2" * 32
 
@@ -77,3 +84,44 @@ def test_the_first_status_of_an_unknown_box_is_kept_even_when_it_is_a_will(team:
     assert _state(team, team.status("offline"))[0] == "offline"
     assert contents(team.database, "box_status")["box_status"][0][0] == BOX
     assert _heard_at(team) is None
+
+
+STATUSES = st.lists(
+    st.tuples(
+        st.sampled_from(["online", "online", "offline"]),
+        st.integers(0, 4),
+        st.sampled_from(["1" * 32, SECOND]),
+        st.sampled_from([BOX, OTHER_BOX]),
+        st.booleans(),
+    ),
+    max_size=12,
+)
+Told = tuple[str, int, str, str, bool]
+
+
+@settings(max_examples=40, deadline=None)
+@given(told=STATUSES, cuts=st.lists(st.sampled_from(["", "new", "settle"]), min_size=12, max_size=12))
+def test_statuses_of_one_batch_prove_and_leave_what_they_do_one_by_one(told: list[Told], cuts: list[str]) -> None:
+    together = _after(told, cuts)
+    assert together == _after(told, ["new"] * len(told))
+
+
+def _after(told: list[Told], cuts: list[str]) -> tuple[list[bool], dict[str, list[tuple[object, ...]]]]:
+    """Return which statuses proved that their box lives, and what is kept, with batches that end before some."""
+    with tempfile.TemporaryDirectory() as folder:
+        team = Team(Path(folder))
+        database = team.open_database()
+        proved: list[bool] = []
+        with transaction(database._connection):
+            statuses = Statuses(database._connection, at=START)
+            for (state, at, session, box, retained), cut in zip(told, cuts, strict=False):
+                if cut == "new":
+                    statuses.flush()
+                    statuses = Statuses(database._connection, at=START)
+                elif cut == "settle":
+                    statuses.settle()
+                status = team.status(state, at=START + at, session=session, box=box)
+                proved.append(statuses.keep(Presence(status=status, retained=retained)))
+            statuses.flush()
+        database.close()
+        return proved, contents(team.database, "box_status", "box")
