@@ -346,7 +346,7 @@ class Judging(TechnicalJudging):
             forgotten = (await self._store.call(Store.stream, name)).forgotten_to
             engine = begun(patient, patient.protocol, since=self._since[name], forgotten_to=forgotten)
             with contextlib.suppress(SnapshotError):
-                engine.inherit(before)
+                engine.inherit(before, done_by=None if righting is None else now)
             until = self._cursor[name]
             history = await self._store.call(Store.history, name, since=engine.history_from, until_row=until)
             back = [] if righting is None else await taken_back(self._store, name, until_row=until, now=now)

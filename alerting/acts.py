@@ -111,6 +111,11 @@ class Acts:
             known.append(step)
             known.sort()
 
+    def escalated_by(self, at: int) -> None:
+        """Date no step later than `at` (ms UTC): steps that are counted from a time to come would not be due."""
+        for taken in self._escalated.values():
+            taken[:] = [Escalated(one.alert_id, one.number, min(one.at, at), one.audience) for one in taken]
+
     def carry(self, before: str, after: str) -> None:
         """Let an alert whose onset moved (id `after`) have what was done about it under its earlier id."""
         if before in self._seen:

@@ -136,15 +136,19 @@ class Engine:
             )
         )
 
-    def inherit(self, data: bytes) -> None:
+    def inherit(self, data: bytes, *, done_by: int | None = None) -> None:
         """Take over what people did under another protocol or version of it, from the snapshot of its engine.
 
         Rules are set aside by id, alerts seen by theirs. To be done before anything is judged.
 
+        Args:
+            data: the snapshot.
+            done_by: ms UTC; escalating that is said to have begun later began then: the clock was ahead.
+
         Raises:
             SnapshotError: the bytes are damaged, or of an engine that knew of no acts.
         """
-        self._teller.acts = snapshot.read(data).acts()
+        self._teller.acts = snapshot.read(data).acts(done_by)
 
     @property
     def protocol(self) -> CareProtocol:

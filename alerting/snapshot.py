@@ -50,9 +50,12 @@ class Snapshot(Struct, array_like=True, forbid_unknown_fields=True):
     disposed: list[Disposed]
     escalated: list[Escalated]
 
-    def acts(self) -> Acts:
-        """Return what was done."""
-        return Acts(self.shelves, self.seen, self.disposed, self.escalated)
+    def acts(self, done_by: int | None = None) -> Acts:
+        """Return what was done; escalating no later than `done_by` (ms UTC), if that is given."""
+        acts = Acts(self.shelves, self.seen, self.disposed, self.escalated)
+        if done_by is not None:
+            acts.escalated_by(done_by)
+        return acts
 
     def words(self) -> NDArray[np.int64]:
         """Return the state as the kernel wants it."""

@@ -503,6 +503,24 @@ def test_an_alert_that_a_new_protocol_raises_escalates_from_when_it_was_applied(
     assert after.next_step() == applied_at + 20 * MINUTE
 
 
+def test_an_alert_whose_escalating_began_years_ahead_escalates_once_the_time_is_right() -> None:
+    engine = engine_of(judged_by(low(), telling=STEPS))
+    (raised,) = engine.feed(cgm([60]))
+    engine.begin_escalating([raised.alert_id], START + 3 * 365 * DAY)
+    now = START + HOUR
+    for done_by, first in ((now, now + 20 * MINUTE), (None, START + 3 * 365 * DAY + 20 * MINUTE)):
+        righted = engine_of(engine.protocol)
+        righted.inherit(engine.snapshot(), done_by=done_by)
+        righted.feed(cgm([60]))
+        righted.tick(now)
+        assert righted.next_step() == first
+    righted = engine_of(engine.protocol)
+    righted.inherit(engine.snapshot(), done_by=now)
+    righted.feed(cgm([60]))
+    assert righted.escalate(now + 19 * MINUTE) == ()
+    assert told_to(righted.escalate(now + 20 * MINUTE)) == [(80 * MINUTE, Audience.PATIENT_NOW)]
+
+
 def test_steps_taken_are_carried_along_when_the_onset_moves_and_forgotten_long_after() -> None:
     rule = replace(low(), persist=15 * MINUTE, end_persist=15 * MINUTE)
     engine = engine_of(judged_by(rule, telling=STEPS))
