@@ -15,12 +15,22 @@ from coordination.closing import close
 from coordination.command_queue import CommandState, CommandView
 from coordination.database import Answered
 from coordination.errors import CoordinationError
+from coordination.requests import read_request
 from coordination.sql_commands import FIRST_PAUSE_MS, LONGEST_PAUSE_MS
 from coordination.sql_database import SqlDatabase
 from exchange.command_answers import Answer, AnswerState
-from exchange.command_bodies import DispositionBody, DispositionState, ListBody, NoBody, ScanBody, decode_body
+from exchange.command_bodies import (
+    DispositionBody,
+    DispositionState,
+    ListBody,
+    NoBody,
+    ScanBody,
+    ShadowBody,
+    decode_body,
+)
 from exchange.commands import Command, CommandKind, SignedCommand, decode, encode
 from exchange.identity import OpeningKey, SigningKey
+from tests.alerting.protocols import packaged
 from tests.coordination.kit import BOX, HOUR, OTHER_BOX, PATIENT, START, Team, hypo
 from tests.exchange.office import DAY, NURSE, Office
 
@@ -243,6 +253,24 @@ def test_a_request_that_nobody_signed_or_that_is_none_is_not_sent(team: Team, tm
     for words in (["request", "scan", "--patient", PATIENT], ["request", "erase"], ["request", "protocol", "nothing"]):
         refused = CliRunner().invoke(main, [*words, "--box", BOX, "--out", str(asked), *place])
         assert refused.exit_code == 2, (words, refused.output)
+
+
+def test_a_shadow_is_asked_for_with_a_protocol_and_ended_without_one(team: Team, tmp_path: Path) -> None:
+    team.open_database().close()
+    asked, protocol = tmp_path / "asked.json", packaged("heart_failure")
+    options = ["--box", BOX, "--patient", PATIENT, "--lang", "en", "--database", str(team.database)]
+    for words, protocol_hash, said in (
+        (["heart_failure"], protocol.protocol_hash, protocol.protocol_hash[:8]),
+        ([], None, "end it"),
+    ):
+        made = CliRunner().invoke(main, ["request", "shadow", *words, "--out", str(asked), *options])
+        assert made.exit_code == 0, made.output
+        assert f"shadow of a protocol · {BOX}, patient {PATIENT}" in made.output
+        assert said in made.output
+        command = read_request(asked).command
+        body = decode_body(command.kind, command.body)
+        assert isinstance(body, ShadowBody)
+        assert (None if body.protocol is None else body.protocol.protocol_hash) == protocol_hash
 
 
 def test_orders_are_sealed_to_the_key_that_a_box_enrolled_with_and_to_none_once_it_is_revoked(team: Team) -> None:
