@@ -43,6 +43,7 @@ class Postgres:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._heard = False
 
     @property
     def raw(self) -> Connection:
@@ -89,7 +90,11 @@ class Postgres:
 
     def listen(self, channel: str) -> None:
         """Hear from now on what is told on a channel, whose name is this program's own (`told`)."""
+        self._connection.add_notify_handler(self._hear)
         self._connection.execute(f"LISTEN {channel}".encode())
+
+    def _hear(self, _: psycopg.Notify) -> None:
+        self._heard = True
 
     def told(self) -> bool:
         """Return whether anything was told since the last look, as far as the server has let it be known; no waiting.
@@ -99,9 +104,10 @@ class Postgres:
         """
         reached = self._connection.pgconn
         reached.consume_input()
-        anything = False
+        # What came with the answer to a statement was heard there.
         while reached.notifies() is not None:
-            anything = True
+            self._heard = True
+        anything, self._heard = self._heard, False
         return anything
 
     def close(self) -> None:
@@ -252,7 +258,14 @@ def as_error(error: psycopg.Error) -> CoordinationError:
 
 def _reached(url: str) -> Postgres:
     try:
-        connection = psycopg.connect(url, autocommit=True, connect_timeout=BUSY_S, application_name="veilleur-desk")
+        connection = psycopg.connect(
+            url,
+            autocommit=True,
+            connect_timeout=BUSY_S,
+            application_name="veilleur-desk",
+            # None is prepared; to count them psycopg would keep the texts of the last hundred, some of megabytes.
+            prepare_threshold=None,
+        )
         connection.execute(f"SET lock_timeout = '{BUSY_S}s'")
         return Postgres(connection)
     except psycopg.Error as error:

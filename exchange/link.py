@@ -27,6 +27,7 @@ acknowledgement, and may send more all the same: mosquitto 2.0.11 was seen with 
 LEAST_SHARE = 0.1
 """The shortest pause is this part of the first bound."""
 _STEADY_S = 2.0
+_TOO_MUCH = "more arrives than is taken"
 _log = logging.getLogger(__name__)
 
 
@@ -184,7 +185,9 @@ class Link:
     def _deliver(self, message: Message) -> None:
         if self._arrived_bytes + _weight(message) > MOST_ARRIVED_BYTES:
             # It is not acknowledged, so whoever sent it learns that it did not get through.
-            _log.warning("more arrives than is taken: a message of %d bytes is left", len(message.payload))
+            if _TOO_MUCH not in self._said:
+                self._said.add(_TOO_MUCH)
+                _log.warning("%s: what does not fit is left", _TOO_MUCH)
             return
         self._arrived.append(message)
         self._arrived_bytes += _weight(message)

@@ -1,5 +1,6 @@
 """Whose key is whose, as the inbox asks it at each message, on either engine of the team's database."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -73,6 +74,20 @@ async def test_a_box_of_the_settings_is_believed_until_the_database_says_otherwi
         with transaction(other_hand):
             revoke_box(other_hand, BOX, listed=listed, reason="volé", at=START)
         assert becomes(keys, LISTED, None)
+
+
+async def test_a_revocation_that_is_told_with_the_answer_to_something_else_is_heard(
+    team: Team, other_hand: Sql
+) -> None:
+    key = SigningKey.generate()
+    enrol(other_hand, key)
+    async with BoxKeys(team.database, {}) as keys:
+        assert keys.signer_of(BOX, key.id) == key.public
+        with transaction(other_hand):
+            revoke_box(other_hand, BOX, listed={}, reason="volé", at=START)
+        await asyncio.sleep(0.2)
+        assert keys.opening_key(BOX, listed=None) is None
+        assert keys.signer_of(BOX, key.id) is None
 
 
 async def test_of_what_is_not_told_the_inbox_learns_all_the_same(
