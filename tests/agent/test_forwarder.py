@@ -109,6 +109,13 @@ class Scene:
                 if name == topic(BOX, channel):
                     return payload
 
+    async def birth(self) -> Status:
+        """Return what this box says once it hears receipts; the broker still holds what those of earlier tests said."""
+        while True:
+            said = verify_status(await self.next(STATUS), box=BOX, signer_of=lambda _box, _signer: BOX_KEY.public)
+            if (said.state, said.epoch) == ("online", self.epoch):
+                return said
+
     async def receipt(
         self,
         *ranges: tuple[int, int],
@@ -283,7 +290,7 @@ async def test_what_waited_while_the_broker_was_dead_goes_out_when_it_is_back(
     tmp_path: Path, broker: Broker, desk: Desk
 ) -> None:
     async with scene(tmp_path / "box.db", broker) as stage:
-        await stage.next(STATUS)
+        await stage.birth()
         broker.kill()
         await stage.keep(desk, "100")
         await asyncio.to_thread(broker.start)
@@ -301,10 +308,7 @@ async def test_birth_says_what_the_box_is_and_a_will_belongs_to_its_session(
 
     async with scene(tmp_path / "box.db", broker) as stage:
         await stage.keep(desk, "100", "101", "102")
-        birth = verified(await stage.next(STATUS))
-        # The broker still holds what the box of an earlier test had said.
-        while (birth.state, birth.epoch) != ("online", stage.epoch):
-            birth = verified(await stage.next(STATUS))
+        birth = await stage.birth()
     # Whoever keeps the broker must not learn who is followed for what.
     assert birth.protocols == {}
     presence = Presence(box=BOX, epoch=stage.epoch, version="0.1.0", signing_key=BOX_KEY, clock=SystemClock())
@@ -320,7 +324,7 @@ async def test_what_the_team_has_seen_of_the_acts_is_heard_in_its_receipts_only_
     tmp_path: Path, broker: Broker, desk: Desk
 ) -> None:
     async with scene(tmp_path / "box.db", broker) as stage:
-        await stage.next(STATUS)
+        await stage.birth()
         await stage.keep(desk, "100")
         await stage.receipt((0, 0), key=SigningKey.generate())
         await stage.until_counted("receipt.signer")
