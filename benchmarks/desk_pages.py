@@ -23,7 +23,7 @@ from benchmarks.desk_worklist import DAY, begin, database, fill, raised
 from benchmarks.figure import quantile, say
 from coordination.bulk_rows import insert
 from coordination.database import Moment
-from coordination.observation_rows import COLUMNS
+from coordination.observation_rows import COLUMNS, OTHERS_WORDS
 from coordination.place import Place
 from coordination.sql import Sql
 from coordination.sql_database import SqlDatabase
@@ -65,7 +65,7 @@ def wear_sensor(connection: Sql, now: int) -> None:
             )
             for number, at in enumerate(times)
         ]  # fmt: skip
-        insert(connection, "observation", COLUMNS, rows)
+        insert(connection, "observation", COLUMNS, rows, others_words=OTHERS_WORDS)
 
 
 def _serve(place: Place, port: int) -> None:

@@ -60,7 +60,6 @@ def keep(connection: Sql, link: Link, answers: Answers, *, at: int) -> bool:
     )
     device = connection.execute("SELECT id FROM device WHERE box_id = ? AND name = ?", (box, name)).fetchone()[0]
     for seq, (quantity, count) in enumerate(answers.counts.items()):
-        connection.execute("INSERT INTO observation_key (box_id, epoch, seq) VALUES (?, ?, ?)", (box, epoch, seq))
         connection.execute(
             "INSERT INTO observation (patient_id, box_id, epoch, seq, device_id, quantity, count, unit, validity, t,"
             " clock, received_at, stored_at, key, quality, source, device_value, device_unit, device_time, frame)"

@@ -7,7 +7,7 @@ Not here: which rows (observation_rows), and any transaction.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from coordination.sql import Sql, storable
@@ -21,7 +21,14 @@ MOST = 500
 """Rows that one statement names."""
 
 
-def insert(connection: Sql, table: str, columns: Mapping[str, str], rows: Sequence[Sequence[Value]]) -> None:
+def insert(
+    connection: Sql,
+    table: str,
+    columns: Mapping[str, str],
+    rows: Sequence[Sequence[Value]],
+    *,
+    others_words: Collection[str],
+) -> None:
     """Insert rows, in their order.
 
     Args:
@@ -29,6 +36,7 @@ def insert(connection: Sql, table: str, columns: Mapping[str, str], rows: Sequen
         table: a name of this program's own, as are the columns.
         columns: of the values, each with its type on PostgreSQL.
         rows: the values of each.
+        others_words: the columns whose texts are not this program's own: they may have a NUL.
     """
     if not rows:
         return
@@ -36,7 +44,7 @@ def insert(connection: Sql, table: str, columns: Mapping[str, str], rows: Sequen
         places = ", ".join("?" for _ in columns)
         connection.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)  # noqa: S608
         return
-    if _has_nul(columns, rows):
+    if any(_has_nul(at, rows) for at, name in enumerate(columns) if name in others_words):
         rows = [[cast("Value", storable(value)) for value in row] for row in rows]
     cast("Postgres", connection).copy(table, list(columns), list(columns.values()), rows)
 
@@ -116,10 +124,9 @@ def parts(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
         yield items[at : at + MOST]
 
 
-def _has_nul(columns: Mapping[str, str], rows: Sequence[Sequence[Value]]) -> bool:
-    """Return whether any text has a NUL; column by column, as most have none."""
-    texts = (values for kind, values in zip(columns.values(), zip(*rows, strict=True), strict=True) if kind == "text")
-    return any("\0" in "".join(filter(None, cast("Sequence[str | None]", values))) for values in texts)
+def _has_nul(at: int, rows: Sequence[Sequence[Value]]) -> bool:
+    """Return whether any text of one column has a NUL; as most have none, all at once."""
+    return "\0" in "".join([text for row in rows if (text := cast("str | None", row[at]))])
 
 
 def _storable(column: Sequence[int | str]) -> Sequence[int | str]:

@@ -1,15 +1,18 @@
-"""Readings on their way into the table of observations: many in one go, each once.
+"""Observations on their way into their table: many in one go, each once.
 
-A number is a box's, a reading is its device's (see sql_records): what came under a number that is known, or is a
-memory of a device that is known, is not stored again. Rows wait here until `flush`, in the order in which they came;
-whoever reads or moves observations in the same transaction flushes first.
+A number is a box's, a reading is its device's (see sql_records): a memory of a device that is known is not stored
+again. That a number is new is not asked here. Rows wait until `flush`, in the order in which they came; whoever reads
+or moves observations in the same transaction flushes first.
 """
 
 from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Final
 
-from coordination.bulk_rows import Value, insert, insert_new
+from coordination.bulk_rows import Value, insert, insert_new, marks, parts
 from coordination.sql import Sql
+from exchange.messages import ObservationRecord
 
 COLUMNS: Final = {
     "patient_id": "int8",
@@ -34,56 +37,139 @@ COLUMNS: Final = {
     "frame": "bytea",
 }
 """Of `observation`, each with its type on PostgreSQL."""
-MOST_ROWS = 20_000
+OTHERS_WORDS: Final = frozenset({"key", "source", "device_value", "device_time"})
+"""The columns whose texts a box or its devices chose."""
+MOST_ROWS: Final = 20_000
 """How many rows wait at most."""
-_NUMBER: Final = ("box_id", "epoch", "seq")
 _MEMORY: Final = ("device_id", "key", "quantity", "count", "validity")
 
-Number = tuple[int, str, int]
-"""(box_id, epoch, seq)."""
 Memory = tuple[int, str, str, int, str]
 """(device_id, key, quantity, count, validity): what a device's reading is, under whichever number it comes."""
 
 
-class ObservationRows:
-    """The observations of one open transaction that are not stored yet."""
+@dataclass(slots=True)
+class _Device:
+    """A device of a box: `first` and `last` are when it spoke (ms UTC), `moved` whether that is to be kept."""
+
+    row: int
+    first: int
+    last: int
+    moved: bool = False
+
+
+class Observations:
+    """The observations of one open transaction that are not stored yet, and the devices that they are of."""
 
     def __init__(self, connection: Sql) -> None:
         self._connection = connection
-        self._rows: dict[Number, tuple[tuple[Value, ...], Memory | None]] = {}
+        self._rows: list[tuple[Value, ...]] = []
+        self._memories: list[Memory | None] = []
+        self._devices: dict[tuple[int, str], _Device] = {}
 
-    def add(self, number: Number, row: tuple[Value, ...], memory: Memory | None) -> None:
-        """Take up a row.
+    def expect(self, devices: Collection[tuple[int, str]]) -> None:
+        """Look up, in one go, some devices: (row of a box, name)."""
+        for some in parts(sorted(devices)):
+            places, values = marks(some)
+            for box, name, row, first, last in self._connection.execute(
+                "SELECT box_id, name, id, first_data_at, last_data_at FROM device"  # noqa: S608 - places of values
+                f" WHERE (box_id, name) IN (VALUES {places})",
+                values,
+            ):
+                self._devices[box, name] = _Device(row, first, last)
+
+    def add(
+        self,
+        record: ObservationRecord,
+        number: tuple[int, str, int],
+        *,
+        patient: int,
+        stored_at: int,
+        remembered: bool,
+    ) -> None:
+        """Take up an observation.
 
         Args:
-            number: of its box.
-            row: the values of `COLUMNS`.
-            memory: None of a reading that its device has no memory of.
+            record: by the right time.
+            number: (row of the box, epoch, sequence number); no one twice.
+            patient: the row.
+            stored_at: ms UTC, by the team's clock.
+            remembered: False of what no device can hand over again.
         """
-        self._rows.setdefault(number, (row, memory))
+        box, epoch, seq = number
+        # As plain texts: both engines look twice at an enumeration.
+        quantity, validity, at = str(record.quantity), str(record.validity), record.measured_at
+        device = self._devices.get((box, record.device)) or self._new_device(box, record)
+        if not device.first <= at <= device.last:
+            device.first, device.last, device.moved = min(device.first, at), max(device.last, at), True
+        self._memories.append((device.row, record.key, quantity, record.count, validity) if remembered else None)
+        self._rows.append(
+            (
+                patient,
+                box,
+                epoch,
+                seq,
+                device.row,
+                quantity,
+                record.count,
+                str(record.unit),
+                validity,
+                at,
+                str(record.clock),
+                record.received_at,
+                stored_at,
+                record.key,
+                record.quality,
+                record.source,
+                record.device_value,
+                str(record.device_unit),
+                record.device_time,
+                record.frame,
+            )
+        )
         if len(self._rows) >= MOST_ROWS:
             self.flush()
 
+    def _new_device(self, box: int, record: ObservationRecord) -> _Device:
+        at = record.measured_at
+        self._connection.execute(
+            "INSERT INTO device (box_id, name, first_data_at, last_data_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (box, record.device, at, at),
+        )
+        query = "SELECT id FROM device WHERE box_id = ? AND name = ?"
+        row = self._connection.execute(query, (box, record.device)).fetchone()[0]
+        device = self._devices[box, record.device] = _Device(row, at, at, moved=True)
+        return device
+
     def flush(self) -> None:
         """Store what waits and is new."""
-        waiting, self._rows = self._rows, {}
-        if not waiting:
-            return
-        numbers = insert_new(self._connection, "observation_key", _NUMBER, list(waiting))
-        fresh = [item for number, item in waiting.items() if number in numbers]
-        repeats = Counter(memory for _, memory in fresh if memory is not None)
-        unknown = insert_new(self._connection, "device_record", _MEMORY, list(repeats))
-        new = []
-        for row, memory in fresh:
-            if memory is not None:
-                if memory not in unknown:
-                    continue
-                unknown.discard(memory)
-                repeats[memory] -= 1
-            new.append(row)
+        rows, self._rows = self._rows, []
+        memories, self._memories = self._memories, []
+        repeats = Counter(memory for memory in memories if memory is not None)
+        if repeats:
+            unknown = insert_new(self._connection, "device_record", _MEMORY, list(repeats))
+            new = []
+            for row, memory in zip(rows, memories, strict=True):
+                if memory is not None:
+                    if memory not in unknown:
+                        continue
+                    unknown.discard(memory)
+                    repeats[memory] -= 1
+                new.append(row)
+            rows = new
+            self._connection.executemany(
+                "UPDATE device_record SET repeats = repeats + ?"
+                " WHERE (device_id, key, quantity, count, validity) = (?, ?, ?, ?, ?)",
+                [(times, *memory) for memory, times in repeats.items() if times],
+            )
+        insert(self._connection, "observation", COLUMNS, rows, others_words=OTHERS_WORDS)
+
+    def keep_devices(self) -> None:
+        """Keep when devices spoke first and last."""
+        moved = [device for _, device in sorted(self._devices.items(), key=lambda item: item[0]) if device.moved]
         self._connection.executemany(
-            "UPDATE device_record SET repeats = repeats + ?"
-            " WHERE (device_id, key, quantity, count, validity) = (?, ?, ?, ?, ?)",
-            [(times, *memory) for memory, times in repeats.items() if times],
+            "UPDATE device SET first_data_at = least(first_data_at, ?), last_data_at = greatest(last_data_at, ?)"
+            " WHERE id = ?",
+            [(device.first, device.last, device.row) for device in moved],
         )
-        insert(self._connection, "observation", COLUMNS, new)
+        for device in moved:
+            device.moved = False

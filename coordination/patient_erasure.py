@@ -159,11 +159,6 @@ def _memory_of_devices(connection: Sql, patient: int) -> None:
         " (SELECT device_id, key, quantity, count, validity FROM observation WHERE patient_id = ?)",
         (patient,),
     )
-    connection.execute(
-        "DELETE FROM observation_key WHERE (box_id, epoch, seq) IN"
-        " (SELECT box_id, epoch, seq FROM observation WHERE patient_id = ?)",
-        (patient,),
-    )
 
 
 def _rows(connection: Sql, patient: int, pseudonym: str) -> None:

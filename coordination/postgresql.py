@@ -19,6 +19,7 @@ import psycopg
 from psycopg import ClientCursor
 from psycopg.adapt import Transformer
 from psycopg.pq import TransactionStatus
+from psycopg.types.string import BytesBinaryDumper
 
 from alerting.alert import Sentence
 from coordination.errors import CoordinationError, DatabaseBusyError, DatabaseUnusableError
@@ -83,10 +84,13 @@ class Postgres:
         Texts are without NUL.
         """
         statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
-        with self._connection.cursor() as cursor, cursor.copy(statement) as target:
-            target.set_types(types)
-            for row in rows:
-                target.write_row(row)
+        with self._connection.cursor() as cursor:
+            # Bytes would be written by psycopg's slower class for the DB-API's Binary.
+            cursor.adapters.register_dumper(bytes, BytesBinaryDumper)
+            with cursor.copy(statement) as target:
+                target.set_types(types)
+                for row in rows:
+                    target.write_row(row)
 
     def listen(self, channel: str) -> None:
         """Hear from now on what is told on a channel, whose name is this program's own (`told`)."""
@@ -353,7 +357,7 @@ _WORDS = (
     (r"\bBLOB\b", "BYTEA"),
     (r"\bifnull\(", "coalesce("),
 )
-_OF_MANY = re.compile(r"CREATE TABLE (observation|observation_key|device_record) ")
+_OF_MANY = re.compile(r"CREATE TABLE (observation|device_record) ")
 
 
 def of_postgresql(statement: str) -> str:

@@ -109,14 +109,6 @@ CREATE TABLE declared_gap (
 CREATE UNIQUE INDEX declared_gap_once ON declared_gap (box_id, epoch, first) WHERE first IS NOT NULL;
 CREATE INDEX declared_gap_patient ON declared_gap (patient_id, "from");
 
--- What makes an observation unique, without its time: observations themselves may be partitioned by time.
-CREATE TABLE observation_key (
-    box_id INTEGER NOT NULL REFERENCES box (id),
-    epoch TEXT NOT NULL,
-    seq INTEGER NOT NULL,
-    PRIMARY KEY (box_id, epoch, seq)
-) STRICT, WITHOUT ROWID;
-
 -- What a device's reading is, whichever number it came under: a device hands its memory over again to a box that lost
 -- what it knew of it. One that was dated by its arrival in a stream is nobody's memory, and not here.
 CREATE TABLE device_record (

@@ -203,6 +203,10 @@ _ENROLMENT_AT_THE_DESK: Final = (
     "ALTER TABLE enrolment ADD COLUMN patient TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE enrolment ADD COLUMN protocol TEXT NOT NULL DEFAULT ''",
 )
+_NUMBERS_ONCE: Final = (
+    # received_range says which numbers came.
+    "DROP TABLE observation_key",
+)
 STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
     {
         2: _ALERT_WHOLE,
@@ -218,6 +222,7 @@ STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
         12: PROBLEMS,
         13: _ENROLMENT_AT_THE_DESK,
         14: SELF_REPORT,
+        15: _NUMBERS_ONCE,
     }
 )
 """Version -> what makes it of the one before."""

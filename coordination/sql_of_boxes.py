@@ -86,7 +86,10 @@ class Corrections:
 
     def applied(self, box: int, epoch: str, seq: int, record: ObservationRecord) -> ObservationRecord:
         """Return an observation of a box (its row) by the time that its box has found out since."""
-        offset = self.offset(box, epoch, seq) if self.within(box, epoch) else None
+        known = self._known.get((box, epoch))
+        if known is not None and not known:
+            return record
+        offset = self.offset(box, epoch, seq)
         if offset is None:
             return record
         received_at = record.received_at + offset

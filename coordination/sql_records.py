@@ -1,7 +1,7 @@
 """Storing each record once: ranges first, then whose it is, then its own table.
 
-The received ranges decide what is new. The primary key of observation_key is the lock behind that door: should the
-two ever disagree, a reading is still not stored twice.
+The received ranges decide what is new, and they alone: who stores is one at a time, and a range is kept in the
+transaction that keeps its records.
 
 A number is a box's, a reading is its device's. A box that lost what it knew of a device, because its database was
 damaged or what it held of a stream gave way, takes the device's memory over again under other numbers: the same
@@ -16,11 +16,10 @@ from typing import Self
 import msgspec
 
 from coordination.alert_events import AlertEvent
-from coordination.attribution import TO_ATTRIBUTE, Assignment, Reason, assigned, reason_to_set_apart, unassigned
+from coordination.attribution import TO_ATTRIBUTE, Assignment, Owners, Reason, assigned, unassigned
 from coordination.audit_witness import Witness
-from coordination.bulk_rows import marks, parts
 from coordination.erased_patients import is_erased
-from coordination.observation_rows import ObservationRows
+from coordination.observation_rows import Observations
 from coordination.ranges import merge
 from coordination.received_ranges import ReceivedRanges
 from coordination.sql import Sql
@@ -89,18 +88,17 @@ class Records:
         self._connection = connection
         self._alerts = Alerts(connection)
         self._witness = Witness(connection)
-        self._observations = ObservationRows(connection)
+        self._observations = Observations(connection)
         self._stored_at = stored_at
         self._boxes = roster.boxes
         self._patients = roster.patients
         self._assignments = roster.assignments
+        self._owners = Owners(roster.assignments)
         self._ranges = ReceivedRanges(connection)
         self._received: dict[tuple[str, str], list[Range]] = defaultdict(list)
         self._strangers: set[str] = set()
         self._corrections = Corrections(connection)
         self._corrected: set[int] = set()
-        self._devices: dict[tuple[int, str], tuple[int, int, int]] = {}
-        self._spoke: set[tuple[int, str]] = set()
         self._gaps: set[int] = set()
         self.sang: set[str] = set()
         """The boxes whose canary was among the records."""
@@ -110,19 +108,14 @@ class Records:
         headers = [(self._boxes[opened.header.box], opened.header) for opened in envelopes]
         self._ranges.expect([(box, header.epoch, Range(header.first, header.last)) for box, header in headers])
         self._corrections.expect({(box, header.epoch) for box, header in headers})
-        records = [
-            (box, record) for (box, _), opened in zip(headers, envelopes, strict=True) for record in opened.records
-        ]
-        self._alerts.expect({record.alert_id for _, record in records if isinstance(record, AlertRecord)})
-        devices = {(box, record.device) for box, record in records if isinstance(record, ObservationRecord)}
-        for some in parts(sorted(devices)):
-            places, values = marks(some)
-            for box, name, *known in self._connection.execute(
-                "SELECT box_id, name, id, first_data_at, last_data_at FROM device"  # noqa: S608 - places of values
-                f" WHERE (box_id, name) IN (VALUES {places})",
-                values,
-            ):
-                self._devices[box, name] = (known[0], known[1], known[2])
+        alerts: set[str] = set()
+        devices: set[tuple[int, str]] = set()
+        for (box, _), opened in zip(headers, envelopes, strict=True):
+            alerts |= {record.alert_id for record in opened.records if isinstance(record, AlertRecord)}
+            named = {record.device for record in opened.records if isinstance(record, ObservationRecord)}
+            devices |= {(box, name) for name in named}
+        self._alerts.expect(alerts)
+        self._observations.expect(devices)
 
     def add(self, opened: Opened) -> bool:
         """Store the records of an envelope that are new; return whether any was."""
@@ -168,16 +161,7 @@ class Records:
             if not self._asks_for_assignment(team.box):
                 self._alerts.say(assigned(team, self._stored_at), self._stored_at)
         self._observations.flush()
-        self._keep_devices()
-
-    def _keep_devices(self) -> None:
-        """Keep when the devices of the batch spoke first and last."""
-        self._connection.executemany(
-            "UPDATE device SET first_data_at = least(first_data_at, ?), last_data_at = greatest(last_data_at, ?)"
-            " WHERE id = ?",
-            [(first, last, row) for row, first, last in map(self._devices.__getitem__, sorted(self._spoke))],
-        )
-        self._spoke.clear()
+        self._observations.keep_devices()
 
     def received(self) -> Mapping[str, Sequence[Received]]:
         """Return what a receipt says to each box of every envelope added, whether new or seen before."""
@@ -199,7 +183,7 @@ class Records:
         self._observations.flush()
         for row in self._corrected | self._gaps:
             move_gaps(self._connection, self._corrections, box=row)
-        self._keep_devices()
+        self._observations.keep_devices()
         if not self._strangers:
             return
         asking = {team.box for team in self._alerts.standing(TO_ATTRIBUTE)}
@@ -213,11 +197,18 @@ class Records:
         elif not isinstance(record, AlertRecord):
             self._of_box(place, seq, record)
             return None
-        reason = reason_to_set_apart(record, place.box, self._assignments.get(place.box, ()))
+        reason = self._owners.reason(record, place.box)
         if reason is not None:
             return reason
         if isinstance(record, ObservationRecord):
-            self._observation(place, seq, record)
+            self._observations.add(
+                record,
+                (place.row, place.epoch, seq),
+                patient=self._patients[record.patient],
+                stored_at=place.stored_at,
+                # What a stream brought has no memory: it was heard when it was sent, and never again.
+                remembered=place.lane != LANE_DENSE or not is_by_arrival(record),
+            )
             return None
         patient = self._patients.get(record.patient)
         if not self._alerts.owner_is(record.alert_id, patient):
@@ -247,56 +238,6 @@ class Records:
                 patient = self._patients.get(record.patient) if known else None
                 keep_gap(self._connection, record, box=box, patient=patient, at=at, said=(place.epoch, seq))
                 self._gaps.add(box)
-
-    def _observation(self, place: _Place, seq: int, record: ObservationRecord) -> None:
-        # As plain texts: both engines look twice at an enumeration.
-        quantity, validity = str(record.quantity), str(record.validity)
-        device = self._device(place.row, record)
-        # What a stream brought has no memory: it was heard when it was sent, and never again.
-        remembered = place.lane != LANE_DENSE or not is_by_arrival(record)
-        self._observations.add(
-            (place.row, place.epoch, seq),
-            (
-                self._patients[record.patient],
-                place.row,
-                place.epoch,
-                seq,
-                device,
-                quantity,
-                record.count,
-                str(record.unit),
-                validity,
-                record.measured_at,
-                str(record.clock),
-                record.received_at,
-                place.stored_at,
-                record.key,
-                record.quality,
-                record.source,
-                record.device_value,
-                str(record.device_unit),
-                record.device_time,
-                record.frame,
-            ),
-            (device, record.key, quantity, record.count, validity) if remembered else None,
-        )
-
-    def _device(self, box: int, record: ObservationRecord) -> int:
-        at = record.measured_at
-        known = self._devices.get((box, record.device))
-        if known is None:
-            self._connection.execute(
-                "INSERT INTO device (box_id, name, first_data_at, last_data_at) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT DO NOTHING",
-                (box, record.device, at, at),
-            )
-            query = "SELECT id FROM device WHERE box_id = ? AND name = ?"
-            known = (self._connection.execute(query, (box, record.device)).fetchone()[0], at, at)
-        elif known[1] <= at <= known[2]:
-            return known[0]
-        self._devices[box, record.device] = (known[0], min(known[1], at), max(known[2], at))
-        self._spoke.add((box, record.device))
-        return known[0]
 
     def _set_apart(self, place: _Place, seq: int, record: Record, reason: Reason) -> None:
         if not isinstance(record, PatientRecord) or is_erased(self._connection, record.patient):

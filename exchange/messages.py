@@ -48,7 +48,7 @@ Count = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 
 
 class ObservationRecord(
-    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, tag="observation"
+    Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, gc=False, tag="observation"
 ):
     """One Reading of one patient."""
 

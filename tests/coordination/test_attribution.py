@@ -2,9 +2,11 @@
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from alerting.alert import Category, ChangeKind
-from coordination.attribution import Assignment, Reason, reason_to_set_apart
+from coordination.attribution import Assignment, Owners, Reason, reason_to_set_apart
 from coordination.view import View
 from devices.reading import Unit
 from exchange.messages import UNATTRIBUTED, AlertRecord, ObservationRecord, PatientRecord, Range
@@ -36,6 +38,37 @@ def test_dated_assignments_decide(
 ) -> None:
     assert reason_to_set_apart(record, BOX, assignments) is reason
     assert reason_to_set_apart(record, OTHER_BOX, assignments) is not None
+
+
+@given(
+    st.lists(
+        st.builds(
+            Assignment,
+            patient=st.sampled_from((PATIENT, OTHER_PATIENT)),
+            box=st.just(BOX),
+            since=st.integers(START, START + 6),
+            until=st.one_of(st.none(), st.integers(START, START + 9)),
+            time_zone=st.just("Europe/Paris"),
+        ),
+        max_size=5,
+    ),
+    st.lists(
+        st.tuples(
+            st.sampled_from((PATIENT, OTHER_PATIENT, UNATTRIBUTED)),
+            st.integers(START - 1, START + 10),
+            st.sampled_from((Unit.MG_PER_DL, Unit.MMOL_PER_L)),
+        ),
+        max_size=20,
+    ),
+)
+def test_a_stream_is_whose_each_of_its_values_is(
+    assignments: list[Assignment], values: list[tuple[str, int, Unit]]
+) -> None:
+    owners = Owners({BOX: assignments})
+    for patient, at, unit in values:
+        record = glucose(0, patient=patient, measured_at=at, unit=unit)
+        assert owners.reason(record, BOX) is reason_to_set_apart(record, BOX, assignments)
+    assert owners.reason(glucose(0), OTHER_BOX) is Reason.PATIENT
 
 
 def test_a_strangers_record_is_receipted_set_apart_and_alerted_once(team: Team) -> None:

@@ -32,7 +32,6 @@ from tests.coordination.kit import (
 
 TABLES = (
     "observation",
-    "observation_key",
     "received_range",
     "alert",
     "alert_event",
@@ -136,7 +135,7 @@ def test_what_is_compared_is_what_should_be_there() -> None:
         if getattr(record, "patient", None) != OTHER_PATIENT and record != glucose(-100_000)
     ]
     readings = [record for record in own if isinstance(record, ObservationRecord)]
-    assert len(IN_ORDER["observation"]) == len(IN_ORDER["observation_key"]) == 2 * len(readings)
+    assert len(IN_ORDER["observation"]) == 2 * len(readings)
     assert IN_ORDER["received_range"] == [(BOX, EPOCH, 0, len(RECORDS) - 1), (BOX, OTHER_EPOCH, 0, len(RECORDS) - 1)]
     assert len(IN_ORDER["to_attribute"]) == 2 * (len(RECORDS) - len(own))
     kinds = {row[0]: row[5] for row in IN_ORDER["alert"] if row[3] == "box"}
@@ -158,7 +157,7 @@ def test_an_envelope_that_overlaps_what_came_before_adds_only_the_rest(team: Tea
     ]
 
 
-def test_the_key_table_stands_behind_the_ranges(team: Team) -> None:
+def test_what_devices_remember_stands_behind_the_ranges(team: Team) -> None:
     database = team.open_database()
     team.store(database, team.opened(0, [glucose(0)]))
     database._connection.execute("DELETE FROM received_range")
