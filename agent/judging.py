@@ -38,7 +38,7 @@ from agent.turns import Turns
 from alerting.alert import AlertChange, ChangeKind
 from alerting.engine import Engine, Lateness
 from alerting.errors import SnapshotError
-from alerting.protocol_change import applied
+from alerting.protocol_change import applied, moved
 from devices.clock import Clock
 from exchange.sealing import Sealer
 
@@ -358,6 +358,8 @@ class Judging(TechnicalJudging):
         if righting is None:
             rules = {rule.id for rule in patient.protocol.rules}
             changes += applied(standing, engine.open_alerts, rules=rules, now=now)
+            for alert, onset in moved(standing, changes):
+                engine.carry_on(alert, onset)
         else:
             changes += told_anew(
                 engine,

@@ -8,7 +8,7 @@ done about it is carried along.
 What is not here: judging the history (engine), and what people did (`Engine.inherit`).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 from alerting.alert import AlertChange, ChangeKind, Sentence
@@ -48,12 +48,12 @@ def applied(
         if same is not None:
             going_on += _continued(same, change)
             continue
-        moved = next((one for one in left if one.rule == change.rule), None)
-        if moved is None:
+        other = next((one for one in left if one.rule == change.rule), None)
+        if other is None:
             going_on.append(_raised(change, now))
         else:
-            left.remove(moved)
-            going_on.append(replace(change, kind=ChangeKind.REVISED, supersedes=moved.alert_id, late=False))
+            left.remove(other)
+            going_on.append(replace(change, kind=ChangeKind.REVISED, supersedes=other.alert_id, late=False))
     ended = [
         replace(
             change,
@@ -64,6 +64,22 @@ def applied(
         for change in left
     ]
     return (*ended, *going_on)
+
+
+def moved(standing: Sequence[AlertChange], changes: Sequence[AlertChange]) -> Iterator[tuple[str, int]]:
+    """Yield (id, onset before) of each alert that goes on under another onset: for `Engine.carry_on`.
+
+    Not of those that a protocol of another name told: its alerts have ids that this one cannot name.
+
+    Args:
+        standing: see `applied`.
+        changes: what `applied` returned.
+    """
+    before = {change.alert_id: change for change in standing}
+    for change in changes:
+        same = before.get(change.supersedes or "")
+        if change.kind is ChangeKind.REVISED and same is not None and same.protocol == change.protocol:
+            yield change.alert_id, same.onset
 
 
 def _continued(before: AlertChange, after: AlertChange) -> list[AlertChange]:

@@ -6,7 +6,7 @@ carry, never by when they came. Within a lineage (the epochs of one database) th
 follow each other by the earliest time at which the box sealed one of their changes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from alerting.alert import Priority
@@ -37,6 +37,21 @@ class AlertEvent:
 
 def latest(events: Sequence[AlertEvent]) -> AlertEvent:
     """Return the change that says how the alert is now; `events` is not empty, its order does not matter."""
+    return max(events, key=_order(events))
+
+
+def continues(events: Sequence[AlertEvent]) -> str | None:
+    """Return the alert that this one goes on from, None for one of its own.
+
+    It is the last that any change names: once an alert goes on from another, a change that does not repeat it, such as
+    its end, must not let the other one stand again.
+    """
+    named = [event for event in events if event.record.supersedes is not None]
+    return max(named, key=_order(events)).record.supersedes if named else None
+
+
+def _order(events: Sequence[AlertEvent]) -> Callable[[AlertEvent], tuple[int, str, int, int, int, str]]:
+    """Return the place of each of these changes among them."""
     began: dict[tuple[int, str], int] = {}
     for event in events:
         speaker = (event.box, lineage(event.epoch))
@@ -47,4 +62,4 @@ def latest(events: Sequence[AlertEvent]) -> AlertEvent:
         # A database that was set back gives numbers again, under another epoch, before it knows.
         return began[event.box, stem], stem, event.box, event.seq, event.created, event.epoch
 
-    return max(events, key=place)
+    return place

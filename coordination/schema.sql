@@ -548,6 +548,8 @@ CREATE TABLE audit_witness (
 -- version counts what people did with the row. every_days: how often a link is due, null when somebody asks; way: how
 -- it reaches the person. cursor: the last observation that was judged; snapshot: of the engine after it; due_at: when
 -- passing time next tells something; judged_at: when it was last judged; attempts: of judging that did not end.
+-- judged_hash: of the protocol that the snapshot is of, '' before any. change_...: other thresholds of one under way, by
+-- whom and when they were proposed; '' and null while nobody proposes any.
 CREATE TABLE self_report (
     patient_id INTEGER PRIMARY KEY REFERENCES patient (id),
     questionnaire TEXT NOT NULL,
@@ -568,7 +570,13 @@ CREATE TABLE self_report (
     snapshot BLOB,
     due_at INTEGER,
     judged_at INTEGER NOT NULL DEFAULT 0,
-    attempts INTEGER NOT NULL DEFAULT 0
+    attempts INTEGER NOT NULL DEFAULT 0,
+    judged_hash TEXT NOT NULL DEFAULT '',
+    change_hash TEXT NOT NULL DEFAULT '',
+    change_text TEXT NOT NULL DEFAULT '',
+    change_by TEXT NOT NULL DEFAULT '',
+    change_id INTEGER,
+    change_at INTEGER
 ) STRICT;
 
 -- One row a link. token_hash: SHA-256 of what stands in the link, null before it is made; the link itself is nowhere.

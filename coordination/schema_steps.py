@@ -10,7 +10,7 @@ from typing import Final
 
 from coordination.command_tables import COMMANDS
 from coordination.problem_tables import PROBLEMS
-from coordination.self_report_tables import SELF_REPORT
+from coordination.self_report_tables import ADAPTED, SELF_REPORT
 
 _ALERT_WHOLE: Final = (
     "ALTER TABLE alert ADD COLUMN audience TEXT NOT NULL DEFAULT 'nurse'",
@@ -206,6 +206,7 @@ _ENROLMENT_AT_THE_DESK: Final = (
 _NUMBERS_ONCE: Final = (
     # received_range says which numbers came.
     "DROP TABLE observation_key",
+    *ADAPTED,
 )
 STEPS: Final[Mapping[int, tuple[str, ...]]] = MappingProxyType(
     {

@@ -1,6 +1,7 @@
 """Whom the team follows by questionnaire, and by which care protocol: what people decide about it.
 
-- One person proposes, another one confirms: thresholds are two people's (DECISIONS 19). Until then nothing is judged.
+- One person proposes, another one confirms: thresholds are two people's (DECISIONS 19). Until then nothing is judged;
+  what is under way goes on as it is.
 - A protocol that judges answers is the team's, beside the one that the patient's box applies: it has another name, so
   that their alerts are never taken for each other, and one questionnaire asks all that it judges.
 - Every act says which version of the row its person looked at; when it has changed since, nothing is done.
@@ -8,34 +9,36 @@
 What is not here: judging (self_report_judging), links (questionnaire_links), who may (desk.access).
 """
 
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from alerting.alert import Sentence
 from alerting.care_protocol import CareProtocol
-from alerting.protocol_file import read_protocol
+from alerting.protocol_file import Packs, check_protocol
 from alerting.protocol_writer import write_protocol
 from coordination.audit_log import AuditLog
+from coordination.draft_text import first_text, with_values
 from coordination.errors import CoordinationError
 from coordination.handling import Handler
-from coordination.protocol_sources import pack_bytes, packaged_protocols, protocol_bytes
+from coordination.packs import FaultyError, all_packs, meaning_of
 from coordination.questionnaire_links import Way, void_all
 from coordination.questionnaires import Questionnaire, asking
 from coordination.sql import Sql
 from exchange.audit_chain import Act, Erasable
 
 DAY_MS = 86_400_000
-_NOWHERE = Path()
-"""Protocols that ship are in no folder."""
 LONGEST_DAYS = 31
 """Days from one link to the next, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pathway:
-    """A care protocol that judges answers, and a questionnaire that asks all of them."""
+    """A care protocol that judges answers, and a questionnaire that asks all of them.
 
+    `pack` is the name under which the team has it.
+    """
+
+    pack: str
     protocol: CareProtocol
     questionnaire: Questionnaire
 
@@ -44,42 +47,63 @@ class SelfReportError(CoordinationError):
     """What was asked for cannot be done."""
 
 
-@cache
-def pathways() -> tuple[Pathway, ...]:
-    """Return the pathways that ship: each protocol that judges answers, with the first questionnaire that asks them.
-
-    Read once a process: what ships does not change under it.
-
-    Raises:
-        CoordinationError: a file that ships is not as it must be.
-    """
-    found = []
-    for name in packaged_protocols():
-        if b"symptom_" not in protocol_bytes(name, _NOWHERE):
-            continue
-        protocol = read_protocol(
-            protocol_bytes(name, _NOWHERE), name_hint=name, packs=lambda pack: pack_bytes(pack, _NOWHERE)
-        )
-        if protocol.asked:
-            found += [Pathway(protocol=protocol, questionnaire=one) for one in asking(protocol.asked)[:1]]
-    return tuple(found)
+def pathways(connection: Sql, team: int) -> tuple[Pathway, ...]:
+    """Return a team's pathways: each of its packs that judges answers, what its physicians made of it included."""
+    packs = ((pack.name, meaning_of(connection, team, pack)) for pack in all_packs(connection, team))
+    return asking_pathways({name: protocol for name, protocol in packs if protocol is not None})
 
 
-def pathway(name: str) -> Pathway:
-    """Return the pathway of a protocol.
+def asking_pathways(packs: Mapping[str, CareProtocol]) -> tuple[Pathway, ...]:
+    """Return those of some packs (by name) that judge answers, each with the first questionnaire that asks them all."""
+    return tuple(
+        Pathway(pack=name, protocol=protocol, questionnaire=questionnaire)
+        for name, protocol in packs.items()
+        if protocol.asked
+        for questionnaire in asking(protocol.asked)[:1]
+    )
+
+
+def pathway(connection: Sql, team: int, pack: str) -> Pathway:
+    """Return a pathway of a team.
 
     Raises:
         SelfReportError: there is none.
     """
-    known = pathways()
-    found = next((one for one in known if one.protocol.name == name), None)
+    known = pathways(connection, team)
+    found = next((one for one in known if one.pack == pack), None)
     if found is None:
-        names = ", ".join(one.protocol.name for one in known)
+        names = ", ".join(one.pack for one in known)
         raise SelfReportError(
             Sentence(fr="Ce suivi n'existe pas.", en="There is no such follow-up."),
             hint=Sentence(fr=f"Choisir parmi : {names}.", en=f"Choose one of: {names}."),
         )
     return found
+
+
+def adapted(
+    chosen: Pathway,
+    values: Mapping[tuple[str, str], object],
+    *,
+    packs: Packs,
+    holding: CareProtocol | None = None,
+) -> Pathway:
+    """Return a pathway with other numbers, within the limits of its pack.
+
+    Args:
+        chosen: the pathway.
+        values: (table, key) -> as a protocol file writes it.
+        packs: finds the packs of the team.
+        holding: what the follow-up is judged by so far, and differs from; None: the pathway as it is.
+
+    Raises:
+        FaultyError: a number may not be so, or the pathway has changed so that this does not go with it.
+    """
+    text = first_text(chosen.pack, chosen.protocol, holding=holding or chosen.protocol, patient="")
+    text = with_values(text, values, pack_rules=frozenset(rule.id for rule in chosen.protocol.rules))
+    checked = check_protocol(text.encode(), packs=packs)
+    if checked.protocol is None:
+        raise FaultyError(checked.faults)
+    return replace(chosen, protocol=checked.protocol)
 
 
 def propose(connection: Sql, patient: int, chosen: Pathway, *, by: Handler, seen: int, at: int) -> bool:
@@ -101,11 +125,7 @@ def propose(connection: Sql, patient: int, chosen: Pathway, *, by: Handler, seen
         return False
     if row is None and seen != -1:
         return False
-    text = write_protocol(protocol)
-    connection.execute(
-        "INSERT INTO care_protocol (hash, text, first_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        (protocol.protocol_hash, text, at),
-    )
+    text = _kept(connection, protocol, at)
     connection.execute(
         "INSERT INTO self_report (patient_id, questionnaire, protocol, protocol_hash, protocol_text, proposed_by,"
         " proposed_id, proposed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -115,6 +135,7 @@ def propose(connection: Sql, patient: int, chosen: Pathway, *, by: Handler, seen
         " proposed_id = excluded.proposed_id,"
         " proposed_at = excluded.proposed_at, confirmed_by = '', since = NULL, ended_at = NULL, every_days = NULL,"
         " next_link_at = NULL, cursor = 0, snapshot = NULL, due_at = NULL, judged_at = 0, attempts = 0,"
+        " judged_hash = '', change_hash = '', change_text = '', change_by = '', change_id = NULL, change_at = NULL,"
         " version = self_report.version + 1",
         (patient, chosen.questionnaire.name, protocol.name, protocol.protocol_hash, text, by.name, by.row, at),
     )
@@ -122,18 +143,71 @@ def propose(connection: Sql, patient: int, chosen: Pathway, *, by: Handler, seen
     return True
 
 
+def propose_change(connection: Sql, patient: int, other: Pathway, *, by: Handler, seen: int, at: int) -> bool:
+    """Propose other thresholds for a follow-up under way, which goes on by its own until somebody confirms them.
+
+    Args and False: see `propose`; `other` is the follow-up's pathway with the numbers proposed.
+    """
+    protocol = other.protocol
+    changed = connection.execute(
+        "UPDATE self_report SET change_hash = ?, change_text = ?, change_by = ?, change_id = ?, change_at = ?,"
+        " version = version + 1 WHERE patient_id = ? AND version = ? AND since IS NOT NULL AND ended_at IS NULL"
+        " AND protocol = ? AND questionnaire = ? AND protocol_hash <> ?",
+        (
+            protocol.protocol_hash,
+            _kept(connection, protocol, at),
+            by.name,
+            by.row,
+            at,
+            patient,
+            seen,
+            protocol.name,
+            other.questionnaire.name,
+            protocol.protocol_hash,
+        ),
+    ).rowcount
+    if changed:
+        _enter(connection, Act.SELF_REPORT_PROPOSED, patient, by=by.name, at=at, of="change_hash")
+    return bool(changed)
+
+
+def withdraw_change(connection: Sql, patient: int, *, seen: int) -> bool:
+    """Take back thresholds that were proposed for a follow-up under way. Args and False: see `propose`."""
+    return bool(
+        connection.execute(
+            "UPDATE self_report SET change_hash = '', change_text = '', change_by = '', change_id = NULL,"
+            " change_at = NULL, version = version + 1 WHERE patient_id = ? AND version = ? AND change_text <> ''",
+            (patient, seen),
+        ).rowcount
+    )
+
+
 def confirm(connection: Sql, patient: int, *, by: Handler, seen: int, at: int) -> bool:
-    """Let a proposed follow-up begin; False when it is not as its person saw it, or they proposed it themselves.
+    """Let a proposed follow-up begin, or one under way go on by the thresholds proposed for it.
 
     Args: see `propose`.
+
+    Returns:
+        False when it is not as its person saw it, or they proposed it themselves.
     """
-    changed = connection.execute(
+    begun = connection.execute(
         "UPDATE self_report SET confirmed_by = ?, since = ?, due_at = ?, version = version + 1"
         " WHERE patient_id = ? AND version = ? AND since IS NULL AND ended_at IS NULL AND proposed_id <> ?",
         (by.name, at, at, patient, seen, by.row),
     ).rowcount
-    if changed:
+    if begun:
         _enter(connection, Act.SELF_REPORT_BEGUN, patient, by=by.name, at=at)
+        return True
+    changed = connection.execute(
+        "UPDATE self_report SET protocol_hash = change_hash, protocol_text = change_text, proposed_by = change_by,"
+        " proposed_id = change_id, proposed_at = change_at, confirmed_by = ?, due_at = ?, change_hash = '',"
+        " change_text = '', change_by = '', change_id = NULL, change_at = NULL, attempts = 0, version = version + 1"
+        " WHERE patient_id = ? AND version = ? AND since IS NOT NULL AND ended_at IS NULL AND change_text <> ''"
+        " AND change_id <> ?",
+        (by.name, at, patient, seen, by.row),
+    ).rowcount
+    if changed:
+        _enter(connection, Act.SELF_REPORT_ADAPTED, patient, by=by.name, at=at)
     return bool(changed)
 
 
@@ -169,9 +243,19 @@ def plan(connection: Sql, patient: int, *, every_days: int | None, way: Way, see
     )
 
 
-def _enter(connection: Sql, act: Act, patient: int, *, by: str, at: int) -> None:
+def _kept(connection: Sql, protocol: CareProtocol, at: int) -> str:
+    """Keep the text of a protocol by its hash, and return it."""
+    text = write_protocol(protocol)
+    connection.execute(
+        "INSERT INTO care_protocol (hash, text, first_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        (protocol.protocol_hash, text, at),
+    )
+    return text
+
+
+def _enter(connection: Sql, act: Act, patient: int, *, by: str, at: int, of: str = "protocol_hash") -> None:
     pseudonym, protocol, protocol_hash = connection.execute(
-        "SELECT pseudonym, protocol, protocol_hash FROM self_report JOIN patient ON patient.id = patient_id"
+        f"SELECT pseudonym, protocol, {of} FROM self_report JOIN patient ON patient.id = patient_id"  # noqa: S608 - ours
         " WHERE patient_id = ?",
         (patient,),
     ).fetchone()

@@ -6,6 +6,7 @@
   has a patient.
 - A reading that came late, or was dated anew, has what was told put right: added, revised, retracted.
 - What makes judging fail is left out after the third time, and told as a technical alert.
+- Other thresholds judge what is kept silently; alerts that still stand go on, and those that no longer do are ended.
 
 Not here: when to judge (self_report_worker), and what people decide about it (self_report).
 """
@@ -22,6 +23,7 @@ from alerting.alert import Acknowledgement, AlertChange, Category, ChangeKind, P
 from alerting.care_protocol import CareProtocol
 from alerting.engine import ENGINE_VERSION, Engine, Lateness
 from alerting.errors import HistoryError, SnapshotError, UnknownAlertError
+from alerting.protocol_change import applied, moved
 from alerting.protocol_file import read_protocol
 from alerting.stream import lateness_bound
 from coordination.attribution import TeamChange
@@ -55,6 +57,12 @@ class _Course:
     ended_at: int | None
     cursor: int
     snapshot: bytes | None
+    judged_hash: str
+
+    @property
+    def adapted(self) -> bool:
+        """Whether other thresholds hold now than those that it was last judged by."""
+        return self.snapshot is not None and self.judged_hash not in {"", self.protocol.protocol_hash}
 
     def says(self, change: AlertChange) -> TeamChange:
         """Return a change as the team says it."""
@@ -156,8 +164,16 @@ def _judge(connection: Sql, patient: int, *, now: int, leave_out: bool) -> None:
     top = connection.execute("SELECT coalesce(max(id), 0) FROM observation").fetchone()[0]
     due = [at for at in (engine.next_deadline(), engine.next_step()) if at is not None]
     connection.execute(
-        "UPDATE self_report SET cursor = ?, snapshot = ?, due_at = ?, judged_at = ?, attempts = 0 WHERE patient_id = ?",
-        (max(top, course.cursor), engine.snapshot(), min(due, default=None), now, patient),
+        "UPDATE self_report SET cursor = ?, snapshot = ?, due_at = ?, judged_at = ?, judged_hash = ?, attempts = 0"
+        " WHERE patient_id = ?",
+        (
+            max(top, course.cursor),
+            engine.snapshot(),
+            min(due, default=None),
+            now,
+            course.protocol.protocol_hash,
+            patient,
+        ),
     )
 
 
@@ -170,6 +186,8 @@ def _judged(connection: Sql, course: _Course, now: int, *, leave_out: bool) -> t
             [] if leave_out else [one.reading for one in _readings(connection, course, begin=begin) if one.judgeable]
         )
         return engine, [*engine.feed(history), *engine.tick(now)]
+    if course.adapted:
+        return _adapted(connection, course, now, leave_out=leave_out)
     try:
         engine = Engine.restore(course.protocol, course.snapshot, zone=course.zone)
         new = [] if leave_out else _readings(connection, course, after=course.cursor)
@@ -193,8 +211,8 @@ def _take(connection: Sql, course: _Course, engine: Engine, new: Sequence[_Kept]
     return engine.rejudge(history)
 
 
-def _anew(connection: Sql, course: _Course, now: int) -> tuple[Engine, list[AlertChange]]:
-    """Judge everything from the beginning, and tell only what differs from what was told."""
+def _begun_after(course: _Course) -> Engine:
+    """Return an engine that has judged nothing, with what people did under the one before."""
     engine = _begun(course)
     if course.snapshot is not None:
         try:
@@ -202,6 +220,30 @@ def _anew(connection: Sql, course: _Course, now: int) -> tuple[Engine, list[Aler
         except SnapshotError:
             # What people did is in the record of acts, and is handed over again below.
             engine = _begun(course)
+    return engine
+
+
+def _adapted(connection: Sql, course: _Course, now: int, *, leave_out: bool) -> tuple[Engine, list[AlertChange]]:
+    """Judge what is kept by other thresholds, silently, and tell what stands by them, as a box does."""
+    engine = _begun_after(course)
+    if leave_out:
+        # What stands cannot be judged: it stands until somebody has looked.
+        return engine, []
+    history = _readings(connection, course, begin=engine.history_from)
+    engine.feed([one.reading for one in history if one.judgeable])
+    engine.tick(now)
+    standing = [one for one in _told(connection, course) if one.resolved_at is None]
+    rules = {rule.id for rule in course.protocol.rules}
+    changes = applied(standing, engine.open_alerts, rules=rules, now=now)
+    for alert, onset in moved(standing, changes):
+        engine.carry_on(alert, onset)
+    engine.begin_escalating([one.alert_id for one in changes if one.kind is ChangeKind.RAISED], now)
+    return engine, list(changes)
+
+
+def _anew(connection: Sql, course: _Course, now: int) -> tuple[Engine, list[AlertChange]]:
+    """Judge everything from the beginning, and tell only what differs from what was told."""
+    engine = _begun_after(course)
     history = [one.reading for one in _readings(connection, course, begin=engine.history_from) if one.judgeable]
     found = {one.alert_id: one for one in (*engine.feed(history), *engine.tick(now))}
     told = {one.alert_id: one for one in _told(connection, course)}
@@ -287,32 +329,33 @@ def _left_out(course: _Course, now: int) -> AlertChange:
 
 
 @lru_cache(maxsize=64)
-def _protocol(text: str) -> CareProtocol:
-    """Return a protocol, read once a process: many patients have the same."""
+def protocol_of(text: str) -> CareProtocol:
+    """Return the protocol of a follow-up, as it is kept; read once a process: many patients have the same."""
     return read_protocol(text.encode(), name_hint="self_report")
 
 
 def _course(connection: Sql, patient: int) -> _Course | None:
     row = connection.execute(
         "SELECT pseudonym, team_id, time_zone, protocol_text, self_report.since,"
-        " coalesce(self_report.ended_at, patient.ended_at), cursor, snapshot FROM self_report"
+        " coalesce(self_report.ended_at, patient.ended_at), cursor, snapshot, judged_hash FROM self_report"
         " JOIN patient ON patient.id = patient_id"
         " WHERE patient_id = ? AND self_report.since IS NOT NULL",
         (patient,),
     ).fetchone()
     if row is None:
         return None
-    pseudonym, team, zone, text, since, ended_at, cursor, snapshot = row
+    pseudonym, team, zone, text, since, ended_at, cursor, snapshot, judged_hash = row
     return _Course(
         patient=patient,
         pseudonym=pseudonym,
         team=team,
         zone=ZoneInfo(zone),
-        protocol=_protocol(text),
+        protocol=protocol_of(text),
         since=since,
         ended_at=ended_at,
         cursor=cursor,
         snapshot=None if snapshot is None else bytes(snapshot),
+        judged_hash=judged_hash,
     )
 
 

@@ -1,4 +1,4 @@
-"""The step of the team's database that adds what people answer about themselves; schema.sql says what columns hold."""
+"""The steps of the team's database that add what people answer about themselves; schema.sql says what columns hold."""
 
 SELF_REPORT = (
     """CREATE TABLE self_report (
@@ -50,3 +50,13 @@ SELF_REPORT = (
 ) STRICT""",
     "CREATE INDEX questionnaire_guess_source ON questionnaire_guess (source, at)",
 )
+
+ADAPTED = (
+    "ALTER TABLE self_report ADD COLUMN judged_hash TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE self_report ADD COLUMN change_hash TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE self_report ADD COLUMN change_text TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE self_report ADD COLUMN change_by TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE self_report ADD COLUMN change_id INTEGER",
+    "ALTER TABLE self_report ADD COLUMN change_at INTEGER",
+)
+"""Other thresholds for a follow-up under way, proposed and waiting for a second person."""

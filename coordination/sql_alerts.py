@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from alerting.alert import Acknowledgement
-from coordination.alert_events import PRIO, AlertEvent, latest
+from coordination.alert_events import PRIO, AlertEvent, continues, latest
 from coordination.attribution import TeamChange
 from coordination.bulk_rows import Value, among, parts, write
 from coordination.deadlines import set_deadlines
@@ -157,7 +157,10 @@ class Alerts:
             self._connection,
             "alert",
             _COLUMNS,
-            [_alert_row(alert, owner, now[alert], len(events[alert])) for alert, owner in owners.items()],
+            [
+                _alert_row(alert, owner, now[alert], len(events[alert]), continues(events[alert]))
+                for alert, owner in owners.items()
+            ],
             conflict=_KEEP,
         )
         for some in parts(new):
@@ -167,7 +170,7 @@ class Alerts:
                 f" (SELECT team_id FROM box WHERE box.id = box_id)) WHERE id IN {among(some)}",
                 some,
             )
-        before = {alert: event.record.supersedes for alert, event in now.items() if event.record.supersedes is not None}
+        before = {alert: other for alert in owners if (other := continues(events[alert])) is not None}
         set_deadlines(self._connection, [alert for alert in owners if alert not in before], at=self._stored_at)
         for alert, other in before.items():
             self._carry_along(alert, other)
@@ -219,8 +222,8 @@ def _event_row(event: AlertEvent, stored_at: int) -> tuple[Value, ...]:
     return (record.alert_id, event.box, event.epoch, event.seq, kind, event.created, stored_at, content)
 
 
-def _alert_row(alert: str, patient: int | None, now: AlertEvent, events: int) -> tuple[Value, ...]:
-    """Return the row of an alert whose last change is `now`, the last of so many."""
+def _alert_row(alert: str, patient: int | None, now: AlertEvent, events: int, before: str | None) -> tuple[Value, ...]:
+    """Return the row of an alert that goes on from `before`, whose last change is `now`, the last of so many."""
     record = now.record
     return (
         alert,
@@ -236,7 +239,7 @@ def _alert_row(alert: str, patient: int | None, now: AlertEvent, events: int) ->
         record.raised_at,
         record.resolved_at,
         int(record.late),
-        record.supersedes,
+        before,
         record.fr,
         record.en,
         record.protocol,

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.syntax import tree_of
+
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("devices", "alerting", "exchange", "agent", "coordination", "simulators")
 MODULES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -23,7 +25,7 @@ def test_a_module_has_one_subject_and_a_name_that_says_it(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=names)
 def test_runtime_contracts_are_no_asserts_and_faults_are_not_swallowed(path: Path) -> None:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         assert not isinstance(node, ast.Assert), f"assert at line {node.lineno}"
         if isinstance(node, ast.ExceptHandler) and names(path) != "agent/daemon.py":
             caught = ast.unparse(node.type) if node.type is not None else "everything"
@@ -44,7 +46,7 @@ def test_what_judges_knows_no_clock_no_files_and_no_logging() -> None:
 def imports(path: Path) -> set[str]:
     """The top-level packages that a module imports."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(path)):
         if isinstance(node, ast.Import):
             found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

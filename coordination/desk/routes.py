@@ -81,6 +81,8 @@ urlpatterns = [
     page("parcours", self_report.show_pathways, Action.READ_PATIENTS, "pathways"),
     page(_ASKED, self_report.show, Action.READ_PATIENTS, "self_report"),
     act(f"{_ASKED}/proposer", self_report.propose_it, Action.PROPOSE_PROTOCOL, "propose_questionnaire"),
+    act(f"{_ASKED}/adapter", self_report.adapt_it, Action.PROPOSE_PROTOCOL, "adapt_questionnaire"),
+    act(f"{_ASKED}/retirer", self_report.withdraw_it, Action.PROPOSE_PROTOCOL, "withdraw_questionnaire"),
     act(f"{_ASKED}/confirmer", self_report.confirm_it, Action.SIGN_SECOND, "confirm_questionnaire"),
     act(f"{_ASKED}/arreter", self_report.end_it, Action.PROPOSE_PROTOCOL, "end_questionnaire"),
     act(f"{_ASKED}/rythme", self_report.plan_it, Action.PROPOSE_PROTOCOL, "plan_questionnaire"),

@@ -3,17 +3,19 @@
 Everything is of one team, or of a patient of one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from django.db.models import Max
 
 from alerting.alert import Sentence
+from alerting.care_protocol import CareProtocol
+from alerting.protocol_file import check_protocol
 from coordination.answers import SOURCE
 from coordination.desk.models import Observation, Patient, QuestionnaireLink, SelfReport, SelfReportPass, Team
 from coordination.questionnaire_links import LinkState
-from coordination.questionnaires import Questionnaire, shipped_questionnaires
-from coordination.self_report import Pathway, pathways
+from coordination.questionnaires import Questionnaire, newest, shipped_questionnaires
 from coordination.self_report_worker import LOST_MS
 from coordination.tables import QUANTITIES
 from devices.reading import Quantity
@@ -36,14 +38,18 @@ class FollowUp:
     Attributes:
         patient: who.
         row: None when nothing was ever proposed.
-        pathway: what is judged and asked; None when this version does not ship it any more.
+        protocol: what judges, or is proposed to; None when this version cannot read it any more.
+        change: other thresholds that are proposed for it, None while nobody proposes any.
+        questionnaire: the newest version of what is asked; None when this version does not ship it any more.
         last_link: the newest link, None without one.
         answered_at: ms UTC of the last answer, None before.
     """
 
     patient: Patient
     row: SelfReport | None
-    pathway: Pathway | None
+    protocol: CareProtocol | None
+    change: CareProtocol | None
+    questionnaire: Questionnaire | None
     last_link: QuestionnaireLink | None
     answered_at: int | None
 
@@ -70,27 +76,29 @@ class FollowUp:
 
 def follow_up(patient: Patient) -> FollowUp:
     """Return how a patient is followed."""
-    return _follow_up(patient, SelfReport.objects.filter(patient=patient).first(), _pathways())
+    return _follow_up(patient, SelfReport.objects.filter(patient=patient).first())
 
 
 def follow_ups(team: Team) -> list[FollowUp]:
     """Return who of a team is followed, or is proposed to be: proposals first."""
     rows = SelfReport.objects.filter(patient__team=team, ended_at=None).select_related("patient")
-    known = _pathways()
-    found = [_follow_up(row.patient, row, known) for row in rows.order_by("patient__pseudonym")]
-    return sorted(found, key=lambda one: not one.proposed)
+    found = [_follow_up(row.patient, row) for row in rows.order_by("patient__pseudonym")]
+    return sorted(found, key=lambda one: not (one.proposed or one.change))
 
 
-def _pathways() -> Mapping[str, Pathway]:
-    return {one.protocol.name: one for one in pathways()}
+@lru_cache(maxsize=64)
+def _meaning(text: str) -> CareProtocol | None:
+    return check_protocol(text.encode()).protocol
 
 
-def _follow_up(patient: Patient, row: SelfReport | None, known: Mapping[str, Pathway]) -> FollowUp:
+def _follow_up(patient: Patient, row: SelfReport | None) -> FollowUp:
     links = QuestionnaireLink.objects.filter(patient=patient)
     return FollowUp(
         patient=patient,
         row=row,
-        pathway=None if row is None else known.get(row.protocol),
+        protocol=None if row is None else _meaning(row.protocol_text),
+        change=_meaning(row.change_text) if row is not None and row.change_text else None,
+        questionnaire=None if row is None else newest().get(row.questionnaire),
         last_link=links.exclude(state=LinkState.REVOKED.value).order_by("-made_at", "-pk").first(),
         answered_at=links.aggregate(last=Max("answered_at"))["last"],
     )
@@ -125,8 +133,3 @@ def nobody_looks(now: int) -> bool:
         return False
     last = SelfReportPass.objects.values_list("at", flat=True).first()
     return last is None or now - last > LOST_MS
-
-
-def asked_of(one: FollowUp) -> Questionnaire | None:
-    """Return the newest version of what a patient is asked."""
-    return None if one.pathway is None else one.pathway.questionnaire

@@ -303,6 +303,33 @@ async def test_an_alert_that_the_team_took_is_not_escalated_at_home_and_is_judge
             assert ("resolved", "hypo_level_1") in await alerts(running)
 
 
+async def test_what_goes_on_since_another_time_stays_taken_and_says_to_its_end_what_it_goes_on_from(
+    tmp_path: Path, office: Office, keys: Keys
+) -> None:
+    stepped = SMALL.read_text(encoding="utf-8").replace("version = 1", "version = 2") + STEPS
+    wider = stepped.replace("version = 2", "version = 3").replace("70 mg/dL", "80 mg/dL")
+    async with box(tmp_path, office, keys) as running:
+        await order(running, body_of(write_protocol(read_protocol(stepped.encode(), name_hint="test"))))
+        await running.gives(*(glucose("75" if minute < 20 else "65", minute) for minute in range(0, 55, 5)))
+        (before,) = await running.standing()
+        assert before.onset == START + 20 * MINUTE
+        await running.ordered(disposition(running, before.alert_id))
+        running.clock.now = START + 55 * MINUTE
+        answer = await order(running, body_of(write_protocol(read_protocol(wider.encode(), name_hint="test"))))
+        assert answer.state is AnswerState.APPLIED
+        (after,) = await running.standing()
+        assert (after.onset, after.supersedes) == (START, before.alert_id)
+        # What the team says of the one that it knows holds for the one that goes on.
+        await running.ordered(disposition(running, before.alert_id, state=DispositionState.CLOSED))
+        await running.gives(*(glucose("65", minute) for minute in range(60, 180, 5)))
+        await running.tick(180)
+        assert "escalated" not in {kind for kind, _ in await alerts(running)}
+        await running.gives(*(glucose("100", minute) for minute in range(180, 210, 5)))
+        records = [one for one in await running.records() if isinstance(one, AlertRecord)]
+        said = [(one.kind.value, one.supersedes) for one in records if one.alert_id == after.alert_id]
+        assert said == [("revised", before.alert_id), ("resolved", before.alert_id)]
+
+
 async def test_a_latched_alert_whose_condition_is_over_is_ended_by_whoever_saw_it(
     tmp_path: Path, office: Office, keys: Keys
 ) -> None:

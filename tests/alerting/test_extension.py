@@ -15,6 +15,7 @@ import alerting
 from alerting import layout
 from alerting.extension import ExtensionError, extension, guarded, vetted
 from alerting.kernel_source import source_checksum, source_files
+from tests.syntax import tree_of
 
 ROOM = Path(alerting.__path__[0])
 ROWS = np.zeros((4, 6), np.int64)
@@ -128,7 +129,7 @@ def test_the_checksum_is_over_all_that_the_kernel_is_made_of() -> None:
     files = source_files()
     assert "layout.py" in files
     for name in files:
-        for node in ast.walk(ast.parse((ROOM / name).read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(ROOM / name)):
             if isinstance(node, ast.ImportFrom) and node.module == "alerting.kernel_source":
                 assert name == "kernel/compiling.py", "the checksum itself goes into no number"
             elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "alerting":

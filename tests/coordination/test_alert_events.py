@@ -5,7 +5,7 @@ import pytest
 from alerting.alert import ChangeKind
 from coordination.alert_events import AlertEvent, latest
 from coordination.view import View
-from tests.coordination.kit import EPOCH, HOUR, OTHER_EPOCH, START, Team, hypo
+from tests.coordination.kit import EPOCH, HOUR, OTHER_EPOCH, START, Team, hypo, rows
 
 
 def _event(seq: int, kind: ChangeKind, *, epoch: str = EPOCH, created: int = START) -> AlertEvent:
@@ -53,4 +53,25 @@ def test_a_revised_alert_hides_the_one_it_continues_in_either_order(team: Team) 
         old.alert_id: new.alert_id,
         new.alert_id: None,
     }
+    view.close()
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_what_goes_on_from_another_hides_it_also_once_it_has_ended_without_naming_it(
+    team: Team, order: tuple[int, ...]
+) -> None:
+    database = team.open_database()
+    old = hypo(ChangeKind.RAISED)
+    new = hypo(ChangeKind.REVISED, onset=START - HOUR, supersedes=old.alert_id)
+    # A box that judged the past anew knows its alert by the new onset only.
+    envelopes = [
+        team.opened(seq, [record])
+        for seq, record in enumerate((old, new, hypo(ChangeKind.RESOLVED, onset=START - HOUR)))
+    ]
+    for number in order:
+        team.store(database, envelopes[number])
+    database.close()
+    view = View(team.database)
+    assert list(view.alerts(standing=True)) == []
+    assert rows(team.database, "SELECT alert_id, repeats FROM problem") == [(new.alert_id, 0)]
     view.close()

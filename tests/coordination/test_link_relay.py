@@ -15,8 +15,8 @@ from coordination.questionnaire_links import Way, find, hash_of, queue
 from coordination.self_report import plan
 from coordination.self_report_cli import relay_of
 from coordination.self_report_worker import Worker
+from tests.coordination.followed import Followed
 from tests.coordination.kit import HOUR, PATIENT, START, ManualClock, Team, rows
-from tests.coordination.test_self_report_judging import Followed
 
 DAY = 24 * HOUR
 COMMAND = """

@@ -5,6 +5,7 @@ from importlib.resources import files
 
 import pytest
 
+from coordination.protocol_sources import packaged_protocols
 from coordination.questionnaires import (
     QuestionnaireError,
     asking,
@@ -13,8 +14,9 @@ from coordination.questionnaires import (
     read_questionnaire,
     shipped_questionnaires,
 )
-from coordination.self_report import pathways
+from coordination.self_report import asking_pathways
 from devices.reading import SYMPTOMS
+from tests.coordination.followed import shipped
 
 SOUND = """
 schema = 1
@@ -95,7 +97,7 @@ def test_psychiatry_names_3114_and_lets_a_question_be_left_out() -> None:
 
 
 def test_each_pathway_has_a_questionnaire_that_asks_all_it_judges() -> None:
-    found = {one.protocol.name: one for one in pathways()}
+    found = {one.pack: one for one in asking_pathways({name: shipped(name) for name in packaged_protocols()})}
     assert set(found) == {"heart_failure_symptoms", "mood_follow_up", "oral_chemotherapy_symptoms"}
     for one in found.values():
         assert one.protocol.asked <= set(one.questionnaire.quantities)

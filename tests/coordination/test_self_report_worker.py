@@ -12,8 +12,8 @@ from alerting.alert import Sentence
 from coordination import self_report_worker
 from coordination.errors import DatabaseBusyError, DatabaseUnusableError
 from coordination.self_report_worker import Worker, serve
+from tests.coordination.followed import Followed
 from tests.coordination.kit import HOUR, START, Team, rows
-from tests.coordination.test_self_report_judging import Followed
 
 
 class Ending:

@@ -56,6 +56,7 @@ RECORDS: tuple[Record, ...] = (
     glucose(5),
     hypo(ChangeKind.RETRACTED, onset=START + 60_000),
     glucose(6),
+    hypo(ChangeKind.RAISED, onset=START + 120_000),
 )
 
 OTHERS = tuple(
@@ -141,7 +142,7 @@ def test_what_is_compared_is_what_should_be_there() -> None:
     kinds = {row[0]: row[5] for row in IN_ORDER["alert"] if row[3] == "box"}
     assert kinds[REVISED_FROM] == "resolved"
     assert [(row[1], row[3]) for row in IN_ORDER["problem"]] == [(PATIENT, "hypo_level_1"), (None, "to_attribute")]
-    assert sorted(map(str, kinds.values())) == ["resolved", "retracted"]
+    assert sorted(map(str, kinds.values())) == ["raised", "resolved", "retracted"]
 
 
 def test_an_envelope_that_overlaps_what_came_before_adds_only_the_rest(team: Team) -> None:

@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from alerting.kernel_source import source_files
+from tests.syntax import tree_of
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE,
@@ -104,7 +105,7 @@ def source_of(module: str) -> Path:
 
 def mutants_of(module: str) -> list[Mutant]:
     """Return the mutants of a module, each different text once."""
-    tree = ast.parse(source_of(module).read_text(encoding="utf-8"))
+    tree = tree_of(source_of(module))
     return [one for part in tree.body for one in _of_part(module, part)]
 
 

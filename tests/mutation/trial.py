@@ -24,6 +24,7 @@ import numpy as np
 
 from tests.mutation.corpus import Check
 from tests.mutation.mutants import Mutant, modules, source_of
+from tests.syntax import tree_of
 
 _LEAST_S, _TIMES = 3.0, 6.0
 
@@ -178,7 +179,7 @@ def _watched() -> Iterator[set[tuple[str, int]]]:
     before: list[tuple[FunctionType, CodeType]] = []
     for name in modules():
         module = vars(import_module(f"alerting.{name}"))
-        tree = ast.parse(source_of(name).read_text(encoding="utf-8"))
+        tree = tree_of(source_of(name))
         watched = dict(module)
         note = partial(_note, reached, name)
         exec(compile(ast.fix_missing_locations(_Watching().visit(tree)), f"<{name}, watched>", "exec"), watched)

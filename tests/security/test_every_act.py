@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from exchange.audit_chain import Act
+from tests.syntax import tree_of
 
 ROOT = Path(__file__).parents[2]
 BOX, TEAM = "agent", "coordination"
@@ -117,6 +118,8 @@ SHOWN: dict[tuple[str, Act], str] = {
     "test_what_was_sent_and_answered_is_in_the_record_without_the_pseudonym",
     (TEAM, Act.SELF_REPORT_BEGUN): "coordination/desk/test_questionnaires.py::"
     "test_what_was_sent_and_answered_is_in_the_record_without_the_pseudonym",
+    (TEAM, Act.SELF_REPORT_ADAPTED): "coordination/desk/test_adapted_self_report.py::"
+    "test_thresholds_under_way_change_once_another_person_confirms_them_and_what_stands_goes_on",
     (TEAM, Act.SELF_REPORT_ENDED): "coordination/desk/test_self_report.py::"
     "test_a_follow_up_that_is_ended_voids_its_links_and_resolves_its_alerts",
     (TEAM, Act.QUESTIONNAIRE_SENT): "coordination/desk/test_questionnaires.py::"
@@ -172,7 +175,7 @@ def _entered(package: str) -> dict[Act, set[str]]:
     """Which modules of a package enter which acts: they name them where they do something, not in a set of names."""
     found: dict[Act, set[str]] = defaultdict(set)
     for path in sorted((ROOT / package).rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        tree = tree_of(path)
         only_named = {
             id(inner) for node in ast.walk(tree) if isinstance(node, ast.Set | ast.Compare) for inner in ast.walk(node)
         }
@@ -189,7 +192,7 @@ ENTERED = {package: _entered(package) for package in (BOX, TEAM)}
 def _test(place: str) -> str:
     """The source of a test, "" when there is none."""
     file, name = place.split("::")
-    for node in ast.walk(ast.parse((ROOT / "tests" / file).read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(ROOT / "tests" / file)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == name:
             return ast.unparse(node)
     return ""

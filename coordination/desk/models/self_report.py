@@ -28,6 +28,12 @@ class SelfReport(models.Model):
     due_at = models.BigIntegerField(null=True)
     judged_at = models.BigIntegerField()
     attempts = models.BigIntegerField()
+    judged_hash = models.TextField()
+    change_hash = models.TextField()
+    change_text = models.TextField()
+    change_by = models.TextField()
+    change_id = models.BigIntegerField(null=True)
+    change_at = models.BigIntegerField(null=True)
 
     class Meta:
         """Not Django's to make."""

@@ -1,6 +1,7 @@
 """/parcours and /patients/.../questionnaires: whom the team follows by questionnaire, and the links that it gives."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.contrib import messages
@@ -8,22 +9,40 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from markupsafe import Markup
 
+from alerting.errors import Fault
 from coordination.desk import pages
+from coordination.desk.access import Action
 from coordination.desk.models import Patient
 from coordination.desk.pages import said, t
 from coordination.desk.pathways import judged_by_boxes
 from coordination.desk.patients import patient_of
-from coordination.desk.self_reports import answered, asked_of, follow_up, follow_ups, nobody_looks
+from coordination.desk.self_reports import FollowUp, answered, follow_up, follow_ups, nobody_looks
 from coordination.desk.shared_database import acting, looking
+from coordination.desk.thresholds import Changed, Group, changes_between, groups, read_numbers, unplaced
 from coordination.errors import CoordinationError
 from coordination.handling import Handler
-from coordination.packs import all_packs, meaning_of
+from coordination.packs import FaultyError, all_packs, finder, meaning_of
 from coordination.qr import svg_qr
 from coordination.questionnaire_links import Way, make, queue
-from coordination.self_report import DAY_MS, LONGEST_DAYS, confirm, end, pathway, pathways, plan, propose
+from coordination.self_report import (
+    DAY_MS,
+    LONGEST_DAYS,
+    Pathway,
+    adapted,
+    confirm,
+    end,
+    pathway,
+    pathways,
+    plan,
+    propose,
+    propose_change,
+    withdraw_change,
+)
 from coordination.sql import Sql
 
 RHYTHMS = (1, 7, 14, 28)
+LONGEST_NAME = 48
+"""Characters of a pathway's name."""
 
 
 def show_pathways(request: HttpRequest) -> HttpResponse:
@@ -35,7 +54,7 @@ def show_pathways(request: HttpRequest) -> HttpResponse:
         "pathways.html",
         {
             "packs": [(pack, meaning_of(database, team, pack)) for pack in all_packs(database, team)],
-            "asked": pathways(),
+            "asked": _pathways(request),
             "followed": follow_ups(visit.team),
             "boxes": judged_by_boxes(visit.team),
             "lost": nobody_looks(visit.now),
@@ -43,20 +62,72 @@ def show_pathways(request: HttpRequest) -> HttpResponse:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Form:
+    """The thresholds of a pathway as somebody may propose them; `unplaced` are the faults that no number shows."""
+
+    chosen: Pathway
+    groups: Sequence[Group]
+    unplaced: Sequence[Fault] = ()
+
+
 def show(request: HttpRequest, pseudonym: str) -> HttpResponse:
-    """Show how a patient is followed by questionnaire."""
-    return _page(request, _patient(request, pseudonym))
-
-
-def _page(request: HttpRequest, patient: Patient, *, link: str = "") -> HttpResponse:
+    """Show how a patient is followed by questionnaire; with `?suivi=`, the thresholds that may be proposed."""
+    patient = _patient(request, pseudonym)
+    wanted = request.GET.get("suivi", "")[:LONGEST_NAME]
     one = follow_up(patient)
+    may = request.visit.may(Action.PROPOSE_PROTOCOL) and not one.proposed
+    chosen = next((known for known in _pathways(request) if known.pack == wanted), None) if may and wanted else None
+    if chosen is not None and one.running and chosen.pack != _adaptable(request, one):
+        chosen = None
+    return _page(request, patient, form=None if chosen is None else _form(one, chosen))
+
+
+def _pathways(request: HttpRequest) -> tuple[Pathway, ...]:
+    return pathways(looking(), request.visit.team.pk)
+
+
+def _adaptable(request: HttpRequest, one: FollowUp) -> str:
+    """Return the pack of the team that a follow-up under way is an adaptation of, "" for none."""
+    if not one.running or one.protocol is None or one.row is None:
+        return ""
+    named = (
+        known.pack
+        for known in _pathways(request)
+        if (known.protocol.name, known.questionnaire.name) == (one.protocol.name, one.row.questionnaire)
+    )
+    return next(named, "")
+
+
+def _form(
+    one: FollowUp, chosen: Pathway, *, faults: Sequence[Fault] = (), typed: Mapping[str, str] | None = None
+) -> _Form:
+    holding = one.protocol if one.running else None
+    shown = groups(holding or chosen.protocol, chosen.protocol, holding=holding, faults=faults, typed=typed)
+    return _Form(chosen=chosen, groups=shown, unplaced=unplaced(faults, shown))
+
+
+def _page(request: HttpRequest, patient: Patient, *, link: str = "", form: _Form | None = None) -> HttpResponse:
+    one = follow_up(patient)
+    known = _pathways(request)
+    before = next(
+        (pathway.protocol for pathway in known if one.row and pathway.protocol.name == one.row.protocol), None
+    )
+    changes: list[Changed] = []
+    if one.proposed and one.protocol is not None:
+        changes = changes_between(before, one.protocol)
+    elif one.change is not None:
+        changes = changes_between(one.protocol, one.change)
     return pages.page(
         request,
         "self_report.html",
         {
             "patient": patient,
             "one": one,
-            "pathways": pathways(),
+            "pathways": known,
+            "adaptable": _adaptable(request, one),
+            "form": form,
+            "changes": changes,
             "answers": answered(patient),
             "relays": settings.DESK.relays,
             "rhythms": RHYTHMS,
@@ -69,15 +140,69 @@ def _page(request: HttpRequest, patient: Patient, *, link: str = "") -> HttpResp
 
 
 def propose_it(request: HttpRequest, pseudonym: str) -> HttpResponse:
-    """Propose a follow-up."""
-    chosen = request.POST.get("protocole", "")[:48]
+    """Propose a follow-up, with thresholds within the limits of its pathway."""
+    return _proposed(
+        request,
+        pseudonym,
+        propose,
+        t("Proposé : une deuxième personne doit le confirmer.", "Proposed: a second person has to confirm it."),
+    )
+
+
+def adapt_it(request: HttpRequest, pseudonym: str) -> HttpResponse:
+    """Propose other thresholds for a follow-up under way."""
+    return _proposed(
+        request,
+        pseudonym,
+        propose_change,
+        t(
+            "Seuils proposés : une deuxième personne doit les confirmer.",
+            "Thresholds proposed: a second person has to confirm them.",
+        ),
+    )
+
+
+def _proposed(request: HttpRequest, pseudonym: str, keep: Callable[..., bool], done: str) -> HttpResponse:
+    patient, team = _patient(request, pseudonym), request.visit.team.pk
+    one = follow_up(patient)
+    try:
+        chosen = pathway(looking(), team, request.POST.get("protocole", "")[:LONGEST_NAME])
+    except CoordinationError as error:
+        messages.warning(request, f"{said(error.why)} {said(error.hint)}")
+        return _back(pseudonym)
+    typed = {name: value[:40] for name, value in request.POST.items() if name.startswith("v.")}
+    read = read_numbers(_form(one, chosen).groups, typed)
+    if read.wrong:
+        messages.warning(request, next(iter(read.wrong.values())))
+        return _page(request, patient, form=_form(one, chosen, typed=typed))
+    if one.running and not read.values:
+        messages.warning(request, t("Aucun seuil n'a été changé.", "No threshold was changed."))
+        return _page(request, patient, form=_form(one, chosen))
+    other, holding = chosen, one.protocol if one.running else None
+    try:
+        if read.values:
+            other = adapted(chosen, read.values, packs=finder(looking(), team), holding=holding)
+    except FaultyError as error:
+        words = t("Pas proposé : voir les fautes signalées.", "Not proposed: see the faults that are pointed out.")
+        messages.warning(request, words)
+        return _page(request, patient, form=_form(one, chosen, faults=error.faults, typed=typed))
     return _act(
         request,
         pseudonym,
-        lambda database, patient, by, seen: propose(
-            database, patient, pathway(chosen), by=by, seen=seen, at=request.visit.now
+        lambda database, row, by, seen: keep(database, row, other, by=by, seen=seen, at=request.visit.now),
+        done,
+    )
+
+
+def withdraw_it(request: HttpRequest, pseudonym: str) -> HttpResponse:
+    """Take back thresholds that were proposed for a follow-up under way."""
+    return _act(
+        request,
+        pseudonym,
+        lambda database, patient, by, seen: withdraw_change(  # noqa: ARG005 - every act has who did it
+            database, patient, seen=seen
         ),
-        t("Proposé : une deuxième personne doit le confirmer.", "Proposed: a second person has to confirm it."),
+        t("Retirés : les seuils d'aujourd'hui restent.", "Withdrawn: today's thresholds stay."),
     )
 
 
@@ -87,7 +212,7 @@ def confirm_it(request: HttpRequest, pseudonym: str) -> HttpResponse:
         request,
         pseudonym,
         lambda database, patient, by, seen: confirm(database, patient, by=by, seen=seen, at=request.visit.now),
-        t("Confirmé : le suivi commence.", "Confirmed: the follow-up begins."),
+        t("Confirmé : ces seuils jugent maintenant.", "Confirmed: these thresholds judge from now on."),
     )
 
 
@@ -120,7 +245,7 @@ def give_link(request: HttpRequest, pseudonym: str) -> HttpResponse:
     """Make a link: show it once, or let the relay send it."""
     patient, now = _patient(request, pseudonym), request.visit.now
     one = follow_up(patient)
-    asked = asked_of(one)
+    asked = one.questionnaire
     if asked is None or not one.running:
         messages.warning(
             request,
