@@ -54,6 +54,7 @@ class Place:
         if isinstance(kind, type) and issubclass(kind, Amount):
             unit = facts(self.quantity).unit
             shown = shown.removesuffix(unit) + shown_unit(unit) if shown.endswith(f" {unit}") else shown
+        shown = "1 point" if shown == "1 points" else shown
         return Sentence(fr=shown, en=shown)
 
 

@@ -25,10 +25,13 @@ def test_a_nurse_adapts_what_she_proposes_and_the_physician_reads_what_differs(d
     page = followed.nurse.get(f"{followed.page()}?suivi={PACK}").content.decode()
     assert "permis : de 1 à 3" in page
     assert 'name="v.orthopnoea_marked.threshold" value="2"' in page
+    assert "functional class of the New York Heart Association" in page, "what will be asked is read before"
     followed.post(followed.nurse, "/proposer", protocole=PACK, **LYING)
     page = followed.physician.get(followed.page()).content.decode()
     assert "Dans le parcours" in page
-    assert "Gêne pour respirer couché" in page[page.index("Ce qui est proposé") : page.index("Réponses")]
+    proposed = page[page.index("Ce qui est proposé") : page.index("Réponses")]
+    assert "Gêne pour respirer couché" in proposed
+    assert "<b>1 point</b>" in proposed
     followed.post(followed.physician, "/confirmer")
     followed.answer(ONE_PILLOW)
     assert Alert.objects.get(origin="team").rule_id == "orthopnoea_marked"
