@@ -7,7 +7,7 @@ look at it (`SEEN_BY`).
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.urls import URLPattern, URLResolver
@@ -114,9 +114,19 @@ def found(patterns: list[URLPattern | URLResolver] = urlpatterns, before: str = 
     return pages
 
 
+OPENED: Mapping[str, str] = {
+    "self_report": "?suivi=heart_failure_symptoms",
+}
+"""Route -> with what its address has a form that it has not by itself: looked at as one more page."""
+
 MACHINES = [page for page in found() if page.machines]
 """What other systems ask, and nobody reads."""
 PAGES = [page for page in found() if not page.machines and page.name not in {*NO_PAGES, *PROVEN_ELSEWHERE}]
+PAGES += [
+    replace(page, name=f"{page.name}_opened", pattern=page.pattern + OPENED[page.name])
+    for page in PAGES
+    if page.name in OPENED
+]
 """What every page is looked at for, always: console, barriers, widths (test_every_page)."""
 
 _SHORT = {"worklist", "alert", "patient", "workshop", "enrolling", "questionnaire", "account", "account_login"}

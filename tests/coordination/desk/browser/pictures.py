@@ -76,7 +76,7 @@ PICTURES = (
     Picture("tableau", "nurse", f"/patients/{HEART}", height=620, before=_figures),
     Picture("alerte", "nurse", "/alertes", height=900, before=_whole),
     Picture("atelier", "nurse", f"/patients/{DIABETES}/protocole", height=900, before=_begun),
-    Picture("questionnaire", "nurse", f"/patients/{HEART}/questionnaires", height=620),
+    Picture("questionnaire", "nurse", f"/patients/{HEART}/questionnaires?suivi=heart_failure_symptoms", height=900),
     Picture("boitiers", "nurse", "/boitiers", height=620),
     Picture("boitier", "nurse", f"/boitiers/{BOX_OF[HEART]}", height=900),
     Picture("equipe", "admin", "/equipe", height=760),

@@ -40,7 +40,7 @@ def _token(browser: Browser, world: World) -> str:
     with visitor(browser, world, "nurse") as nurse, visitor(browser, world, "physician") as physician:
         # The world may have been here before, for the tests of another file.
         for somebody, act in ((nurse, "/proposer"), (physician, "/confirmer")):
-            tab = somebody.open(asked)
+            tab = somebody.open(f"{asked}?suivi=heart_failure_symptoms" if somebody is nurse else asked)
             if tab.locator(f"form[action$='{act}']").count():
                 _press(tab, act)
         tab = nurse.open(asked)
