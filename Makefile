@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
-WORKERS ?= auto
+# One more than there are processors: a test that waits for its clock, its broker or its browser leaves its own to another.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 SIM := $(VENV)/.installed-sim
 DEV := $(VENV)/.installed-dev
 PEERS := $(VENV)/.installed-peers
@@ -78,7 +79,7 @@ $(FHIR): requirements/fhir/package.json requirements/fhir/package-lock.json
 	@cd build/fhir && npm ci --ignore-scripts --no-audit --no-fund --legacy-peer-deps --silent
 	@touch $@
 
-# One worker a processor; a file's tests stay together, so that what they share is started once. Then the files whose
+# A file's tests stay together, so that what they share is started once. Then the files whose
 # clock runs ahead of the machine's and must not share it. Of some tests (ARGS), none may be of one kind (pytest says 5).
 BESIDE := -n $(WORKERS) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 PERHAPS := $(if $(strip $(ARGS)),|| [ $$? -eq 5 ])
