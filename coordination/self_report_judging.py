@@ -62,7 +62,7 @@ class _Course:
     @property
     def adapted(self) -> bool:
         """Whether other thresholds hold now than those that it was last judged by."""
-        return self.snapshot is not None and self.judged_hash not in {"", self.protocol.protocol_hash}
+        return self.snapshot is not None and self.judged_hash != self.protocol.protocol_hash
 
     def says(self, change: AlertChange) -> TeamChange:
         """Return a change as the team says it."""

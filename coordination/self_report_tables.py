@@ -53,6 +53,7 @@ SELF_REPORT = (
 
 ADAPTED = (
     "ALTER TABLE self_report ADD COLUMN judged_hash TEXT NOT NULL DEFAULT ''",
+    "UPDATE self_report SET judged_hash = protocol_hash WHERE snapshot IS NOT NULL",
     "ALTER TABLE self_report ADD COLUMN change_hash TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE self_report ADD COLUMN change_text TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE self_report ADD COLUMN change_by TEXT NOT NULL DEFAULT ''",

@@ -7,7 +7,7 @@ from coordination.desk.models import Alert, SelfReport
 from exchange.audit_chain import Act
 from tests.coordination.desk.kit import Desk
 from tests.coordination.desk.self_report_kit import DAY, SHORT_OF_BREATH, WELL, Followed
-from tests.coordination.kit import START, rows
+from tests.coordination.kit import PATIENT, START, rows
 
 PACK = "heart_failure_symptoms"
 LYING = {"v.orthopnoea_marked.threshold": "1", "v.orthopnoea_marked.end_threshold": "1"}
@@ -56,6 +56,7 @@ def test_thresholds_under_way_change_once_another_person_confirms_them_and_what_
     page = followed.nurse.get(followed.page()).content.decode()
     assert "Une autre personne doit confirmer" in page
     assert "seuils à confirmer par un médecin" in followed.nurse.get("/parcours").content.decode()
+    assert "D&#39;autres seuils sont proposés" in followed.physician.get(f"/patients/{PATIENT}").content.decode()
     assert followed.nurse.post(followed.page("/confirmer"), {"vu": followed.seen}).status_code == 403
     followed.look()
     assert Alert.objects.filter(origin="team").count() == 1, "proposed thresholds judge nothing"
