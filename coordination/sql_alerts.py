@@ -152,25 +152,27 @@ class Alerts:
         )
         events = self._events(list(owners))
         now = {alert: latest(events[alert]) for alert in owners}
-        new = self._unknown(list(owners))
+        known = self._known(list(owners))
+        goes_on = {alert: continues(events[alert]) for alert in owners}
         write(
             self._connection,
             "alert",
             _COLUMNS,
             [
-                _alert_row(alert, owner, now[alert], len(events[alert]), continues(events[alert]))
+                _alert_row(alert, owner, now[alert], len(events[alert]), goes_on[alert])
                 for alert, owner in owners.items()
             ],
             conflict=_KEEP,
         )
-        for some in parts(new):
+        for some in parts([alert for alert in owners if alert not in known]):
             # Whose team looks after it, and by when, is settled when it first comes.
             self._connection.execute(
                 "UPDATE alert SET team_id = coalesce((SELECT team_id FROM patient WHERE patient.id = patient_id),"  # noqa: S608
                 f" (SELECT team_id FROM box WHERE box.id = box_id)) WHERE id IN {among(some)}",
                 some,
             )
-        before = {alert: other for alert in owners if (other := continues(events[alert])) is not None}
+        # Once, when it is first known: whoever gave the later one back has not taken it again by its next change.
+        before = {alert: other for alert, other in goes_on.items() if other is not None and known.get(alert) != other}
         set_deadlines(self._connection, [alert for alert in owners if alert not in before], at=self._stored_at)
         for alert, other in before.items():
             self._carry_along(alert, other)
@@ -178,13 +180,13 @@ class Alerts:
         # By another rule's name what was superseded would be another problem, which no longer waits.
         work_out(self._connection, {*owners, *before.values()})
 
-    def _unknown(self, alerts: Sequence[str]) -> list[str]:
-        """Return which of these alerts have no row yet."""
-        known: set[str] = set()
+    def _known(self, alerts: Sequence[str]) -> dict[str, str | None]:
+        """Return those of these alerts that have a row, each with the one that it goes on from."""
+        known: dict[str, str | None] = {}
         for some in parts(alerts):
-            query = f"SELECT id FROM alert WHERE id IN {among(some)}"  # noqa: S608
-            known.update(alert for (alert,) in self._connection.execute(query, some))
-        return [alert for alert in alerts if alert not in known]
+            query = f"SELECT id, supersedes FROM alert WHERE id IN {among(some)}"  # noqa: S608
+            known.update((alert, other) for alert, other in self._connection.execute(query, some))
+        return known
 
     def _carry_along(self, alert: str, before: str) -> None:
         """A moved onset makes a new alert of the same matter: whoever has seen the one has seen the other."""

@@ -315,6 +315,23 @@ def test_what_goes_on_under_another_id_is_shown_to_the_physicians_once(team: Tea
     assert [tuple(row) for row in acts] == [(moved.alert_id, "escalated")]
 
 
+def test_whoever_gave_back_what_went_on_under_another_id_has_not_taken_it_again_when_it_ends(team: Team) -> None:
+    alert = hypo(ChangeKind.RAISED)
+    moved = hypo(ChangeKind.REVISED, onset=START + 5 * MINUTE, supersedes=alert.alert_id)
+    raised(team, alert)
+    with acting(team) as connection:
+        handling.take(connection, alert.alert_id, turn(CLAIRE, NOW), handled=0)
+    raised(team, moved, first=1)
+    with acting(team) as connection:
+        assert standing(connection, moved.alert_id).state == TAKEN
+        seen = handled(connection, moved.alert_id)
+        assert handling.give_back(connection, moved.alert_id, turn(CLAIRE, NOW), handled=seen)
+    for number, ended in enumerate((ChangeKind.CONFIRMED, ChangeKind.RESOLVED), 2):
+        raised(team, hypo(ended, onset=START + 5 * MINUTE, supersedes=alert.alert_id), first=number)
+        with acting(team) as connection:
+            assert standing(connection, moved.alert_id).state == NEW
+
+
 def test_the_inbox_does_it_when_it_looks(team: Team) -> None:
     alert = hypo(ChangeKind.RAISED)
     database = team.open_database()
