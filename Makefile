@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 ARGS ?=
 # One more than there are processors: a test that waits for its clock, its broker or its browser leaves its own to another.
-WORKERS ?= $(shell expr $$(nproc) + 1)
+WORKERS ?= $(shell expr $$(nproc 2>/dev/null || echo 1) + 1)
 SIM := $(VENV)/.installed-sim
 DEV := $(VENV)/.installed-dev
 PEERS := $(VENV)/.installed-peers

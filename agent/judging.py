@@ -371,7 +371,8 @@ class Judging(TechnicalJudging):
                 now=now,
             )
         newly = {ChangeKind.RAISED, ChangeKind.ADDED}
-        engine.begin_escalating([one.alert_id for one in changes if one.kind in newly and one.resolved_at is None], now)
+        told_now = [one.alert_id for one in changes if one.kind in newly and one.resolved_at is None]
+        engine.begin_escalating(told_now, now, anew=righting is None)
         self._engines[name] = engine
         marked = tuple((item.row, ReadingState.JUDGEABLE) for item in back)
         await self._keep_judgement(name, engine, tuple(changes), marked, finished)

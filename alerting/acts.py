@@ -116,6 +116,11 @@ class Acts:
         for taken in self._escalated.values():
             taken[:] = [Escalated(one.alert_id, one.number, min(one.at, at), one.audience) for one in taken]
 
+    def begin_anew(self, alert_id: str) -> None:
+        """Forget what was done about an alert that had ended, and is told anew."""
+        for known in (self._seen, self._disposed, self._escalated):
+            known.pop(alert_id, None)
+
     def carry(self, before: str, after: str) -> None:
         """Let an alert whose onset moved (id `after`) have what was done about it under its earlier id."""
         if before in self._seen:

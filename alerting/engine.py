@@ -370,9 +370,9 @@ class Engine:
         """Return the first `now` (ms UTC) at which `escalate` would tell something, None when no step is to come."""
         return min((step.at for _, step in self._teller.steps_to_come(self._stream)), default=None)
 
-    def begin_escalating(self, alert_ids: Iterable[str], now: int) -> None:
-        """Count the steps of these alerts from `now` (ms UTC) on: of those newly told by a protocol just applied."""
-        self._teller.begin_escalating(alert_ids, now)
+    def begin_escalating(self, alert_ids: Iterable[str], now: int, *, anew: bool = False) -> None:
+        """Count steps of alerts that a protocol just applied tells from `now` (ms UTC); `anew`: forget acts on them."""
+        self._teller.begin_escalating(alert_ids, now, anew=anew)
 
     def tell_late(self, alert_id: str) -> AlertChange:
         """Return an alert of a history that was judged silently as ADDED: it is told after the fact, with its end.

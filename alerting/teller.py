@@ -147,12 +147,14 @@ class Teller:
         moments = [self._moment(ChangeKind.ESCALATED, told, late=False, stream=stream, at=now) for told in due.values()]
         return tuple(self._content.change(one) for one in moments)
 
-    def begin_escalating(self, alert_ids: Iterable[str], now: int) -> None:
-        """Count the steps of these alerts from `now` (ms UTC) on."""
+    def begin_escalating(self, alert_ids: Iterable[str], now: int, *, anew: bool) -> None:
+        """Count the steps of these alerts from `now` (ms UTC) on; `anew`: forget what was done about them before."""
         named = set(alert_ids)
         for told in self.told:
             if self._id(told) in named:
                 audience = self._protocol.rules[told.rule].audience
+                if anew:
+                    self.acts.begin_anew(self._id(told))
                 self.acts.escalate(Escalated(self._id(told), BEGUN, now, audience))
 
     def tell(self, differences: Iterable[Difference], start: int, stream: Stream) -> tuple[AlertChange, ...]:

@@ -29,6 +29,8 @@ class Done(StrEnum):
     """It went back to the list: whoever had it had not closed it in time."""
     ESCALATED = "escalated"
     """It was told to the physicians: nobody had taken or closed it in time."""
+    RAISED_AGAIN = "raised_again"
+    """It was told anew after it had ended: what was done with it before is not about that."""
 
 
 Text = Annotated[str, Meta(max_length=255)]

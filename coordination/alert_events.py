@@ -6,14 +6,16 @@ carry, never by when they came. Within a lineage (the epochs of one database) th
 follow each other by the earliest time at which the box sealed one of their changes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from alerting.alert import Priority
+from alerting.alert import ChangeKind, Priority
 from exchange.messages import AlertRecord, lineage
 
 PRIO = {Priority.HIGH: 1, Priority.MEDIUM: 2, Priority.LOW: 3}
 """How the worklist sorts priorities."""
+_ENDS = (ChangeKind.RESOLVED, ChangeKind.RETRACTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +42,37 @@ def latest(events: Sequence[AlertEvent]) -> AlertEvent:
     return max(events, key=_order(events))
 
 
-def continues(events: Sequence[AlertEvent]) -> str | None:
-    """Return the alert that this one goes on from, None for one of its own.
+def goes_on_from(events: Sequence[AlertEvent]) -> AlertEvent | None:
+    """Return the last change that names the alert which this one goes on from, None of one that goes on from none.
 
-    It is the last that any change names: once an alert goes on from another, a change that does not repeat it, such as
-    its end, must not let the other one stand again.
+    A change that does not repeat it, such as the end, must not let the other one stand again.
     """
     named = [event for event in events if event.record.supersedes is not None]
-    return max(named, key=_order(events)).record.supersedes if named else None
+    return max(named, key=_order(events)) if named else None
+
+
+def speaks_after(event: AlertEvent, others: Sequence[AlertEvent]) -> bool:
+    """Return whether a change of one alert was said after all of another's (`others`): there is nothing later of it.
+
+    An alert that goes on as another, and back again under thresholds of before, speaks last, and stands.
+    """
+    place = _order([event, *others])
+    return all(place(event) > place(other) for other in others)
+
+
+def begins_anew(events: Sequence[AlertEvent], fresh: Collection[AlertEvent]) -> bool:
+    """Return whether one of the `fresh` changes among all of an alert tells it anew.
+
+    It was raised again after it had ended, or goes on from another after it had gone on as that one: what people did
+    with it before is not about what it says now. Told again by another database of its box, it is the same.
+    """
+    ordered = sorted(events, key=_order(events))
+    for before, event in pairwise(ordered):
+        if event in fresh and (before.box, lineage(before.epoch)) == (event.box, lineage(event.epoch)):
+            ended = before.record.kind in _ENDS
+            if event.record.kind is ChangeKind.REVISED or (ended and event.record.kind is ChangeKind.RAISED):
+                return True
+    return False
 
 
 def _order(events: Sequence[AlertEvent]) -> Callable[[AlertEvent], tuple[int, str, int, int, int, str]]:

@@ -171,15 +171,18 @@ def propose_change(connection: Sql, patient: int, other: Pathway, *, by: Handler
     return bool(changed)
 
 
-def withdraw_change(connection: Sql, patient: int, *, seen: int) -> bool:
+def withdraw_change(connection: Sql, patient: int, *, by: Handler, seen: int, at: int) -> bool:
     """Take back thresholds that were proposed for a follow-up under way. Args and False: see `propose`."""
-    return bool(
-        connection.execute(
-            "UPDATE self_report SET change_hash = '', change_text = '', change_by = '', change_id = NULL,"
-            " change_at = NULL, version = version + 1 WHERE patient_id = ? AND version = ? AND change_text <> ''",
-            (patient, seen),
-        ).rowcount
+    waits = "SELECT 1 FROM self_report WHERE patient_id = ? AND version = ? AND change_text <> ''"
+    if connection.execute(waits, (patient, seen)).fetchone() is None:
+        return False
+    _enter(connection, Act.SELF_REPORT_WITHDRAWN, patient, by=by.name, at=at, of="change_hash")
+    connection.execute(
+        "UPDATE self_report SET change_hash = '', change_text = '', change_by = '', change_id = NULL,"
+        " change_at = NULL, version = version + 1 WHERE patient_id = ?",
+        (patient,),
     )
+    return True
 
 
 def confirm(connection: Sql, patient: int, *, by: Handler, seen: int, at: int) -> bool:
@@ -217,7 +220,8 @@ def end(connection: Sql, patient: int, *, by: Handler, seen: int, at: int) -> bo
     Its alerts that stand are resolved by the next judging, which names this as why.
     """
     changed = connection.execute(
-        "UPDATE self_report SET ended_at = ?, every_days = NULL, next_link_at = NULL, due_at = ?,"
+        "UPDATE self_report SET ended_at = ?, every_days = NULL, next_link_at = NULL, due_at = ?, change_hash = '',"
+        " change_text = '', change_by = '', change_id = NULL, change_at = NULL,"
         " version = version + 1 WHERE patient_id = ? AND version = ? AND ended_at IS NULL",
         (at, at, patient, seen),
     ).rowcount

@@ -38,6 +38,8 @@ ATTEMPTS = 3
 """How often judging may fail before what makes it fail is left out."""
 FAR_BEHIND = 2_000
 """Observations of others after which a patient's cursor moves on without a judging."""
+LAST_ROW = 2**62
+"""Of no table."""
 NOT_JUDGED = "answers_not_judged"
 
 Within = Callable[[], AbstractContextManager[Sql]]
@@ -57,6 +59,7 @@ class _Course:
     ended_at: int | None
     cursor: int
     snapshot: bytes | None
+    judged_at: int
     judged_hash: str
 
     @property
@@ -229,16 +232,18 @@ def _adapted(connection: Sql, course: _Course, now: int, *, leave_out: bool) -> 
     if leave_out:
         # What stands cannot be judged: it stands until somebody has looked.
         return engine, []
-    history = _readings(connection, course, begin=engine.history_from)
+    # What nobody has judged yet is not swallowed by the change: it is judged after it, and told.
+    history = _readings(connection, course, begin=engine.history_from, until=course.cursor)
     engine.feed([one.reading for one in history if one.judgeable])
-    engine.tick(now)
+    engine.tick(course.judged_at)
     standing = [one for one in _told(connection, course) if one.resolved_at is None]
     rules = {rule.id for rule in course.protocol.rules}
     changes = applied(standing, engine.open_alerts, rules=rules, now=now)
     for alert, onset in moved(standing, changes):
         engine.carry_on(alert, onset)
-    engine.begin_escalating([one.alert_id for one in changes if one.kind is ChangeKind.RAISED], now)
-    return engine, list(changes)
+    engine.begin_escalating([one.alert_id for one in changes if one.kind is ChangeKind.RAISED], now, anew=True)
+    new = _take(connection, course, engine, _readings(connection, course, after=course.cursor))
+    return engine, [*changes, *new, *engine.tick(now)]
 
 
 def _anew(connection: Sql, course: _Course, now: int) -> tuple[Engine, list[AlertChange]]:
@@ -337,14 +342,15 @@ def protocol_of(text: str) -> CareProtocol:
 def _course(connection: Sql, patient: int) -> _Course | None:
     row = connection.execute(
         "SELECT pseudonym, team_id, time_zone, protocol_text, self_report.since,"
-        " coalesce(self_report.ended_at, patient.ended_at), cursor, snapshot, judged_hash FROM self_report"
+        " coalesce(self_report.ended_at, patient.ended_at), cursor, snapshot, judged_at, judged_hash FROM"
+        " self_report"
         " JOIN patient ON patient.id = patient_id"
         " WHERE patient_id = ? AND self_report.since IS NOT NULL",
         (patient,),
     ).fetchone()
     if row is None:
         return None
-    pseudonym, team, zone, text, since, ended_at, cursor, snapshot, judged_hash = row
+    pseudonym, team, zone, text, since, ended_at, cursor, snapshot, judged_at, judged_hash = row
     return _Course(
         patient=patient,
         pseudonym=pseudonym,
@@ -355,15 +361,16 @@ def _course(connection: Sql, patient: int) -> _Course | None:
         ended_at=ended_at,
         cursor=cursor,
         snapshot=None if snapshot is None else bytes(snapshot),
+        judged_at=judged_at,
         judged_hash=judged_hash,
     )
 
 
 def _told(connection: Sql, course: _Course) -> list[AlertChange]:
-    """Return what was last said of each alert of a follow-up."""
+    """Return what was last said of each alert of a follow-up, without those that go on as another."""
     rows = connection.execute(
         "SELECT record FROM alert WHERE patient_id = ? AND origin = 'team' AND protocol = ? AND rule_id <> ?"
-        " ORDER BY raised_at, id",
+        " AND NOT EXISTS (SELECT 1 FROM alert AS later WHERE later.supersedes = alert.id) ORDER BY raised_at, id",
         (course.patient, course.protocol.name, NOT_JUDGED),
     ).fetchall()
     return [
@@ -373,15 +380,21 @@ def _told(connection: Sql, course: _Course) -> list[AlertChange]:
     ]
 
 
-def _readings(connection: Sql, course: _Course, *, after: int | None = None, begin: int | None = None) -> list[_Kept]:
-    """Return a patient's readings that the protocol judges: those kept after a row, or measured from `begin` on."""
+def _readings(
+    connection: Sql, course: _Course, *, after: int | None = None, begin: int | None = None, until: int | None = None
+) -> list[_Kept]:
+    """Return a patient's readings that the protocol judges: those kept after a row, or measured from `begin` on.
+
+    `until`: kept up to this row, inclusive; None: all.
+    """
     wanted = sorted({quantity.value for rule in course.protocol.rules for quantity in rule.inputs})
     where, least = (
         ("observation.id > ? AND +patient_id = ?", after) if begin is None else ("t >= ? AND patient_id = ?", begin)
     )
     rows = connection.execute(
         f"SELECT stored_at, {COLUMNS} FROM observation JOIN device ON device.id = device_id"  # noqa: S608 - our words
-        f" WHERE {where} AND quantity IN ({', '.join('?' * len(wanted))}) ORDER BY observation.id",
-        (least, course.patient, *wanted),
+        f" WHERE {where} AND quantity IN ({', '.join('?' * len(wanted))}) AND observation.id <= ?"
+        " ORDER BY observation.id",
+        (least, course.patient, *wanted, LAST_ROW if until is None else until),
     ).fetchall()
     return [_Kept(stored_at=row[0], reading=reading_of(row[1:])) for row in rows]

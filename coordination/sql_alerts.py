@@ -5,16 +5,20 @@ What a person says about an alert is an event too, beside those of the box and o
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from secrets import token_hex
 
 import msgspec
 
 from alerting.alert import Acknowledgement
-from coordination.alert_events import PRIO, AlertEvent, continues, latest
+from coordination.alert_acts import AlertAct, Detail, Done, Standing, keep_act, let_stand, standing_of
+from coordination.alert_events import PRIO, AlertEvent, begins_anew, goes_on_from, latest, speaks_after
 from coordination.attribution import TeamChange
+from coordination.audit_log import TEAM, AuditLog
 from coordination.bulk_rows import Value, among, parts, write
 from coordination.deadlines import set_deadlines
 from coordination.problems import work_out
 from coordination.sql import Sql
+from exchange.audit_chain import Act
 from exchange.messages import AlertRecord, alert_change
 from exchange.messages import alert as alert_record
 
@@ -51,6 +55,19 @@ PERSON = "desk"
 """Stands for the epoch of what a person says about an alert; no box has such an epoch."""
 TAKEN = 1
 """`alert.state` of an alert that somebody has acknowledged."""
+UNTOUCHED = Standing(
+    state=0,
+    holder="",
+    holder_id=None,
+    taken_at=None,
+    ack_due=None,
+    act_due=None,
+    recall_at=None,
+    escalated_at=None,
+    physician_at=None,
+    closed_at=None,
+)
+"""How an alert stands before anybody has done anything with it."""
 
 
 class Alerts:
@@ -92,9 +109,12 @@ class Alerts:
         """Keep a change that the inbox itself makes, at `at` (ms UTC)."""
         self.flush()
         change = team.change
-        said = self._connection.execute(
-            "SELECT count(*) FROM alert_event WHERE alert_id = ? AND epoch = ''", (change.alert_id,)
-        ).fetchone()[0]
+        # In one order with what it says of other alerts; what was deleted may have had higher numbers.
+        (said,) = self._connection.execute(
+            "SELECT greatest((SELECT coalesce(max(id), 0) FROM alert_event), (SELECT coalesce(max(seq), 0)"
+            " FROM alert_event WHERE alert_id = ? AND epoch = '')) + 1",
+            (change.alert_id,),
+        ).fetchone()
         box_row = self._connection.execute("SELECT id FROM box WHERE name = ?", (team.box,)).fetchone()[0]
         patient = self._connection.execute("SELECT id FROM patient WHERE pseudonym = ?", (change.patient,)).fetchone()
         event = AlertEvent(box=box_row, epoch="", seq=said, created=at, record=alert_record(change))
@@ -153,7 +173,7 @@ class Alerts:
         events = self._events(list(owners))
         now = {alert: latest(events[alert]) for alert in owners}
         known = self._known(list(owners))
-        goes_on = {alert: continues(events[alert]) for alert in owners}
+        goes_on = self._goes_on(events)
         write(
             self._connection,
             "alert",
@@ -171,8 +191,12 @@ class Alerts:
                 f" (SELECT team_id FROM box WHERE box.id = box_id)) WHERE id IN {among(some)}",
                 some,
             )
+        fresh = [event for event, _ in waiting]
+        again = [alert for alert, (_, version) in known.items() if version < len(events[alert])]
+        self._begin_anew([alert for alert in again if begins_anew(events[alert], fresh)])
         # Once, when it is first known: whoever gave the later one back has not taken it again by its next change.
-        before = {alert: other for alert, other in goes_on.items() if other is not None and known.get(alert) != other}
+        earlier = {alert: other for alert, (other, _) in known.items()}
+        before = {alert: other for alert, other in goes_on.items() if other is not None and earlier.get(alert) != other}
         set_deadlines(self._connection, [alert for alert in owners if alert not in before], at=self._stored_at)
         for alert, other in before.items():
             self._carry_along(alert, other)
@@ -180,12 +204,64 @@ class Alerts:
         # By another rule's name what was superseded would be another problem, which no longer waits.
         work_out(self._connection, {*owners, *before.values()})
 
-    def _known(self, alerts: Sequence[str]) -> dict[str, str | None]:
-        """Return those of these alerts that have a row, each with the one that it goes on from."""
-        known: dict[str, str | None] = {}
+    def _goes_on(self, events: Mapping[str, Sequence[AlertEvent]]) -> dict[str, str | None]:
+        """Return from which alert each of some goes on, and let what they speak after go on from them no more."""
+        named = {alert: goes_on_from(of_one) for alert, of_one in events.items()}
+        earlier = self._events([one.record.supersedes for one in named.values() if one and one.record.supersedes])
+        found: dict[str, str | None] = {}
+        for alert, one in named.items():
+            other = None if one is None else one.record.supersedes
+            last = None if one is None or other is None else speaks_after(one, earlier.get(other, ()))
+            found[alert] = other if last else None
+        for some in parts(list(events)):
+            later = self._connection.execute(
+                f"SELECT id, supersedes FROM alert WHERE supersedes IN {among(some)}",  # noqa: S608
+                some,
+            ).fetchall()
+            theirs = self._events([alert for alert, _ in later if alert not in events])
+            for alert, other in later:
+                if alert not in events:
+                    one = goes_on_from(theirs[alert])
+                    if one is None or not speaks_after(one, events[other]):
+                        self._connection.execute("UPDATE alert SET supersedes = NULL WHERE id = ?", (alert,))
+        return found
+
+    def _begin_anew(self, alerts: Sequence[str]) -> None:
+        """Let nobody have these in hand, nor have closed them; what nobody touched keeps its deadlines."""
+        for alert in alerts:
+            found = standing_of(self._connection, alert)
+            if found is None or not found[1]:
+                continue
+            before, handled = found
+            let_stand(self._connection, alert, UNTOUCHED, handled=handled)
+            self._connection.execute("DELETE FROM alert_outcome WHERE alert_id = ?", (alert,))
+            # Whoever saw it then has not seen it now; that they did stays among the acts.
+            self._connection.execute("DELETE FROM alert_event WHERE alert_id = ? AND epoch = ?", (alert, PERSON))
+            keep_act(
+                self._connection,
+                AlertAct(
+                    alert=alert,
+                    turn=token_hex(8),
+                    handled=handled + 1,
+                    kind=Done.RAISED_AGAIN,
+                    at=self._stored_at,
+                    person=TEAM,
+                    person_id=None,
+                    detail=Detail(),
+                    before=before,
+                ),
+            )
+            log = AuditLog(self._connection)
+            log.begin(at=self._stored_at)
+            detail = {"act": Done.RAISED_AGAIN.value}
+            log.enter(Act.ALERT_DISPOSED, at=self._stored_at, by=TEAM, reference=alert, detail=detail)
+
+    def _known(self, alerts: Sequence[str]) -> dict[str, tuple[str | None, int]]:
+        """Return those of these alerts that have a row: which one it goes on from, and of how many changes it is."""
+        known: dict[str, tuple[str | None, int]] = {}
         for some in parts(alerts):
-            query = f"SELECT id, supersedes FROM alert WHERE id IN {among(some)}"  # noqa: S608
-            known.update((alert, other) for alert, other in self._connection.execute(query, some))
+            query = f"SELECT id, supersedes, version FROM alert WHERE id IN {among(some)}"  # noqa: S608
+            known.update((alert, (other, version)) for alert, other, version in self._connection.execute(query, some))
         return known
 
     def _carry_along(self, alert: str, before: str) -> None:

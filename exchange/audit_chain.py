@@ -110,6 +110,7 @@ class Act(StrEnum):
     SELF_REPORT_PROPOSED = "self_report_proposed"
     SELF_REPORT_BEGUN = "self_report_begun"
     SELF_REPORT_ADAPTED = "self_report_adapted"
+    SELF_REPORT_WITHDRAWN = "self_report_withdrawn"
     SELF_REPORT_ENDED = "self_report_ended"
     QUESTIONNAIRE_SENT = "questionnaire_sent"
     QUESTIONNAIRE_ANSWERED = "questionnaire_answered"

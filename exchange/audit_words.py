@@ -65,6 +65,7 @@ _WORDS: Final = {
     Act.SELF_REPORT_PROPOSED: ("suivi par questionnaire proposé", "follow-up by questionnaire proposed"),
     Act.SELF_REPORT_BEGUN: ("suivi par questionnaire commencé", "follow-up by questionnaire begun"),
     Act.SELF_REPORT_ADAPTED: ("seuils d'un suivi par questionnaire changés", "thresholds of a questionnaire changed"),
+    Act.SELF_REPORT_WITHDRAWN: ("seuils proposés d'un questionnaire retirés", "proposed thresholds withdrawn"),
     Act.SELF_REPORT_ENDED: ("suivi par questionnaire arrêté", "follow-up by questionnaire ended"),
     Act.QUESTIONNAIRE_SENT: ("lien de questionnaire remis", "link to a questionnaire given"),
     Act.QUESTIONNAIRE_ANSWERED: ("questionnaire rempli", "questionnaire answered"),

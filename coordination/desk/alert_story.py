@@ -43,6 +43,10 @@ DONE = {
         fr="Non close à temps, revenue dans la liste ; elle était à",
         en="Not closed in time, back in the list; it was in the hands of",
     ),
+    Done.RAISED_AGAIN: Sentence(
+        fr="Revenue après sa fin : elle attend de nouveau quelqu'un",
+        en="Back after its end: it waits for somebody anew",
+    ),
     Done.ESCALATED: Sentence(
         fr="Personne ne l'avait prise à temps : signalée aux médecins",
         en="Nobody had taken it in time: shown to the physicians",

@@ -330,6 +330,29 @@ async def test_what_goes_on_since_another_time_stays_taken_and_says_to_its_end_w
         assert said == [("revised", before.alert_id), ("resolved", before.alert_id)]
 
 
+async def test_what_was_taken_ended_by_thresholds_and_is_raised_again_by_others_asks_for_somebody_anew(
+    tmp_path: Path, office: Office, keys: Keys
+) -> None:
+    def text(version: int, threshold: str) -> str:
+        changed = SMALL.read_text(encoding="utf-8").replace("version = 1", f"version = {version}") + STEPS
+        return write_protocol(read_protocol(changed.replace("70 mg/dL", threshold).encode(), name_hint="test"))
+
+    async with box(tmp_path, office, keys) as running:
+        await order(running, body_of(text(2, "70 mg/dL")))
+        await running.gives(*HYPO)
+        (first,) = await running.standing()
+        await running.ordered(disposition(running, first.alert_id))
+        running.clock.now = START + 31 * MINUTE
+        await order(running, body_of(text(3, "60 mg/dL")))
+        assert await running.standing() == []
+        running.clock.now = START + 33 * MINUTE
+        await order(running, body_of(text(4, "70 mg/dL")))
+        assert [one.alert_id for one in await running.standing()] == [first.alert_id]
+        assert not running.judging.attended(PATIENT, first.alert_id)
+        await running.tick(120)
+        assert ("escalated", "hypo_level_1") in await alerts(running)
+
+
 async def test_a_latched_alert_whose_condition_is_over_is_ended_by_whoever_saw_it(
     tmp_path: Path, office: Office, keys: Keys
 ) -> None:

@@ -75,3 +75,24 @@ def test_what_goes_on_from_another_hides_it_also_once_it_has_ended_without_namin
     assert list(view.alerts(standing=True)) == []
     assert rows(team.database, "SELECT alert_id, repeats FROM problem") == [(new.alert_id, 0)]
     view.close()
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_of_one_that_goes_on_as_another_and_back_again_the_one_said_last_stands(
+    team: Team, order: tuple[int, ...]
+) -> None:
+    here, there = hypo(ChangeKind.RAISED), hypo(ChangeKind.RAISED, onset=START - HOUR)
+    said = (
+        here,
+        hypo(ChangeKind.REVISED, onset=START - HOUR, supersedes=here.alert_id),
+        hypo(ChangeKind.REVISED, supersedes=there.alert_id),
+        hypo(ChangeKind.RELEASED, supersedes=there.alert_id),
+    )
+    database = team.open_database()
+    for number in order:
+        team.store(database, team.opened(number, [said[number]]))
+    database.close()
+    view = View(team.database)
+    assert [alert.id for alert in view.alerts(standing=True)] == [here.alert_id]
+    assert rows(team.database, "SELECT alert_id, repeats FROM problem") == [(here.alert_id, 0)]
+    view.close()

@@ -21,7 +21,7 @@ from coordination.problem_tables import COLUMNS, NO_DEADLINE, WORKED_OUT
 from coordination.sql import Sql
 from coordination.team_database import connect, transaction
 from exchange.messages import AlertRecord
-from tests.coordination.kit import HOUR, MINUTE, START, Team, hypo
+from tests.coordination.kit import HOUR, MINUTE, OTHER_EPOCH, START, Team, hypo
 
 CLAIRE, MARC = Handler(name="Claire Martin", row=1), Handler(name="Marc Lefèvre", row=2)
 NOW = START + 20 * MINUTE
@@ -330,6 +330,44 @@ def test_whoever_gave_back_what_went_on_under_another_id_has_not_taken_it_again_
         raised(team, hypo(ended, onset=START + 5 * MINUTE, supersedes=alert.alert_id), first=number)
         with acting(team) as connection:
             assert standing(connection, moved.alert_id).state == NEW
+
+
+def close_it(connection: Sql, alert: str) -> None:
+    handling.take(connection, alert, turn(CLAIRE, NOW), handled=handled(connection, alert))
+    said = Said.ADVISED
+    assert handling.close(connection, alert, turn(CLAIRE, NOW), handled=handled(connection, alert), said=said)
+
+
+def test_what_is_raised_again_after_it_had_ended_and_was_closed_waits_for_somebody(team: Team) -> None:
+    alert = hypo(ChangeKind.RAISED)
+    raised(team, alert, hypo(ChangeKind.RESOLVED))
+    with acting(team) as connection:
+        close_it(connection, alert.alert_id)
+        assert problems(connection) == []
+    # Thresholds of before hold again: what was no alert in between is the same alert.
+    later = NOW + 48 * HOUR
+    raised(team, hypo(ChangeKind.RAISED), at=later, first=2)
+    with acting(team) as connection:
+        again = standing(connection, alert.alert_id)
+        assert (again.state, again.ack_due) == (NEW, later + DEFAULTS[1].ack)
+        assert tuple(connection.execute("SELECT alert_id, state FROM problem").fetchone()) == (alert.alert_id, NEW)
+        last = last_act(connection, alert.alert_id)
+        assert last is not None
+        assert (last.kind, last.person, last.before.state) == (Done.RAISED_AGAIN, "team", CLOSED)
+        seen = "SELECT count(*) FROM alert_event WHERE kind = 'acknowledged'"
+        assert connection.execute(seen).fetchone()[0] == 0, "nobody has seen it as it is now"
+
+
+def test_what_another_database_of_the_box_tells_again_stays_closed(team: Team) -> None:
+    alert = hypo(ChangeKind.RAISED)
+    raised(team, alert, hypo(ChangeKind.RESOLVED))
+    with acting(team) as connection:
+        close_it(connection, alert.alert_id)
+    database = team.open_database()
+    team.store(database, team.opened(0, [alert], epoch=OTHER_EPOCH), at=NOW + HOUR)
+    database.close()
+    with acting(team) as connection:
+        assert (standing(connection, alert.alert_id).state, problems(connection)) == (CLOSED, [])
 
 
 def test_the_inbox_does_it_when_it_looks(team: Team) -> None:

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from alerting.backtest import backtest
 from alerting.engine import Engine
 from alerting.protocol_change import NO_LONGER_TRUE
+from coordination.handling import close, take, turn
+from coordination.outcomes import Said
 from coordination.packs import FaultyError
 from coordination.self_report import adapted
 from coordination.self_report_judging import ATTEMPTS, NOT_JUDGED, follow_one
-from tests.coordination.followed import DAY, ZONE, Followed, packs
+from coordination.sql import Sql
+from tests.coordination.followed import DAY, NURSE, ZONE, Followed, packs
 from tests.coordination.kit import HOUR, PATIENT, START, Team
 
 
@@ -77,6 +80,89 @@ def test_what_is_an_alert_by_both_goes_on_as_the_same_and_stays_seen(followed: F
     assert followed.told() == before, "a grace of two days"
     followed.look(START + 5 * DAY + 2 * HOUR)
     assert [rule for _, rule, *_ in followed.told() if rule == "no_answers"] == ["no_answers"]
+
+
+def waiting(followed: Followed, rule: str) -> list[tuple[object, ...]]:
+    """Return (alert, whether somebody has it) of what waits of a rule."""
+    return [
+        tuple(row)
+        for row in followed.sql.execute("SELECT alert_id, state FROM problem WHERE rule_id = ?", (rule,)).fetchall()
+    ]
+
+
+def close_all(followed: Followed, at: int) -> None:
+    """Let a nurse close whatever waits."""
+    for (alert,) in followed.sql.execute("SELECT id FROM alert WHERE state < 2").fetchall():
+        with followed.within() as connection:
+            take(connection, alert, turn(NURSE, at), handled=handled_of(connection, alert))
+            said = Said.ADVISED
+            assert close(connection, alert, turn(NURSE, at), handled=handled_of(connection, alert), said=said)
+
+
+def handled_of(connection: Sql, alert: str) -> int:
+    return int(connection.execute("SELECT handled FROM alert WHERE id = ?", (alert,)).fetchone()[0])
+
+
+def lying(points: int) -> dict[str, object]:
+    return {f"orthopnoea_marked__{key}": f"{points} points" for key in ("threshold", "end_threshold")}
+
+
+def test_back_under_the_thresholds_of_before_the_alert_of_before_waits(followed: Followed) -> None:
+    followed.answer(START + HOUR, lying=1)
+    followed.answer(START + DAY, lying=2)
+    followed.look(START + DAY)
+    ((first, _),) = waiting(followed, "orthopnoea_marked")
+    followed.adapt(START + 2 * DAY, seen=1, **lying(1))
+    followed.look(START + 2 * DAY)
+    ((second, _),) = waiting(followed, "orthopnoea_marked")
+    assert second != first
+    followed.adapt(START + 3 * DAY, seen=3, **lying(2))
+    followed.look(START + 3 * DAY)
+    assert waiting(followed, "orthopnoea_marked") == [(first, 0)]
+
+
+def test_what_ended_and_was_closed_under_other_thresholds_waits_again_under_those_of_before(
+    followed: Followed,
+) -> None:
+    followed.answer(START + HOUR, lying=2)
+    followed.look(START + HOUR)
+    ((alert, _),) = waiting(followed, "orthopnoea_marked")
+    followed.adapt(START + DAY, seen=1, **lying(3))
+    followed.look(START + DAY)
+    close_all(followed, START + DAY)
+    assert waiting(followed, "orthopnoea_marked") == []
+    followed.adapt(START + 2 * DAY, seen=3, **lying(2))
+    followed.look(START + 2 * DAY)
+    assert waiting(followed, "orthopnoea_marked") == [(alert, 0)]
+
+
+def test_what_went_on_as_another_and_was_closed_lends_nothing_to_a_later_one(followed: Followed) -> None:
+    followed.answer(START + HOUR, lying=1)
+    followed.answer(START + DAY, lying=2)
+    followed.look(START + DAY)
+    followed.adapt(START + 2 * DAY, seen=1, **lying(1))
+    followed.look(START + 2 * DAY)
+    followed.answer(START + 3 * DAY)
+    followed.look(START + 3 * DAY)
+    close_all(followed, START + 3 * DAY)
+    followed.adapt(START + 4 * DAY, seen=3, **lying(3))
+    followed.answer(START + 4 * DAY, lying=2)
+    followed.look(START + 4 * DAY)
+    assert waiting(followed, "orthopnoea_marked") == []
+    followed.adapt(START + 5 * DAY, seen=5, **lying(2))
+    followed.look(START + 5 * DAY)
+    ((_, state),) = waiting(followed, "orthopnoea_marked")
+    assert state == 0
+    assert [one[:2] for one in events(followed) if one[0] == "orthopnoea_marked"][-1] == ("orthopnoea_marked", "raised")
+
+
+def test_an_answer_that_nobody_had_judged_is_not_swallowed_by_a_change(followed: Followed) -> None:
+    followed.look(START)
+    followed.answer(START + HOUR, lying=2)
+    followed.answer(START + 2 * HOUR)
+    followed.adapt(START + DAY, seen=1, no_answers__expected="3 days")
+    followed.look(START + DAY)
+    assert [kind for rule, kind, *_ in events(followed) if rule == "orthopnoea_marked"] == ["raised", "resolved"]
 
 
 @settings(max_examples=25, deadline=None)

@@ -120,6 +120,8 @@ SHOWN: dict[tuple[str, Act], str] = {
     "test_what_was_sent_and_answered_is_in_the_record_without_the_pseudonym",
     (TEAM, Act.SELF_REPORT_ADAPTED): "coordination/desk/test_adapted_self_report.py::"
     "test_thresholds_under_way_change_once_another_person_confirms_them_and_what_stands_goes_on",
+    (TEAM, Act.SELF_REPORT_WITHDRAWN): "coordination/desk/test_adapted_self_report.py::"
+    "test_thresholds_that_were_withdrawn_judge_nothing",
     (TEAM, Act.SELF_REPORT_ENDED): "coordination/desk/test_self_report.py::"
     "test_a_follow_up_that_is_ended_voids_its_links_and_resolves_its_alerts",
     (TEAM, Act.QUESTIONNAIRE_SENT): "coordination/desk/test_questionnaires.py::"

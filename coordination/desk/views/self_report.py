@@ -199,9 +199,7 @@ def withdraw_it(request: HttpRequest, pseudonym: str) -> HttpResponse:
     return _act(
         request,
         pseudonym,
-        lambda database, patient, by, seen: withdraw_change(  # noqa: ARG005 - every act has who did it
-            database, patient, seen=seen
-        ),
+        lambda database, patient, by, seen: withdraw_change(database, patient, by=by, seen=seen, at=request.visit.now),
         t("Retirés : les seuils d'aujourd'hui restent.", "Withdrawn: today's thresholds stay."),
     )
 

@@ -114,6 +114,16 @@ def test_thresholds_that_were_withdrawn_judge_nothing(desk: Desk) -> None:
     followed.answer(ONE_PILLOW)
     assert not Alert.objects.filter(origin="team").exists()
     assert SelfReport.objects.get().protocol_hash == before
+    assert acts(desk)[-1] == Act.SELF_REPORT_WITHDRAWN
+
+
+def test_thresholds_proposed_for_what_is_ended_wait_for_nobody(desk: Desk) -> None:
+    followed = Followed(desk).begin()
+    followed.post(followed.nurse, "/adapter", protocole=PACK, **LYING)
+    followed.post(followed.nurse, "/arreter")
+    assert "Rien n&#39;a été changé" in followed.post(followed.physician, "/confirmer")
+    assert "sont proposés" not in followed.physician.get(f"/patients/{PATIENT}").content.decode()
+    assert SelfReport.objects.get().change_text == ""
 
 
 def test_the_limits_and_thresholds_of_the_teams_physician_hold(desk: Desk) -> None:
