@@ -227,10 +227,12 @@ class Alerts:
         return found
 
     def _begin_anew(self, alerts: Sequence[str]) -> None:
-        """Let nobody have these in hand, nor have closed them; what nobody touched keeps its deadlines."""
+        """Let nobody have these in hand, nor have closed them, and their deadlines be set anew."""
         for alert in alerts:
             found = standing_of(self._connection, alert)
             if found is None or not found[1]:
+                # Nobody has touched it, so there is nothing to undo.
+                self._connection.execute("UPDATE alert SET ack_due = NULL, act_due = NULL WHERE id = ?", (alert,))
                 continue
             before, handled = found
             let_stand(self._connection, alert, UNTOUCHED, handled=handled)

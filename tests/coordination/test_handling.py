@@ -358,6 +358,16 @@ def test_what_is_raised_again_after_it_had_ended_and_was_closed_waits_for_somebo
         assert connection.execute(seen).fetchone()[0] == 0, "nobody has seen it as it is now"
 
 
+def test_what_is_raised_again_untouched_has_the_whole_time_to_be_taken(team: Team) -> None:
+    alert = hypo(ChangeKind.RAISED)
+    raised(team, alert, hypo(ChangeKind.RESOLVED))
+    later = NOW + 48 * HOUR
+    raised(team, hypo(ChangeKind.RAISED), at=later, first=2)
+    with acting(team) as connection:
+        assert standing(connection, alert.alert_id).ack_due == later + DEFAULTS[1].ack
+        assert connection.execute("SELECT count(*) FROM alert_act").fetchone()[0] == 0
+
+
 def test_what_another_database_of_the_box_tells_again_stays_closed(team: Team) -> None:
     alert = hypo(ChangeKind.RAISED)
     raised(team, alert, hypo(ChangeKind.RESOLVED))
