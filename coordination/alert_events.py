@@ -8,7 +8,6 @@ follow each other by the earliest time at which the box sealed one of their chan
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from alerting.alert import ChangeKind, Priority
 from exchange.messages import AlertRecord, lineage
@@ -16,6 +15,9 @@ from exchange.messages import AlertRecord, lineage
 PRIO = {Priority.HIGH: 1, Priority.MEDIUM: 2, Priority.LOW: 3}
 """How the worklist sorts priorities."""
 _ENDS = (ChangeKind.RESOLVED, ChangeKind.RETRACTED)
+_TELLS = (ChangeKind.RAISED, ChangeKind.ADDED, ChangeKind.REVISED)
+Said = tuple[int, str, int]
+"""(row of a box, epoch, sequence number)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,16 @@ class AlertEvent:
     created: int
     record: AlertRecord
 
+    @property
+    def speaker(self) -> tuple[int, str]:
+        """Whose sequence numbers these are."""
+        return self.box, lineage(self.epoch)
+
+    @property
+    def said(self) -> "Said":
+        """What names the change among those of its alert."""
+        return self.box, self.epoch, self.seq
+
 
 def latest(events: Sequence[AlertEvent]) -> AlertEvent:
     """Return the change that says how the alert is now; `events` is not empty, its order does not matter."""
@@ -45,32 +57,40 @@ def latest(events: Sequence[AlertEvent]) -> AlertEvent:
 def goes_on_from(events: Sequence[AlertEvent]) -> AlertEvent | None:
     """Return the last change that names the alert which this one goes on from, None of one that goes on from none.
 
-    A change that does not repeat it, such as the end, must not let the other one stand again.
+    A change that does not repeat it, such as the end, must not let the other one stand again; nor does an end that
+    repeats it say anew that this one goes on.
     """
     named = [event for event in events if event.record.supersedes is not None]
-    return max(named, key=_order(events)) if named else None
+    going_on = [event for event in named if event.record.kind not in _ENDS]
+    return max(going_on or named, key=_order(events)) if named else None
 
 
-def speaks_after(event: AlertEvent, others: Sequence[AlertEvent]) -> bool:
-    """Return whether a change of one alert was said after all of another's (`others`): there is nothing later of it.
+def speaks_after(event: AlertEvent, own: Sequence[AlertEvent], others: Sequence[AlertEvent]) -> bool:
+    """Return whether a change of one alert (`own` are all of it) was said after all of another's (`others`).
 
     An alert that goes on as another, and back again under thresholds of before, speaks last, and stands.
     """
-    place = _order([event, *others])
+    place = _order([*own, *others])
     return all(place(event) > place(other) for other in others)
 
 
-def begins_anew(events: Sequence[AlertEvent], fresh: Collection[AlertEvent]) -> bool:
-    """Return whether one of the `fresh` changes among all of an alert tells it anew.
+def begins_anew(events: Sequence[AlertEvent], fresh: Collection[Said]) -> bool:
+    """Return whether a change that just came (`fresh`) tells an alert anew: what people did before is not about that.
 
-    It was raised again after it had ended, or goes on from another after it had gone on as that one: what people did
-    with it before is not about what it says now. Told again by another database of its box, it is the same.
+    It was told before by the same database, so it had ended or gone on as another since; or another one tells of a
+    time after that end. What came late, of before something that is known, tells nothing anew.
     """
-    ordered = sorted(events, key=_order(events))
-    for before, event in pairwise(ordered):
-        if event in fresh and (before.box, lineage(before.epoch)) == (event.box, lineage(event.epoch)):
-            ended = before.record.kind in _ENDS
-            if event.record.kind is ChangeKind.REVISED or (ended and event.record.kind is ChangeKind.RAISED):
+    place = _order(events)
+    ordered = sorted(events, key=place)
+    for at in range(len(ordered) - 1, 0, -1):
+        event = ordered[at]
+        if event.said not in fresh:
+            return False
+        if event.record.kind in _TELLS:
+            speaker, before = event.speaker, ordered[at - 1].record
+            over = before.kind in _ENDS and before.resolved_at is not None
+            later = over and event.record.raised_at > (before.resolved_at or 0)
+            if later or any(one.speaker == speaker for one in ordered[:at]):
                 return True
     return False
 
@@ -79,12 +99,11 @@ def _order(events: Sequence[AlertEvent]) -> Callable[[AlertEvent], tuple[int, st
     """Return the place of each of these changes among them."""
     began: dict[tuple[int, str], int] = {}
     for event in events:
-        speaker = (event.box, lineage(event.epoch))
-        began[speaker] = min(began.get(speaker, event.created), event.created)
+        began[event.speaker] = min(began.get(event.speaker, event.created), event.created)
 
     def place(event: AlertEvent) -> tuple[int, str, int, int, int, str]:
         stem = lineage(event.epoch)
         # A database that was set back gives numbers again, under another epoch, before it knows.
-        return began[event.box, stem], stem, event.box, event.seq, event.created, event.epoch
+        return began[event.speaker], stem, event.box, event.seq, event.created, event.epoch
 
     return place

@@ -11,7 +11,7 @@ import msgspec
 
 from alerting.alert import Acknowledgement
 from coordination.alert_acts import AlertAct, Detail, Done, Standing, keep_act, let_stand, standing_of
-from coordination.alert_events import PRIO, AlertEvent, begins_anew, goes_on_from, latest, speaks_after
+from coordination.alert_events import PRIO, AlertEvent, Said, begins_anew, goes_on_from, latest, speaks_after
 from coordination.attribution import TeamChange
 from coordination.audit_log import TEAM, AuditLog
 from coordination.bulk_rows import Value, among, parts, write
@@ -191,15 +191,21 @@ class Alerts:
                 f" (SELECT team_id FROM box WHERE box.id = box_id)) WHERE id IN {among(some)}",
                 some,
             )
-        fresh = [event for event, _ in waiting]
-        again = [alert for alert, (_, version) in known.items() if version < len(events[alert])]
-        self._begin_anew([alert for alert in again if begins_anew(events[alert], fresh)])
         # Once, when it is first known: whoever gave the later one back has not taken it again by its next change.
         earlier = {alert: other for alert, (other, _) in known.items()}
         before = {alert: other for alert, other in goes_on.items() if other is not None and earlier.get(alert) != other}
+        fresh: defaultdict[str, set[Said]] = defaultdict(set)
+        for event, _ in waiting:
+            fresh[event.record.alert_id].add(event.said)
+        again = {
+            alert
+            for alert, (_, version) in known.items()
+            if version < len(events[alert]) and begins_anew(events[alert], fresh[alert])
+        }
+        self._begin_anew([alert for alert in owners if alert in again and alert not in before])
         set_deadlines(self._connection, [alert for alert in owners if alert not in before], at=self._stored_at)
         for alert, other in before.items():
-            self._carry_along(alert, other)
+            self._carry_along(alert, other, whole=alert in again)
             set_deadlines(self._connection, [alert], at=self._stored_at)
         # By another rule's name what was superseded would be another problem, which no longer waits.
         work_out(self._connection, {*owners, *before.values()})
@@ -211,7 +217,7 @@ class Alerts:
         found: dict[str, str | None] = {}
         for alert, one in named.items():
             other = None if one is None else one.record.supersedes
-            last = None if one is None or other is None else speaks_after(one, earlier.get(other, ()))
+            last = None if one is None or other is None else speaks_after(one, events[alert], earlier.get(other, ()))
             found[alert] = other if last else None
         for some in parts(list(events)):
             later = self._connection.execute(
@@ -222,7 +228,7 @@ class Alerts:
             for alert, other in later:
                 if alert not in events:
                     one = goes_on_from(theirs[alert])
-                    if one is None or not speaks_after(one, events[other]):
+                    if one is None or not speaks_after(one, theirs[alert], events[other]):
                         self._connection.execute("UPDATE alert SET supersedes = NULL WHERE id = ?", (alert,))
         return found
 
@@ -230,7 +236,7 @@ class Alerts:
         """Let nobody have these in hand, nor have closed them, and their deadlines be set anew."""
         for alert in alerts:
             found = standing_of(self._connection, alert)
-            if found is None or not found[1]:
+            if found is None or not (found[1] or found[0].state):
                 # Nobody has touched it, so there is nothing to undo.
                 self._connection.execute("UPDATE alert SET ack_due = NULL, act_due = NULL WHERE id = ?", (alert,))
                 continue
@@ -266,18 +272,22 @@ class Alerts:
             known.update((alert, (other, version)) for alert, other, version in self._connection.execute(query, some))
         return known
 
-    def _carry_along(self, alert: str, before: str) -> None:
-        """A moved onset makes a new alert of the same matter: whoever has seen the one has seen the other."""
+    def _carry_along(self, alert: str, before: str, *, whole: bool) -> None:
+        """A moved onset makes a new alert of the same matter: whoever has seen the one has seen the other.
+
+        `whole`: what was done with it before it went on as the other one is over.
+        """
+        graver, unset = ("", "") if whole else (" AND before.state > alert.state", " AND alert.ack_due IS NULL")
         self._connection.execute(
-            "UPDATE alert SET state = before.state, holder = before.holder, holder_id = before.holder_id,"
+            "UPDATE alert SET state = before.state, holder = before.holder, holder_id = before.holder_id,"  # noqa: S608
             " taken_at = before.taken_at, recall_at = before.recall_at, closed_at = before.closed_at"
-            " FROM alert AS before WHERE alert.id = ? AND before.id = ? AND before.state > alert.state",
+            f" FROM alert AS before WHERE alert.id = ? AND before.id = ?{graver}",
             (alert, before),
         )
         self._connection.execute(
-            "UPDATE alert SET ack_due = before.ack_due, act_due = before.act_due,"
+            "UPDATE alert SET ack_due = before.ack_due, act_due = before.act_due,"  # noqa: S608
             " escalated_at = before.escalated_at, physician_at = before.physician_at"
-            " FROM alert AS before WHERE alert.id = ? AND before.id = ? AND alert.ack_due IS NULL",
+            f" FROM alert AS before WHERE alert.id = ? AND before.id = ?{unset}",
             (alert, before),
         )
 

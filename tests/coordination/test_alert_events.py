@@ -3,7 +3,7 @@ from itertools import permutations
 import pytest
 
 from alerting.alert import ChangeKind
-from coordination.alert_events import AlertEvent, latest
+from coordination.alert_events import AlertEvent, latest, speaks_after
 from coordination.view import View
 from tests.coordination.kit import EPOCH, HOUR, OTHER_EPOCH, START, Team, hypo, rows
 
@@ -96,3 +96,16 @@ def test_of_one_that_goes_on_as_another_and_back_again_the_one_said_last_stands(
     assert [alert.id for alert in view.alerts(standing=True)] == [here.alert_id]
     assert rows(team.database, "SELECT alert_id, repeats FROM problem") == [(here.alert_id, 0)]
     view.close()
+
+
+def test_of_two_that_two_databases_say_go_on_as_each_other_one_stands() -> None:
+    def event(seq: int, epoch: str, kind: ChangeKind, *, at: int = START, before: int | None = None) -> AlertEvent:
+        other = None if before is None else hypo(kind, onset=before).alert_id
+        record = hypo(kind, onset=at, supersedes=other)
+        return AlertEvent(box=1, epoch=epoch, seq=seq, created=START + seq, record=record)
+
+    there = START - HOUR
+    here = [event(0, EPOCH, ChangeKind.RAISED), event(9, EPOCH, ChangeKind.REVISED, before=there)]
+    gone = [event(5, OTHER_EPOCH, ChangeKind.REVISED, at=there, before=START)]
+    says = [speaks_after(here[1], here, gone), speaks_after(gone[0], gone, here)]
+    assert sorted(says) == [False, True]

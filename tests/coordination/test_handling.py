@@ -380,6 +380,72 @@ def test_what_another_database_of_the_box_tells_again_stays_closed(team: Team) -
         assert (standing(connection, alert.alert_id).state, problems(connection)) == (CLOSED, [])
 
 
+MOVED = START + 5 * MINUTE
+
+
+def back(team: Team, *later: AlertRecord) -> tuple[int, list[str]]:
+    """Let N be raised and closed, and say the rest one by one; return N's state, and which alerts wait."""
+    alert = hypo(ChangeKind.RAISED)
+    raised(team, alert)
+    with acting(team) as connection:
+        close_it(connection, alert.alert_id)
+    for number, record in enumerate(later, 1):
+        raised(team, record, first=number, at=NOW + number * HOUR)
+    with acting(team) as connection:
+        waits = connection.execute("SELECT alert_id FROM problem ORDER BY alert_id").fetchall()
+        return standing(connection, alert.alert_id).state, [str(one) for (one,) in waits]
+
+
+def test_what_is_raised_again_after_it_went_on_as_another_that_ended_waits(team: Team) -> None:
+    alert = hypo(ChangeKind.RAISED).alert_id
+    gone = hypo(ChangeKind.REVISED, onset=MOVED, supersedes=alert)
+    ended = hypo(ChangeKind.RESOLVED, onset=MOVED, supersedes=alert)
+    assert back(team, gone, ended, hypo(ChangeKind.RAISED)) == (NEW, [alert])
+
+
+def test_what_was_closed_as_another_and_is_raised_again_after_its_end_waits(team: Team) -> None:
+    alert = hypo(ChangeKind.RAISED).alert_id
+    gone = hypo(ChangeKind.REVISED, onset=MOVED, supersedes=alert)
+    ended = hypo(ChangeKind.RESOLVED, onset=MOVED, supersedes=alert)
+    anew = hypo(ChangeKind.RAISED, onset=MOVED)
+    assert back(team, gone, ended, anew)[1] == [anew.alert_id]
+
+
+def test_what_was_closed_and_goes_on_as_another_and_back_stays_closed_with_what_came_of_it(team: Team) -> None:
+    alert = hypo(ChangeKind.RAISED).alert_id
+    gone = hypo(ChangeKind.REVISED, onset=MOVED, supersedes=alert)
+    again = hypo(ChangeKind.REVISED, supersedes=gone.alert_id)
+    assert back(team, gone, again) == (CLOSED, [])
+    with acting(team) as connection:
+        assert connection.execute("SELECT count(*) FROM alert_outcome").fetchone()[0] == 1
+
+
+@pytest.mark.parametrize("order", [(2, 3), (3, 2)])
+def test_an_end_and_what_is_raised_after_it_wait_for_somebody_in_either_order(
+    team: Team, order: tuple[int, ...]
+) -> None:
+    alert = hypo(ChangeKind.RAISED)
+    raised(team, alert)
+    with acting(team) as connection:
+        close_it(connection, alert.alert_id)
+    said = {2: hypo(ChangeKind.RESOLVED), 3: hypo(ChangeKind.RAISED)}
+    for number in order:
+        raised(team, said[number], first=number)
+    with acting(team) as connection:
+        assert standing(connection, alert.alert_id).state == NEW
+
+
+def test_what_comes_late_of_before_does_not_take_an_alert_from_who_has_it(team: Team) -> None:
+    alert = hypo(ChangeKind.RAISED)
+    raised(team, alert, hypo(ChangeKind.RESOLVED))
+    raised(team, hypo(ChangeKind.RAISED), first=5)
+    with acting(team) as connection:
+        handling.take(connection, alert.alert_id, turn(CLAIRE, NOW), handled=handled(connection, alert.alert_id))
+    raised(team, hypo(ChangeKind.RAISED), first=3)
+    with acting(team) as connection:
+        assert standing(connection, alert.alert_id).holder == CLAIRE.name
+
+
 def test_the_inbox_does_it_when_it_looks(team: Team) -> None:
     alert = hypo(ChangeKind.RAISED)
     database = team.open_database()
