@@ -42,7 +42,7 @@ class Feature:
         despike: quanta.
         longest_pause: ms; a longer one begins anew.
         numbers: F_A and so on.
-        shown: ms of the window from which an alert shows single readings, or counts them.
+        shown: whether an alert shows single readings of the window, or counts them.
         slow: its readings are judged one at a time.
     """
 
@@ -55,7 +55,7 @@ class Feature:
     despike: int = 0
     longest_pause: int = 0
     numbers: tuple[int, ...] = ()
-    shown: int = 0
+    shown: bool = False
     slow: bool = False
 
 
@@ -113,7 +113,7 @@ def _of_values(  # noqa: PLR0911 - one return a kind
                 inputs=inputs,
                 window=rule.window,
                 least=rule.min_readings,
-                shown=rule.window,
+                shown=True,
             )
         case ForecastRule():
             return Feature(
@@ -124,7 +124,7 @@ def _of_values(  # noqa: PLR0911 - one return a kind
                 least=rule.min_readings,
                 longest_pause=longest_pause(timing),
                 numbers=(-1 if rule.side.low else 1, rule.horizon, rule.threshold if rule.model is Model.KALMAN else 0),
-                shown=rule.window,
+                shown=True,
             )
         case ChangeRule():
             window = rule.window + rule.slack
@@ -134,7 +134,7 @@ def _of_values(  # noqa: PLR0911 - one return a kind
                 inputs=inputs,
                 window=window,
                 numbers=(int(rule.relative),),
-                shown=window,
+                shown=True,
             )
         case BaselineRule():
             return _baseline(rule, column)
@@ -149,7 +149,7 @@ def _of_values(  # noqa: PLR0911 - one return a kind
                 window=rule.window,
                 least=rule.min_readings,
                 numbers=(sign, limit),
-                shown=rule.window,
+                shown=True,
             )
         case _:
             hours = tuple(begin * layout.SPAN + end for begin, end in rule.occasions)
@@ -160,7 +160,7 @@ def _of_values(  # noqa: PLR0911 - one return a kind
                 window=(rule.days + 1) * _DAY,
                 least=rule.min_readings,
                 numbers=(rule.days, rule.per_occasion, int(rule.drop_first), 0, *hours, *(-1,) * (4 - len(hours))),
-                shown=rule.days * _DAY,
+                shown=True,
                 slow=True,
             )
 
@@ -191,7 +191,7 @@ def _baseline(rule: BaselineRule, column: int) -> Feature:
         lag=rule.lag,
         despike=rule.despike,
         numbers=numbers.get(rule.statistic, (0,)),
-        shown=rule.window,
+        shown=True,
         slow=rule.despike > 0,
     )
 
@@ -207,7 +207,7 @@ def _quality(
             inputs=1 << column,
             window=rule.window,
             numbers=(int(rule.flags),),
-            shown=rule.window,
+            shown=True,
         )
     column = columns[rule.quantity]
     gap = 0 if timing is None else timing.gap
@@ -222,7 +222,7 @@ def _quality(
         window=rule.window,
         longest_pause=gap,
         numbers=(rule.per_minute, *rule.night),
-        shown=rule.window,
+        shown=True,
     )
 
 

@@ -136,7 +136,7 @@ def compile_program(protocol: CareProtocol) -> RuleProgram:
         columns=columns,
         flag_columns=flag_columns,
         windows=tuple(
-            max((feature.shown for feature in features if feature.column == column), default=0)
+            max((one.window for one in features if one.shown and one.column == column), default=0)
             for column in range(len(channels))
         ),
         counts=counts,

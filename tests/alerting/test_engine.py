@@ -404,3 +404,25 @@ def test_an_occasion_may_last_until_midnight() -> None:
     # START is 08:11 in Paris: 23:59 is 15 h 48 min later.
     changes = engine.feed([reading(SYSTOLIC, "140", START + 15 * HOUR + 48 * MINUTE)])
     assert [change.rule for change in changes] == ["evening"]
+
+
+def test_what_a_mean_rests_on_is_the_same_however_its_history_was_cut() -> None:
+    rule = MeanRule(
+        **common(SYSTOLIC, "mean"),
+        side=Side.AT_LEAST,
+        threshold=1_300,
+        end_threshold=1_300,
+        days=7,
+        occasions=((6 * 60, 10 * 60), (18 * 60, 22 * 60)),
+        per_occasion=2,
+        drop_first=False,
+        min_readings=2,
+    )
+    # More readings than an alert shows, the first of them as long ago as its days can reach.
+    readings = [reading(SYSTOLIC, "300" if half == 16 else "120", START + half * 12 * HOUR) for half in range(17)]
+    whole, cut = (Engine(protocol_of(rule), patient=PATIENT, zone=PARIS, since=START) for _ in range(2))
+    (at_once,) = whole.feed(readings)
+    (one_by_one,) = [change for one in readings for change in cut.feed([one])]
+    assert one_by_one == at_once
+    assert at_once.finding.span == 8 * DAY
+    assert cut.snapshot() == whole.snapshot()

@@ -131,8 +131,6 @@ def test_a_deadline_is_when_a_tick_first_tells_something(world: World, data: st.
 def test_late_readings_judged_from_a_checkpoint_give_what_judging_from_the_start_gives(
     world: World, seed: int, odds: int, *, restarts: bool
 ) -> None:
-    # Open: of sources with the seed 769680811, a whole run found a world in which the two snapshots differ from their
-    # nineteenth byte on; by itself, with the same seed, the test passes.
     chance = random.Random(seed)
     delays = [chance.choice((0,) * odds + (10 * MINUTE, 7 * HOUR, 23 * HOUR)) for _ in world.readings]
     arrivals = sorted(zip(world.readings, delays, strict=True), key=lambda one: one[0].measured_at + one[1])
