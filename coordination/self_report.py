@@ -29,6 +29,8 @@ from exchange.audit_chain import Act, Erasable
 DAY_MS = 86_400_000
 LONGEST_DAYS = 31
 """Days from one link to the next, at most."""
+_NO_CHANGE = "change_hash = '', change_text = '', change_by = '', change_id = NULL, change_at = NULL"
+"""No other thresholds are proposed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +129,7 @@ def propose(connection: Sql, patient: int, chosen: Pathway, *, by: Handler, seen
         return False
     text = _kept(connection, protocol, at)
     connection.execute(
-        "INSERT INTO self_report (patient_id, questionnaire, protocol, protocol_hash, protocol_text, proposed_by,"
+        "INSERT INTO self_report (patient_id, questionnaire, protocol, protocol_hash, protocol_text, proposed_by,"  # noqa: S608 - a constant
         " proposed_id, proposed_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (patient_id) DO UPDATE SET questionnaire = excluded.questionnaire,"
         " protocol = excluded.protocol, protocol_hash = excluded.protocol_hash,"
@@ -135,8 +137,7 @@ def propose(connection: Sql, patient: int, chosen: Pathway, *, by: Handler, seen
         " proposed_id = excluded.proposed_id,"
         " proposed_at = excluded.proposed_at, confirmed_by = '', since = NULL, ended_at = NULL, every_days = NULL,"
         " next_link_at = NULL, cursor = 0, snapshot = NULL, due_at = NULL, judged_at = 0, attempts = 0,"
-        " judged_hash = '', change_hash = '', change_text = '', change_by = '', change_id = NULL, change_at = NULL,"
-        " version = self_report.version + 1",
+        f" judged_hash = '', {_NO_CHANGE}, version = self_report.version + 1",
         (patient, chosen.questionnaire.name, protocol.name, protocol.protocol_hash, text, by.name, by.row, at),
     )
     _enter(connection, Act.SELF_REPORT_PROPOSED, patient, by=by.name, at=at)
@@ -178,8 +179,7 @@ def withdraw_change(connection: Sql, patient: int, *, by: Handler, seen: int, at
         return False
     _enter(connection, Act.SELF_REPORT_WITHDRAWN, patient, by=by.name, at=at, of="change_hash")
     connection.execute(
-        "UPDATE self_report SET change_hash = '', change_text = '', change_by = '', change_id = NULL,"
-        " change_at = NULL, version = version + 1 WHERE patient_id = ?",
+        f"UPDATE self_report SET {_NO_CHANGE}, version = version + 1 WHERE patient_id = ?",  # noqa: S608 - a constant
         (patient,),
     )
     return True
@@ -202,9 +202,9 @@ def confirm(connection: Sql, patient: int, *, by: Handler, seen: int, at: int) -
         _enter(connection, Act.SELF_REPORT_BEGUN, patient, by=by.name, at=at)
         return True
     changed = connection.execute(
-        "UPDATE self_report SET protocol_hash = change_hash, protocol_text = change_text, proposed_by = change_by,"
-        " proposed_id = change_id, proposed_at = change_at, confirmed_by = ?, due_at = ?, change_hash = '',"
-        " change_text = '', change_by = '', change_id = NULL, change_at = NULL, attempts = 0, version = version + 1"
+        "UPDATE self_report SET protocol_hash = change_hash, protocol_text = change_text, proposed_by = change_by,"  # noqa: S608 - a constant
+        f" proposed_id = change_id, proposed_at = change_at, confirmed_by = ?, due_at = ?, {_NO_CHANGE}, attempts = 0,"
+        " version = version + 1"
         " WHERE patient_id = ? AND version = ? AND since IS NOT NULL AND ended_at IS NULL AND change_text <> ''"
         " AND change_id <> ?",
         (by.name, at, patient, seen, by.row),
@@ -220,8 +220,7 @@ def end(connection: Sql, patient: int, *, by: Handler, seen: int, at: int) -> bo
     Its alerts that stand are resolved by the next judging, which names this as why.
     """
     changed = connection.execute(
-        "UPDATE self_report SET ended_at = ?, every_days = NULL, next_link_at = NULL, due_at = ?, change_hash = '',"
-        " change_text = '', change_by = '', change_id = NULL, change_at = NULL,"
+        f"UPDATE self_report SET ended_at = ?, every_days = NULL, next_link_at = NULL, due_at = ?, {_NO_CHANGE},"  # noqa: S608 - a constant
         " version = version + 1 WHERE patient_id = ? AND version = ? AND ended_at IS NULL",
         (at, at, patient, seen),
     ).rowcount

@@ -334,7 +334,7 @@ def _left_out(course: _Course, now: int) -> AlertChange:
 
 
 @lru_cache(maxsize=64)
-def protocol_of(text: str) -> CareProtocol:
+def _protocol(text: str) -> CareProtocol:
     """Return the protocol of a follow-up, as it is kept; read once a process: many patients have the same."""
     return read_protocol(text.encode(), name_hint="self_report")
 
@@ -342,9 +342,8 @@ def protocol_of(text: str) -> CareProtocol:
 def _course(connection: Sql, patient: int) -> _Course | None:
     row = connection.execute(
         "SELECT pseudonym, team_id, time_zone, protocol_text, self_report.since,"
-        " coalesce(self_report.ended_at, patient.ended_at), cursor, snapshot, judged_at, judged_hash FROM"
-        " self_report"
-        " JOIN patient ON patient.id = patient_id"
+        " coalesce(self_report.ended_at, patient.ended_at), cursor, snapshot, judged_at, judged_hash"
+        " FROM self_report JOIN patient ON patient.id = patient_id"
         " WHERE patient_id = ? AND self_report.since IS NOT NULL",
         (patient,),
     ).fetchone()
@@ -356,7 +355,7 @@ def _course(connection: Sql, patient: int) -> _Course | None:
         pseudonym=pseudonym,
         team=team,
         zone=ZoneInfo(zone),
-        protocol=protocol_of(text),
+        protocol=_protocol(text),
         since=since,
         ended_at=ended_at,
         cursor=cursor,

@@ -50,7 +50,7 @@ Count = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 class ObservationRecord(
     Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True, gc=False, tag="observation"
 ):
-    """One Reading of one patient."""
+    """One Reading of one patient; no cycle can run through it, so the collector of cycles looks at none."""
 
     patient: Name
     quantity: Quantity

@@ -29,6 +29,7 @@ from coordination.self_report import (
     LONGEST_DAYS,
     Pathway,
     adapted,
+    asking_pathways,
     confirm,
     end,
     pathway,
@@ -49,12 +50,13 @@ def show_pathways(request: HttpRequest) -> HttpResponse:
     """Show the team's pathways: which protocols judge whom, on boxes and at the team."""
     visit = request.visit
     database, team = looking(), visit.team.pk
+    packs = [(pack, meaning_of(database, team, pack)) for pack in all_packs(database, team)]
     return pages.page(
         request,
         "pathways.html",
         {
-            "packs": [(pack, meaning_of(database, team, pack)) for pack in all_packs(database, team)],
-            "asked": _pathways(request),
+            "packs": packs,
+            "asked": asking_pathways({pack.name: meaning for pack, meaning in packs if meaning is not None}),
             "followed": follow_ups(visit.team),
             "boxes": judged_by_boxes(visit.team),
             "lost": nobody_looks(visit.now),
@@ -73,30 +75,13 @@ class _Form:
 
 def show(request: HttpRequest, pseudonym: str) -> HttpResponse:
     """Show how a patient is followed by questionnaire; with `?suivi=`, the thresholds that may be proposed."""
-    patient = _patient(request, pseudonym)
-    wanted = request.GET.get("suivi", "")[:LONGEST_NAME]
-    one = follow_up(patient)
-    may = request.visit.may(Action.PROPOSE_PROTOCOL) and not one.proposed
-    chosen = next((known for known in _pathways(request) if known.pack == wanted), None) if may and wanted else None
-    if chosen is not None and one.running and chosen.pack != _adaptable(request, one):
-        chosen = None
-    return _page(request, patient, form=None if chosen is None else _form(one, chosen))
+    return _page(request, _patient(request, pseudonym), wanted=request.GET.get("suivi", "")[:LONGEST_NAME])
 
 
-def _pathways(request: HttpRequest) -> tuple[Pathway, ...]:
-    return pathways(looking(), request.visit.team.pk)
-
-
-def _adaptable(request: HttpRequest, one: FollowUp) -> str:
-    """Return the pack of the team that a follow-up under way is an adaptation of, "" for none."""
-    if not one.running or one.protocol is None or one.row is None:
-        return ""
-    named = (
-        known.pack
-        for known in _pathways(request)
-        if (known.protocol.name, known.questionnaire.name) == (one.protocol.name, one.row.questionnaire)
-    )
-    return next(named, "")
+def _own(known: Sequence[Pathway], one: FollowUp) -> Pathway | None:
+    """Return the pathway of the team that a follow-up is of, or an adaptation of; None for none."""
+    named = ("", "") if one.row is None else (one.row.protocol, one.row.questionnaire)
+    return next((it for it in known if (it.protocol.name, it.questionnaire.name) == named), None)
 
 
 def _form(
@@ -107,15 +92,19 @@ def _form(
     return _Form(chosen=chosen, groups=shown, unplaced=unplaced(faults, shown))
 
 
-def _page(request: HttpRequest, patient: Patient, *, link: str = "", form: _Form | None = None) -> HttpResponse:
-    one = follow_up(patient)
-    known = _pathways(request)
-    before = next(
-        (pathway.protocol for pathway in known if one.row and pathway.protocol.name == one.row.protocol), None
-    )
+def _page(
+    request: HttpRequest, patient: Patient, *, link: str = "", wanted: str = "", form: _Form | None = None
+) -> HttpResponse:
+    one, known = follow_up(patient), pathways(looking(), request.visit.team.pk)
+    own = _own(known, one)
+    adaptable = own if one.running and one.protocol is not None else None
+    if request.visit.may(Action.PROPOSE_PROTOCOL) and not one.proposed:
+        offered = known if not one.running else (adaptable,)
+        chosen = next((it for it in offered if it is not None and it.pack == wanted), None)
+        form = form or (None if chosen is None else _form(one, chosen))
     changes: list[Changed] = []
     if one.proposed and one.protocol is not None:
-        changes = changes_between(before, one.protocol)
+        changes = changes_between(None if own is None else own.protocol, one.protocol)
     elif one.change is not None:
         changes = changes_between(one.protocol, one.change)
     return pages.page(
@@ -125,7 +114,7 @@ def _page(request: HttpRequest, patient: Patient, *, link: str = "", form: _Form
             "patient": patient,
             "one": one,
             "pathways": known,
-            "adaptable": _adaptable(request, one),
+            "adaptable": "" if adaptable is None else adaptable.pack,
             "form": form,
             "changes": changes,
             "answers": answered(patient),
